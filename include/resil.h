@@ -1,0 +1,16 @@
+/*  resil: supervised components over ZeroMQ. The one header a program names.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_H
+#define RESIL_H
+
+#include <resil/base.h>
+#include <resil/error.h>
+#include <resil/log.h>
+#include <resil/self.h>
+#include <resil/type.h>
+#include <resil/spec.h>
+#include <resil/supervisor.h>
+#include <resil/zactor.h>
+
+#endif

@@ -1,0 +1,451 @@
+/*  The contract, seen from the component. What always holds: the first report of an
+    incarnation decides; everything that this side writes for the supervisor goes
+    through the outbox; and what a quarantined incarnation asks for is refused.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "component/self.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "foundation/log.h"
+
+/*  How long resil_fail waits for its ack. The supervisor answers in microseconds; a
+    component that gets none loses nothing by returning. */
+#define ACK_DEADLINE_MS 5000
+
+static _Thread_local resil_self_t *current;
+
+resil_self_t *resil__self_current (void)
+{
+    return current;
+}
+
+void resil__self_set_current (resil_self_t *self)
+{
+    current = self;
+}
+
+void resil__self_renew (resil_self_t *self, uint64_t incarnation)
+{
+    self->incarnation = incarnation;
+    self->reported = false;
+    self->ready = false;
+    self->notes = 0;
+    self->cleanup_count = 0;
+    atomic_store_explicit (&self->waiting, 0, memory_order_relaxed);
+    atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
+}
+
+void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring)
+{
+    record.at_us = resil__now_us ();
+    record.incarnation = self->incarnation;
+    /*  Once GONE is written, self may be freed. */
+    void *bell = self->errors_handle;
+    bool written = resil__outbox_put (&self->outbox, record);
+    assert (written);
+    (void) written;
+    /*  A full pipe is no loss: then the supervisor has messages to read there, and looks
+        into the outbox after them. */
+    if (ring)
+        zmq_send (bell, "", 0, ZMQ_DONTWAIT);
+}
+
+int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
+{
+    for (;;) {
+        int size = zmq_recv (self->control_handle, text, room - 1, ZMQ_DONTWAIT);
+        if (size >= 0) {
+            text[(size_t) size < room ? (size_t) size : room - 1] = 0;
+            return size;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN)
+            return -1;
+        int wait_ms = deadline_us ? resil__until_ms (deadline_us, resil__now_us ()) : 0;
+        if (wait_ms == 0) {
+            errno = EAGAIN;
+            return -1;
+        }
+        struct pollfd control = {.fd = self->control_fd, .events = POLLIN};
+        poll (&control, 1, wait_ms);
+    }
+}
+
+bool resil__message_is (const char *message, const char *verb, uint64_t *number)
+{
+    size_t length = strlen (verb);
+    if (strncmp (message, verb, length) != 0)
+        return false;
+    *number = message[length] ? strtoull (message + length, NULL, 10) : 0;
+    return true;
+}
+
+/*  ---- What every call checks ------------------------------------------------- */
+
+static int check (const resil_self_t *self, const char *call)
+{
+    if (!self)
+        return resil__refuse (EINVAL, "%s: self is NULL", call);
+    if (atomic_load_explicit (&self->quarantined, memory_order_relaxed))
+        return resil__refuse (ESTALE, "%s: %s#%llu has been given up and replaced; return", call,
+                              self->spec->name, (unsigned long long) self->incarnation);
+    return 0;
+}
+
+static int check_thread (const resil_self_t *self, const char *call)
+{
+    if (check (self, call))
+        return -1;
+    if (current != self)
+        return resil__refuse (EPERM, "%s: only in the thread that start of \"%s\" runs in", call,
+                              self->spec->name);
+    return 0;
+}
+
+static void wait_begins (resil_self_t *self)
+{
+    atomic_fetch_add_explicit (&self->waiting, 1, memory_order_relaxed);
+}
+
+static void wait_ends (resil_self_t *self)
+{
+    atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit (&self->waiting, 1, memory_order_relaxed);
+}
+
+/*  ---- Who am I --------------------------------------------------------------- */
+
+const char *resil_self_name (const resil_self_t *self)
+{
+    return self ? self->spec->name : NULL;
+}
+
+uint64_t resil_self_incarnation (const resil_self_t *self)
+{
+    return self ? self->incarnation : 0;
+}
+
+void *resil_self_args (const resil_self_t *self)
+{
+    return self ? self->args : NULL;
+}
+
+zsock_t *resil_self_errors (resil_self_t *self)
+{
+    if (check_thread (self, "resil_self_errors"))
+        return NULL;
+    self->uses_raw = true;
+    return self->errors;
+}
+
+zsock_t *resil_self_control (resil_self_t *self)
+{
+    return check_thread (self, "resil_self_control") ? NULL : self->control;
+}
+
+/*  ---- Reports ---------------------------------------------------------------- */
+
+static void note (resil_self_t *self, const resil_error_t *error)
+{
+    self->notes++;
+    resil__about_t about = {self->supervisor, self->spec->name, self->incarnation};
+    resil__log (RESIL_LOG_INFO, &about, 1, "%s#%llu says after its first report: %s (%s:%d)",
+                self->spec->name, (unsigned long long) self->incarnation, error->text,
+                error->file, error->line);
+}
+
+/*  0: this one decides; 1: it is a note. */
+static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const char *file, int line,
+                 const char *format, va_list args)
+{
+    resil_error_t other;
+    resil_error_t *error = self->reported ? &other : &self->error;
+    error->kind = kind;
+    error->code = code;
+    error->file = file ? file : "";
+    error->line = line;
+    error->component = self->spec->name;
+    error->incarnation = self->incarnation;
+    error->at_us = resil__now_us ();
+    resil__error_format (error, format ? format : "(no text)", args);
+    if (self->reported) {
+        note (self, error);
+        return 1;
+    }
+    self->reported = true;
+    return 0;
+}
+
+static int report (resil_self_t *self, const char *call, int code, const char *file, int line,
+                   const char *format, va_list args)
+{
+    if (check_thread (self, call))
+        return -1;
+    if (!self->landing)
+        return resil__refuse (EPERM, "%s: only while start runs", call);
+    if (keep (self, RESIL_ERROR_REPORTED, code, file, line, format, args))
+        return 1;
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_REPORTED}, true);
+    return 0;
+}
+
+int resil_report_at (resil_self_t *self, int code, const char *file, int line, const char *format,
+                     ...)
+{
+    va_list args;
+    va_start (args, format);
+    int rc = report (self, "resil_report", code, file, line, format, args);
+    va_end (args);
+    return rc;
+}
+
+int resil_fail_at (resil_self_t *self, int code, const char *file, int line, const char *format,
+                   ...)
+{
+    va_list args;
+    va_start (args, format);
+    int rc = report (self, "resil_fail", code, file, line, format, args);
+    va_end (args);
+    if (rc < 0)
+        return -1;
+    resil_await_ack (self, ACK_DEADLINE_MS);
+    errno = code > 0 ? code : EIO;
+    return -1;
+}
+
+static bool acked (const resil_self_t *self)
+{
+    return atomic_load_explicit (&self->acked, memory_order_acquire) >= self->incarnation;
+}
+
+int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
+{
+    if (check_thread (self, "resil_await_ack"))
+        return -1;
+    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms", (long long) timeout_ms);
+    if (acked (self))
+        return 0;
+    if (!self->reported && !self->uses_raw)
+        return resil__refuse (ENOMSG, "resil_await_ack: \"%s\" has reported nothing",
+                              self->spec->name);
+    char message[32];
+    int64_t deadline_us = resil__deadline_us (resil__now_us (), timeout_ms);
+    int rc = 0;
+    wait_begins (self);
+    while (rc == 0 && !acked (self)) {
+        if (resil__self_receive (self, message, sizeof message, deadline_us) < 0)
+            rc = acked (self) ? 0
+                              : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
+                                               (long long) timeout_ms);
+        else if (check (self, "resil_await_ack"))
+            rc = -1;
+    }
+    wait_ends (self);
+    return rc;
+}
+
+/*  ---- Cancel, waits, life signs ------------------------------------------------ */
+
+bool resil_cancelled (const resil_self_t *self)
+{
+    return self
+           && atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
+}
+
+static int refuse_cancelled (resil_self_t *self)
+{
+    return resil__refuse (ECANCELED, "%s#%llu is to return", self->spec->name,
+                          (unsigned long long) self->incarnation);
+}
+
+/*  A message on control without a cancel is an ack that nobody awaits by socket; left
+    there it would end every wait at once. */
+static void pass_over_acks (resil_self_t *self)
+{
+    char message[32];
+    if (!resil_cancelled (self))
+        (void) resil__self_receive (self, message, sizeof message, 0);
+}
+
+static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadline_us)
+{
+    zmq_pollitem_t items[] = {{.socket = self->control_handle, .events = ZMQ_POLLIN}, source};
+    int count = source.socket || source.fd >= 0 ? 2 : 1;
+    for (;;) {
+        if (resil_cancelled (self))
+            return refuse_cancelled (self);
+        int rc = zmq_poll (items, count, resil__until_ms (deadline_us, resil__now_us ()));
+        if (rc < 0 && errno != EINTR)
+            return resil__refuse (errno, "resil_wait: %s", zmq_strerror (errno));
+        if (rc > 0 && items[0].revents)
+            pass_over_acks (self);
+        if (check (self, "resil_wait"))
+            return -1;
+        if (resil_cancelled (self))
+            return refuse_cancelled (self);
+        if (rc > 0 && count == 2 && items[1].revents)
+            return 1;
+        if (resil__now_us () >= deadline_us)
+            return 0;
+    }
+}
+
+static int bounded_wait (resil_self_t *self, zmq_pollitem_t source, int64_t timeout_ms)
+{
+    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL, "resil_wait: a timeout of %lld ms", (long long) timeout_ms);
+    if (resil_cancelled (self))
+        return refuse_cancelled (self);
+    wait_begins (self);
+    int rc = wait_until (self, source, resil__deadline_us (resil__now_us (), timeout_ms));
+    wait_ends (self);
+    return rc;
+}
+
+int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
+{
+    if (check_thread (self, "resil_wait"))
+        return -1;
+    if (!source)
+        return bounded_wait (self, (zmq_pollitem_t){.fd = -1}, timeout_ms);
+    void *handle = zsock_resolve (source);
+    if (!handle)
+        return resil__refuse (EINVAL, "resil_wait: the source is neither a zsock nor a zactor; for a "
+                                      "descriptor there is resil_wait_fd");
+    /*  The common case of a busy socket costs no system call. */
+    int events = 0;
+    size_t size = sizeof events;
+    if (!resil_cancelled (self) && zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0
+        && (events & ZMQ_POLLIN)) {
+        atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
+        return 1;
+    }
+    return bounded_wait (self, (zmq_pollitem_t){.socket = handle, .events = ZMQ_POLLIN, .fd = -1},
+                         timeout_ms);
+}
+
+int resil_wait_fd (resil_self_t *self, int fd, short events, int64_t timeout_ms)
+{
+    if (check_thread (self, "resil_wait_fd"))
+        return -1;
+    if (fd < 0)
+        return resil__refuse (EINVAL, "resil_wait_fd: %d is no descriptor", fd);
+    short wanted = 0;
+    if (events & POLLIN)
+        wanted |= ZMQ_POLLIN;
+    if (events & POLLOUT)
+        wanted |= ZMQ_POLLOUT;
+    if (!wanted)
+        return resil__refuse (EINVAL, "resil_wait_fd: events are POLLIN, POLLOUT or both");
+    return bounded_wait (self, (zmq_pollitem_t){.fd = fd, .events = (short) (wanted | ZMQ_POLLERR)},
+                         timeout_ms);
+}
+
+int resil_ready (resil_self_t *self)
+{
+    if (check_thread (self, "resil_ready"))
+        return -1;
+    if (self->ready || !self->landing)
+        return 0;
+    self->ready = true;
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, true);
+    return 0;
+}
+
+void resil_progress (resil_self_t *self, const char *label)
+{
+    if (!self)
+        return;
+    if (label)
+        atomic_store_explicit (&self->label, label, memory_order_relaxed);
+    atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
+}
+
+void resil_idle (resil_self_t *self)
+{
+    if (self && current == self)
+        wait_begins (self);
+}
+
+void resil_busy (resil_self_t *self)
+{
+    if (self && current == self && atomic_load_explicit (&self->waiting, memory_order_relaxed) > 0)
+        wait_ends (self);
+}
+
+/*  ---- Cleanups and panics ------------------------------------------------------ */
+
+int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
+{
+    if (check_thread (self, "resil_cleanup"))
+        return -1;
+    if (!cleanup)
+        return resil__refuse (EINVAL, "resil_cleanup: the function is NULL");
+    if (!self->landing)
+        return resil__refuse (EPERM, "resil_cleanup: only while start runs");
+    if (self->cleanup_count == RESIL__CLEANUPS_MAX)
+        return resil__refuse (ENOBUFS, "resil_cleanup: %d are registered; that is all there can be",
+                              RESIL__CLEANUPS_MAX);
+    if (self->cleanup_count == self->cleanup_room) {
+        size_t room = self->cleanup_room ? self->cleanup_room * 2 : 8;
+        resil__cleanup_t *cleanups = realloc (self->cleanups, room * sizeof *cleanups);
+        if (!cleanups)
+            return resil__refuse (ENOMEM, "resil_cleanup: no memory");
+        self->cleanups = cleanups;
+        self->cleanup_room = room;
+    }
+    self->cleanups[self->cleanup_count++] = (resil__cleanup_t){cleanup, arg};
+    return 0;
+}
+
+/*  In a function of its own: the frame that a panic lands in must outlive what it calls. */
+static void run_cleanup (resil_self_t *self, resil__cleanup_t cleanup)
+{
+    jmp_buf landing;
+    self->landing = &landing;
+    if (_setjmp (landing) == 0)
+        cleanup.fn (cleanup.arg);
+    self->landing = NULL;
+}
+
+void resil__self_clean_up (resil_self_t *self)
+{
+    while (self->cleanup_count)
+        run_cleanup (self, self->cleanups[--self->cleanup_count]);
+}
+
+static _Noreturn void abort_panic (const char *why, const char *text)
+{
+    fprintf (stderr, "resil: resil_panic %s: %s\n", why, text);
+    abort ();
+}
+
+void resil_panic_at (resil_self_t *self, int code, const char *file, int line, const char *format,
+                     ...)
+{
+    va_list args;
+    va_start (args, format);
+    if (!self || current != self || !self->landing) {
+        char text[RESIL_ERROR_TEXT_MAX];
+        vsnprintf (text, sizeof text, format ? format : "", args);
+        abort_panic (!self             ? "without a self"
+                     : current != self ? "in a thread that is not its component's"
+                                       : "outside of start",
+                     text);
+    }
+    keep (self, RESIL_ERROR_PANICKED, code, file, line, format, args);
+    va_end (args);
+    longjmp (*self->landing, 1);
+}

@@ -1,0 +1,88 @@
+/*  The inside of self: the component's side of the contract. A runner embeds one and
+    renews it for each incarnation. */
+#ifndef RESIL_COMPONENT_SELF_H
+#define RESIL_COMPONENT_SELF_H
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include <resil/self.h>
+
+#include "component/error.h"
+#include "component/outbox.h"
+#include "component/spec.h"
+
+#define RESIL__CLEANUPS_MAX 1024
+
+/*  The level of `cancelled` that stops every incarnation, this and later ones. */
+#define RESIL__CANCEL_ALL UINT64_MAX
+
+typedef struct {
+    resil_cleanup_fn *fn;
+    void *arg;
+} resil__cleanup_t;
+
+struct _resil_self_t {
+    /*  set once, by the runner */
+    resil__spec_t *spec;
+    const void *owner;          /*  the supervisor, to know calls from inside                */
+    const char *supervisor;     /*  its name, for notes in the log                           */
+    zsock_t *errors;            /*  the component's ends of the two PAIRs ...                */
+    zsock_t *control;
+    void *errors_handle;        /*  ... and what libzmq calls them                           */
+    void *control_handle;
+    int control_fd;
+
+    /*  the runner's thread only */
+    pthread_t thread;
+    uint64_t incarnation;
+    void *args;
+    resil_error_t error;        /*  of this incarnation; the supervisor reads it after REPORTED or
+                                    ENDED, and the next incarnation begins only by its leave */
+    bool reported;              /*  error holds this incarnation's report or panic           */
+    bool ready;                 /*  ready has been said                                      */
+    bool uses_raw;              /*  the errors socket was asked for, ever                    */
+    jmp_buf *landing;           /*  where a panic goes; NULL: nowhere                        */
+    resil__cleanup_t *cleanups;
+    size_t cleanup_count;
+    size_t cleanup_room;
+    unsigned notes;             /*  reports after the first                                  */
+
+    /*  written by this side, read by the supervisor */
+    resil__outbox_t outbox;
+    atomic_uint_fast64_t progress;
+    _Atomic (const char *) label;
+    atomic_int waiting;         /*  above 0: in a wait of ours, or idle                      */
+    atomic_int thread_id;
+
+    /*  written by the supervisor, read by this side */
+    atomic_uint_fast64_t cancelled; /*  incarnations up to this one are to return            */
+    atomic_uint_fast64_t acked;     /*  the last incarnation whose report was accepted       */
+    atomic_uint_fast64_t raw_accepted;  /*  the last one whose accepted report was raw, in raw_error */
+    resil_error_t raw_error;
+    atomic_bool quarantined;
+};
+
+/*  The component that runs in the calling thread, or NULL. */
+resil_self_t *resil__self_current (void);
+void resil__self_set_current (resil_self_t *self);
+
+/*  Begin incarnation `incarnation` with everything fresh. */
+void resil__self_renew (resil_self_t *self, uint64_t incarnation);
+
+/*  Run and forget the cleanups, last first; each is safe against a panic in it. */
+void resil__self_clean_up (resil_self_t *self);
+
+/*  Write a record; `ring` says whether to wake the supervisor for it now. */
+void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring);
+
+/*  Receive the next message on control into `text`, a string cut to `room`, until the
+    deadline. The length, or -1 with errno: EAGAIN, or ETERM when ZeroMQ has been shut
+    down under us. */
+int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us);
+
+/*  Has `message` the given verb? Its number goes to `number` (0 if it has none). */
+bool resil__message_is (const char *message, const char *verb, uint64_t *number);
+
+#endif

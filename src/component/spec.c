@@ -1,0 +1,184 @@
+/*  Specs are checked whole on the way in, so that nothing later has to doubt one.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "component/spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "component/type.h"
+#include "foundation/errmsg.h"
+
+static int check_time (const char *what, const char *field, int64_t ms, int64_t least, bool forever)
+{
+    if (forever && ms == RESIL_FOREVER)
+        return 0;
+    if (ms < least)
+        return resil__refuse (EINVAL, "%s: %s is %lld; at least %lld ms%s", what, field,
+                              (long long) ms, (long long) least,
+                              forever ? ", or RESIL_FOREVER" : "");
+    if (ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL,
+                              "%s: %s is %lld ms, which is more than a year; is the unit wrong?",
+                              what, field, (long long) ms);
+    return 0;
+}
+
+int resil__delay_check (const char *what, const resil_delay_t *delay)
+{
+    if (check_time (what, "delay.initial_ms", delay->initial_ms, 0, false)
+        || check_time (what, "delay.max_ms", delay->max_ms, 0, false))
+        return -1;
+    if (delay->max_ms < delay->initial_ms)
+        return resil__refuse (EINVAL, "%s: delay.max_ms (%lld) is below delay.initial_ms (%lld)",
+                              what, (long long) delay->max_ms, (long long) delay->initial_ms);
+    if (delay->initial_ms == 0)
+        return 0;
+    if (!(delay->factor >= 1.0 && delay->factor <= 100.0))
+        return resil__refuse (EINVAL, "%s: delay.factor is %g; it must be from 1 to 100", what,
+                              delay->factor);
+    if (delay->jitter_percent < 0 || delay->jitter_percent > 100)
+        return resil__refuse (EINVAL, "%s: delay.jitter_percent is %d; it must be from 0 to 100",
+                              what, delay->jitter_percent);
+    return check_time (what, "delay.reset_ms", delay->reset_ms, 1, true);
+}
+
+static int check_fields (const char *what, const resil_spec_t *spec)
+{
+    if (spec->restart != RESIL_TRANSIENT && spec->restart != RESIL_PERMANENT
+        && spec->restart != RESIL_TEMPORARY)
+        return resil__refuse (EINVAL,
+                              "%s: restart is %d; it must be RESIL_TRANSIENT, RESIL_PERMANENT or "
+                              "RESIL_TEMPORARY",
+                              what, (int) spec->restart);
+    if (spec->placement != RESIL_OWN_THREAD)
+        return resil__refuse (EINVAL, "%s: placement is %d; this version knows RESIL_OWN_THREAD",
+                              what, (int) spec->placement);
+    if (check_time (what, "start_ms", spec->start_ms, 1, true)
+        || check_time (what, "shutdown_ms", spec->shutdown_ms, 0, true)
+        || check_time (what, "handler_ms", spec->handler_ms, 1, true)
+        || check_time (what, "hang_ms", spec->hang_ms, 10, true))
+        return -1;
+    return 0;
+}
+
+/*  A quarantined thread keeps its arguments; say so where nothing could replace it. */
+static int check_replaceable (const char *what, const resil_spec_t *spec, const resil_type_t *type)
+{
+    if (type->args_new && spec->args_shared)
+        return resil__refuse (EINVAL,
+                              "%s: args_shared is set, but type \"%s\" makes fresh arguments; "
+                              "leave it out",
+                              what, type->name);
+    return 0;
+}
+
+resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *type,
+                                const resil_delay_t *inherited)
+{
+    if (!spec) {
+        resil__refuse (EINVAL, "the spec is NULL");
+        return NULL;
+    }
+    if (spec->size != sizeof *spec) {
+        resil__refuse (EINVAL,
+                       "the spec's size is %zu, not %zu: begin it with RESIL_SPEC, and build with "
+                       "the headers of the library that is linked",
+                       spec->size, sizeof *spec);
+        return NULL;
+    }
+    if (resil__check_name ("the component", spec->name))
+        return NULL;
+    char what[RESIL_NAME_MAX + 16];
+    snprintf (what, sizeof what, "component \"%s\"", spec->name);
+    if (!type && !spec->type) {
+        resil__refuse (EINVAL, "%s names no type", what);
+        return NULL;
+    }
+    if (!type && !(type = resil__type_find (spec->type))) {
+        resil__refuse (ENOENT, "%s is of type \"%s\", which is not registered", what, spec->type);
+        return NULL;
+    }
+    resil_spec_t checked = *spec;
+    if (spec->delay.initial_ms < 0 && spec->delay.max_ms < 0)
+        checked.delay = *inherited;
+    if (resil__type_check (type) || check_fields (what, &checked)
+        || resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
+        return NULL;
+
+    resil__spec_t *self = malloc (sizeof *self + strlen (spec->name) + 1);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory to add %s", what);
+        return NULL;
+    }
+    atomic_init (&self->references, 1);
+    strcpy (self->name, spec->name);
+    self->is = checked;
+    self->is.name = self->name;
+    self->is.type = NULL;
+    self->type = *type;
+    self->type.name = NULL;
+    return self;
+}
+
+resil__spec_t *resil__spec_retain (resil__spec_t *self)
+{
+    atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);
+    return self;
+}
+
+void resil__spec_release (resil__spec_t **self_p)
+{
+    resil__spec_t *self = *self_p;
+    *self_p = NULL;
+    if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1)
+        free (self);
+}
+
+bool resil__spec_makes_args (const resil__spec_t *self)
+{
+    return self->type.args_new || self->type.args_decode;
+}
+
+bool resil__spec_can_replace (const resil__spec_t *self)
+{
+    return resil__spec_makes_args (self) || self->is.args_shared || !self->is.args;
+}
+
+static int copy_args (const resil__spec_t *self, void **args_p)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    errno = 0;
+    if (self->type.args_encode (self->is.args, &bytes, &size))
+        return resil__refuse (errno ? errno : EINVAL, "its arguments could not be encoded");
+    *args_p = self->type.args_decode (bytes, size);
+    int error = errno;
+    free (bytes);
+    if (!*args_p)
+        return resil__refuse (error ? error : EINVAL, "its arguments could not be decoded");
+    return 0;
+}
+
+int resil__spec_make_args (const resil__spec_t *self, void **args_p)
+{
+    if (self->type.args_new) {
+        errno = 0;
+        *args_p = self->type.args_new (self->is.args);
+        if (!*args_p)
+            return resil__refuse (errno ? errno : ENOMEM, "its arguments could not be made");
+        return 0;
+    }
+    if (self->type.args_decode)
+        return copy_args (self, args_p);
+    *args_p = self->is.args;
+    return 0;
+}
+
+void resil__spec_free_args (const resil__spec_t *self, void *args)
+{
+    if (args && resil__spec_makes_args (self))
+        self->type.args_free (args);
+}

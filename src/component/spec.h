@@ -1,0 +1,37 @@
+/*  A spec as it was accepted: checked, with its type, counted references, never changed. */
+#ifndef RESIL_COMPONENT_SPEC_H
+#define RESIL_COMPONENT_SPEC_H
+
+#include <stdatomic.h>
+
+#include <resil/spec.h>
+
+typedef struct {
+    atomic_int references;      /*  the supervisor's, and each runner's                      */
+    resil_spec_t is;            /*  as given; its delay is never the inherited one           */
+    resil_type_t type;          /*  a copy: of a registered one, or made for this spec       */
+    char name[];
+} resil__spec_t;
+
+/*  Check a spec and take a copy, with `inherited` for a delay it does not give. `type`
+    is NULL, or the type that spec->type does not name. Returns NULL with errno and a sentence. */
+resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *type,
+                                const resil_delay_t *inherited);
+resil__spec_t *resil__spec_retain (resil__spec_t *self);
+void resil__spec_release (resil__spec_t **self_p);
+
+/*  Has each runner arguments of its own? */
+bool resil__spec_makes_args (const resil__spec_t *self);
+
+/*  May a new runner begin while a hung one still has its arguments? */
+bool resil__spec_can_replace (const resil__spec_t *self);
+
+/*  The arguments of one runner; where the type makes none, spec.args. On failure -1 with errno
+    and a sentence. */
+int resil__spec_make_args (const resil__spec_t *self, void **args_p);
+void resil__spec_free_args (const resil__spec_t *self, void *args);
+
+/*  Is a delay sound? 0, or -1 with EINVAL and a sentence that begins with `what`. */
+int resil__delay_check (const char *what, const resil_delay_t *delay);
+
+#endif

@@ -1,0 +1,16 @@
+/*  The registry of types, and the checks that types and specs share. */
+#ifndef RESIL_COMPONENT_TYPE_H
+#define RESIL_COMPONENT_TYPE_H
+
+#include <resil/type.h>
+
+/*  Is it a name? 0, or -1 with EINVAL and a sentence that begins with `what`. */
+int resil__check_name (const char *what, const char *name);
+
+/*  The registered type, valid for the life of the program, or NULL. */
+const resil_type_t *resil__type_find (const char *name);
+
+/*  Are the fields of a type sound? 0, or -1 with EINVAL and a sentence. */
+int resil__type_check (const resil_type_t *type);
+
+#endif

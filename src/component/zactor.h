@@ -1,0 +1,14 @@
+/*  The built-in type "zactor". */
+#ifndef RESIL_COMPONENT_ZACTOR_H
+#define RESIL_COMPONENT_ZACTOR_H
+
+#include <resil/zactor.h>
+
+int resil__zactor_start (resil_self_t *self, void *args);
+
+#define RESIL__ZACTOR_TYPE                                                                         \
+    {                                                                                              \
+        RESIL_TYPE, .name = RESIL_ZACTOR, .start = resil__zactor_start                             \
+    }
+
+#endif

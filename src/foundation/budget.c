@@ -1,0 +1,195 @@
+/*  What fits into the process. libzmq and czmq abort where a descriptor, a socket or a thread
+    cannot be had, so all three are looked for before; what is found may be taken by somebody
+    else a moment later, which is what the reserves are for.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "foundation/process.h"
+#include "foundation/budget.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "foundation/errmsg.h"
+
+/*  A reserve is an eighth of its limit, within bounds: a small limit is to run a few
+    components, a large one not to lose thousands. */
+#define RESERVED_DESCRIPTORS_MIN 8
+#define RESERVED_DESCRIPTORS_MAX 64
+/*  In a context of our own the reserve is also for sockets that the program opens itself, and
+    for those that are closed but not yet gone. */
+#define RESERVED_SOCKETS_MAX 4096
+
+/*  More I/O threads are not looked for. */
+#define THREADS_MAX 64
+
+static atomic_int sockets_held;
+static atomic_int socket_limit = INT_MAX;
+static atomic_bool context_is_shared;
+
+static int reserve_of (int limit, int least, int most)
+{
+    int reserve = limit / 8;
+    return reserve < least ? least : reserve > most ? most : reserve;
+}
+
+/*  ---- descriptors ---- */
+
+static int descriptor_limit (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return (int) limit.rlim_cur;
+}
+
+/*  How many descriptors are free, counted up to `wanted`. Asks of each number, from the top, where
+    they are free: nothing is opened, so nothing is taken from another thread meanwhile and
+    nothing can leak into a child. */
+static int free_descriptors (int limit, int wanted)
+{
+    int found = 0;
+    for (int fd = limit - 1; fd >= 0 && found < wanted; fd--)
+        if (fcntl (fd, F_GETFD) == -1)
+            found++;
+    return found;
+}
+
+static int has_descriptors (int needed, int reserve, const char *for_what)
+{
+    int limit = descriptor_limit ();
+    int found = free_descriptors (limit, needed + reserve);
+    if (found == needed + reserve)
+        return 0;
+    return resil__refuse (EMFILE,
+                          "%s: not enough descriptors: it needs %d, %d more are kept in reserve, "
+                          "and %d are free under the limit of %d; raise it (ulimit -n) or have "
+                          "fewer open",
+                          for_what, needed, reserve, found, limit);
+}
+
+int resil__budget_count (const char *kind)
+{
+    DIR *all = opendir ("/proc/self/fd");
+    if (!all)
+        return -1;
+    int count = 0;
+    char target[64];
+    size_t size = strlen (kind);
+    for (struct dirent *one = readdir (all); one; one = readdir (all))
+        if (readlinkat (dirfd (all), one->d_name, target, sizeof target) == (ssize_t) size &&
+            memcmp (target, kind, size) == 0)
+            count++;
+    closedir (all);
+    return count;
+}
+
+/*  ---- sockets ---- */
+
+void resil__budget_set_context (int limit, bool shared)
+{
+    atomic_store (&socket_limit, limit);
+    atomic_store (&context_is_shared, shared);
+}
+
+void resil__process_took_sockets (int sockets)
+{
+    atomic_fetch_add (&sockets_held, sockets);
+}
+
+void resil__budget_forked (void)
+{
+    atomic_store (&sockets_held, 0);
+    resil__budget_set_context (INT_MAX, false);
+}
+
+/*  In a context that the program uses too, each socket has an eventfd, so there are no more of
+    them than those. */
+static int sockets_in_use (void)
+{
+    int held = atomic_load (&sockets_held);
+    int seen = atomic_load (&context_is_shared) ? resil__budget_count ("anon_inode:[eventfd]") : 0;
+    return seen > held ? seen : held;
+}
+
+static int has_sockets (int needed, const char *for_what)
+{
+    int limit = atomic_load (&socket_limit);
+    bool shared = atomic_load (&context_is_shared);
+    int reserve = reserve_of (limit, RESERVED_DESCRIPTORS_MIN,
+                              shared ? RESERVED_DESCRIPTORS_MAX : RESERVED_SOCKETS_MAX);
+    int used = sockets_in_use ();
+    if (needed <= limit - reserve - used)
+        return 0;
+    return resil__refuse (EMFILE,
+                          "%s: not enough ZeroMQ sockets: it needs %d, %d more are kept in "
+                          "reserve, and up to %d are in use under the limit of %d; %s",
+                          for_what, needed, reserve, used, limit,
+                          shared ? "call resil_init before the program's first socket, which "
+                                   "raises it, or set ZSYS_MAX_SOCKETS"
+                                 : "run fewer components");
+}
+
+/*  ---- threads ---- */
+
+static void *pass (void *gate)
+{
+    pthread_mutex_lock (gate);
+    pthread_mutex_unlock (gate);
+    return NULL;
+}
+
+/*  Really makes them, all there at once, and ends them again. */
+static int has_threads (int needed, const char *for_what)
+{
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t threads[THREADS_MAX];
+    int made = 0;
+    int error = 0;
+    if (needed > THREADS_MAX)
+        needed = THREADS_MAX;
+    pthread_mutex_lock (&gate);
+    while (made < needed && error == 0) {
+        error = pthread_create (&threads[made], NULL, pass, &gate);
+        if (error == 0)
+            made++;
+    }
+    pthread_mutex_unlock (&gate);
+    for (int i = 0; i < made; i++)
+        pthread_join (threads[i], NULL);
+    if (error == 0)
+        return 0;
+    return resil__refuse (EAGAIN,
+                          "%s: no thread can be made (%s); raise the limit of processes (ulimit "
+                          "-u, or pids.max of the control group) or of memory, or run fewer "
+                          "components",
+                          for_what, strerror (error));
+}
+
+/*  ---- what fits ---- */
+
+int resil__budget_has_context (int io_threads)
+{
+    /*  A mailbox and a poller for each thread, I/O and the reaper; a mailbox for the context's
+        end and one for the socket; one to look into /proc. */
+    int descriptors = 2 * (io_threads + 1) + 3;
+    if (has_descriptors (descriptors, 0, "ZeroMQ") == -1)
+        return -1;
+    return has_threads (io_threads + 1, "ZeroMQ");
+}
+
+int resil__process_has_room (int sockets, int descriptors, bool thread, const char *for_what)
+{
+    int reserve =
+        reserve_of (descriptor_limit (), RESERVED_DESCRIPTORS_MIN, RESERVED_DESCRIPTORS_MAX);
+    if (has_descriptors (sockets + descriptors, reserve, for_what) == -1 ||
+        has_sockets (sockets, for_what) == -1)
+        return -1;
+    return thread ? has_threads (1, for_what) : 0;
+}

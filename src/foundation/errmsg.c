@@ -1,0 +1,24 @@
+/*  The sentence is kept in the thread, in a fixed buffer: saying that memory ran out must
+    not need any. */
+#include "foundation/errmsg.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static _Thread_local char last[RESIL__ERRMSG_MAX];
+
+int resil__refuse (int error, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    vsnprintf (last, sizeof last, format, args);
+    va_end (args);
+    errno = error;
+    return -1;
+}
+
+const char *resil_errmsg (void)
+{
+    return last;
+}

@@ -1,0 +1,14 @@
+/*  The last error of the calling thread: errno for the program, a sentence for a person. */
+#ifndef RESIL_FOUNDATION_ERRMSG_H
+#define RESIL_FOUNDATION_ERRMSG_H
+
+#include <resil/base.h>
+
+/*  The longest sentence with its closing NUL; what is longer is cut. */
+#define RESIL__ERRMSG_MAX 1536
+
+/*  Set errno and the sentence, and return -1, so that a call can end in
+    `return resil__refuse (EINVAL, "...")`. */
+int resil__refuse (int error, const char *format, ...) RESIL_PRINTF (2, 3);
+
+#endif

@@ -1,0 +1,34 @@
+/*  resil as a guest in its process: limits raised, signals left alone, what fits and what
+    does not, and how the program ends when a thread does not. resil_init (process.c) prepares
+    it all, once; budget.c answers what fits; exit.c ends the program.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_FOUNDATION_PROCESS_H
+#define RESIL_FOUNDATION_PROCESS_H
+
+#include <resil/base.h>
+
+/*  Is there room for `sockets` more ZeroMQ sockets, each with a descriptor, `descriptors`
+    others, and one thread if `thread` is set? Checked beforehand, because czmq
+    and libzmq abort or hang where there is none; a reserve is kept for the rest of the
+    program. Returns 0, or -1 with errno EMFILE or EAGAIN and a sentence that begins with "<for_what>"
+    and says what to raise. Any thread. */
+int resil__process_has_room (int sockets, int descriptors, bool thread, const char *for_what);
+
+/*  The process-wide account of ZeroMQ sockets that resil holds. Any thread. */
+void resil__process_took_sockets (int sockets); /*  negative: gave back                  */
+
+/*  A thread that hangs, for the exit handler: while one is listed the program's end
+    flushes what it can without waiting, names them in a line on stderr, and ends by _exit, with
+    RESIL_EXIT_QUARANTINED in place of 0. The text ("reader#4 (thread 1234)") is copied, up to
+    300 bytes of it. list returns a handle, never 0; when the table (1,024) is full they are
+    only counted. unlist takes 0 and a handle that is unlisted already. Any thread. */
+uint64_t resil__process_list_hung (const char *who);
+void resil__process_unlist_hung (uint64_t handle);
+
+/*  Have `stop_all` called once by the exit handler, before anything else in it: stops the
+    supervisors that still live, with a bound of its own. A forked child forgets it: say it with each
+    new supervisor. */
+void resil__process_at_exit (void (*stop_all) (void));
+
+#endif

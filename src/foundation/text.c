@@ -1,0 +1,62 @@
+/*  Nothing that a component says is trusted to be text. */
+#include "foundation/text.h"
+
+#include <string.h>
+
+static bool continues (const unsigned char *bytes, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if ((bytes[i] & 0xc0) != 0x80)
+            return false;
+    return true;
+}
+
+size_t resil__utf8_length (const unsigned char *bytes, size_t size)
+{
+    if (!size)
+        return 0;
+    unsigned char c = bytes[0];
+    size_t length = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+    if (!length || length > size || !continues (bytes, 1, length))
+        return 0;
+    bool overlong = (c == 0xe0 && bytes[1] < 0xa0) || (c == 0xf0 && bytes[1] < 0x90);
+    bool surrogate = c == 0xed && bytes[1] >= 0xa0;
+    bool beyond = c == 0xf4 && bytes[1] >= 0x90;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+bool resil__text_clean (char *text, size_t room, const void *from, size_t size)
+{
+    static const char ellipsis[] = "...";
+    const unsigned char *bytes = from;
+    bool unchanged = true;
+    size_t out = 0, cut = 0;
+    for (size_t in = 0; in < size;) {
+        size_t length = resil__utf8_length (bytes + in, size - in);
+        size_t step = length ? length : 1;
+        if (out + step >= room) {
+            memcpy (text + cut, ellipsis, sizeof ellipsis);
+            return false;
+        }
+        if (length > 1 || (length == 1 && bytes[in] >= 0x20 && bytes[in] != 0x7f))
+            memcpy (text + out, bytes + in, length);
+        else {
+            text[out] = length ? ' ' : '?';
+            unchanged = false;
+        }
+        in += step;
+        out += step;
+        if (out + sizeof ellipsis <= room)
+            cut = out;
+    }
+    text[out] = 0;
+    return unchanged;
+}
+
+uint64_t resil__text_hash (const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char) *text) * 0x100000001b3u;
+    return hash;
+}

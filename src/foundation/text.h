@@ -1,0 +1,21 @@
+/*  Text from outside made fit to be logged and sent on. */
+#ifndef RESIL_FOUNDATION_TEXT_H
+#define RESIL_FOUNDATION_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*  The length in bytes of the UTF-8 character that begins at `bytes`, or 0 if none does
+    (overlong forms, surrogates and what is cut short are none). */
+size_t resil__utf8_length (const unsigned char *bytes, size_t size);
+
+/*  Copy `size` bytes into `text` of `room` bytes as UTF-8 without control characters: those
+    become spaces, bytes that are no UTF-8 become '?'; what does not fit is cut at a
+    character and ends in "...". Always closes with a NUL. Returns whether nothing had to be changed. */
+bool resil__text_clean (char *text, size_t room, const void *bytes, size_t size);
+
+/*  A hash of a text, for keys that need not resist an adversary (FNV-1a). */
+uint64_t resil__text_hash (const char *text);
+
+#endif

@@ -1,0 +1,103 @@
+/*  A runner carries the incarnations of one component, one after the other. It is a
+    zactor thread that outlives them while it is healthy: a restart makes no thread and
+    no socket.
+
+    The supervisor's thread owns it and calls everything here; the runner's own thread
+    sees only its self. What the runner does comes back as records (component/outbox.h)
+    and, from components that use the sockets themselves, as raw reports. */
+#ifndef RESIL_RUNNER_H
+#define RESIL_RUNNER_H
+
+#include <signal.h>
+
+#include "component/self.h"
+
+/*  Sockets, and so descriptors, that one runner takes. */
+#define RESIL__RUNNER_SOCKETS 6
+
+typedef struct _resil__runner_t resil__runner_t;
+
+/*  What a runner is for and whose it is. */
+typedef struct {
+    resil__spec_t *spec;        /*  retained                                                 */
+    const void *owner;          /*  the supervisor                                           */
+    const char *supervisor;     /*  its name; must outlive the runner or be static: copied   */
+    const sigset_t *signals;    /*  the mask that components run with                        */
+} resil__runner_options_t;
+
+/*  A new runner, parked: it waits to be told. NULL with errno and a sentence: EMFILE,
+    EAGAIN, ENOMEM. */
+resil__runner_t *resil__runner_new (const resil__runner_options_t *options);
+
+/*  Free a runner that has said GONE. */
+void resil__runner_destroy (resil__runner_t **self_p);
+
+/*  Whose it is: kept for the supervisor; NULL once it is quarantined. */
+void resil__runner_set_child (resil__runner_t *self, void *child);
+void *resil__runner_child (const resil__runner_t *self);
+
+/*  The descriptors that say when there is something to take: level-triggered, to be
+    emptied by resil__runner_take and _take_raw until they have nothing. */
+int resil__runner_errors_fd (const resil__runner_t *self);
+int resil__runner_control_fd (const resil__runner_t *self);
+
+/*  The next record, in order; false when there is none. */
+bool resil__runner_take (resil__runner_t *self, resil__record_t *record);
+
+/*  What came on the sockets themselves. */
+typedef enum {
+    RESIL__RAW_NOTHING = 0,     /*  nothing more                                             */
+    RESIL__RAW_BELL,            /*  look at the records                                      */
+    RESIL__RAW_REPORT,          /*  a raw report; the error is filled                        */
+    RESIL__RAW_READY            /*  a signal 0 on control                                    */
+} resil__raw_t;
+resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error);
+
+/*  Tell a parked runner: run incarnation `incarnation`; call the handler with an error
+    of a former one; say GONE and end. */
+void resil__runner_start (resil__runner_t *self, uint64_t incarnation);
+void resil__runner_handle (resil__runner_t *self, const resil_error_t *error);
+void resil__runner_end (resil__runner_t *self);
+
+/*  Accept the report of `incarnation`. `raw` is the error if it came raw, else NULL.
+    With `go_on` the runner may, once it has returned and its handler has agreed, begin
+    the next incarnation without asking. */
+void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
+                        bool go_on);
+
+/*  Take back the leave to go on. True if it is certain that the runner asks before its
+    next incarnation; false if it has used it: the next one has begun or is beginning,
+    and its records are on the way. */
+bool resil__runner_revoke (resil__runner_t *self);
+
+/*  Answer SYNC. */
+void resil__runner_synced (resil__runner_t *self);
+
+/*  Have incarnations up to `incarnation` return (RESIL__CANCEL_ALL: every one, none
+    begins): sets the level, then sends "$TERM". */
+void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation);
+
+/*  Signs of life. */
+typedef struct {
+    uint64_t progress;
+    bool waiting;
+    const char *label;          /*  of the last progress, or NULL                            */
+    int thread_id;
+} resil__life_t;
+resil__life_t resil__runner_life (const resil__runner_t *self);
+
+/*  Give the thread up: refuse all that it still does, list it as hung under `who`. It says
+    GONE if it ever returns. */
+void resil__runner_quarantine (resil__runner_t *self, const char *who);
+
+/*  Leave a quarantined runner to the program: its supervisor ends before it. */
+void resil__runner_bury (resil__runner_t **self_p);
+
+/*  Free the buried ones that have returned since. Any thread. */
+void resil__runner_sweep (void);
+
+/*  The error that the runner's incarnation ended with; to be read after a record that
+    says there is one and before the runner is told to go on. */
+const resil_error_t *resil__runner_error (const resil__runner_t *self);
+
+#endif

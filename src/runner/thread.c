@@ -1,0 +1,575 @@
+/*  The thread placement: one zactor thread, and two PAIRs, a runner.
+
+    The thread is parked in a receive on control, or in start, a handler or args_*.
+    It ends an incarnation by records: ENDED, then (if it failed) HANDLED. The permit is
+    one word: the incarnation whose report was accepted with leave to go on. The
+    runner spends it by a compare-and-swap before its next incarnation; the supervisor
+    revokes it by an exchange. Whoever comes first has it, so each side knows what the
+    other will do.
+
+    What keeps a stale "$TERM" from the next incarnation: the supervisor sends one for
+    an incarnation only after it has revoked the permit, and the runner empties control
+    before it begins. One sent to stop every incarnation sets the level first, and
+    the runner looks at the level after it has emptied control.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "runner/runner.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "foundation/log.h"
+#include "foundation/process.h"
+#include "foundation/text.h"
+
+/*  zactor_destroy is called after the thread's last record; what is left of it is a few
+    lines. The bound is for a machine that does not schedule them. */
+#define LAST_LINES_MS 30000
+
+/*  A raw message is read up to this size; the rest is cut. */
+#define RAW_MAX RESIL_ERROR_TEXT_MAX
+
+struct _resil__runner_t {
+    resil_self_t self;
+    char supervisor[RESIL_NAME_MAX + 1];
+    zactor_t *actor;
+    zsock_t *errors_end;        /*  the supervisor's ends of the two PAIRs                   */
+    zsock_t *control_end;
+    void *errors_handle;
+    void *control_handle;
+    int errors_fd;
+    int control_fd;
+    sigset_t signals;
+    void *child;
+    bool has_args;              /*  the runner's thread only                                 */
+    resil_error_t to_handle;    /*  set before HANDLE is sent ...                            */
+    atomic_bool handing_over;   /*  ... and published by this                                */
+    uint64_t hung_handle;       /*  in the process's list of hung threads                    */
+    resil__runner_t *next;      /*  in the graveyard                                         */
+    _Alignas (64) atomic_uint_fast64_t permit;
+};
+
+/*  ---- The runner's thread ------------------------------------------------------ */
+
+static void empty_control (resil_self_t *self)
+{
+    char message[32];
+    while (resil__self_receive (self, message, sizeof message, 0) >= 0)
+        ;
+}
+
+/*  Fill the error unless the incarnation has one. */
+static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, const char *text)
+{
+    if (self->reported)
+        return;
+    resil__error_set (&self->error, kind, self->spec->name, self->incarnation, code, "%s", text);
+    self->reported = true;
+}
+
+/*  0, or -1 if args_new and its like could not make any, or panicked. */
+static int make_args (resil__runner_t *runner)
+{
+    resil_self_t *self = &runner->self;
+    if (runner->has_args)
+        return 0;
+    if (resil__spec_make_args (self->spec, &self->args)) {
+        int error = errno;
+        char text[RESIL_ERROR_TEXT_MAX];
+        snprintf (text, sizeof text, "%s: %s", resil_errmsg (), strerror (error));
+        fail_with (self, RESIL_ERROR_START_FAILED, error, text);
+        return -1;
+    }
+    runner->has_args = true;
+    return 0;
+}
+
+/*  In a function of its own: its frame is where a panic lands. */
+static int call_start (resil_self_t *self)
+{
+    jmp_buf landing;
+    volatile int rc = -1;
+    self->landing = &landing;
+    if (_setjmp (landing) == 0)
+        rc = self->spec->type.start (self, self->args);
+    self->landing = NULL;
+    return rc;
+}
+
+/*  A raw report may still be on its way when start returns. What was sent on the errors
+    socket is read before this question is, so the answer settles it. */
+static void settle_raw_reports (resil_self_t *self)
+{
+    char message[32];
+    uint64_t number;
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, true);
+    while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
+        if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
+            break;
+    if (atomic_load_explicit (&self->raw_accepted, memory_order_acquire) == self->incarnation) {
+        resil__error_copy (&self->error, &self->raw_error);
+        self->reported = true;
+    }
+}
+
+static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
+{
+    if (self->reported)
+        return RESIL__FAILED;
+    if (cancelled)
+        return RESIL__CANCELLED;
+    if (rc == 0)
+        return RESIL__COMPLETED;
+    char text[64];
+    snprintf (text, sizeof text, "an unexpected shutdown was observed: start returned %d", rc);
+    fail_with (self, RESIL_ERROR_RETURNED, rc, text);
+    return RESIL__FAILED;
+}
+
+/*  One run of start, from fresh state to its outcome. */
+static resil__outcome_t run_incarnation (resil__runner_t *runner, bool ring)
+{
+    resil_self_t *self = &runner->self;
+    if (make_args (runner))
+        return RESIL__FAILED;
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, ring);
+    int rc = call_start (self);
+    bool cancelled = resil_cancelled (self);
+    resil__self_clean_up (self);
+    bool quarantined = atomic_load (&self->quarantined);
+    if (self->uses_raw && !quarantined)
+        settle_raw_reports (self);
+    return decide (self, rc, cancelled);
+}
+
+static int call_handler (resil__runner_t *runner, const resil_error_t *error)
+{
+    resil_self_t *self = &runner->self;
+    if (!runner->has_args || !self->spec->type.handle_irrecoverable)
+        return 0;
+    return self->spec->type.handle_irrecoverable (self->args, error);
+}
+
+static bool has_permit (resil__runner_t *runner)
+{
+    return atomic_load_explicit (&runner->permit, memory_order_relaxed) == runner->self.incarnation;
+}
+
+static bool spend_permit (resil__runner_t *runner)
+{
+    uint_fast64_t mine = runner->self.incarnation;
+    return atomic_compare_exchange_strong (&runner->permit, &mine, 0);
+}
+
+static bool stopped (const resil_self_t *self)
+{
+    return atomic_load (&self->cancelled) == RESIL__CANCEL_ALL;
+}
+
+/*  Incarnations from `incarnation` on, until one does not go on by itself. What the
+    supervisor foresaw when it gave its leave does not wake it: it looks soon enough. */
+static void run (resil__runner_t *runner, uint64_t incarnation)
+{
+    resil_self_t *self = &runner->self;
+    for (bool told_to = true;; told_to = false, incarnation++) {
+        resil__self_renew (self, incarnation);
+        resil__outcome_t outcome =
+            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to);
+        if (atomic_load (&self->quarantined))
+            return;
+        bool failed = outcome == RESIL__FAILED;
+        resil__self_tell (self,
+                          (resil__record_t){
+                              .kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+                          !failed || !has_permit (runner));
+        if (!failed)
+            return;
+        int rc = call_handler (runner, &self->error);
+        if (atomic_load (&self->quarantined))
+            return;
+        bool goes_on = rc == 0 && spend_permit (runner);
+        if (goes_on) {
+            empty_control (self);
+            goes_on = !stopped (self);
+        }
+        resil__self_tell (
+            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on},
+            !goes_on);
+        if (!goes_on)
+            return;
+    }
+}
+
+/*  The handler for a former runner's incarnation, with arguments of this one. */
+static void handle (resil__runner_t *runner)
+{
+    resil_self_t *self = &runner->self;
+    if (!atomic_load_explicit (&runner->handing_over, memory_order_acquire))
+        return;
+    resil__self_renew (self, runner->to_handle.incarnation);
+    /*  Without arguments there is nothing to handle with; the start that follows fails of the
+        same and is told. */
+    int rc = make_args (runner) ? 0 : call_handler (runner, &runner->to_handle);
+    if (!atomic_load (&self->quarantined))
+        resil__self_tell (
+            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = true},
+            true);
+}
+
+static void name_thread (const char *name)
+{
+    char shorter[16];
+    snprintf (shorter, sizeof shorter, "%s", name);
+    pthread_setname_np (pthread_self (), shorter);
+}
+
+/*  The actor: parked until told, until END or quarantine. */
+static void runner_actor (zsock_t *pipe, void *args)
+{
+    resil__runner_t *runner = args;
+    resil_self_t *self = &runner->self;
+    char message[32];
+    uint64_t number;
+    pthread_sigmask (SIG_SETMASK, &runner->signals, NULL);
+    name_thread (self->spec->name);
+    self->thread = pthread_self ();
+    atomic_store (&self->thread_id, (int) syscall (SYS_gettid));
+    resil__self_set_current (self);
+    zsock_signal (pipe, 0);
+
+    while (!atomic_load (&self->quarantined)
+           && resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0) {
+        if (resil__message_is (message, "START ", &number))
+            run (runner, number);
+        else if (resil__message_is (message, "HANDLE", &number))
+            handle (runner);
+        else if (resil__message_is (message, "END", &number))
+            break;
+    }
+    if (runner->has_args)
+        resil__spec_free_args (self->spec, self->args);
+    resil__self_set_current (NULL);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, true);
+}
+
+/*  ---- The supervisor's side ------------------------------------------------------ */
+
+/*  A PAIR of sockets, `end` bound and `other` connected. The name is not used again: a
+    PAIR that is replaced under its name loses messages without a word. */
+static int pair_new (zsock_t **end, zsock_t **other)
+{
+    static atomic_uint_fast64_t count;
+    char endpoint[64];
+    snprintf (endpoint, sizeof endpoint, "inproc://resil-%d-%llu", (int) getpid (),
+              (unsigned long long) atomic_fetch_add (&count, 1));
+    *end = zsock_new (ZMQ_PAIR);
+    *other = zsock_new (ZMQ_PAIR);
+    if (!*end || !*other || zsock_bind (*end, "%s", endpoint) < 0
+        || zsock_connect (*other, "%s", endpoint) < 0)
+        return resil__refuse (EMFILE, "no socket pair could be made: %s", zmq_strerror (errno));
+    return 0;
+}
+
+static int handles_set (resil__runner_t *self)
+{
+    resil_self_t *inside = &self->self;
+    self->errors_handle = zsock_resolve (self->errors_end);
+    self->control_handle = zsock_resolve (self->control_end);
+    self->errors_fd = (int) zsock_fd (self->errors_end);
+    self->control_fd = (int) zsock_fd (self->control_end);
+    inside->errors_handle = zsock_resolve (inside->errors);
+    inside->control_handle = zsock_resolve (inside->control);
+    inside->control_fd = (int) zsock_fd (inside->control);
+    /*  Nothing ever comes on errors, and nobody reads much on control's other way: using
+        them wrongly gives an error and not a hang. */
+    zsock_set_rcvtimeo (inside->errors, 0);
+    zsock_set_sndtimeo (inside->control, 0);
+    return 0;
+}
+
+static void sockets_destroy (resil__runner_t *self)
+{
+    zsock_destroy (&self->self.errors);
+    zsock_destroy (&self->self.control);
+    zsock_destroy (&self->errors_end);
+    zsock_destroy (&self->control_end);
+    resil__process_took_sockets (-RESIL__RUNNER_SOCKETS);
+}
+
+resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
+{
+    resil__spec_t *spec = options->spec;
+    char what[RESIL_NAME_MAX + 16];
+    snprintf (what, sizeof what, "component \"%s\"", spec->name);
+    if (resil__process_has_room (RESIL__RUNNER_SOCKETS, 0, true, what))
+        return NULL;
+    resil__runner_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory to run %s", what);
+        return NULL;
+    }
+    memset (self, 0, sizeof *self);
+    resil_self_t *inside = &self->self;
+    snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
+    self->signals = *options->signals;
+    inside->spec = resil__spec_retain (spec);
+    inside->owner = options->owner;
+    inside->supervisor = self->supervisor;
+    resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
+    if (pair_new (&self->errors_end, &inside->errors)
+        || pair_new (&self->control_end, &inside->control) || handles_set (self)
+        || !(self->actor = zactor_new (runner_actor, self))) {
+        sockets_destroy (self);
+        resil__spec_release (&inside->spec);
+        free (self);
+        return NULL;
+    }
+    return self;
+}
+
+void resil__runner_destroy (resil__runner_t **self_p)
+{
+    resil__runner_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
+    zactor_destroy (&self->actor);
+    sockets_destroy (self);
+    if (self->hung_handle)
+        resil__process_unlist_hung (self->hung_handle);
+    free (self->self.cleanups);
+    resil__spec_release (&self->self.spec);
+    free (self);
+}
+
+void resil__runner_set_child (resil__runner_t *self, void *child)
+{
+    self->child = child;
+}
+
+void *resil__runner_child (const resil__runner_t *self)
+{
+    return self->child;
+}
+
+int resil__runner_errors_fd (const resil__runner_t *self)
+{
+    return self->errors_fd;
+}
+
+int resil__runner_control_fd (const resil__runner_t *self)
+{
+    return self->control_fd;
+}
+
+bool resil__runner_take (resil__runner_t *self, resil__record_t *record)
+{
+    return resil__outbox_take (&self->self.outbox, record);
+}
+
+static void skip_frames (void *handle)
+{
+    char rest[16];
+    int more = 1;
+    size_t size = sizeof more;
+    while (zmq_getsockopt (handle, ZMQ_RCVMORE, &more, &size) == 0 && more)
+        if (zmq_recv (handle, rest, sizeof rest, ZMQ_DONTWAIT) < 0)
+            break;
+}
+
+static int second_frame_as_code (void *handle)
+{
+    char digits[16] = "";
+    int more = 0;
+    size_t size = sizeof more;
+    if (zmq_getsockopt (handle, ZMQ_RCVMORE, &more, &size) || !more)
+        return 0;
+    int length = zmq_recv (handle, digits, sizeof digits - 1, ZMQ_DONTWAIT);
+    if (length < 0)
+        return 0;
+    digits[length < (int) sizeof digits ? length : (int) sizeof digits - 1] = 0;
+    return atoi (digits);
+}
+
+static bool is_signal (const unsigned char *bytes, int size, int *status)
+{
+    uint64_t value;
+    if (size != sizeof value)
+        return false;
+    memcpy (&value, bytes, sizeof value);
+    *status = (int) (value & 0xff);
+    return (value & 0xFFFFFFFFFFFFFF00u) == 0x7766554433221100u;
+}
+
+static resil__raw_t take_control (resil__runner_t *self, resil_error_t *error)
+{
+    unsigned char bytes[16];
+    int status = 0, size;
+    while ((size = zmq_recv (self->control_handle, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0) {
+        skip_frames (self->control_handle);
+        if (!is_signal (bytes, size, &status))
+            continue;
+        if (status == 0)
+            return RESIL__RAW_READY;
+        resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, status,
+                          "it signalled %d instead of 0 (ready)", status);
+        return RESIL__RAW_REPORT;
+    }
+    return RESIL__RAW_NOTHING;
+}
+
+resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error)
+{
+    char bytes[RAW_MAX];
+    int size = zmq_recv (self->errors_handle, bytes, sizeof bytes, ZMQ_DONTWAIT);
+    if (size < 0)
+        return take_control (self, error);
+    int code = second_frame_as_code (self->errors_handle);
+    skip_frames (self->errors_handle);
+    if (size == 0)
+        return RESIL__RAW_BELL;
+    resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, code, "%s", "");
+    size_t kept = (size_t) size < sizeof bytes ? (size_t) size : sizeof bytes;
+    if (memchr (bytes, 0, kept))
+        resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, code,
+                          "(a report of %d bytes that is no text)", size);
+    else
+        resil__text_clean (error->text, sizeof error->text, bytes, kept);
+    return RESIL__RAW_REPORT;
+}
+
+static void send_message (resil__runner_t *self, const char *message)
+{
+    /*  Never full: control holds at most a handful of messages for one incarnation, and
+        is emptied before the next. */
+    zmq_send (self->control_handle, message, strlen (message), ZMQ_DONTWAIT);
+}
+
+static void send_number (resil__runner_t *self, const char *verb, uint64_t number)
+{
+    char message[32];
+    snprintf (message, sizeof message, "%s %llu", verb, (unsigned long long) number);
+    send_message (self, message);
+}
+
+void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
+{
+    send_number (self, "START", incarnation);
+}
+
+void resil__runner_handle (resil__runner_t *self, const resil_error_t *error)
+{
+    resil__error_copy (&self->to_handle, error);
+    atomic_store_explicit (&self->handing_over, true, memory_order_release);
+    send_message (self, "HANDLE");
+}
+
+void resil__runner_end (resil__runner_t *self)
+{
+    send_message (self, "END");
+}
+
+void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
+                        bool go_on)
+{
+    resil_self_t *inside = &self->self;
+    if (raw) {
+        resil__error_copy (&inside->raw_error, raw);
+        atomic_store_explicit (&inside->raw_accepted, incarnation, memory_order_release);
+    }
+    if (go_on)
+        atomic_store (&self->permit, incarnation);
+    atomic_store_explicit (&inside->acked, incarnation, memory_order_release);
+    send_number (self, "ACK", incarnation);
+}
+
+bool resil__runner_revoke (resil__runner_t *self)
+{
+    return atomic_exchange (&self->permit, 0) != 0;
+}
+
+void resil__runner_synced (resil__runner_t *self)
+{
+    send_message (self, "SYNC");
+}
+
+void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation)
+{
+    atomic_store (&self->self.cancelled, incarnation);
+    send_message (self, "$TERM");
+}
+
+resil__life_t resil__runner_life (const resil__runner_t *self)
+{
+    const resil_self_t *inside = &self->self;
+    return (resil__life_t){
+        .progress = atomic_load_explicit (&inside->progress, memory_order_relaxed),
+        .waiting = atomic_load_explicit (&inside->waiting, memory_order_relaxed) > 0,
+        .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
+        .thread_id = atomic_load_explicit (&inside->thread_id, memory_order_relaxed)};
+}
+
+const resil_error_t *resil__runner_error (const resil__runner_t *self)
+{
+    return &self->self.error;
+}
+
+/*  ---- Quarantine ------------------------------------------------------------------ */
+
+static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;
+static resil__runner_t *graveyard;
+
+void resil__runner_quarantine (resil__runner_t *self, const char *who)
+{
+    atomic_store (&self->self.quarantined, true);
+    resil__runner_cancel (self, RESIL__CANCEL_ALL);
+    self->hung_handle = resil__process_list_hung (who);
+}
+
+void resil__runner_bury (resil__runner_t **self_p)
+{
+    pthread_mutex_lock (&graveyard_lock);
+    (*self_p)->next = graveyard;
+    graveyard = *self_p;
+    pthread_mutex_unlock (&graveyard_lock);
+    *self_p = NULL;
+}
+
+static bool is_gone (resil__runner_t *self)
+{
+    resil__record_t record;
+    while (resil__runner_take (self, &record))
+        if (record.kind == RESIL__RECORD_GONE)
+            return true;
+    return false;
+}
+
+void resil__runner_sweep (void)
+{
+    resil__runner_t *gone = NULL;
+    pthread_mutex_lock (&graveyard_lock);
+    for (resil__runner_t **at = &graveyard; *at;) {
+        resil__runner_t *runner = *at;
+        if (is_gone (runner)) {
+            *at = runner->next;
+            runner->next = gone;
+            gone = runner;
+        }
+        else
+            at = &runner->next;
+    }
+    pthread_mutex_unlock (&graveyard_lock);
+    while (gone) {
+        resil__runner_t *next = gone->next;
+        resil__runner_destroy (&gone);
+        gone = next;
+    }
+}

@@ -1,0 +1,660 @@
+/*  One child's life: what its runner says becomes an event, the table in lifecycle.c says
+    what it means, and the actions here carry it out.
+
+    Looks: a runner that has leave to go on does not ring for what was foreseen, so
+    that a restart costs it no system call; its records are found when it rings next, or
+    at a look: soon at first, then less and less often, until the phase's deadline.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "supervisor/state.h"
+#include "supervisor/story.h"
+
+#define FIRST_LOOK_US 10000
+#define LONGEST_LOOK_US 1000000
+
+/*  Before a runner that could not be had is asked for again, at least. */
+#define START_RETRY_US 100000
+
+/*  RESIL_FOREVER where a bound was promised. */
+#define BOUNDED_MS 10000
+
+/*  Raw messages that one visit takes; a component that floods waits for the next. */
+#define RAW_A_VISIT 100
+
+/*  ---- Deadlines ------------------------------------------------------------------ */
+
+static void set_timer (resil__child_t *child, int64_t now_us)
+{
+    int64_t due_us = child->deadline_us;
+    if (child->look_us && now_us + child->look_us < due_us)
+        due_us = now_us + child->look_us;
+    resil__heap_set (&child->supervisor->heap, &child->timer, due_us);
+}
+
+static void set_deadline (resil__child_t *child, int64_t from_us, int64_t ms)
+{
+    if (ms < 0 && child->supervisor->bounded)
+        ms = BOUNDED_MS;
+    child->deadline_us = resil__deadline_us (from_us, ms);
+    set_timer (child, from_us);
+}
+
+static void no_deadline (resil__child_t *child)
+{
+    child->deadline_us = RESIL__NEVER;
+    child->look_us = 0;
+    set_timer (child, 0);
+}
+
+void resil__child_bound (resil__child_t *child)
+{
+    if (child->phase != RESIL__UP && child->deadline_us == RESIL__NEVER)
+        resil__child_hurry (child, child->supervisor->now_us + (int64_t) BOUNDED_MS * 1000);
+}
+
+void resil__child_hurry (resil__child_t *child, int64_t deadline_us)
+{
+    if (child->phase == RESIL__DOWN || child->deadline_us <= deadline_us)
+        return;
+    child->deadline_us = deadline_us;
+    set_timer (child, child->supervisor->now_us);
+}
+
+/*  ---- Beginning ------------------------------------------------------------------ */
+
+static int get_runner (resil__child_t *child)
+{
+    resil_supervisor_t *self = child->supervisor;
+    if (child->runner)
+        return 0;
+    resil__runner_options_t options = {.spec = child->spec,
+                                       .owner = self,
+                                       .supervisor = self->name,
+                                       .signals = &self->signals};
+    child->runner = resil__runner_new (&options);
+    if (!child->runner)
+        return -1;
+    resil__runner_set_child (child->runner, child);
+    if (resil__loop_watch (self, child->runner) == 0)
+        return 0;
+    int error = errno;
+    resil__runner_end (child->runner);
+    resil__runner_destroy (&child->runner);
+    errno = error;
+    return -1;
+}
+
+static void enter_incarnation (resil__child_t *child, int64_t at_us)
+{
+    child->incarnation++;
+    child->judged = false;
+    child->cause = RESIL__NOT_CANCELLED;
+    child->up_at_us = 0;
+    set_deadline (child, at_us, child->spec->is.start_ms);
+}
+
+static void begin (resil__child_t *child, int64_t at_us)
+{
+    if (get_runner (child)) {
+        resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name,
+                          child->incarnation + 1, errno, "%s", resil_errmsg ());
+        child->phase = RESIL__STARTING;
+        resil__child_event (child, RESIL__CANNOT, at_us);
+        return;
+    }
+    child->look_us = 0;
+    if (child->owes_handler) {
+        child->owes_handler = false;
+        child->phase = RESIL__HANDLING;
+        set_deadline (child, at_us, child->spec->is.handler_ms);
+        resil__runner_handle (child->runner, &child->error);
+        return;
+    }
+    child->phase = RESIL__STARTING;
+    enter_incarnation (child, at_us);
+    resil__runner_start (child->runner, child->incarnation);
+}
+
+static void note_up (resil__child_t *child, int64_t at_us)
+{
+    child->up_at_us = at_us;
+    child->first_start = false;
+    child->moved_at_us = at_us;
+    no_deadline (child);
+    resil__story_up (child);
+    resil__family_up (child);
+}
+
+/*  ---- Judging -------------------------------------------------------------------- */
+
+static void judge (resil__child_t *child, bool failed, int64_t at_us)
+{
+    resil_supervisor_t *self = child->supervisor;
+    resil__case_t the_case = {.restart = child->spec->is.restart,
+                              .failed = failed,
+                              .to_stop = child->to_stop,
+                              .first_start = child->first_start,
+                              .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
+    child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
+                                   &self->random, at_us);
+    child->judged = true;
+}
+
+static void judge_failure (resil__child_t *child, int64_t at_us)
+{
+    if (child->judged)
+        return;
+    judge (child, true, at_us);
+    resil__story_judged (child);
+}
+
+/*  ---- The end of a child's supervision --------------------------------------------- */
+
+static void settle (resil__child_t *child)
+{
+    if (child->runner) {
+        resil__runner_set_child (child->runner, NULL);
+        resil__loop_free_later (child->supervisor, child->runner);
+        child->runner = NULL;
+    }
+    child->phase = RESIL__DOWN;
+    no_deadline (child);
+    resil__family_settled (child);
+}
+
+static void retire (resil__child_t *child, int64_t at_us)
+{
+    if (!child->runner) {
+        settle (child);
+        return;
+    }
+    child->phase = RESIL__RETIRING;
+    child->look_us = 0;
+    set_deadline (child, at_us, child->spec->is.handler_ms);
+    resil__runner_end (child->runner);
+}
+
+static void quarantine (resil__child_t *child, const char *what)
+{
+    char who[RESIL_NAME_MAX + 64];
+    snprintf (who, sizeof who, "%s#%llu (thread %d)", child->spec->name,
+              (unsigned long long) child->incarnation,
+              resil__runner_life (child->runner).thread_id);
+    resil__story_hung (child, who, what);
+    resil__runner_quarantine (child->runner, who);
+    resil__runner_set_child (child->runner, NULL);
+    resil__loop_keep_hung (child->supervisor, child->runner);
+    child->runner = NULL;
+}
+
+/*  ---- What was judged, done --------------------------------------------------------- */
+
+static void carry_out (resil__child_t *child, int64_t at_us)
+{
+    if (child->to_stop)
+        child->verdict.judgement = RESIL__STAY_DOWN;
+    switch (child->verdict.judgement) {
+    case RESIL__RESTART:
+        if (child->verdict.delay_us == 0) {
+            begin (child, at_us);
+            return;
+        }
+        child->phase = RESIL__WAITING;
+        child->look_us = 0;
+        child->deadline_us = at_us + child->verdict.delay_us;
+        set_timer (child, at_us);
+        return;
+    case RESIL__ESCALATE:
+        resil__family_escalate (child, "that is more often than its supervisor allows");
+        retire (child, at_us);
+        return;
+    case RESIL__DONE:
+    case RESIL__STAY_DOWN:
+    case RESIL__REFUSE_START:
+        retire (child, at_us);
+        return;
+    }
+}
+
+static void judge_start (resil__child_t *child, int64_t at_us)
+{
+    child->judged = false;
+    child->up_at_us = 0;
+    judge (child, true, at_us);
+    if (child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us < START_RETRY_US)
+        child->verdict.delay_us = START_RETRY_US;
+    resil__story_judged (child);
+    carry_out (child, at_us);
+}
+
+static void judge_end (resil__child_t *child, int64_t at_us)
+{
+    judge (child, false, at_us);
+    if (child->verdict.judgement == RESIL__ESCALATE) {
+        resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
+                          child->incarnation, 0, "it completed, and is permanent");
+        resil__story_judged (child);
+    }
+    else
+        resil__story_ended (child);
+    carry_out (child, at_us);
+}
+
+/*  ---- Reports ------------------------------------------------------------------------ */
+
+static void accept_report (resil__child_t *child, int64_t at_us)
+{
+    judge_failure (child, at_us);
+    bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART
+                 && child->verdict.delay_us == 0;
+    if (go_on)
+        child->look_us = FIRST_LOOK_US;
+    if (child->phase == RESIL__ENDING)
+        set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL, go_on);
+}
+
+/*  ---- Cancel, and what comes of it ----------------------------------------------------- */
+
+static resil__cause_t cause_of (resil__event_t event, resil__phase_t phase)
+{
+    if (event == RESIL__STOP)
+        return RESIL__TO_STOP;
+    if (event == RESIL__HUNG)
+        return RESIL__HANGS;
+    return phase == RESIL__STARTING ? RESIL__START_OVERRAN : RESIL__EXIT_OVERRAN;
+}
+
+static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
+{
+    child->cause = cause;
+    child->look_us = 0;
+    resil__runner_revoke (child->runner);
+    resil__runner_cancel (child->runner,
+                          cause == RESIL__TO_STOP ? RESIL__CANCEL_ALL : child->incarnation);
+    if (cause != RESIL__TO_STOP)
+        resil__story_cancelled (child);
+    set_deadline (child, at_us, child->spec->is.shutdown_ms);
+}
+
+/*  The error of an incarnation that did not end by itself. */
+static void set_cause_as_error (resil__child_t *child)
+{
+    const resil_spec_t *spec = &child->spec->is;
+    resil_error_t *error = &child->error;
+    const char *name = child->spec->name;
+    if (child->judged)
+        return;                 /*  it has reported what is wrong                           */
+    resil__life_t life = resil__runner_life (child->runner);
+    switch (child->cause) {
+    case RESIL__HANGS:
+        resil__error_set (error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
+                          "no progress within %lld ms%s%s (thread %d)", (long long) spec->hang_ms,
+                          life.label ? ", the last was " : "", life.label ? life.label : "",
+                          life.thread_id);
+        break;
+    case RESIL__START_OVERRAN:
+        resil__error_set (error, RESIL_ERROR_START_OVERRUN, name, child->incarnation, ETIMEDOUT,
+                          "not ready within %lld ms (thread %d)", (long long) spec->start_ms,
+                          life.thread_id);
+        break;
+    default:
+        resil__error_set (error, RESIL_ERROR_EXIT_OVERRUN, name, child->incarnation, ETIMEDOUT,
+                          "did not return within %lld ms (thread %d)",
+                          (long long) spec->shutdown_ms, life.thread_id);
+        break;
+    }
+}
+
+static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64_t at_us)
+{
+    if (child->cause == RESIL__TO_STOP) {
+        child->verdict.judgement = RESIL__STAY_DOWN;
+        resil__story_ended (child);
+        retire (child, at_us);
+        return;
+    }
+    if (outcome == RESIL__COMPLETED) {
+        judge_end (child, at_us);
+        return;
+    }
+    set_cause_as_error (child);
+    judge_failure (child, at_us);
+    child->phase = RESIL__HANDLING;
+    set_deadline (child, at_us, child->spec->is.handler_ms);
+    resil__runner_handle (child->runner, &child->error);
+}
+
+static void give_up (resil__child_t *child, const char *why)
+{
+    child->verdict.judgement = RESIL__ESCALATE;
+    if (!child->to_stop && !child->first_start)
+        resil__family_escalate (child, why);
+}
+
+/*  Why a quarantined thread cannot be replaced, or NULL. */
+static const char *obstacle_to_replace (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    if (!resil__spec_can_replace (child->spec))
+        return "its hung thread keeps its arguments, and its type makes no fresh ones (args_new, or "
+               "args_shared in its spec)";
+    if (self->hung_count > (size_t) self->options.max_quarantined)
+        return "more threads are quarantined than max_quarantined allows";
+    return NULL;
+}
+
+/*  It did not return: quarantine, and a new runner with the handler first, if that can be. */
+static void replace (resil__child_t *child, int64_t at_us)
+{
+    bool was_stop = child->cause == RESIL__TO_STOP;
+    if (!was_stop || child->judged) {
+        set_cause_as_error (child);
+        judge_failure (child, at_us);
+    }
+    quarantine (child, was_stop ? "did not return when it was stopped"
+                                : "did not return when it was cancelled");
+    bool restarts = !was_stop && child->verdict.judgement == RESIL__RESTART && !child->to_stop;
+    if (!restarts) {
+        if (!was_stop && child->verdict.judgement == RESIL__ESCALATE)
+            resil__family_escalate (child, "that is more often than its supervisor allows");
+        settle (child);
+        return;
+    }
+    const char *obstacle = obstacle_to_replace (child);
+    if (obstacle) {
+        give_up (child, obstacle);
+        settle (child);
+        return;
+    }
+    child->owes_handler = true;
+    begin (child, at_us);
+}
+
+static void follow (resil__child_t *child, int64_t at_us)
+{
+    resil__cause_t cause = child->cause;
+    enter_incarnation (child, at_us);
+    if (cause != RESIL__TO_STOP)
+        return;
+    /*  The stop came when this incarnation had begun; it knows. */
+    child->cause = cause;
+    child->phase = RESIL__LEAVING;
+    set_deadline (child, at_us, child->spec->is.shutdown_ms);
+}
+
+/*  ---- The machine ----------------------------------------------------------------------- */
+
+static void act (resil__child_t *child, resil__action_t action, resil__event_t event,
+                 resil__phase_t from, resil__outcome_t outcome, int64_t at_us)
+{
+    switch (action) {
+    case RESIL__NOTHING:
+        break;
+    case RESIL__IGNORE:
+        resil__story_ignored (child, resil__event_name (event));
+        break;
+    case RESIL__BEGIN:
+        if (from == RESIL__DOWN)
+            child->supervisor->live_count++;
+        child->verdict.delay_us = 0;    /*  it has been waited for                           */
+        begin (child, at_us);
+        break;
+    case RESIL__JUDGE_START:
+        judge_start (child, at_us);
+        break;
+    case RESIL__NOTE_UP:
+        note_up (child, at_us);
+        break;
+    case RESIL__ACCEPT:
+        accept_report (child, at_us);
+        break;
+    case RESIL__JUDGE_END:
+        judge_end (child, at_us);
+        break;
+    case RESIL__JUDGE_FAILURE:
+        judge_failure (child, at_us);
+        set_deadline (child, at_us, child->spec->is.handler_ms);
+        break;
+    case RESIL__AWAIT_HANDLER:
+        set_deadline (child, at_us, child->spec->is.handler_ms);
+        break;
+    case RESIL__CANCEL_IT:
+        cancel (child, cause_of (event, from), at_us);
+        break;
+    case RESIL__AFTER_CANCEL:
+        after_cancel (child, outcome, at_us);
+        break;
+    case RESIL__REPLACE:
+        replace (child, at_us);
+        break;
+    case RESIL__CARRY_OUT:
+        carry_out (child, at_us);
+        break;
+    case RESIL__FOLLOW:
+        follow (child, at_us);
+        break;
+    case RESIL__GIVE_UP:
+        give_up (child, "its handler declined to have it started again");
+        retire (child, at_us);
+        break;
+    case RESIL__GIVE_UP_RUNNER:
+        resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
+                          child->incarnation, ETIMEDOUT,
+                          "handle_irrecoverable did not return within %lld ms",
+                          (long long) child->spec->is.handler_ms);
+        quarantine (child, "hangs in handle_irrecoverable");
+        give_up (child, "a handler that hangs counts as one that declines");
+        settle (child);
+        break;
+    case RESIL__RETIRE:
+        retire (child, at_us);
+        break;
+    case RESIL__ABANDON:
+        quarantine (child, "does not end: it hangs in args_free");
+        settle (child);
+        break;
+    case RESIL__SETTLE:
+        settle (child);
+        break;
+    case RESIL__ACTIONS:
+        assert (false);
+    }
+}
+
+static void handle_event (resil__child_t *child, resil__event_t event, resil__outcome_t outcome,
+                          int64_t at_us)
+{
+    resil__phase_t from = child->phase;
+    resil__step_t step = resil__lifecycle_step (from, event);
+    child->phase = step.next;
+    act (child, step.action, event, from, outcome, at_us);
+}
+
+void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us)
+{
+    handle_event (child, event, RESIL__COMPLETED, at_us);
+}
+
+void resil__child_let_be (resil__child_t *child)
+{
+    child->to_stop = true;
+    if (child->runner)
+        resil__runner_revoke (child->runner);
+    if (child->phase == RESIL__WAITING)
+        resil__child_event (child, RESIL__STOP, child->supervisor->now_us);
+}
+
+/*  ---- What the runner says ----------------------------------------------------------------- */
+
+static void on_raw_report (resil__child_t *child, resil_error_t *error)
+{
+    error->incarnation = child->incarnation;
+    if (child->judged || resil__lifecycle_step (child->phase, RESIL__REPORTED).action
+                             != RESIL__ACCEPT) {
+        resil__story_ignored (child, error->text);
+        return;
+    }
+    resil__error_copy (&child->error, error);
+    child->raw = true;
+    handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
+}
+
+/*  Whether the sockets are empty now. */
+static bool take_raw (resil__child_t *child)
+{
+    resil_error_t error;
+    for (int i = 0; i < RAW_A_VISIT; i++)
+        switch (resil__runner_take_raw (child->runner, &error)) {
+        case RESIL__RAW_NOTHING:
+            return true;
+        case RESIL__RAW_BELL:
+            break;
+        case RESIL__RAW_READY:
+            resil__child_event (child, RESIL__IS_UP, child->supervisor->now_us);
+            break;
+        case RESIL__RAW_REPORT:
+            on_raw_report (child, &error);
+            break;
+        }
+    return false;
+}
+
+static void on_ended (resil__child_t *child, const resil__record_t *record)
+{
+    bool failed = record->outcome == RESIL__FAILED;
+    if (failed && !child->judged)
+        resil__error_copy (&child->error, resil__runner_error (child->runner));
+    handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
+}
+
+static void on_record (resil__child_t *child, const resil__record_t *record)
+{
+    if (record->incarnation != child->incarnation && record->kind != RESIL__RECORD_GONE) {
+        resil__story_ignored (child, "a record of another incarnation");
+        return;
+    }
+    switch (record->kind) {
+    case RESIL__RECORD_STARTED:
+        if (!child->spec->is.ready_required)
+            resil__child_event (child, RESIL__IS_UP, record->at_us);
+        break;
+    case RESIL__RECORD_READY:
+        resil__child_event (child, RESIL__IS_UP, record->at_us);
+        break;
+    case RESIL__RECORD_REPORTED:
+        if (child->judged) {
+            resil__story_ignored (child, "a second report");
+            break;
+        }
+        resil__error_copy (&child->error, resil__runner_error (child->runner));
+        child->raw = false;
+        resil__child_event (child, RESIL__REPORTED, record->at_us);
+        break;
+    case RESIL__RECORD_SYNC:
+        while (!take_raw (child))
+            ;
+        resil__runner_synced (child->runner);
+        break;
+    case RESIL__RECORD_ENDED:
+        on_ended (child, record);
+        break;
+    case RESIL__RECORD_HANDLED:
+        resil__child_event (child,
+                            record->value  ? RESIL__DECLINED
+                            : record->asks ? RESIL__AGREED
+                                           : RESIL__WENT_ON,
+                            record->at_us);
+        break;
+    case RESIL__RECORD_GONE:
+        resil__child_event (child, RESIL__GONE, record->at_us);
+        break;
+    }
+}
+
+void resil__child_serve (resil__child_t *child)
+{
+    resil__record_t record;
+    resil__runner_t *runner = child->runner;
+    if (!runner)
+        return;
+    if (!take_raw (child))
+        child->supervisor->look_again = true;
+    while (child->runner == runner && resil__runner_take (runner, &record))
+        on_record (child, &record);
+}
+
+void resil__hung_serve (resil_supervisor_t *self, resil__runner_t *runner)
+{
+    resil__record_t record;
+    resil_error_t error;
+    for (int i = 0; i < RAW_A_VISIT; i++)
+        if (resil__runner_take_raw (runner, &error) == RESIL__RAW_NOTHING)
+            break;
+    while (resil__runner_take (runner, &record))
+        if (record.kind == RESIL__RECORD_GONE) {
+            resil__loop_free_later (self, runner);
+            return;
+        }
+}
+
+/*  ---- Time ------------------------------------------------------------------------------------ */
+
+void resil__child_due (resil__child_t *child)
+{
+    /*  What has happened goes before what has not: take the records first. */
+    int64_t now_us = child->supervisor->now_us;
+    int64_t deadline_us = child->deadline_us;
+    resil__phase_t phase = child->phase;
+    uint64_t incarnation = child->incarnation;
+    bool looks = child->look_us > 0;
+    resil__child_serve (child);
+    if (child->phase != phase || child->incarnation != incarnation
+        || child->deadline_us != deadline_us)
+        return;
+    if (now_us >= deadline_us) {
+        if (looks && child->runner && !resil__runner_revoke (child->runner)) {
+            /*  It has just used its leave: it is not late. */
+            child->look_us = FIRST_LOOK_US;
+            child->deadline_us = now_us + FIRST_LOOK_US;
+        }
+        else {
+            resil__child_event (child, RESIL__DUE, now_us);
+            return;
+        }
+    }
+    else if (looks)
+        child->look_us = child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US;
+    set_timer (child, now_us);
+}
+
+void resil__child_excuse (resil__child_t *child)
+{
+    child->moved_at_us = child->supervisor->now_us;
+}
+
+void resil__child_look_for_hang (resil__child_t *child)
+{
+    const resil_spec_t *spec = &child->spec->is;
+    if (child->phase != RESIL__UP || spec->hang_ms < 0)
+        return;
+    int64_t now_us = child->supervisor->now_us;
+    resil__life_t life = resil__runner_life (child->runner);
+    if (life.waiting || life.progress != child->progress) {
+        child->progress = life.progress;
+        child->moved_at_us = now_us;
+        return;
+    }
+    if (now_us - child->moved_at_us < spec->hang_ms * 1000)
+        return;
+    resil__child_serve (child);
+    if (child->phase == RESIL__UP)
+        resil__child_event (child, RESIL__HUNG, now_us);
+}

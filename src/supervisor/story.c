@@ -1,0 +1,217 @@
+/*  Sentences for people. The core decides without them; nothing reads them back.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/story.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "foundation/log.h"
+#include "foundation/text.h"
+
+static resil__about_t about (const resil__child_t *child)
+{
+    return (resil__about_t){child->supervisor->name, child->spec->name, child->incarnation};
+}
+
+static resil__about_t about_all (const resil_supervisor_t *self)
+{
+    return (resil__about_t){self->name, "", 0};
+}
+
+const char *resil__story_time (char text[32], int64_t ms)
+{
+    if (ms >= 120000 && ms % 60000 == 0)
+        snprintf (text, 32, "%" PRId64 " min", ms / 60000);
+    else if (ms >= 1000 && ms % 1000 == 0)
+        snprintf (text, 32, "%" PRId64 " s", ms / 1000);
+    else if (ms >= 10000)
+        snprintf (text, 32, "%.1f s", (double) ms / 1000.0);
+    else
+        snprintf (text, 32, "%" PRId64 " ms", ms);
+    return text;
+}
+
+void resil__story_up (const resil__child_t *child)
+{
+    if (!resil__log_enabled (RESIL_LOG_INFO))
+        return;
+    resil__about_t who = about (child);
+    resil__log (RESIL_LOG_INFO, &who, 2, "%s#%" PRIu64 " is up", child->spec->name,
+                child->incarnation);
+}
+
+/*  What its failure is called: "failed: <text>". */
+static const char *verb_of (const resil_error_t *error)
+{
+    switch (error->kind) {
+    case RESIL_ERROR_PANICKED:
+        return "panicked";
+    case RESIL_ERROR_HUNG:
+        return "hangs";
+    case RESIL_ERROR_START_OVERRUN:
+    case RESIL_ERROR_START_FAILED:
+        return "could not be started";
+    default:
+        return "failed";
+    }
+}
+
+static void describe (char *text, size_t room, const resil_error_t *error)
+{
+    int length = snprintf (text, room, "%s#%" PRIu64 " %s: %s", error->component,
+                           error->incarnation, verb_of (error), error->text);
+    if (error->code && length > 0 && (size_t) length < room)
+        snprintf (text + length, room - (size_t) length, " (%s %d)", resil__code_word (error->code),
+                  error->code);
+}
+
+static void foresee_restart (char *text, size_t room, const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    char window[32], delay[32], count[64] = "";
+    int64_t delay_ms = (child->verdict.delay_us + 999) / 1000;
+    if (self->limit.max > 0)
+        snprintf (count, sizeof count, "restart %zu of %d in %s, ",
+                  resil__limit_used (&self->limit, child->error.at_us), self->limit.max,
+                  resil__story_time (window, self->options.window_ms));
+    else
+        snprintf (count, sizeof count, "restart %" PRIu64 ", ", child->backoff.attempts);
+    snprintf (text, room, "%snext try %s%s", count, delay_ms ? "in " : "at once",
+              delay_ms ? resil__story_time (delay, delay_ms) : "");
+}
+
+void resil__story_judged (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    resil_log_level_t level =
+        child->verdict.judgement == RESIL__ESCALATE ? RESIL_LOG_ERROR : RESIL_LOG_WARN;
+    if (!resil__log_enabled (level))
+        return;
+    resil__about_t who = about (child);
+    char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64], next[128], window[32];
+    uint64_t fold = resil__text_hash (child->error.text) ^ (uint64_t) child->verdict.judgement;
+    describe (what, sizeof what, &child->error);
+    switch (child->verdict.judgement) {
+    case RESIL__RESTART:
+        foresee_restart (next, sizeof next, child);
+        break;
+    case RESIL__DONE:
+        snprintf (next, sizeof next, "it is temporary and is not started again");
+        break;
+    case RESIL__STAY_DOWN:
+        snprintf (next, sizeof next, "it was to stop and is not started again");
+        break;
+    case RESIL__REFUSE_START:
+        snprintf (next, sizeof next, "it was its first start, so whoever asked for it is told");
+        break;
+    case RESIL__ESCALATE:
+        snprintf (next, sizeof next, "that is more than %d restarts in %s", self->limit.max,
+                  resil__story_time (window, self->options.window_ms));
+        break;
+    }
+    resil__log (level, &who, fold, "%s, %s", what, next);
+}
+
+void resil__story_ended (const resil__child_t *child)
+{
+    if (!resil__log_enabled (RESIL_LOG_INFO))
+        return;
+    resil__about_t who = about (child);
+    const char *how = child->cause == RESIL__TO_STOP ? "was stopped" : "completed";
+    const char *next = child->verdict.judgement == RESIL__RESTART
+                           ? ", and is permanent: it is started again"
+                           : "";
+    resil__log (RESIL_LOG_INFO, &who, 3, "%s#%" PRIu64 " %s%s", child->spec->name,
+                child->incarnation, how, next);
+}
+
+void resil__story_cancelled (const resil__child_t *child)
+{
+    resil__about_t who = about (child);
+    resil__life_t life = resil__runner_life (child->runner);
+    const resil_spec_t *spec = &child->spec->is;
+    char over[32], wait[32];
+    const char *what = child->cause == RESIL__HANGS          ? "made no progress"
+                       : child->cause == RESIL__START_OVERRAN ? "did not become ready"
+                                                              : "did not return after its report";
+    int64_t over_ms = child->cause == RESIL__HANGS          ? spec->hang_ms
+                      : child->cause == RESIL__START_OVERRAN ? spec->start_ms
+                                                             : spec->shutdown_ms;
+    resil__log (RESIL_LOG_WARN, &who, 0,
+                "%s#%" PRIu64 " %s within %s%s%s (thread %d); it is told to return, and has %s",
+                child->spec->name, child->incarnation, what, resil__story_time (over, over_ms),
+                life.label ? ", the last was " : "", life.label ? life.label : "", life.thread_id,
+                spec->shutdown_ms < 0 ? "no limit for it"
+                                      : resil__story_time (wait, spec->shutdown_ms));
+}
+
+void resil__story_hung (const resil__child_t *child, const char *who, const char *what)
+{
+    resil__about_t whom = about (child);
+    resil__log (RESIL_LOG_ERROR, &whom, 0,
+                "%s %s; its thread is left behind with its sockets and arguments (a thread cannot "
+                "be killed). To see where it is: gdb -p %d -ex 'thread apply all bt'",
+                who, what, (int) getpid ());
+}
+
+void resil__story_ignored (const resil__child_t *child, const char *what)
+{
+    resil__about_t who = about (child);
+    resil__log (RESIL_LOG_DEBUG, &who, 4, "%s#%" PRIu64 " is %s; this comes late or twice: %s",
+                child->spec->name, child->incarnation, resil__phase_name (child->phase), what);
+}
+
+void resil__story_added (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    const resil_spec_t *spec = &child->spec->is;
+    resil__about_t who = about (child);
+    char sum[32], window[32];
+    int64_t least_ms = self->limit.max > 0
+                           ? resil__delay_least_sum_ms (&spec->delay, self->limit.max + 1)
+                           : 0;
+    if (spec->restart != RESIL_TEMPORARY && least_ms > self->options.window_ms)
+        resil__log (RESIL_LOG_WARN, &who, 0,
+                    "%s alone can never pass the limit of %d restarts in %s: with its delays, "
+                    "that many take at least %s. Lengthen window_ms or shorten the delay",
+                    child->spec->name, self->limit.max,
+                    resil__story_time (window, self->options.window_ms),
+                    resil__story_time (sum, least_ms));
+    if (!resil__spec_can_replace (child->spec))
+        resil__log (spec->hang_ms < 0 ? RESIL_LOG_DEBUG : RESIL_LOG_WARN, &who, 0,
+                    "if a thread of %s hangs for good it cannot be replaced, and supervision ends: "
+                    "its type makes no fresh arguments (args_new), and its spec does not say "
+                    "args_shared",
+                    child->spec->name);
+}
+
+void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
+                             const char *why)
+{
+    resil__about_t whom = {self->name, error->component, error->incarnation};
+    char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
+    describe (what, sizeof what, error);
+    resil__log (RESIL_LOG_ERROR, &whom, 0, "%s; %s: supervisor %s stops its components and ends",
+                what, why, self->name);
+}
+
+void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
+{
+    static const char *const words[] = {
+        [RESIL_ENDED_COMPLETED] = "all components have completed",
+        [RESIL_ENDED_STOPPED] = "stopped",
+        [RESIL_ENDED_ESCALATED] = "given up",
+    };
+    resil__about_t who = about_all (self);
+    resil__log (RESIL_LOG_INFO, &who, 0, "supervision has ended: %s", words[reason]);
+}
+
+void resil__story_returned (const resil_supervisor_t *self)
+{
+    resil__about_t who = about_all (self);
+    resil__log (RESIL_LOG_WARN, &who, 0,
+                "a quarantined thread has returned after all; %zu are left behind",
+                self->hung_count);
+}

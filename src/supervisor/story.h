@@ -1,0 +1,26 @@
+/*  The supervisor's story: each thing worth telling, as a sentence that says what
+    happened, what happens next, and what a person could do. */
+#ifndef RESIL_SUPERVISOR_STORY_H
+#define RESIL_SUPERVISOR_STORY_H
+
+#include "supervisor/state.h"
+
+/*  "400 ms", "10 s", "5 min"; returns `text`. */
+const char *resil__story_time (char text[32], int64_t ms);
+
+/*  One child. */
+void resil__story_up (const resil__child_t *child);
+void resil__story_judged (const resil__child_t *child);     /*  a failure, and what follows     */
+void resil__story_ended (const resil__child_t *child);      /*  completed or stopped            */
+void resil__story_cancelled (const resil__child_t *child);  /*  for a reason other than a stop  */
+void resil__story_hung (const resil__child_t *child, const char *who, const char *what);
+void resil__story_ignored (const resil__child_t *child, const char *what);
+void resil__story_added (const resil__child_t *child);
+
+/*  The supervisor. */
+void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
+                             const char *why);
+void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason);
+void resil__story_returned (const resil_supervisor_t *self);
+
+#endif
