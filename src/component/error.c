@@ -52,11 +52,6 @@ void resil__error_copy (resil_error_t *to, const resil_error_t *from)
     memcpy (to->text, from->text, strlen (from->text) + 1);
 }
 
-const char *resil__code_word (int code)
-{
-    return strerrorname_np (code) ? "errno" : "code";
-}
-
 resil_error_kind_t resil_error_kind (const resil_error_t *self)
 {
     return self ? self->kind : (resil_error_kind_t) 0;

@@ -1,7 +1,9 @@
 /*  What a runner tells its supervisor: fixed-size records in a ring with one writer (the
     runner's thread) and one reader (the supervisor's). The errors socket only rings the
     bell. So a report needs no memory, cannot be lost to a full socket, and crosses
-    between the threads through atomics, which race detectors understand. */
+    between the threads through atomics, which race detectors understand.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_OUTBOX_H
 #define RESIL_COMPONENT_OUTBOX_H
 
@@ -10,27 +12,23 @@
 #include <stdint.h>
 
 typedef enum {
-    RESIL__RECORD_STARTED = 1,  /*  start has been entered                                   */
+    RESIL__RECORD_STARTED = 1, /*  start has been entered                                   */
     RESIL__RECORD_READY,
-    RESIL__RECORD_REPORTED,     /*  the first report by a helper; self->error has it         */
-    RESIL__RECORD_SYNC,         /*  start returned; was there a raw report? Answer SYNC      */
-    RESIL__RECORD_ENDED,        /*  how, in `outcome`; self->error has why if it failed      */
-    RESIL__RECORD_HANDLED,      /*  the handler returned `value`                             */
-    RESIL__RECORD_GONE          /*  nothing more comes from this runner                      */
+    RESIL__RECORD_REPORTED, /*  the first report by a helper; self->error has it         */
+    RESIL__RECORD_SYNC,     /*  start returned; was there a raw report? Answer SYNC      */
+    RESIL__RECORD_ENDED,    /*  how, in `outcome`; self->error has why if it failed      */
+    RESIL__RECORD_HANDLED,  /*  the handler returned `value`                             */
+    RESIL__RECORD_GONE      /*  nothing more comes from this runner                      */
 } resil__record_kind_t;
 
 /*  How an incarnation ended. */
-typedef enum {
-    RESIL__COMPLETED = 1,
-    RESIL__CANCELLED,
-    RESIL__FAILED
-} resil__outcome_t;
+typedef enum { RESIL__COMPLETED = 1, RESIL__CANCELLED, RESIL__FAILED } resil__outcome_t;
 
 typedef struct {
     resil__record_kind_t kind;
-    resil__outcome_t outcome;   /*  of ENDED                                                 */
-    bool asks;                  /*  of ENDED, HANDLED: the runner waits to be told           */
-    int value;                  /*  of HANDLED                                               */
+    resil__outcome_t outcome; /*  of ENDED                                                 */
+    bool asks;                /*  of ENDED, HANDLED: the runner waits to be told           */
+    int value;                /*  of HANDLED                                               */
     uint64_t incarnation;
     int64_t at_us;
 } resil__record_t;
@@ -40,8 +38,8 @@ typedef struct {
 #define RESIL__OUTBOX_ROOM 32
 
 typedef struct {
-    _Alignas (64) atomic_uint written;
-    _Alignas (64) atomic_uint read;
+    _Alignas(64) atomic_uint written;
+    _Alignas(64) atomic_uint read;
     resil__record_t records[RESIL__OUTBOX_ROOM];
 } resil__outbox_t;
 

@@ -161,8 +161,8 @@ static void note (resil_self_t *self, const resil_error_t *error)
     self->notes++;
     resil__about_t about = {self->supervisor, self->spec->name, self->incarnation};
     resil__log (RESIL_LOG_INFO, &about, 1, "%s#%llu says after its first report: %s (%s:%d)",
-                self->spec->name, (unsigned long long) self->incarnation, error->text,
-                error->file, error->line);
+                self->spec->name, (unsigned long long) self->incarnation, error->text, error->file,
+                error->line);
 }
 
 /*  0: this one decides; 1: it is a note. */
@@ -234,7 +234,8 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
     if (check_thread (self, "resil_await_ack"))
         return -1;
     if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms", (long long) timeout_ms);
+        return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms",
+                              (long long) timeout_ms);
     if (acked (self))
         return 0;
     if (!self->reported && !self->uses_raw)
@@ -260,8 +261,8 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 
 bool resil_cancelled (const resil_self_t *self)
 {
-    return self
-           && atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
+    return self &&
+           atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
 }
 
 static int refuse_cancelled (resil_self_t *self)
@@ -322,13 +323,14 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
         return bounded_wait (self, (zmq_pollitem_t){.fd = -1}, timeout_ms);
     void *handle = zsock_resolve (source);
     if (!handle)
-        return resil__refuse (EINVAL, "resil_wait: the source is neither a zsock nor a zactor; for a "
-                                      "descriptor there is resil_wait_fd");
+        return resil__refuse (EINVAL,
+                              "resil_wait: the source is neither a zsock nor a zactor; for a "
+                              "descriptor there is resil_wait_fd");
     /*  The common case of a busy socket costs no system call. */
     int events = 0;
     size_t size = sizeof events;
-    if (!resil_cancelled (self) && zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0
-        && (events & ZMQ_POLLIN)) {
+    if (!resil_cancelled (self) && zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0 &&
+        (events & ZMQ_POLLIN)) {
         atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
         return 1;
     }

@@ -1,5 +1,7 @@
 /*  The inside of self: the component's side of the contract. A runner embeds one and
-    renews it for each incarnation. */
+    renews it for each incarnation.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_SELF_H
 #define RESIL_COMPONENT_SELF_H
 
@@ -26,11 +28,11 @@ typedef struct {
 struct _resil_self_t {
     /*  set once, by the runner */
     resil__spec_t *spec;
-    const void *owner;          /*  the supervisor, to know calls from inside                */
-    const char *supervisor;     /*  its name, for notes in the log                           */
-    zsock_t *errors;            /*  the component's ends of the two PAIRs ...                */
+    const void *owner;      /*  the supervisor, to know calls from inside                */
+    const char *supervisor; /*  its name, for notes in the log                           */
+    zsock_t *errors;        /*  the component's ends of the two PAIRs ...                */
     zsock_t *control;
-    void *errors_handle;        /*  ... and what libzmq calls them                           */
+    void *errors_handle; /*  ... and what libzmq calls them                           */
     void *control_handle;
     int control_fd;
 
@@ -38,28 +40,29 @@ struct _resil_self_t {
     pthread_t thread;
     uint64_t incarnation;
     void *args;
-    resil_error_t error;        /*  of this incarnation; the supervisor reads it after REPORTED or
+    resil_error_t error; /*  of this incarnation; the supervisor reads it after REPORTED or
                                     ENDED, and the next incarnation begins only by its leave */
-    bool reported;              /*  error holds this incarnation's report or panic           */
-    bool ready;                 /*  ready has been said                                      */
-    bool uses_raw;              /*  the errors socket was asked for, ever                    */
-    jmp_buf *landing;           /*  where a panic goes; NULL: nowhere                        */
+    bool reported;       /*  error holds this incarnation's report or panic           */
+    bool ready;          /*  ready has been said                                      */
+    bool uses_raw;       /*  the errors socket was asked for, ever                    */
+    jmp_buf *landing;    /*  where a panic goes; NULL: nowhere                        */
     resil__cleanup_t *cleanups;
     size_t cleanup_count;
     size_t cleanup_room;
-    unsigned notes;             /*  reports after the first                                  */
+    unsigned notes; /*  reports after the first                                  */
 
     /*  written by this side, read by the supervisor */
     resil__outbox_t outbox;
     atomic_uint_fast64_t progress;
     _Atomic (const char *) label;
-    atomic_int waiting;         /*  above 0: in a wait of ours, or idle                      */
+    atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
     atomic_int thread_id;
 
     /*  written by the supervisor, read by this side */
     atomic_uint_fast64_t cancelled; /*  incarnations up to this one are to return            */
     atomic_uint_fast64_t acked;     /*  the last incarnation whose report was accepted       */
-    atomic_uint_fast64_t raw_accepted;  /*  the last one whose accepted report was raw, in raw_error */
+    atomic_uint_fast64_t
+        raw_accepted; /*  the last one whose accepted report was raw, in raw_error */
     resil_error_t raw_error;
     atomic_bool quarantined;
 };

@@ -28,8 +28,8 @@ static int check_time (const char *what, const char *field, int64_t ms, int64_t 
 
 int resil__delay_check (const char *what, const resil_delay_t *delay)
 {
-    if (check_time (what, "delay.initial_ms", delay->initial_ms, 0, false)
-        || check_time (what, "delay.max_ms", delay->max_ms, 0, false))
+    if (check_time (what, "delay.initial_ms", delay->initial_ms, 0, false) ||
+        check_time (what, "delay.max_ms", delay->max_ms, 0, false))
         return -1;
     if (delay->max_ms < delay->initial_ms)
         return resil__refuse (EINVAL, "%s: delay.max_ms (%lld) is below delay.initial_ms (%lld)",
@@ -47,8 +47,8 @@ int resil__delay_check (const char *what, const resil_delay_t *delay)
 
 static int check_fields (const char *what, const resil_spec_t *spec)
 {
-    if (spec->restart != RESIL_TRANSIENT && spec->restart != RESIL_PERMANENT
-        && spec->restart != RESIL_TEMPORARY)
+    if (spec->restart != RESIL_TRANSIENT && spec->restart != RESIL_PERMANENT &&
+        spec->restart != RESIL_TEMPORARY)
         return resil__refuse (EINVAL,
                               "%s: restart is %d; it must be RESIL_TRANSIENT, RESIL_PERMANENT or "
                               "RESIL_TEMPORARY",
@@ -56,10 +56,10 @@ static int check_fields (const char *what, const resil_spec_t *spec)
     if (spec->placement != RESIL_OWN_THREAD)
         return resil__refuse (EINVAL, "%s: placement is %d; this version knows RESIL_OWN_THREAD",
                               what, (int) spec->placement);
-    if (check_time (what, "start_ms", spec->start_ms, 1, true)
-        || check_time (what, "shutdown_ms", spec->shutdown_ms, 0, true)
-        || check_time (what, "handler_ms", spec->handler_ms, 1, true)
-        || check_time (what, "hang_ms", spec->hang_ms, 10, true))
+    if (check_time (what, "start_ms", spec->start_ms, 1, true) ||
+        check_time (what, "shutdown_ms", spec->shutdown_ms, 0, true) ||
+        check_time (what, "handler_ms", spec->handler_ms, 1, true) ||
+        check_time (what, "hang_ms", spec->hang_ms, 10, true))
         return -1;
     return 0;
 }
@@ -104,8 +104,8 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
     resil_spec_t checked = *spec;
     if (spec->delay.initial_ms < 0 && spec->delay.max_ms < 0)
         checked.delay = *inherited;
-    if (resil__type_check (type) || check_fields (what, &checked)
-        || resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
+    if (resil__type_check (type) || check_fields (what, &checked) ||
+        resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
         return NULL;
 
     resil__spec_t *self = malloc (sizeof *self + strlen (spec->name) + 1);

@@ -1,4 +1,6 @@
-/*  A spec as it was accepted: checked, with its type, counted references, never changed. */
+/*  A spec as it was accepted: checked, with its type, counted references, never changed.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_SPEC_H
 #define RESIL_COMPONENT_SPEC_H
 
@@ -7,9 +9,9 @@
 #include <resil/spec.h>
 
 typedef struct {
-    atomic_int references;      /*  the supervisor's, and each runner's                      */
-    resil_spec_t is;            /*  as given; its delay is never the inherited one           */
-    resil_type_t type;          /*  a copy: of a registered one, or made for this spec       */
+    atomic_int references; /*  the supervisor's, and each runner's                      */
+    resil_spec_t is;       /*  as given; its delay is never the inherited one           */
+    resil_type_t type;     /*  a copy: of a registered one, or made for this spec       */
     char name[];
 } resil__spec_t;
 

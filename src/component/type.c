@@ -48,21 +48,23 @@ int resil__type_check (const resil_type_t *type)
     if (!type)
         return resil__refuse (EINVAL, "the type is NULL");
     if (type->size != sizeof *type)
-        return resil__refuse (EINVAL,
-                              "the type's size is %zu, not %zu: begin it with RESIL_TYPE, and build "
-                              "with the headers of the library that is linked",
-                              type->size, sizeof *type);
+        return resil__refuse (
+            EINVAL,
+            "the type's size is %zu, not %zu: begin it with RESIL_TYPE, and build "
+            "with the headers of the library that is linked",
+            type->size, sizeof *type);
     if (resil__check_name ("the type", type->name))
         return -1;
     if (!type->start)
         return resil__refuse (EINVAL, "type \"%s\" has no start function", type->name);
     if (!type->args_encode != !type->args_decode)
-        return resil__refuse (EINVAL, "type \"%s\" has args_%s without args_%s; give both or neither",
-                              type->name, type->args_encode ? "encode" : "decode",
-                              type->args_encode ? "decode" : "encode");
+        return resil__refuse (
+            EINVAL, "type \"%s\" has args_%s without args_%s; give both or neither", type->name,
+            type->args_encode ? "encode" : "decode", type->args_encode ? "decode" : "encode");
     bool makes = type->args_new || type->args_decode;
     if (makes && !type->args_free)
-        return resil__refuse (EINVAL, "type \"%s\" makes arguments but has no args_free", type->name);
+        return resil__refuse (EINVAL, "type \"%s\" makes arguments but has no args_free",
+                              type->name);
     if (!makes && type->args_free)
         return resil__refuse (EINVAL,
                               "type \"%s\" has args_free but makes no arguments; give args_new, or "
@@ -89,9 +91,9 @@ const resil_type_t *resil__type_find (const char *name)
 
 static bool same (const resil_type_t *a, const resil_type_t *b)
 {
-    return a->start == b->start && a->handle_irrecoverable == b->handle_irrecoverable
-           && a->args_new == b->args_new && a->args_free == b->args_free
-           && a->args_encode == b->args_encode && a->args_decode == b->args_decode;
+    return a->start == b->start && a->handle_irrecoverable == b->handle_irrecoverable &&
+           a->args_new == b->args_new && a->args_free == b->args_free &&
+           a->args_encode == b->args_encode && a->args_decode == b->args_decode;
 }
 
 int resil_type_register (const resil_type_t *type)

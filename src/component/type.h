@@ -1,4 +1,6 @@
-/*  The registry of types, and the checks that types and specs share. */
+/*  The registry of types, and the checks that types and specs share.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_TYPE_H
 #define RESIL_COMPONENT_TYPE_H
 

@@ -11,8 +11,9 @@ int resil__zactor_start (resil_self_t *self, void *args)
 {
     const resil_zactor_t *zactor = args;
     if (!zactor || !zactor->actor)
-        return resil_fail (self, EINVAL, "the args of a zactor component must be a resil_zactor_t "
-                                         "with its actor set");
+        return resil_fail (self, EINVAL,
+                           "the args of a zactor component must be a resil_zactor_t "
+                           "with its actor set");
     zactor->actor (resil_self_control (self), zactor->args);
     if (resil_cancelled (self) || zactor->may_end)
         return 0;

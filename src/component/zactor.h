@@ -1,4 +1,6 @@
-/*  The built-in type "zactor". */
+/*  The built-in type "zactor".
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_ZACTOR_H
 #define RESIL_COMPONENT_ZACTOR_H
 

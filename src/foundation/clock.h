@@ -1,5 +1,7 @@
 /*  The one clock of resil, and deadlines on it. A deadline is an absolute time, so that
-    a wait that is interrupted and resumed keeps its end. */
+    a wait that is interrupted and resumed keeps its end.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_CLOCK_H
 #define RESIL_FOUNDATION_CLOCK_H
 

@@ -1,5 +1,7 @@
 /*  The sentence is kept in the thread, in a fixed buffer: saying that memory ran out must
-    not need any. */
+    not need any.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #include "foundation/errmsg.h"
 
 #include <errno.h>

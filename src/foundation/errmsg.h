@@ -1,4 +1,6 @@
-/*  The last error of the calling thread: errno for the program, a sentence for a person. */
+/*  The last error of the calling thread: errno for the program, a sentence for a person.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_ERRMSG_H
 #define RESIL_FOUNDATION_ERRMSG_H
 

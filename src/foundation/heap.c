@@ -1,4 +1,6 @@
-/*  A binary heap, from index 1, so that the children of i are 2i and 2i+1. */
+/*  A binary heap, from index 1, so that the children of i are 2i and 2i+1.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #include "foundation/heap.h"
 
 #include <assert.h>

@@ -1,5 +1,7 @@
 /*  A min-heap of deadlines. A timer lives in the thing that it is for and knows its own
-    place, so that moving a deadline costs O(log n) and no search. */
+    place, so that moving a deadline costs O(log n) and no search.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_HEAP_H
 #define RESIL_FOUNDATION_HEAP_H
 
@@ -8,11 +10,11 @@
 
 typedef struct {
     int64_t due_us;
-    size_t place;               /*  in the heap, from 1; 0: not set                          */
+    size_t place; /*  in the heap, from 1; 0: not set                          */
 } resil__timer_t;
 
 typedef struct {
-    resil__timer_t **timers;    /*  [0] is not used                                          */
+    resil__timer_t **timers; /*  [0] is not used                                          */
     size_t count;
     size_t room;
 } resil__heap_t;

@@ -1,4 +1,6 @@
-/*  A small seedable generator (splitmix64), for jitter: the same seed, the same delays. */
+/*  A small seedable generator (splitmix64), for jitter: the same seed, the same delays.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_RANDOM_H
 #define RESIL_FOUNDATION_RANDOM_H
 
@@ -19,7 +21,8 @@ static inline uint64_t resil__random_next (resil__random_t *random)
 /*  From -1 to below 1. */
 static inline double resil__random_around_zero (resil__random_t *random)
 {
-    return (double) (int64_t) (resil__random_next (random) & ~UINT64_C (0x7ff)) / 9223372036854775808.0;
+    return (double) (int64_t) (resil__random_next (random) & ~UINT64_C (0x7ff)) /
+           9223372036854775808.0;
 }
 
 #endif

@@ -1,4 +1,6 @@
-/*  Nothing that a component says is trusted to be text. */
+/*  Nothing that a component says is trusted to be text.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #include "foundation/text.h"
 
 #include <string.h>

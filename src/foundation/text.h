@@ -1,4 +1,6 @@
-/*  Text from outside made fit to be logged and sent on. */
+/*  Text from outside made fit to be logged and sent on.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_TEXT_H
 #define RESIL_FOUNDATION_TEXT_H
 

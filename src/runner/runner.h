@@ -4,7 +4,9 @@
 
     The supervisor's thread owns it and calls everything here; the runner's own thread
     sees only its self. What the runner does comes back as records (component/outbox.h)
-    and, from components that use the sockets themselves, as raw reports. */
+    and, from components that use the sockets themselves, as raw reports.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_RUNNER_H
 #define RESIL_RUNNER_H
 
@@ -19,10 +21,10 @@ typedef struct _resil__runner_t resil__runner_t;
 
 /*  What a runner is for and whose it is. */
 typedef struct {
-    resil__spec_t *spec;        /*  retained                                                 */
-    const void *owner;          /*  the supervisor                                           */
-    const char *supervisor;     /*  its name; must outlive the runner or be static: copied   */
-    const sigset_t *signals;    /*  the mask that components run with                        */
+    resil__spec_t *spec;     /*  retained                                                 */
+    const void *owner;       /*  the supervisor                                           */
+    const char *supervisor;  /*  its name; must outlive the runner or be static: copied   */
+    const sigset_t *signals; /*  the mask that components run with                        */
 } resil__runner_options_t;
 
 /*  A new runner, parked: it waits to be told. NULL with errno and a sentence: EMFILE,
@@ -46,10 +48,10 @@ bool resil__runner_take (resil__runner_t *self, resil__record_t *record);
 
 /*  What came on the sockets themselves. */
 typedef enum {
-    RESIL__RAW_NOTHING = 0,     /*  nothing more                                             */
-    RESIL__RAW_BELL,            /*  look at the records                                      */
-    RESIL__RAW_REPORT,          /*  a raw report; the error is filled                        */
-    RESIL__RAW_READY            /*  a signal 0 on control                                    */
+    RESIL__RAW_NOTHING = 0, /*  nothing more                                             */
+    RESIL__RAW_BELL,        /*  look at the records                                      */
+    RESIL__RAW_REPORT,      /*  a raw report; the error is filled                        */
+    RESIL__RAW_READY        /*  a signal 0 on control                                    */
 } resil__raw_t;
 resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error);
 
@@ -81,7 +83,7 @@ void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation);
 typedef struct {
     uint64_t progress;
     bool waiting;
-    const char *label;          /*  of the last progress, or NULL                            */
+    const char *label; /*  of the last progress, or NULL                            */
     int thread_id;
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);

@@ -40,7 +40,7 @@ struct _resil__runner_t {
     resil_self_t self;
     char supervisor[RESIL_NAME_MAX + 1];
     zactor_t *actor;
-    zsock_t *errors_end;        /*  the supervisor's ends of the two PAIRs                   */
+    zsock_t *errors_end; /*  the supervisor's ends of the two PAIRs                   */
     zsock_t *control_end;
     void *errors_handle;
     void *control_handle;
@@ -48,12 +48,12 @@ struct _resil__runner_t {
     int control_fd;
     sigset_t signals;
     void *child;
-    bool has_args;              /*  the runner's thread only                                 */
-    resil_error_t to_handle;    /*  set before HANDLE is sent ...                            */
-    atomic_bool handing_over;   /*  ... and published by this                                */
-    uint64_t hung_handle;       /*  in the process's list of hung threads                    */
-    resil__runner_t *next;      /*  in the graveyard                                         */
-    _Alignas (64) atomic_uint_fast64_t permit;
+    bool has_args;            /*  the runner's thread only                                 */
+    resil_error_t to_handle;  /*  set before HANDLE is sent ...                            */
+    atomic_bool handing_over; /*  ... and published by this                                */
+    uint64_t hung_handle;     /*  in the process's list of hung threads                    */
+    resil__runner_t *next;    /*  in the graveyard                                         */
+    _Alignas(64) atomic_uint_fast64_t permit;
 };
 
 /*  ---- The runner's thread ------------------------------------------------------ */
@@ -185,10 +185,10 @@ static void run (resil__runner_t *runner, uint64_t incarnation)
         if (atomic_load (&self->quarantined))
             return;
         bool failed = outcome == RESIL__FAILED;
-        resil__self_tell (self,
-                          (resil__record_t){
-                              .kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-                          !failed || !has_permit (runner));
+        resil__self_tell (
+            self,
+            (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+            !failed || !has_permit (runner));
         if (!failed)
             return;
         int rc = call_handler (runner, &self->error);
@@ -244,8 +244,8 @@ static void runner_actor (zsock_t *pipe, void *args)
     resil__self_set_current (self);
     zsock_signal (pipe, 0);
 
-    while (!atomic_load (&self->quarantined)
-           && resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0) {
+    while (!atomic_load (&self->quarantined) &&
+           resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0) {
         if (resil__message_is (message, "START ", &number))
             run (runner, number);
         else if (resil__message_is (message, "HANDLE", &number))
@@ -271,8 +271,8 @@ static int pair_new (zsock_t **end, zsock_t **other)
               (unsigned long long) atomic_fetch_add (&count, 1));
     *end = zsock_new (ZMQ_PAIR);
     *other = zsock_new (ZMQ_PAIR);
-    if (!*end || !*other || zsock_bind (*end, "%s", endpoint) < 0
-        || zsock_connect (*other, "%s", endpoint) < 0)
+    if (!*end || !*other || zsock_bind (*end, "%s", endpoint) < 0 ||
+        zsock_connect (*other, "%s", endpoint) < 0)
         return resil__refuse (EMFILE, "no socket pair could be made: %s", zmq_strerror (errno));
     return 0;
 }
@@ -323,9 +323,9 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     inside->owner = options->owner;
     inside->supervisor = self->supervisor;
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
-    if (pair_new (&self->errors_end, &inside->errors)
-        || pair_new (&self->control_end, &inside->control) || handles_set (self)
-        || !(self->actor = zactor_new (runner_actor, self))) {
+    if (pair_new (&self->errors_end, &inside->errors) ||
+        pair_new (&self->control_end, &inside->control) || handles_set (self) ||
+        !(self->actor = zactor_new (runner_actor, self))) {
         sockets_destroy (self);
         resil__spec_release (&inside->spec);
         free (self);

@@ -74,10 +74,8 @@ static int get_runner (resil__child_t *child)
     resil_supervisor_t *self = child->supervisor;
     if (child->runner)
         return 0;
-    resil__runner_options_t options = {.spec = child->spec,
-                                       .owner = self,
-                                       .supervisor = self->name,
-                                       .signals = &self->signals};
+    resil__runner_options_t options = {
+        .spec = child->spec, .owner = self, .supervisor = self->name, .signals = &self->signals};
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;
@@ -252,8 +250,8 @@ static void judge_end (resil__child_t *child, int64_t at_us)
 static void accept_report (resil__child_t *child, int64_t at_us)
 {
     judge_failure (child, at_us);
-    bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART
-                 && child->verdict.delay_us == 0;
+    bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
+                 child->verdict.delay_us == 0;
     if (go_on)
         child->look_us = FIRST_LOOK_US;
     if (child->phase == RESIL__ENDING)
@@ -291,7 +289,7 @@ static void set_cause_as_error (resil__child_t *child)
     resil_error_t *error = &child->error;
     const char *name = child->spec->name;
     if (child->judged)
-        return;                 /*  it has reported what is wrong                           */
+        return; /*  it has reported what is wrong                           */
     resil__life_t life = resil__runner_life (child->runner);
     switch (child->cause) {
     case RESIL__HANGS:
@@ -315,19 +313,20 @@ static void set_cause_as_error (resil__child_t *child)
 
 static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64_t at_us)
 {
-    if (child->cause == RESIL__TO_STOP) {
+    if (!child->judged && child->cause == RESIL__TO_STOP) {
         child->verdict.judgement = RESIL__STAY_DOWN;
         resil__story_ended (child);
         retire (child, at_us);
         return;
     }
-    if (outcome == RESIL__COMPLETED) {
+    if (!child->judged && outcome == RESIL__COMPLETED) {
         judge_end (child, at_us);
         return;
     }
     set_cause_as_error (child);
     judge_failure (child, at_us);
     child->phase = RESIL__HANDLING;
+    child->look_us = 0;
     set_deadline (child, at_us, child->spec->is.handler_ms);
     resil__runner_handle (child->runner, &child->error);
 }
@@ -344,7 +343,8 @@ static const char *obstacle_to_replace (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
     if (!resil__spec_can_replace (child->spec))
-        return "its hung thread keeps its arguments, and its type makes no fresh ones (args_new, or "
+        return "its hung thread keeps its arguments, and its type makes no fresh ones (args_new, "
+               "or "
                "args_shared in its spec)";
     if (self->hung_count > (size_t) self->options.max_quarantined)
         return "more threads are quarantined than max_quarantined allows";
@@ -400,11 +400,13 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         break;
     case RESIL__IGNORE:
         resil__story_ignored (child, resil__event_name (event));
+        if (event == RESIL__DUE)
+            no_deadline (child);
         break;
     case RESIL__BEGIN:
         if (from == RESIL__DOWN)
             child->supervisor->live_count++;
-        child->verdict.delay_us = 0;    /*  it has been waited for                           */
+        child->verdict.delay_us = 0; /*  it has been waited for                           */
         begin (child, at_us);
         break;
     case RESIL__JUDGE_START:
@@ -497,8 +499,8 @@ void resil__child_let_be (resil__child_t *child)
 static void on_raw_report (resil__child_t *child, resil_error_t *error)
 {
     error->incarnation = child->incarnation;
-    if (child->judged || resil__lifecycle_step (child->phase, RESIL__REPORTED).action
-                             != RESIL__ACCEPT) {
+    if (child->judged ||
+        resil__lifecycle_step (child->phase, RESIL__REPORTED).action != RESIL__ACCEPT) {
         resil__story_ignored (child, error->text);
         return;
     }
@@ -616,8 +618,8 @@ void resil__child_due (resil__child_t *child)
     uint64_t incarnation = child->incarnation;
     bool looks = child->look_us > 0;
     resil__child_serve (child);
-    if (child->phase != phase || child->incarnation != incarnation
-        || child->deadline_us != deadline_us)
+    if (child->phase != phase || child->incarnation != incarnation ||
+        child->deadline_us != deadline_us)
         return;
     if (now_us >= deadline_us) {
         if (looks && child->runner && !resil__runner_revoke (child->runner)) {
@@ -631,7 +633,8 @@ void resil__child_due (resil__child_t *child)
         }
     }
     else if (looks)
-        child->look_us = child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US;
+        child->look_us =
+            child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US;
     set_timer (child, now_us);
 }
 

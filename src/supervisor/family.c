@@ -77,9 +77,9 @@ static void arm_hang_rounds (resil_supervisor_t *self, int64_t hang_ms)
 resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec)
 {
     if (self->stage >= RESIL__STOPPING) {
-        resil__refuse (ESHUTDOWN,
-                       "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
-                       self->stage == RESIL__ENDED ? "has ended" : "is stopping", spec->name);
+        resil__refuse (ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor",
+                       self->name, self->stage == RESIL__ENDED ? "has ended" : "is stopping",
+                       spec->name);
         return NULL;
     }
     if (name_is_taken (self, spec->name)) {
@@ -88,8 +88,8 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
         return NULL;
     }
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child || grow (self) || grow_runners (self)
-        || resil__heap_reserve (&self->heap, self->child_count + 4)) {
+    if (!child || grow (self) || grow_runners (self) ||
+        resil__heap_reserve (&self->heap, self->child_count + 4)) {
         free (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
@@ -150,7 +150,8 @@ static void publish_end (resil_supervisor_t *self)
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
     if (self->spawner)
-        resil__loop_answer (self, self->spawner, self->has_error ? resil__family_errno (&self->error) : ESHUTDOWN,
+        resil__loop_answer (self, self->spawner,
+                            self->has_error ? resil__family_errno (&self->error) : ESHUTDOWN,
                             self->has_error ? self->error.text : "it was stopped while it started");
     self->spawner = NULL;
     if (self->closing)
@@ -172,7 +173,7 @@ void resil__family_boot (resil_supervisor_t *self)
     while (self->stage == RESIL__BOOTING && self->boot_at < self->child_count) {
         resil__child_t *child = self->children[self->boot_at];
         if (child->phase != RESIL__DOWN)
-            return;             /*  it is coming up                                          */
+            return; /*  it is coming up                                          */
         size_t before = self->boot_at;
         resil__child_event (child, RESIL__GO, self->now_us);
         if (self->boot_at == before)
@@ -190,8 +191,8 @@ void resil__family_boot (resil_supervisor_t *self)
 static bool is_coming_up (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
-    return self->stage == RESIL__BOOTING && self->boot_at < self->child_count
-           && self->children[self->boot_at] == child;
+    return self->stage == RESIL__BOOTING && self->boot_at < self->child_count &&
+           self->children[self->boot_at] == child;
 }
 
 void resil__family_up (resil__child_t *child)
@@ -215,16 +216,15 @@ static void stop_next (resil_supervisor_t *self)
         }
         if (child->cause != RESIL__TO_STOP)
             resil__child_event (child, RESIL__STOP, self->now_us);
-        if (self->stop_at > 0 && self->children[self->stop_at - 1] == child
-            && child->phase != RESIL__DOWN)
+        if (self->stop_at > 0 && self->children[self->stop_at - 1] == child &&
+            child->phase != RESIL__DOWN)
             return;
     }
     if (self->stage == RESIL__STOPPING && self->live_count == 0)
         publish_end (self);
 }
 
-void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
-                         const resil_error_t *error)
+void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason, const resil_error_t *error)
 {
     if (self->stage >= RESIL__STOPPING)
         return;
@@ -286,8 +286,8 @@ static void first_start_failed (resil__child_t *child)
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    bool failed = child->verdict.judgement == RESIL__REFUSE_START
-                  || child->verdict.judgement == RESIL__ESCALATE;
+    bool failed = child->verdict.judgement == RESIL__REFUSE_START ||
+                  child->verdict.judgement == RESIL__ESCALATE;
     self->live_count--;
     if (self->stage < RESIL__STOPPING && child->first_start && failed)
         first_start_failed (child);

@@ -33,10 +33,8 @@ static void stop_all (void)
         const resil_self_t *current = resil__self_current ();
         resil__self_set_current (NULL);
         bool inside = current && current->owner == self;
-        int64_t now_us = resil__now_us ();
-        int64_t left_ms = inside || now_us > deadline_us ? 0 : (deadline_us - now_us) / 1000;
-        if (resil__supervisor_ask (self, RESIL__STOP_ALL) == 0
-            && resil_supervisor_wait (self, left_ms) < 0)
+        if (resil__supervisor_ask (self, RESIL__STOP_ALL) == 0 &&
+            !resil__supervisor_await (self, inside ? 0 : deadline_us))
             resil__supervisor_ask (self, RESIL__STOP_NOW);
         resil__supervisor_close (self);
     }

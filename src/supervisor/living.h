@@ -1,5 +1,7 @@
 /*  The supervisors that live in this process, and what the end of the program and
-    resil_supervisor_run do with them beyond the public calls. */
+    resil_supervisor_run do with them beyond the public calls.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SUPERVISOR_LIVING_H
 #define RESIL_SUPERVISOR_LIVING_H
 
@@ -13,6 +15,9 @@ void resil__supervisor_close (resil_supervisor_t *self);
 
 /*  Post a verb and wait until the actor has taken it up. */
 int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb);
+
+/*  Wait until it has ended, or the deadline: whether it has. */
+bool resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us);
 
 /*  Spawn, without waiting. 0, or -1 with ENOMEM. */
 int resil__supervisor_spawn_soon (resil_supervisor_t *self);

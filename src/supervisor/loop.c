@@ -131,8 +131,8 @@ static void take_commands (resil_supervisor_t *self)
 int resil__loop_watch (resil_supervisor_t *self, resil__runner_t *runner)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = runner};
-    if (epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_errors_fd (runner), &event)
-        || epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_control_fd (runner), &event))
+    if (epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_errors_fd (runner), &event) ||
+        epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_control_fd (runner), &event))
         return resil__refuse (errno, "its sockets cannot be watched: %s", strerror (errno));
     return 0;
 }

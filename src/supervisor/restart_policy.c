@@ -89,8 +89,8 @@ int64_t resil__delay_least_sum_ms (const resil_delay_t *delay, int restarts)
 
 static bool wants_restart (const resil__case_t *the_case)
 {
-    return the_case->restart == RESIL_PERMANENT
-           || (the_case->restart == RESIL_TRANSIENT && the_case->failed);
+    return the_case->restart == RESIL_PERMANENT ||
+           (the_case->restart == RESIL_TRANSIENT && the_case->failed);
 }
 
 resil__verdict_t resil__judge (const resil__case_t *the_case, const resil_delay_t *delay,

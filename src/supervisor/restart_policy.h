@@ -1,5 +1,7 @@
 /*  Whether and when a child is started again: pure functions over plain data; the
-    caller brings the time and the randomness. */
+    caller brings the time and the randomness.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SUPERVISOR_RESTART_POLICY_H
 #define RESIL_SUPERVISOR_RESTART_POLICY_H
 
@@ -14,10 +16,10 @@
 /*  ---- The limit: at most `max` restarts within a window, as OTP's intensity --------- */
 
 typedef struct {
-    int max;                    /*  RESIL_UNLIMITED: none                                    */
+    int max; /*  RESIL_UNLIMITED: none                                    */
     int64_t window_us;
-    int64_t *taken_at_us;       /*  the last `max` restarts, a ring; NULL if max <= 0        */
-    size_t next;                /*  where the next goes: also the oldest                     */
+    int64_t *taken_at_us; /*  the last `max` restarts, a ring; NULL if max <= 0        */
+    size_t next;          /*  where the next goes: also the oldest                     */
     size_t count;
 } resil__limit_t;
 
@@ -35,8 +37,8 @@ size_t resil__limit_used (const resil__limit_t *self, int64_t now_us);
 /*  ---- The delay: none, then growing, with jitter, up to a cap ------------------------ */
 
 typedef struct {
-    uint64_t attempts;          /*  since the last reset                                     */
-    double base_ms;             /*  of the last delay, before jitter                         */
+    uint64_t attempts; /*  since the last reset                                     */
+    double base_ms;    /*  of the last delay, before jitter                         */
 } resil__backoff_t;
 
 /*  The delay before the next restart, for a child that failed after `ran_us`. */
@@ -49,25 +51,25 @@ int64_t resil__delay_least_sum_ms (const resil_delay_t *delay, int restarts);
 /*  ---- The verdict ------------------------------------------------------------------- */
 
 typedef enum {
-    RESIL__RESTART,             /*  start it again, after the delay                          */
-    RESIL__DONE,                /*  its supervision ends                                     */
-    RESIL__STAY_DOWN,           /*  it was to stop                                           */
-    RESIL__REFUSE_START,        /*  its first start failed: whoever asked for it is told     */
-    RESIL__ESCALATE             /*  the limit is passed: its supervisor ends                 */
+    RESIL__RESTART,      /*  start it again, after the delay                          */
+    RESIL__DONE,         /*  its supervision ends                                     */
+    RESIL__STAY_DOWN,    /*  it was to stop                                           */
+    RESIL__REFUSE_START, /*  its first start failed: whoever asked for it is told     */
+    RESIL__ESCALATE      /*  the limit is passed: its supervisor ends                 */
 } resil__judgement_t;
 
 typedef struct {
     resil__judgement_t judgement;
-    int64_t delay_us;           /*  of RESTART                                               */
+    int64_t delay_us; /*  of RESTART                                               */
 } resil__verdict_t;
 
 /*  What a verdict depends on. */
 typedef struct {
     resil_restart_t restart;
-    bool failed;                /*  else it completed                                        */
+    bool failed; /*  else it completed                                        */
     bool to_stop;
-    bool first_start;           /*  somebody waits for it to come up                         */
-    int64_t ran_us;             /*  since it was up; 0 if it never was                       */
+    bool first_start; /*  somebody waits for it to come up                         */
+    int64_t ran_us;   /*  since it was up; 0 if it never was                       */
 } resil__case_t;
 
 resil__verdict_t resil__judge (const resil__case_t *the_case, const resil_delay_t *delay,

@@ -24,7 +24,7 @@ static void on_signal (int number)
     uint64_t one = 1;
     int fd = atomic_load (&signal_fd);
     if (fd >= 0 && write (fd, &one, sizeof one) < 0)
-        (void) number;          /*  the counter is full: it has been heard                   */
+        (void) number; /*  the counter is full: it has been heard                   */
     errno = error;
 }
 
@@ -58,7 +58,7 @@ static void set_end_fd (resil_supervisor_t *self, int fd)
 static int attend (resil_supervisor_t *self, int fd)
 {
     uint64_t signals = 0;
-    while (resil_supervisor_wait (self, 0) < 0) {
+    while (!resil__supervisor_await (self, 0)) {
         struct pollfd rings = {.fd = fd, .events = POLLIN};
         uint64_t count = 0, before = signals;
         poll (&rings, 1, -1);
@@ -103,7 +103,8 @@ int resil_supervisor_run (resil_supervisor_t *self)
     atomic_store (&running, false);
     errno = error;
     if (rc == 0 && self->reason == RESIL_ENDED_ESCALATED)
-        return resil__refuse (resil__family_errno (&self->error), "supervisor \"%s\" gave up: %s#%llu: %s", self->name,
+        return resil__refuse (resil__family_errno (&self->error),
+                              "supervisor \"%s\" gave up: %s#%llu: %s", self->name,
                               self->error.component, (unsigned long long) self->error.incarnation,
                               self->error.text);
     return rc;

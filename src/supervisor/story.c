@@ -58,13 +58,18 @@ static const char *verb_of (const resil_error_t *error)
     }
 }
 
+/*  "reader#4 failed: open(/dev/x): No such file or directory (errno 2)" */
 static void describe (char *text, size_t room, const resil_error_t *error)
 {
+    const char *meaning = error->code ? strerrordesc_np (error->code) : NULL;
     int length = snprintf (text, room, "%s#%" PRIu64 " %s: %s", error->component,
                            error->incarnation, verb_of (error), error->text);
-    if (error->code && length > 0 && (size_t) length < room)
-        snprintf (text + length, room - (size_t) length, " (%s %d)", resil__code_word (error->code),
-                  error->code);
+    if (!error->code || error->kind == RESIL_ERROR_RETURNED || length < 0 ||
+        (size_t) length >= room)
+        return;
+    bool said = !meaning || strstr (error->text, meaning);
+    snprintf (text + length, room - (size_t) length, "%s%s (%s %d)", said ? "" : ": ",
+              said ? "" : meaning, meaning ? "errno" : "code", error->code);
 }
 
 static void foresee_restart (char *text, size_t room, const resil__child_t *child)
@@ -91,7 +96,10 @@ void resil__story_judged (const resil__child_t *child)
         return;
     resil__about_t who = about (child);
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64], next[128], window[32];
-    uint64_t fold = resil__text_hash (child->error.text) ^ (uint64_t) child->verdict.judgement;
+    /*  A delay keeps lines apart by itself; those that come at once are folded. */
+    uint64_t fold = child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us == 0
+                        ? resil__text_hash (child->error.text)
+                        : 0;
     describe (what, sizeof what, &child->error);
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
@@ -120,9 +128,8 @@ void resil__story_ended (const resil__child_t *child)
         return;
     resil__about_t who = about (child);
     const char *how = child->cause == RESIL__TO_STOP ? "was stopped" : "completed";
-    const char *next = child->verdict.judgement == RESIL__RESTART
-                           ? ", and is permanent: it is started again"
-                           : "";
+    const char *next =
+        child->verdict.judgement == RESIL__RESTART ? ", and is permanent: it is started again" : "";
     resil__log (RESIL_LOG_INFO, &who, 3, "%s#%" PRIu64 " %s%s", child->spec->name,
                 child->incarnation, how, next);
 }
@@ -133,10 +140,10 @@ void resil__story_cancelled (const resil__child_t *child)
     resil__life_t life = resil__runner_life (child->runner);
     const resil_spec_t *spec = &child->spec->is;
     char over[32], wait[32];
-    const char *what = child->cause == RESIL__HANGS          ? "made no progress"
+    const char *what = child->cause == RESIL__HANGS           ? "made no progress"
                        : child->cause == RESIL__START_OVERRAN ? "did not become ready"
                                                               : "did not return after its report";
-    int64_t over_ms = child->cause == RESIL__HANGS          ? spec->hang_ms
+    int64_t over_ms = child->cause == RESIL__HANGS           ? spec->hang_ms
                       : child->cause == RESIL__START_OVERRAN ? spec->start_ms
                                                              : spec->shutdown_ms;
     resil__log (RESIL_LOG_WARN, &who, 0,
@@ -169,9 +176,8 @@ void resil__story_added (const resil__child_t *child)
     const resil_spec_t *spec = &child->spec->is;
     resil__about_t who = about (child);
     char sum[32], window[32];
-    int64_t least_ms = self->limit.max > 0
-                           ? resil__delay_least_sum_ms (&spec->delay, self->limit.max + 1)
-                           : 0;
+    int64_t least_ms =
+        self->limit.max > 0 ? resil__delay_least_sum_ms (&spec->delay, self->limit.max + 1) : 0;
     if (spec->restart != RESIL_TEMPORARY && least_ms > self->options.window_ms)
         resil__log (RESIL_LOG_WARN, &who, 0,
                     "%s alone can never pass the limit of %d restarts in %s: with its delays, "

@@ -1,5 +1,7 @@
 /*  The supervisor's story: each thing worth telling, as a sentence that says what
-    happened, what happens next, and what a person could do. */
+    happened, what happens next, and what a person could do.
+
+    SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SUPERVISOR_STORY_H
 #define RESIL_SUPERVISOR_STORY_H
 
@@ -10,9 +12,9 @@ const char *resil__story_time (char text[32], int64_t ms);
 
 /*  One child. */
 void resil__story_up (const resil__child_t *child);
-void resil__story_judged (const resil__child_t *child);     /*  a failure, and what follows     */
-void resil__story_ended (const resil__child_t *child);      /*  completed or stopped            */
-void resil__story_cancelled (const resil__child_t *child);  /*  for a reason other than a stop  */
+void resil__story_judged (const resil__child_t *child);    /*  a failure, and what follows     */
+void resil__story_ended (const resil__child_t *child);     /*  completed or stopped            */
+void resil__story_cancelled (const resil__child_t *child); /*  for a reason other than a stop  */
 void resil__story_hung (const resil__child_t *child, const char *who, const char *what);
 void resil__story_ignored (const resil__child_t *child, const char *what);
 void resil__story_added (const resil__child_t *child);

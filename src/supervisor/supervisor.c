@@ -97,7 +97,7 @@ static void post (resil_supervisor_t *self, resil__command_t *command)
     self->commands = command;
     pthread_mutex_unlock (&self->lock);
     ssize_t written = write (self->wake_fd, &ring, sizeof ring);
-    (void) written;             /*  a full counter rings as well                             */
+    (void) written; /*  a full counter rings as well                             */
 }
 
 /*  Have the actor do something; from inside, without waiting. Takes spec. */
@@ -125,8 +125,7 @@ static int command (resil_supervisor_t *self, const char *call, resil__verb_t ve
     return rc;
 }
 
-/*  0 once it has ended, or -1 with ETIMEDOUT. */
-static int await_end (resil_supervisor_t *self, int64_t deadline_us)
+bool resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us)
 {
     struct timespec until = resil__deadline_spec (deadline_us);
     int rc = 0;
@@ -138,7 +137,7 @@ static int await_end (resil_supervisor_t *self, int64_t deadline_us)
     self->waiters--;
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
-    return ended ? 0 : -1;
+    return ended;
 }
 
 /*  ---- New and destroy --------------------------------------------------------------------- */
@@ -163,13 +162,13 @@ static int prepare (resil_supervisor_t *self)
 {
     const resil_supervisor_options_t *options = &self->options;
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
-    if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms)
-        || resil__heap_reserve (&self->heap, 4))
+    if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms) ||
+        resil__heap_reserve (&self->heap, 4))
         return resil__refuse (ENOMEM, "no memory for supervisor \"%s\"", self->name);
     self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
-    if (self->wake_fd < 0 || self->epoll_fd < 0
-        || epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, self->wake_fd, &wake))
+    if (self->wake_fd < 0 || self->epoll_fd < 0 ||
+        epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, self->wake_fd, &wake))
         return resil__refuse (errno, "no descriptors for supervisor \"%s\": %s", self->name,
                               strerror (errno));
     self->random.state = seed_of (options);
@@ -292,7 +291,7 @@ int resil_supervisor_wait (resil_supervisor_t *self, int64_t timeout_ms)
                               (long long) timeout_ms);
     if (is_inside (self))
         return refuse_inside (self, "resil_supervisor_wait");
-    if (await_end (self, resil__deadline_us (resil__now_us (), timeout_ms)))
+    if (!resil__supervisor_await (self, resil__deadline_us (resil__now_us (), timeout_ms)))
         return resil__refuse (ETIMEDOUT, "supervisor \"%s\" has not ended within %lld ms",
                               self->name, (long long) timeout_ms);
     return (int) self->reason;
@@ -330,7 +329,9 @@ int resil_supervisor_stop (resil_supervisor_t *self)
         return refuse_null ("resil_supervisor_stop");
     if (resil__supervisor_ask (self, RESIL__STOP_ALL))
         return -1;
-    return is_inside (self) ? 0 : await_end (self, RESIL__NEVER);
+    if (!is_inside (self))
+        resil__supervisor_await (self, RESIL__NEVER);
+    return 0;
 }
 
 size_t resil_supervisor_quarantined (resil_supervisor_t *self)
