@@ -47,8 +47,8 @@ typedef void (zactor_fn) (zsock_t *pipe, void *args);
     opened sockets of czmq before, it lives with the limit it finds), keeps the
     program's handlers of SIGINT and SIGTERM, which czmq would replace, and registers
     an exit handler that stops what still runs. Safe to repeat, from any thread.
-    Returns 0, or -1 with errno: EMFILE (too few descriptors for ZeroMQ itself),
-    ENOMEM. */
+    Returns 0, or -1 with errno: EMFILE (too few descriptors or sockets for ZeroMQ itself),
+    EAGAIN (no threads can be made for it), ENOMEM; it may be called again then. */
 RESIL_EXPORT int resil_init (void);
 
 /*  The sentence for a person about the last error that a call of resil returned in

@@ -25,7 +25,7 @@ typedef enum {
 typedef struct {
     resil_log_level_t level; /*  what it is worth                                    */
     int64_t at_us;           /*  when it happened: microseconds since 1970           */
-    const char *supervisor;  /*  name of the supervisor                              */
+    const char *supervisor;  /*  name of the supervisor, "" if it is about the log   */
     const char *component;   /*  name of the component, "" if it is about none       */
     uint64_t incarnation;    /*  of the component, 0 if it is about none             */
     const char *message;     /*  the sentence, without a newline                     */
@@ -47,7 +47,8 @@ RESIL_EXPORT int resil_log_to (resil_log_fn *log, void *arg);
 RESIL_EXPORT int resil_log_level (resil_log_level_t level);
 
 /*  Wait until all lines logged before this call have been handed out. Returns 0, or
-    -1 with ETIMEDOUT (the callback or stderr is slower than that), EINVAL. */
+    -1 with ETIMEDOUT (the callback or stderr is slower than that; always, at once, when called
+    from inside the callback), EINVAL. */
 RESIL_EXPORT int resil_log_flush (int64_t timeout_ms);
 
 #endif

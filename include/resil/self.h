@@ -30,8 +30,8 @@ RESIL_EXPORT void *resil_self_args (const resil_self_t *self);
     it. Owned by resil; do not destroy, bind or connect it. */
 RESIL_EXPORT zsock_t *resil_self_errors (resil_self_t *self);
 
-/*  The control socket, a PAIR, for a zpoller or zloop of the component's own. It gets
-    "ACK n" when the report of incarnation n has been accepted, and "$TERM" when the
+/*  The control socket, a PAIR, for a zpoller or zloop of the component's own. From when it is
+    first asked for it gets "ACK n" when the report of incarnation n has been accepted, and "$TERM" when the
     component is to return, as a zactor's pipe does; zsock_signal (control, 0) on it says
     ready. What else is sent on it is dropped. The level, whatever was read, is
     resil_cancelled. Owned by resil; do not destroy, bind or connect it. */

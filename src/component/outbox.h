@@ -15,7 +15,7 @@ typedef enum {
     RESIL__RECORD_STARTED = 1, /*  start has been entered                                   */
     RESIL__RECORD_READY,
     RESIL__RECORD_REPORTED, /*  the first report by a helper; self->error has it         */
-    RESIL__RECORD_SYNC,     /*  start returned; was there a raw report? Answer SYNC      */
+    RESIL__RECORD_SYNC,     /*  read the sockets to their end, then answer SYNC          */
     RESIL__RECORD_ENDED,    /*  how, in `outcome`; self->error has why if it failed      */
     RESIL__RECORD_HANDLED,  /*  the handler returned `value`                             */
     RESIL__RECORD_GONE      /*  nothing more comes from this runner                      */
@@ -34,7 +34,7 @@ typedef struct {
 } resil__record_t;
 
 /*  More than a runner can write before it must wait for its supervisor: it goes on by itself to
-    at most one further incarnation, and each writes at most six. */
+    at most one further incarnation, and each writes at most seven. */
 #define RESIL__OUTBOX_ROOM 32
 
 typedef struct {

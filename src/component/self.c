@@ -16,6 +16,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/futex.h"
 #include "foundation/log.h"
 
 /*  How long resil_fail waits for its ack. The supervisor answers in microseconds; a
@@ -54,10 +55,15 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring)
     bool written = resil__outbox_put (&self->outbox, record);
     assert (written);
     (void) written;
+    if (!ring || zmq_send (bell, "", 0, ZMQ_DONTWAIT) == 0)
+        return;
     /*  A full pipe is no loss: then the supervisor has messages to read there, and looks
-        into the outbox after them. */
-    if (ring)
-        zmq_send (bell, "", 0, ZMQ_DONTWAIT);
+        into the outbox after each. But a pipe that was full says so for a millisecond more,
+        unless its events are asked for. */
+    int events;
+    size_t size = sizeof events;
+    zmq_getsockopt (bell, ZMQ_EVENTS, &events, &size);
+    zmq_send (bell, "", 0, ZMQ_DONTWAIT);
 }
 
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
@@ -65,6 +71,7 @@ int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t de
     for (;;) {
         int size = zmq_recv (self->control_handle, text, room - 1, ZMQ_DONTWAIT);
         if (size >= 0) {
+            self->control_taken++;
             text[(size_t) size < room ? (size_t) size : room - 1] = 0;
             return size;
         }
@@ -82,6 +89,17 @@ int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t de
     }
 }
 
+void resil__self_empty_control (resil_self_t *self)
+{
+    /*  What the component received itself is not counted, so then it must be looked. */
+    char message[32];
+    if (atomic_load (&self->uses_control) ||
+        atomic_load (&self->control_sent) != self->control_taken)
+        while (resil__self_receive (self, message, sizeof message, 0) >= 0)
+            ;
+    self->control_taken = atomic_load (&self->control_sent);
+}
+
 bool resil__message_is (const char *message, const char *verb, uint64_t *number)
 {
     size_t length = strlen (verb);
@@ -89,6 +107,24 @@ bool resil__message_is (const char *message, const char *verb, uint64_t *number)
         return false;
     *number = message[length] ? strtoull (message + length, NULL, 10) : 0;
     return true;
+}
+
+void resil__self_settle_raw (resil_self_t *self)
+{
+    char message[32];
+    uint64_t number;
+    if (!self->uses_raw && !atomic_load (&self->uses_control))
+        return;
+    if (atomic_load (&self->quarantined))
+        return;
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, true);
+    while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
+        if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
+            break;
+    if (atomic_load_explicit (&self->raw_accepted, memory_order_acquire) == self->incarnation) {
+        resil__error_copy (&self->error, &self->raw_error);
+        self->reported = true;
+    }
 }
 
 /*  ---- What every call checks ------------------------------------------------- */
@@ -151,7 +187,10 @@ zsock_t *resil_self_errors (resil_self_t *self)
 
 zsock_t *resil_self_control (resil_self_t *self)
 {
-    return check_thread (self, "resil_self_control") ? NULL : self->control;
+    if (check_thread (self, "resil_self_control"))
+        return NULL;
+    atomic_store (&self->uses_control, true);
+    return self->control;
 }
 
 /*  ---- Reports ---------------------------------------------------------------- */
@@ -194,6 +233,8 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
         return -1;
     if (!self->landing)
         return resil__refuse (EPERM, "%s: only while start runs", call);
+    if (!self->reported)
+        resil__self_settle_raw (self);
     if (keep (self, RESIL_ERROR_REPORTED, code, file, line, format, args))
         return 1;
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_REPORTED}, true);
@@ -229,6 +270,20 @@ static bool acked (const resil_self_t *self)
     return atomic_load_explicit (&self->acked, memory_order_acquire) >= self->incarnation;
 }
 
+/*  Sleeps on a word of memory: an ack by the socket would cost three more system calls.
+    Whether it came. */
+static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
+{
+    for (;;) {
+        unsigned bell = atomic_load (&self->ack_bell);
+        if (acked (self))
+            return true;
+        if (atomic_load (&self->quarantined) || resil__now_us () >= deadline_us)
+            return false;
+        resil__futex_wait (&self->ack_bell, bell, deadline_us);
+    }
+}
+
 int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 {
     if (check_thread (self, "resil_await_ack"))
@@ -241,18 +296,15 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
     if (!self->reported && !self->uses_raw)
         return resil__refuse (ENOMSG, "resil_await_ack: \"%s\" has reported nothing",
                               self->spec->name);
-    char message[32];
-    int64_t deadline_us = resil__deadline_us (resil__now_us (), timeout_ms);
     int rc = 0;
     wait_begins (self);
-    while (rc == 0 && !acked (self)) {
-        if (resil__self_receive (self, message, sizeof message, deadline_us) < 0)
-            rc = acked (self) ? 0
-                              : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
-                                               (long long) timeout_ms);
-        else if (check (self, "resil_await_ack"))
-            rc = -1;
-    }
+    atomic_store (&self->awaits_ack, true);
+    if (!sleep_until_acked (self, resil__deadline_us (resil__now_us (), timeout_ms)))
+        rc = check (self, "resil_await_ack")
+                 ? -1
+                 : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
+                                  (long long) timeout_ms);
+    atomic_store_explicit (&self->awaits_ack, false, memory_order_relaxed);
     wait_ends (self);
     return rc;
 }

@@ -49,7 +49,8 @@ struct _resil_self_t {
     resil__cleanup_t *cleanups;
     size_t cleanup_count;
     size_t cleanup_room;
-    unsigned notes; /*  reports after the first                                  */
+    unsigned notes;         /*  reports after the first                                  */
+    unsigned control_taken; /*  messages of control that were received by us             */
 
     /*  written by this side, read by the supervisor */
     resil__outbox_t outbox;
@@ -57,6 +58,8 @@ struct _resil_self_t {
     _Atomic (const char *) label;
     atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
     atomic_int thread_id;
+    atomic_bool uses_control; /*  the control socket was asked for, ever                   */
+    atomic_bool awaits_ack;
 
     /*  written by the supervisor, read by this side */
     atomic_uint_fast64_t cancelled; /*  incarnations up to this one are to return            */
@@ -64,6 +67,8 @@ struct _resil_self_t {
     atomic_uint_fast64_t
         raw_accepted; /*  the last one whose accepted report was raw, in raw_error */
     resil_error_t raw_error;
+    atomic_uint ack_bell;     /*  moves with each ack, for who sleeps on it                */
+    atomic_uint control_sent; /*  messages sent on control                                 */
     atomic_bool quarantined;
 };
 
@@ -77,6 +82,11 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation);
 /*  Run and forget the cleanups, last first; each is safe against a panic in it. */
 void resil__self_clean_up (resil_self_t *self);
 
+/*  What the component has sent on the sockets itself may still be on its way: have it read before
+    what is written next, and take over a raw report that was accepted. Waits for the supervisor, if
+    the component has asked for its sockets at all. */
+void resil__self_settle_raw (resil_self_t *self);
+
 /*  Write a record; `ring` says whether to wake the supervisor for it now. */
 void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring);
 
@@ -84,6 +94,9 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring);
     deadline. The length, or -1 with errno: EAGAIN, or ETERM when ZeroMQ has been shut
     down under us. */
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us);
+
+/*  Receive and drop what is left on control, before another incarnation. */
+void resil__self_empty_control (resil_self_t *self);
 
 /*  Has `message` the given verb? Its number goes to `number` (0 if it has none). */
 bool resil__message_is (const char *message, const char *verb, uint64_t *number);

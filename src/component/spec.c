@@ -67,7 +67,7 @@ static int check_fields (const char *what, const resil_spec_t *spec)
 /*  A quarantined thread keeps its arguments; say so where nothing could replace it. */
 static int check_replaceable (const char *what, const resil_spec_t *spec, const resil_type_t *type)
 {
-    if (type->args_new && spec->args_shared)
+    if ((type->args_new || type->args_decode) && spec->args_shared)
         return resil__refuse (EINVAL,
                               "%s: args_shared is set, but type \"%s\" makes fresh arguments; "
                               "leave it out",
@@ -102,7 +102,7 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
         return NULL;
     }
     resil_spec_t checked = *spec;
-    if (spec->delay.initial_ms < 0 && spec->delay.max_ms < 0)
+    if (spec->delay.initial_ms == -1 && spec->delay.max_ms == -1)
         checked.delay = *inherited;
     if (resil__type_check (type) || check_fields (what, &checked) ||
         resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))

@@ -193,3 +193,16 @@ int resil__process_has_room (int sockets, int descriptors, bool thread, const ch
         return -1;
     return thread ? has_threads (1, for_what) : 0;
 }
+
+int resil__process_could_hold (int sockets, const char *for_what)
+{
+    int limit = descriptor_limit ();
+    int reserve = reserve_of (limit, RESERVED_DESCRIPTORS_MIN, RESERVED_DESCRIPTORS_MAX);
+    if (sockets > limit - reserve)
+        return resil__refuse (EMFILE,
+                              "%s: with those added before it would need %d descriptors, and the "
+                              "limit is %d with %d kept in reserve; raise it (ulimit -n) or add "
+                              "fewer",
+                              for_what, sockets, limit, reserve);
+    return has_sockets (sockets, for_what);
+}

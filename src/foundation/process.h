@@ -15,6 +15,10 @@
     and says what to raise. Any thread. */
 int resil__process_has_room (int sockets, int descriptors, bool thread, const char *for_what);
 
+/*  Could the limits hold `sockets` sockets if nothing else were open? For what is to be started
+    later; cheap. Returns and says the same. Any thread. */
+int resil__process_could_hold (int sockets, const char *for_what);
+
 /*  The process-wide account of ZeroMQ sockets that resil holds. Any thread. */
 void resil__process_took_sockets (int sockets); /*  negative: gave back                  */
 

@@ -55,6 +55,9 @@ typedef enum {
 } resil__raw_t;
 resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error);
 
+/*  Is there something left to take that no descriptor tells? */
+bool resil__runner_is_unread (const resil__runner_t *self);
+
 /*  Tell a parked runner: run incarnation `incarnation`; call the handler with an error
     of a former one; say GONE and end. */
 void resil__runner_start (resil__runner_t *self, uint64_t incarnation);

@@ -25,6 +25,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/futex.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "foundation/text.h"
@@ -48,6 +49,7 @@ struct _resil__runner_t {
     int control_fd;
     sigset_t signals;
     void *child;
+    bool unread;              /*  control has something that its descriptor does not tell         */
     bool has_args;            /*  the runner's thread only                                 */
     resil_error_t to_handle;  /*  set before HANDLE is sent ...                            */
     atomic_bool handing_over; /*  ... and published by this                                */
@@ -57,13 +59,6 @@ struct _resil__runner_t {
 };
 
 /*  ---- The runner's thread ------------------------------------------------------ */
-
-static void empty_control (resil_self_t *self)
-{
-    char message[32];
-    while (resil__self_receive (self, message, sizeof message, 0) >= 0)
-        ;
-}
 
 /*  Fill the error unless the incarnation has one. */
 static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, const char *text)
@@ -103,22 +98,6 @@ static int call_start (resil_self_t *self)
     return rc;
 }
 
-/*  A raw report may still be on its way when start returns. What was sent on the errors
-    socket is read before this question is, so the answer settles it. */
-static void settle_raw_reports (resil_self_t *self)
-{
-    char message[32];
-    uint64_t number;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, true);
-    while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
-        if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
-            break;
-    if (atomic_load_explicit (&self->raw_accepted, memory_order_acquire) == self->incarnation) {
-        resil__error_copy (&self->error, &self->raw_error);
-        self->reported = true;
-    }
-}
-
 static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
 {
     if (self->reported)
@@ -139,13 +118,13 @@ static resil__outcome_t run_incarnation (resil__runner_t *runner, bool ring)
     resil_self_t *self = &runner->self;
     if (make_args (runner))
         return RESIL__FAILED;
+    if (resil_cancelled (self)) /*  while the arguments were made                            */
+        return RESIL__CANCELLED;
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, ring);
     int rc = call_start (self);
     bool cancelled = resil_cancelled (self);
     resil__self_clean_up (self);
-    bool quarantined = atomic_load (&self->quarantined);
-    if (self->uses_raw && !quarantined)
-        settle_raw_reports (self);
+    resil__self_settle_raw (self);
     return decide (self, rc, cancelled);
 }
 
@@ -196,7 +175,7 @@ static void run (resil__runner_t *runner, uint64_t incarnation)
             return;
         bool goes_on = rc == 0 && spend_permit (runner);
         if (goes_on) {
-            empty_control (self);
+            resil__self_empty_control (self);
             goes_on = !stopped (self);
         }
         resil__self_tell (
@@ -216,7 +195,9 @@ static void handle (resil__runner_t *runner)
     resil__self_renew (self, runner->to_handle.incarnation);
     /*  Without arguments there is nothing to handle with; the start that follows fails of the
         same and is told. */
-    int rc = make_args (runner) ? 0 : call_handler (runner, &runner->to_handle);
+    int rc = 0;
+    if (make_args (runner) == 0 && !atomic_load (&self->quarantined))
+        rc = call_handler (runner, &runner->to_handle);
     if (!atomic_load (&self->quarantined))
         resil__self_tell (
             self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = true},
@@ -277,6 +258,14 @@ static int pair_new (zsock_t **end, zsock_t **other)
     return 0;
 }
 
+/*  Also arms the descriptor: it signals a message only to who has seen that there is none. */
+static bool is_readable (void *handle)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
+}
+
 static int handles_set (resil__runner_t *self)
 {
     resil_self_t *inside = &self->self;
@@ -291,6 +280,8 @@ static int handles_set (resil__runner_t *self)
         them wrongly gives an error and not a hang. */
     zsock_set_rcvtimeo (inside->errors, 0);
     zsock_set_sndtimeo (inside->control, 0);
+    is_readable (self->errors_handle);
+    is_readable (self->control_handle);
     return 0;
 }
 
@@ -396,7 +387,9 @@ static int second_frame_as_code (void *handle)
     if (length < 0)
         return 0;
     digits[length < (int) sizeof digits ? length : (int) sizeof digits - 1] = 0;
-    return atoi (digits);
+    char *end;
+    long code = strtol (digits, &end, 10);
+    return *end || code < INT_MIN || code > INT_MAX ? 0 : (int) code;
 }
 
 static bool is_signal (const unsigned char *bytes, int size, int *status)
@@ -412,18 +405,22 @@ static bool is_signal (const unsigned char *bytes, int size, int *status)
 static resil__raw_t take_control (resil__runner_t *self, resil_error_t *error)
 {
     unsigned char bytes[16];
-    int status = 0, size;
-    while ((size = zmq_recv (self->control_handle, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0) {
-        skip_frames (self->control_handle);
-        if (!is_signal (bytes, size, &status))
-            continue;
-        if (status == 0)
-            return RESIL__RAW_READY;
-        resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, status,
-                          "it signalled %d instead of 0 (ready)", status);
-        return RESIL__RAW_REPORT;
+    int status = 0;
+    if (!atomic_load (&self->self.uses_control))
+        return RESIL__RAW_NOTHING; /*  nobody can have sent anything                        */
+    int size = zmq_recv (self->control_handle, bytes, sizeof bytes, ZMQ_DONTWAIT);
+    if (size < 0) {
+        self->unread = false;
+        return RESIL__RAW_NOTHING;
     }
-    return RESIL__RAW_NOTHING;
+    skip_frames (self->control_handle);
+    if (!is_signal (bytes, size, &status))
+        return RESIL__RAW_BELL;
+    if (status == 0)
+        return RESIL__RAW_READY;
+    resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, status,
+                      "it signalled %d instead of 0 (ready)", status);
+    return RESIL__RAW_REPORT;
 }
 
 resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error)
@@ -450,7 +447,11 @@ static void send_message (resil__runner_t *self, const char *message)
 {
     /*  Never full: control holds at most a handful of messages for one incarnation, and
         is emptied before the next. */
+    atomic_fetch_add (&self->self.control_sent, 1);
     zmq_send (self->control_handle, message, strlen (message), ZMQ_DONTWAIT);
+    /*  A send may use up the signal of what has arrived, so the descriptor would be silent. */
+    if (atomic_load (&self->self.uses_control))
+        self->unread = is_readable (self->control_handle);
 }
 
 static void send_number (resil__runner_t *self, const char *verb, uint64_t number)
@@ -458,6 +459,11 @@ static void send_number (resil__runner_t *self, const char *verb, uint64_t numbe
     char message[32];
     snprintf (message, sizeof message, "%s %llu", verb, (unsigned long long) number);
     send_message (self, message);
+}
+
+bool resil__runner_is_unread (const resil__runner_t *self)
+{
+    return self->unread;
 }
 
 void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
@@ -477,6 +483,13 @@ void resil__runner_end (resil__runner_t *self)
     send_message (self, "END");
 }
 
+static void ring_ack_bell (resil_self_t *inside)
+{
+    atomic_fetch_add (&inside->ack_bell, 1);
+    if (atomic_load (&inside->awaits_ack))
+        resil__futex_wake (&inside->ack_bell);
+}
+
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
                         bool go_on)
 {
@@ -487,8 +500,10 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
     }
     if (go_on)
         atomic_store (&self->permit, incarnation);
-    atomic_store_explicit (&inside->acked, incarnation, memory_order_release);
-    send_number (self, "ACK", incarnation);
+    atomic_store (&inside->acked, incarnation);
+    ring_ack_bell (inside);
+    if (atomic_load (&inside->uses_control))
+        send_number (self, "ACK", incarnation);
 }
 
 bool resil__runner_revoke (resil__runner_t *self)
@@ -531,6 +546,7 @@ void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     atomic_store (&self->self.quarantined, true);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
+    ring_ack_bell (&self->self);
     self->hung_handle = resil__process_list_hung (who);
 }
 

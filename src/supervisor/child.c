@@ -42,6 +42,8 @@ static void set_deadline (resil__child_t *child, int64_t from_us, int64_t ms)
 {
     if (ms < 0 && child->supervisor->bounded)
         ms = BOUNDED_MS;
+    if (child->supervisor->hurried && (ms < 0 || ms > RESIL__MOMENT_MS))
+        ms = RESIL__MOMENT_MS;
     child->deadline_us = resil__deadline_us (from_us, ms);
     set_timer (child, from_us);
 }
@@ -79,6 +81,7 @@ static int get_runner (resil__child_t *child)
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;
+    child->owes_sync = false;
     resil__runner_set_child (child->runner, child);
     if (resil__loop_watch (self, child->runner) == 0)
         return 0;
@@ -98,20 +101,39 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     set_deadline (child, at_us, child->spec->is.start_ms);
 }
 
+/*  A new runner makes its arguments before it calls the handler. */
+static int64_t first_handler_ms (const resil__child_t *child)
+{
+    const resil_spec_t *spec = &child->spec->is;
+    if (!resil__spec_makes_args (child->spec))
+        return spec->handler_ms;
+    return spec->start_ms < 0 || spec->handler_ms < 0 ? RESIL_FOREVER
+                                                      : spec->start_ms + spec->handler_ms;
+}
+
+static void cannot_begin (resil__child_t *child, int64_t at_us)
+{
+    int error = errno;
+    resil_error_t owed = child->error;
+    resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name,
+                      child->incarnation + 1, error, "%s", resil_errmsg ());
+    child->phase = RESIL__STARTING;
+    resil__child_event (child, RESIL__CANNOT, at_us);
+    if (child->owes_handler && child->phase == RESIL__WAITING)
+        resil__error_copy (&child->error, &owed);
+}
+
 static void begin (resil__child_t *child, int64_t at_us)
 {
     if (get_runner (child)) {
-        resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name,
-                          child->incarnation + 1, errno, "%s", resil_errmsg ());
-        child->phase = RESIL__STARTING;
-        resil__child_event (child, RESIL__CANNOT, at_us);
+        cannot_begin (child, at_us);
         return;
     }
     child->look_us = 0;
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
-        set_deadline (child, at_us, child->spec->is.handler_ms);
+        set_deadline (child, at_us, first_handler_ms (child));
         resil__runner_handle (child->runner, &child->error);
         return;
     }
@@ -194,6 +216,14 @@ static void quarantine (resil__child_t *child, const char *what)
 
 /*  ---- What was judged, done --------------------------------------------------------- */
 
+/*  The failure goes up. The stop of all that comes of it is not for this child: it is on its way
+    out, and may have no runner any more. */
+static void escalate (resil__child_t *child, const char *why)
+{
+    child->phase = RESIL__RETIRING;
+    resil__family_escalate (child, why);
+}
+
 static void carry_out (resil__child_t *child, int64_t at_us)
 {
     if (child->to_stop)
@@ -210,7 +240,7 @@ static void carry_out (resil__child_t *child, int64_t at_us)
         set_timer (child, at_us);
         return;
     case RESIL__ESCALATE:
-        resil__family_escalate (child, "that is more often than its supervisor allows");
+        escalate (child, "that is more often than its supervisor allows");
         retire (child, at_us);
         return;
     case RESIL__DONE:
@@ -279,7 +309,8 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
                           cause == RESIL__TO_STOP ? RESIL__CANCEL_ALL : child->incarnation);
     if (cause != RESIL__TO_STOP)
         resil__story_cancelled (child);
-    set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    if (child->phase == RESIL__LEAVING)
+        set_deadline (child, at_us, child->spec->is.shutdown_ms);
 }
 
 /*  The error of an incarnation that did not end by itself. */
@@ -335,7 +366,7 @@ static void give_up (resil__child_t *child, const char *why)
 {
     child->verdict.judgement = RESIL__ESCALATE;
     if (!child->to_stop && !child->first_start)
-        resil__family_escalate (child, why);
+        escalate (child, why);
 }
 
 /*  Why a quarantined thread cannot be replaced, or NULL. */
@@ -364,7 +395,7 @@ static void replace (resil__child_t *child, int64_t at_us)
     bool restarts = !was_stop && child->verdict.judgement == RESIL__RESTART && !child->to_stop;
     if (!restarts) {
         if (!was_stop && child->verdict.judgement == RESIL__ESCALATE)
-            resil__family_escalate (child, "that is more often than its supervisor allows");
+            escalate (child, "that is more often than its supervisor allows");
         settle (child);
         return;
     }
@@ -471,6 +502,12 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
     }
 }
 
+static void note_unread (const resil__child_t *child)
+{
+    if (child->runner && resil__runner_is_unread (child->runner))
+        child->supervisor->look_again = true;
+}
+
 static void handle_event (resil__child_t *child, resil__event_t event, resil__outcome_t outcome,
                           int64_t at_us)
 {
@@ -478,6 +515,7 @@ static void handle_event (resil__child_t *child, resil__event_t event, resil__ou
     resil__step_t step = resil__lifecycle_step (from, event);
     child->phase = step.next;
     act (child, step.action, event, from, outcome, at_us);
+    note_unread (child);
 }
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us)
@@ -507,26 +545,6 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     resil__error_copy (&child->error, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
-}
-
-/*  Whether the sockets are empty now. */
-static bool take_raw (resil__child_t *child)
-{
-    resil_error_t error;
-    for (int i = 0; i < RAW_A_VISIT; i++)
-        switch (resil__runner_take_raw (child->runner, &error)) {
-        case RESIL__RAW_NOTHING:
-            return true;
-        case RESIL__RAW_BELL:
-            break;
-        case RESIL__RAW_READY:
-            resil__child_event (child, RESIL__IS_UP, child->supervisor->now_us);
-            break;
-        case RESIL__RAW_REPORT:
-            on_raw_report (child, &error);
-            break;
-        }
-    return false;
 }
 
 static void on_ended (resil__child_t *child, const resil__record_t *record)
@@ -561,9 +579,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
         resil__child_event (child, RESIL__REPORTED, record->at_us);
         break;
     case RESIL__RECORD_SYNC:
-        while (!take_raw (child))
-            ;
-        resil__runner_synced (child->runner);
+        child->owes_sync = true;
         break;
     case RESIL__RECORD_ENDED:
         on_ended (child, record);
@@ -581,25 +597,61 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
     }
 }
 
-void resil__child_serve (resil__child_t *child)
+static void take_records (resil__child_t *child)
 {
     resil__record_t record;
     resil__runner_t *runner = child->runner;
+    while (child->runner == runner && resil__runner_take (runner, &record))
+        on_record (child, &record);
+}
+
+/*  Whether the sockets are empty now. What came raw belongs to the incarnation that runs when
+    all that the runner wrote before it has been taken: so the records go first. */
+static bool take_raw (resil__child_t *child)
+{
+    resil_error_t error;
+    resil__runner_t *runner = child->runner;
+    for (int i = 0; i < RAW_A_VISIT; i++) {
+        resil__raw_t raw = resil__runner_take_raw (runner, &error);
+        if (raw == RESIL__RAW_NOTHING)
+            return true;
+        take_records (child);
+        if (child->runner != runner)
+            return true;
+        if (raw == RESIL__RAW_READY)
+            resil__child_event (child, RESIL__IS_UP, child->supervisor->now_us);
+        else if (raw == RESIL__RAW_REPORT)
+            on_raw_report (child, &error);
+    }
+    return false;
+}
+
+void resil__child_serve (resil__child_t *child)
+{
+    resil__runner_t *runner = child->runner;
     if (!runner)
+        return;
+    take_records (child);
+    if (child->runner != runner)
         return;
     if (!take_raw (child))
         child->supervisor->look_again = true;
-    while (child->runner == runner && resil__runner_take (runner, &record))
-        on_record (child, &record);
+    else if (child->owes_sync && child->runner == runner) {
+        child->owes_sync = false;
+        resil__runner_synced (runner);
+        note_unread (child);
+    }
 }
 
 void resil__hung_serve (resil_supervisor_t *self, resil__runner_t *runner)
 {
     resil__record_t record;
     resil_error_t error;
-    for (int i = 0; i < RAW_A_VISIT; i++)
-        if (resil__runner_take_raw (runner, &error) == RESIL__RAW_NOTHING)
-            break;
+    bool is_empty = false;
+    for (int i = 0; i < RAW_A_VISIT && !is_empty; i++)
+        is_empty = resil__runner_take_raw (runner, &error) == RESIL__RAW_NOTHING;
+    if (!is_empty)
+        self->look_again = true;
     while (resil__runner_take (runner, &record))
         if (record.kind == RESIL__RECORD_GONE) {
             resil__loop_free_later (self, runner);
@@ -622,7 +674,7 @@ void resil__child_due (resil__child_t *child)
         child->deadline_us != deadline_us)
         return;
     if (now_us >= deadline_us) {
-        if (looks && child->runner && !resil__runner_revoke (child->runner)) {
+        if (looks && phase != RESIL__STARTING && !resil__runner_revoke (child->runner)) {
             /*  It has just used its leave: it is not late. */
             child->look_us = FIRST_LOOK_US;
             child->deadline_us = now_us + FIRST_LOOK_US;

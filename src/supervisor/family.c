@@ -8,11 +8,9 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/process.h"
 #include "supervisor/state.h"
 #include "supervisor/story.h"
-
-/*  What a child gets to return when there is no time for its own deadline. */
-#define STOP_NOW_US 100000
 
 /*  The times a second that a hang deadline is looked after, within these bounds. */
 #define HANG_ROUNDS 8
@@ -43,7 +41,7 @@ static int grow (resil_supervisor_t *self)
 /*  Room for everything that may come to be quarantined or freed, so that neither can fail. */
 static int grow_runners (resil_supervisor_t *self)
 {
-    size_t need = self->child_count + (size_t) self->options.max_quarantined + 2;
+    size_t need = self->child_count + self->hung_count + (size_t) self->options.max_quarantined + 2;
     if (need <= self->runner_room)
         return 0;
     size_t room = need * 2;
@@ -74,6 +72,15 @@ static void arm_hang_rounds (resil_supervisor_t *self, int64_t hang_ms)
     resil__heap_set (&self->heap, &self->hang_timer, self->now_us + period_us);
 }
 
+/*  What is added before spawn finds out now, and not at spawn, that it cannot fit. */
+static bool fits_with_the_others (const resil_supervisor_t *self, const resil__spec_t *spec)
+{
+    char what[RESIL_NAME_MAX + 16];
+    snprintf (what, sizeof what, "component \"%s\"", spec->name);
+    int sockets = (int) (self->child_count + 1) * RESIL__RUNNER_SOCKETS;
+    return resil__process_could_hold (sockets, what) == 0;
+}
+
 resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec)
 {
     if (self->stage >= RESIL__STOPPING) {
@@ -87,6 +94,8 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
                        self->name, spec->name);
         return NULL;
     }
+    if (self->stage == RESIL__CREATED && !fits_with_the_others (self, spec))
+        return NULL;
     resil__child_t *child = calloc (1, sizeof *child);
     if (!child || grow (self) || grow_runners (self) ||
         resil__heap_reserve (&self->heap, self->child_count + 4)) {
@@ -126,7 +135,10 @@ static void answer_waiter (resil__child_t *child, int error)
     resil__command_t *waiter = child->waiter;
     child->waiter = NULL;
     if (waiter)
-        resil__loop_answer (child->supervisor, waiter, error, child->error.text);
+        resil__loop_answer (child->supervisor, waiter, error,
+                            error == ESHUTDOWN
+                                ? "its supervisor was stopped while it waited to be up"
+                                : child->error.text);
 }
 
 int resil__family_errno (const resil_error_t *error)
@@ -154,6 +166,9 @@ static void publish_end (resil_supervisor_t *self)
                             self->has_error ? resil__family_errno (&self->error) : ESHUTDOWN,
                             self->has_error ? self->error.text : "it was stopped while it started");
     self->spawner = NULL;
+    /*  Those whose turn to start never came. */
+    for (size_t i = 0; i < self->child_count; i++)
+        answer_waiter (self->children[i], ESHUTDOWN);
     if (self->closing)
         self->leave = true;
 }
@@ -245,7 +260,8 @@ void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason, const r
 void resil__family_stop_now (resil_supervisor_t *self)
 {
     resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
-    int64_t deadline_us = self->now_us + STOP_NOW_US;
+    int64_t deadline_us = self->now_us + RESIL__MOMENT_MS * 1000;
+    self->hurried = true;
     for (size_t i = self->child_count; i > 0; i--) {
         resil__child_t *child = self->children[i - 1];
         if (child->phase == RESIL__DOWN)

@@ -64,8 +64,9 @@ static const cell_t cells[RESIL__PHASES][RESIL__EVENTS] = {
             [RESIL__AGREED] = CELL (RESIL__HANDLING, RESIL__CARRY_OUT),
             [RESIL__WENT_ON] = CELL (RESIL__STARTING, RESIL__FOLLOW),
             [RESIL__DECLINED] = CELL (RESIL__HANDLING, RESIL__GIVE_UP),
-            [RESIL__DUE] = CELL (RESIL__HANDLING, RESIL__GIVE_UP_RUNNER),
-            [RESIL__STOP] = CELL (RESIL__HANDLING, RESIL__NOTHING),
+            [RESIL__DUE] = CELL (RESIL__DOWN, RESIL__GIVE_UP_RUNNER),
+            /*  The handler keeps its deadline; but the next incarnation may have begun already. */
+            [RESIL__STOP] = CELL (RESIL__HANDLING, RESIL__CANCEL_IT),
         },
     [RESIL__WAITING] =
         {

@@ -28,16 +28,17 @@ static void stop_all (void)
 {
     int64_t deadline_us = resil__deadline_us (resil__now_us (), AT_EXIT_MS);
     resil_supervisor_t *self;
+    /*  Where exit was called in a component, it does not return from there. */
+    const resil_self_t *current = resil__self_current ();
+    resil__self_set_current (NULL);
     while ((self = take_one ())) {
-        /*  Where exit was called in a component, it does not return from there. */
-        const resil_self_t *current = resil__self_current ();
-        resil__self_set_current (NULL);
         bool inside = current && current->owner == self;
         if (resil__supervisor_ask (self, RESIL__STOP_ALL) == 0 &&
-            !resil__supervisor_await (self, inside ? 0 : deadline_us))
+            resil__supervisor_await (self, inside ? 0 : deadline_us) < 0)
             resil__supervisor_ask (self, RESIL__STOP_NOW);
         resil__supervisor_close (self);
     }
+    resil__runner_sweep ();
 }
 
 void resil__living_add (resil_supervisor_t *self)

@@ -16,8 +16,8 @@ void resil__supervisor_close (resil_supervisor_t *self);
 /*  Post a verb and wait until the actor has taken it up. */
 int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb);
 
-/*  Wait until it has ended, or the deadline: whether it has. */
-bool resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us);
+/*  Wait until it has ended, or the deadline. The resil_ended_t, or -1. */
+int resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us);
 
 /*  Spawn, without waiting. 0, or -1 with ENOMEM. */
 int resil__supervisor_spawn_soon (resil_supervisor_t *self);

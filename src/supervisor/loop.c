@@ -1,9 +1,9 @@
 /*  The supervisor's actor: one wait, then everything that has happened, then everything
     that is due. It runs no user code and waits for nobody.
 
-    A zpoller costs time for each reader and prefers the first, so it has two: the
-    actor's pipe, and one epoll descriptor that gathers the command bell and the
-    sockets of all runners.
+    A zpoller costs time for each reader and prefers the first, so it has one: an epoll
+    descriptor that gathers the command bell and the sockets of all runners. The actor's
+    pipe is not among them: nothing is said there before the actor has left its loop.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -169,9 +169,11 @@ void resil__loop_free_later (resil_supervisor_t *self, resil__runner_t *runner)
         }
 }
 
+/*  czmq finds a socket that is closed by going through all there are, from the oldest on. So the
+    runners of a stop, which end newest first, are freed after it, oldest first. */
 static void free_what_is_gone (resil_supervisor_t *self)
 {
-    while (self->gone_count)
+    while (self->stage != RESIL__STOPPING && self->gone_count)
         resil__runner_destroy (&self->gone[--self->gone_count]);
     while (self->forgotten) {
         resil__child_t *child = self->forgotten;
@@ -199,6 +201,8 @@ static void serve_again (resil_supervisor_t *self)
     self->look_again = false;
     for (size_t i = 0; i < self->child_count; i++)
         resil__child_serve (self->children[i]);
+    for (size_t i = self->hung_count; i > 0; i--)
+        resil__hung_serve (self, self->hung[i - 1]);
 }
 
 static void take_events (resil_supervisor_t *self)
@@ -280,7 +284,7 @@ void resil__loop (zsock_t *pipe, void *args)
     resil_supervisor_t *self = args;
     block_signals ();
     pthread_setname_np (pthread_self (), "resil");
-    zpoller_t *poller = zpoller_new (pipe, &self->epoll_fd, NULL);
+    zpoller_t *poller = zpoller_new (&self->epoll_fd, NULL);
     zpoller_set_nonstop (poller, true);
     zsock_signal (pipe, 0);
     while (!self->leave) {

@@ -58,7 +58,7 @@ static void set_end_fd (resil_supervisor_t *self, int fd)
 static int attend (resil_supervisor_t *self, int fd)
 {
     uint64_t signals = 0;
-    while (!resil__supervisor_await (self, 0)) {
+    while (resil__supervisor_await (self, 0) < 0) {
         struct pollfd rings = {.fd = fd, .events = POLLIN};
         uint64_t count = 0, before = signals;
         poll (&rings, 1, -1);
@@ -82,6 +82,12 @@ int resil_supervisor_run (resil_supervisor_t *self)
     handlers_t before;
     if (!self)
         return resil__refuse (EINVAL, "resil_supervisor_run: the supervisor is NULL");
+    const resil_self_t *current = resil__self_current ();
+    if (current && current->owner == self)
+        return resil__refuse (EDEADLK,
+                              "resil_supervisor_run: called from inside component \"%s\" of "
+                              "supervisor \"%s\", it would wait for itself; call it from main",
+                              current->spec->name, self->name);
     if (atomic_exchange (&running, true))
         return resil__refuse (EBUSY, "resil_supervisor_run runs in another thread; signals are for "
                                      "the whole program, so one at a time");

@@ -51,6 +51,7 @@ struct _resil__child_t {
     resil__verdict_t verdict;
     bool raw;            /*  error came raw                                           */
     bool owes_handler;   /*  a new runner is to call it, with error                   */
+    bool owes_sync;      /*  the runner waits until its sockets have been read        */
     resil_error_t error; /*  the last failure                                         */
     int64_t up_at_us;    /*  0: not up yet                                            */
 
@@ -76,6 +77,9 @@ typedef enum {
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
 } resil__verb_t;
+
+/*  What a child gets for each phase of its end when there is no time for its own deadlines. */
+#define RESIL__MOMENT_MS 100
 
 /*  What the end adds to end_fd: told apart from signals, which add 1. */
 static const uint64_t RESIL__END_RINGS = UINT64_C (1) << 32;
@@ -124,6 +128,7 @@ struct _resil_supervisor_t {
     size_t boot_at;            /*  BOOTING: who is coming up                                */
     size_t stop_at;            /*  STOPPING: one above who is being stopped                 */
     bool bounded;              /*  RESIL_FOREVER is not, any more                           */
+    bool hurried;              /*  nobody gets more than a moment, for anything             */
     bool closing;
     bool leave;
     resil__command_t *spawner; /*  the spawn that waits                                     */

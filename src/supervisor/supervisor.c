@@ -125,7 +125,7 @@ static int command (resil_supervisor_t *self, const char *call, resil__verb_t ve
     return rc;
 }
 
-bool resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us)
+int resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us)
 {
     struct timespec until = resil__deadline_spec (deadline_us);
     int rc = 0;
@@ -133,11 +133,11 @@ bool resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us)
     self->waiters++;
     while (!self->ended && rc == 0)
         rc = pthread_cond_clockwait (&self->changed, &self->lock, CLOCK_MONOTONIC, &until);
-    bool ended = self->ended;
-    self->waiters--;
+    int reason = self->ended ? (int) self->reason : -1;
+    self->waiters--; /*  from here on it may be destroyed                              */
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
-    return ended;
+    return reason;
 }
 
 /*  ---- New and destroy --------------------------------------------------------------------- */
@@ -158,7 +158,7 @@ static void free_halfbuilt (resil_supervisor_t *self)
     free (self);
 }
 
-static int prepare (resil_supervisor_t *self)
+static int prepare (resil_supervisor_t *self, const char *what)
 {
     const resil_supervisor_options_t *options = &self->options;
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
@@ -174,7 +174,14 @@ static int prepare (resil_supervisor_t *self)
     self->random.state = seed_of (options);
     self->hang_timer.due_us = RESIL__NEVER;
     pthread_sigmask (SIG_SETMASK, NULL, &self->signals);
-    return resil__observer_retain ();
+    if (resil__observer_retain ())
+        return -1;
+    if (resil__process_has_room (0, 0, true, what) == 0)
+        return 0;
+    int error = errno;
+    resil__observer_release ();
+    errno = error;
+    return -1;
 }
 
 resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *options)
@@ -186,7 +193,7 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     resil__runner_sweep ();
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "supervisor \"%s\"", options->name);
-    if (resil__process_has_room (SOCKETS, DESCRIPTORS, true, what))
+    if (resil__process_has_room (SOCKETS, DESCRIPTORS, false, what))
         return NULL;
     resil_supervisor_t *self = calloc (1, sizeof *self);
     if (!self) {
@@ -199,7 +206,8 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     self->wake_fd = self->epoll_fd = self->end_fd = -1;
     pthread_mutex_init (&self->lock, NULL);
     pthread_cond_init (&self->changed, NULL);
-    if (prepare (self)) {
+    /*  A thread is looked for last: to prepare may have taken one for the log. */
+    if (prepare (self, what)) {
         int error = errno;
         free_halfbuilt (self);
         errno = error;
@@ -291,10 +299,10 @@ int resil_supervisor_wait (resil_supervisor_t *self, int64_t timeout_ms)
                               (long long) timeout_ms);
     if (is_inside (self))
         return refuse_inside (self, "resil_supervisor_wait");
-    if (!resil__supervisor_await (self, resil__deadline_us (resil__now_us (), timeout_ms)))
-        return resil__refuse (ETIMEDOUT, "supervisor \"%s\" has not ended within %lld ms",
-                              self->name, (long long) timeout_ms);
-    return (int) self->reason;
+    int reason = resil__supervisor_await (self, resil__deadline_us (resil__now_us (), timeout_ms));
+    return reason >= 0 ? reason
+                       : resil__refuse (ETIMEDOUT, "supervision has not ended within %lld ms",
+                                        (long long) timeout_ms);
 }
 
 const resil_error_t *resil_supervisor_error (resil_supervisor_t *self)

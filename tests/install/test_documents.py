@@ -67,8 +67,8 @@ def main(folder):
     os.environ["PKG_CONFIG_PATH"] = str(library / "pkgconfig")
     os.environ["CMAKE_PREFIX_PATH"] = str(prefix)
     for document in [SOURCE / "README.md", *sorted((SOURCE / "docs/guide").glob("*.md"))]:
-        place = folder / document.stem
-        place.mkdir()
+        place = folder / document.relative_to(SOURCE).with_suffix("")
+        place.mkdir(parents=True)
         check(document, place)
 
 

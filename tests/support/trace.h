@@ -90,12 +90,12 @@ static inline bool trace_reached (void *arg)
     return atomic_load (wanted->number) >= wanted->least;
 }
 
-#define trace_wait_number(number, least)                                                           \
+#define trace_wait_number(which, how_high)                                                         \
     do {                                                                                           \
-        trace_number_t wanted = {(number), (least)};                                               \
+        trace_number_t wanted = {(which), (how_high)};                                             \
         if (!support_wait_until (trace_reached, &wanted, SUPPORT_PATIENCE_MS)) {                   \
             support_log_print ();                                                                  \
-            fail_msg (#number " is %d, not yet %d", atomic_load (wanted.number), wanted.least);    \
+            fail_msg (#which " is %d, not yet %d", atomic_load (wanted.number), wanted.least);     \
         }                                                                                          \
     } while (0)
 

@@ -1,0 +1,290 @@
+/*  Limits, delays and verdicts, with a clock of the test's own.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "supervisor/restart_policy.h"
+
+static resil__random_t seeded (void)
+{
+    resil__random_t random = {(uint64_t) time (NULL)};
+    print_message ("seed %llu\n", (unsigned long long) random.state);
+    return random;
+}
+
+/*  ---- the limit ---- */
+
+static void unlimited_is_always_allowed_and_0_never (void **state)
+{
+    (void) state;
+    resil__limit_t limit;
+    assert_int_equal (resil__limit_init (&limit, RESIL_UNLIMITED, 5000), 0);
+    for (int i = 0; i < 10000; i++)
+        assert_true (resil__limit_take (&limit, 0));
+    resil__limit_release (&limit);
+    assert_int_equal (resil__limit_init (&limit, 0, 5000), 0);
+    for (int i = 0; i < 100; i++)
+        assert_false (resil__limit_take (&limit, i * 1000000000LL));
+    assert_int_equal (resil__limit_used (&limit, 0), 0);
+    resil__limit_release (&limit);
+    resil__limit_release (&limit);
+}
+
+static void one_restart_counts_up_to_and_including_the_full_window (void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t after_us;
+        bool allowed;
+    } table[] = {{0, false},       {1, false},      {4999999, false},
+                 {5000000, false}, {5000001, true}, {50000000, true}};
+    for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
+        resil__limit_t limit;
+        assert_int_equal (resil__limit_init (&limit, 1, 5000), 0);
+        assert_true (resil__limit_take (&limit, 1000));
+        assert_int_equal (resil__limit_used (&limit, 1000 + table[at].after_us),
+                          table[at].allowed ? 0 : 1);
+        assert_int_equal (resil__limit_take (&limit, 1000 + table[at].after_us), table[at].allowed);
+        resil__limit_release (&limit);
+    }
+}
+
+static void what_is_refused_does_not_count (void **state)
+{
+    (void) state;
+    resil__limit_t limit;
+    assert_int_equal (resil__limit_init (&limit, 1, 1000), 0);
+    assert_true (resil__limit_take (&limit, 0));
+    assert_false (resil__limit_take (&limit, 900000));
+    assert_true (resil__limit_take (&limit, 1000001));
+    resil__limit_release (&limit);
+}
+
+#define STEPS 4000
+
+static void the_limit_is_that_of_a_plain_list_of_times (void **state)
+{
+    (void) state;
+    resil__random_t random = seeded ();
+    for (int round = 0; round < 60; round++) {
+        int64_t taken[STEPS], now_us = 0;
+        size_t count = 0;
+        int max = 1 + (int) (resil__random_next (&random) % 7);
+        int64_t window_ms = 1 + (int64_t) (resil__random_next (&random) % 20);
+        resil__limit_t limit;
+        assert_int_equal (resil__limit_init (&limit, max, window_ms), 0);
+        for (int step = 0; step < STEPS; step++) {
+            /*  Steps of whole milliseconds meet the edge of the window often. */
+            now_us += (int64_t) (resil__random_next (&random) % 6) * 1000;
+            size_t in_window = 0;
+            for (size_t i = 0; i < count; i++)
+                in_window += now_us - taken[i] <= window_ms * 1000;
+            bool allowed = in_window < (size_t) max;
+            assert_int_equal (resil__limit_used (&limit, now_us), in_window);
+            assert_int_equal (resil__limit_take (&limit, now_us), allowed);
+            if (allowed)
+                taken[count++] = now_us;
+        }
+        resil__limit_release (&limit);
+    }
+}
+
+/*  ---- the delay ---- */
+
+static int64_t next_ms (resil__backoff_t *backoff, const resil_delay_t *delay, int64_t ran_ms)
+{
+    static resil__random_t random;
+    int64_t us = resil__backoff_next_us (backoff, delay, ran_ms * 1000, &random);
+    assert_int_equal (us % 1000, 0);
+    return us / 1000;
+}
+
+static void the_first_restart_is_at_once_and_the_delay_grows_to_its_cap (void **state)
+{
+    (void) state;
+    const resil_delay_t delay = {100, 30000, 2.0, 0, 60000};
+    static const int64_t expected[] = {0,    100,   200,   400,   800,   1600, 3200,
+                                       6400, 12800, 25600, 30000, 30000, 30000};
+    resil__backoff_t backoff = {0};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_int_equal (next_ms (&backoff, &delay, 0), expected[i]);
+    for (int i = 0; i < 5000; i++) /*  and never overflows */
+        assert_int_equal (next_ms (&backoff, &delay, 59999), 30000);
+}
+
+static void health_begins_it_anew_from_its_full_length_on (void **state)
+{
+    (void) state;
+    const resil_delay_t delay = {100, 30000, 2.0, 0, 1000};
+    resil__backoff_t backoff = {0};
+    next_ms (&backoff, &delay, 0);
+    assert_int_equal (next_ms (&backoff, &delay, 0), 100);
+    assert_int_equal (next_ms (&backoff, &delay, 999), 200);
+    assert_int_equal (next_ms (&backoff, &delay, 1000), 0);
+    assert_int_equal (next_ms (&backoff, &delay, 0), 100);
+}
+
+static void without_a_reset_it_never_shrinks (void **state)
+{
+    (void) state;
+    const resil_delay_t delay = {100, 400, 2.0, 0, RESIL_FOREVER};
+    resil__backoff_t backoff = {0};
+    next_ms (&backoff, &delay, 0);
+    next_ms (&backoff, &delay, 0);
+    assert_int_equal (next_ms (&backoff, &delay, RESIL_LONGEST_MS), 200);
+    assert_int_equal (next_ms (&backoff, &delay, RESIL_LONGEST_MS), 400);
+}
+
+static void no_delay_is_none_and_factor_1_a_constant_one (void **state)
+{
+    (void) state;
+    const resil_delay_t none = RESIL_DELAY_NONE;
+    const resil_delay_t constant = {70, 70, 1.0, 0, 60000};
+    resil__backoff_t backoff = {0}, other = {0};
+    assert_int_equal (next_ms (&other, &constant, 0), 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal (next_ms (&backoff, &none, 0), 0);
+        assert_int_equal (next_ms (&other, &constant, 0), 70);
+    }
+}
+
+static void jitter_stays_within_its_bounds_and_below_the_cap (void **state)
+{
+    (void) state;
+    resil__random_t random = seeded ();
+    const resil_delay_t delay = {1000, 1100, 1.0, 20, RESIL_FOREVER};
+    const resil_delay_t whole = {1000, 5000, 1.0, 100, RESIL_FOREVER};
+    resil__backoff_t backoff = {0}, other = {0};
+    int64_t least_us = INT64_MAX, most_us = 0, other_most_us = 0;
+    resil__backoff_next_us (&backoff, &delay, 0, &random);
+    resil__backoff_next_us (&other, &whole, 0, &random);
+    for (int i = 0; i < 20000; i++) {
+        int64_t us = resil__backoff_next_us (&backoff, &delay, 0, &random);
+        assert_in_range (us, 800000, 1100000);
+        least_us = us < least_us ? us : least_us;
+        most_us = us > most_us ? us : most_us;
+        us = resil__backoff_next_us (&other, &whole, 0, &random);
+        assert_true (us >= 0 && us <= 2000000);
+        other_most_us = us > other_most_us ? us : other_most_us;
+    }
+    assert_in_range (least_us, 800000, 805000);
+    assert_int_equal (most_us, 1100000); /*  the cap comes last */
+    assert_in_range (other_most_us, 1990000, 2000000);
+}
+
+static void jitter_does_not_add_up (void **state)
+{
+    (void) state;
+    resil__random_t random = seeded ();
+    const resil_delay_t delay = {100, 1000000, 2.0, 20, RESIL_FOREVER};
+    resil__backoff_t backoff = {0};
+    resil__backoff_next_us (&backoff, &delay, 0, &random);
+    int64_t base_us = 100000;
+    for (int i = 0; i < 13; i++, base_us *= 2) {
+        int64_t us = resil__backoff_next_us (&backoff, &delay, 0, &random);
+        assert_in_range (us, base_us * 8 / 10, base_us * 12 / 10);
+    }
+}
+
+static void the_same_seed_gives_the_same_delays (void **state)
+{
+    (void) state;
+    const resil_delay_t delay = RESIL_DELAY_DEFAULT;
+    resil__random_t one = {42}, other = {42};
+    resil__backoff_t first = {0}, second = {0};
+    for (int i = 0; i < 100; i++)
+        assert_int_equal (resil__backoff_next_us (&first, &delay, 0, &one),
+                          resil__backoff_next_us (&second, &delay, 0, &other));
+}
+
+static void the_least_sum_is_that_of_the_shortest_delays (void **state)
+{
+    (void) state;
+    const resil_delay_t plain = {100, 400, 2.0, 0, 60000};
+    const resil_delay_t jittered = {100, 400, 2.0, 20, 60000};
+    const resil_delay_t none = RESIL_DELAY_NONE;
+    static const int64_t sums[] = {0, 0, 100, 300, 700, 1100, 1500};
+    for (int restarts = 0; restarts < 7; restarts++) {
+        assert_int_equal (resil__delay_least_sum_ms (&plain, restarts), sums[restarts]);
+        assert_int_equal (resil__delay_least_sum_ms (&jittered, restarts), sums[restarts] * 8 / 10);
+        assert_int_equal (resil__delay_least_sum_ms (&none, restarts), 0);
+    }
+    const resil_delay_t longest = {RESIL_LONGEST_MS, RESIL_LONGEST_MS, 1.0, 0, 1};
+    assert_true (resil__delay_least_sum_ms (&longest, 1000000) >= RESIL_LONGEST_MS);
+}
+
+/*  ---- the verdict ---- */
+
+static resil__judgement_t expected (const resil__case_t *the_case, int max)
+{
+    if (the_case->to_stop)
+        return RESIL__STAY_DOWN;
+    if (the_case->failed && the_case->first_start)
+        return RESIL__REFUSE_START;
+    if (the_case->restart == RESIL_TEMPORARY)
+        return RESIL__DONE;
+    if (the_case->restart == RESIL_TRANSIENT && !the_case->failed)
+        return RESIL__DONE;
+    return max == 0 ? RESIL__ESCALATE : RESIL__RESTART;
+}
+
+static void every_case_has_its_verdict_and_only_a_restart_is_counted (void **state)
+{
+    (void) state;
+    static const resil_restart_t types[] = {RESIL_TRANSIENT, RESIL_PERMANENT, RESIL_TEMPORARY};
+    static const int limits[] = {RESIL_UNLIMITED, 0, 1};
+    const resil_delay_t delay = {100, 400, 2.0, 0, 60000};
+    for (int bits = 0; bits < 8; bits++)
+        for (int type = 0; type < 3; type++)
+            for (int at = 0; at < 3; at++) {
+                resil__case_t the_case = {.restart = types[type],
+                                          .failed = bits & 1,
+                                          .to_stop = bits & 2,
+                                          .first_start = bits & 4};
+                resil__limit_t limit;
+                resil__backoff_t backoff = {0};
+                resil__random_t random = {1};
+                assert_int_equal (resil__limit_init (&limit, limits[at], 5000), 0);
+                resil__judgement_t wanted = expected (&the_case, limits[at]);
+                resil__verdict_t verdict =
+                    resil__judge (&the_case, &delay, &backoff, &limit, &random, 0);
+                assert_int_equal (verdict.judgement, wanted);
+                assert_int_equal (verdict.delay_us, 0);
+                bool restarts = wanted == RESIL__RESTART;
+                assert_int_equal (backoff.attempts, restarts);
+                if (limits[at] == 1)
+                    assert_int_equal (resil__limit_used (&limit, 0), restarts);
+                verdict = resil__judge (&the_case, &delay, &backoff, &limit, &random, 1);
+                if (restarts) {
+                    assert_int_equal (verdict.judgement,
+                                      limits[at] == 1 ? RESIL__ESCALATE : RESIL__RESTART);
+                    assert_int_equal (verdict.delay_us, limits[at] == 1 ? 0 : 100000);
+                }
+                else
+                    assert_int_equal (verdict.judgement, wanted);
+                resil__limit_release (&limit);
+            }
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        cmocka_unit_test (unlimited_is_always_allowed_and_0_never),
+        cmocka_unit_test (one_restart_counts_up_to_and_including_the_full_window),
+        cmocka_unit_test (what_is_refused_does_not_count),
+        cmocka_unit_test (the_limit_is_that_of_a_plain_list_of_times),
+        cmocka_unit_test (the_first_restart_is_at_once_and_the_delay_grows_to_its_cap),
+        cmocka_unit_test (health_begins_it_anew_from_its_full_length_on),
+        cmocka_unit_test (without_a_reset_it_never_shrinks),
+        cmocka_unit_test (no_delay_is_none_and_factor_1_a_constant_one),
+        cmocka_unit_test (jitter_stays_within_its_bounds_and_below_the_cap),
+        cmocka_unit_test (jitter_does_not_add_up),
+        cmocka_unit_test (the_same_seed_gives_the_same_delays),
+        cmocka_unit_test (the_least_sum_is_that_of_the_shortest_delays),
+        cmocka_unit_test (every_case_has_its_verdict_and_only_a_restart_is_counted),
+    };
+    return cmocka_run_group_tests (cases, NULL, NULL);
+}
