@@ -8,7 +8,8 @@
 
 /*  The component's side of its supervision. It belongs to resil and is valid until
     start returns. All calls are for the thread that start runs in, but
-    resil_cancelled and resil_progress, which any thread may call while start runs.
+    resil_cancelled and resil_progress, which any thread may call while start runs; from
+    another thread the rest is refused: -1 with EPERM.
     After a component has been quarantined (it hung, and was replaced), what it still
     does through its self is refused: -1 with ESTALE. A NULL self is -1 with EINVAL, or
     NULL, 0, false. */
@@ -41,11 +42,12 @@ RESIL_EXPORT zsock_t *resil_self_control (resil_self_t *self);
     `code` is an errno value or a number of your own, 0 for none; then a printf format and
     its arguments. Meant for the way out: `return resil_fail (self, errno, "open(%s)", path);`.
     The first report of an incarnation decides: it has failed. Always returns -1, with
-    errno set to `code` if that is positive, else to EIO. After the ack the component has
+    errno set to `code` if that is positive, else to EIO; where the call itself is refused, to
+    EINVAL, EPERM or ESTALE. After the ack the component has
     its shutdown deadline to return. */
 #define resil_fail(self, code, ...) resil_fail_at ((self), (code), __FILE__, __LINE__, __VA_ARGS__)
 
-/*  What resil_fail calls, with the place in the source. */
+/*  What resil_fail calls, with the place in the source; `file` is kept, so it must stay valid. */
 RESIL_EXPORT int resil_fail_at (resil_self_t *self, int code, const char *file, int line,
                                 const char *format, ...) RESIL_PRINTF (5, 6);
 
@@ -72,7 +74,8 @@ RESIL_EXPORT bool resil_cancelled (const resil_self_t *self);
     component is to return, or the time has passed. NULL waits for the latter two: a
     sleep that ends at a cancel. While it waits the component does not count as hung.
     Returns 1 (read now), 0 (time has passed), or -1 with errno: ECANCELED (return now;
-    it goes before what is to read), EINTR, EINVAL (no socket), ESTALE. */
+    it goes before what is to read), EINVAL (no socket), EPERM, ESTALE. A signal does not
+    end it. */
 RESIL_EXPORT int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms);
 
 /*  The same for a descriptor and poll's events (POLLIN, POLLOUT). What poll calls POLLERR or
@@ -97,7 +100,7 @@ typedef void (resil_cleanup_fn) (void *arg);
 
 /*  Have `cleanup (arg)` called when this incarnation ends, however it ends (not if its thread
     never comes back), last registered first, in this thread, before handle_irrecoverable. A
-    panic in one is logged, and the others run. Returns 0, or -1 with errno: EINVAL,
+    panic in one is what the incarnation fails of, unless it has reported; the others run. Returns 0, or -1 with errno: EINVAL,
     ENOMEM, ENOBUFS (1,024 are registered), ESTALE. */
 RESIL_EXPORT int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg);
 

@@ -46,8 +46,9 @@ typedef struct {
         -1, -1, -1.0, -1, -1                                                                       \
     }
 
-/*  Begin with RESIL_SPEC, which carries the defaults; zero means zero. A spec is copied
-    when it is added; what `args` points to is not, and must outlive the supervisor. */
+/*  Begin with RESIL_SPEC, which carries the defaults; zero means zero. What it sets is best
+    changed by assignment: compilers warn of a field that an initialiser sets twice. A spec is
+    copied when it is added; what `args` points to is not, and must outlive the supervisor. */
 typedef struct {
     size_t size;                 /*  of this struct; set by RESIL_SPEC                        */
     const char *name;            /*  unique in its supervisor; 1 to RESIL_NAME_MAX bytes of

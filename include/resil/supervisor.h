@@ -15,7 +15,7 @@
 typedef struct _resil_supervisor_t resil_supervisor_t;
 
 /*  Begin with RESIL_SUPERVISOR_OPTIONS or RESIL_OTP_LIMITS, which carry the defaults; zero
-    means zero. */
+    means zero. What they set is best changed by assignment. */
 typedef struct {
     size_t size;         /*  of this struct; set by the initialiser                   */
     const char *name;    /*  for the log; "resil"; rules as for a component           */
@@ -66,7 +66,7 @@ RESIL_EXPORT const char *resil_supervisor_name (const resil_supervisor_t *self);
 /*  Add a component; `spec` is copied. Before spawn it waits for spawn; after it, it is
     started, and the call returns when it is up, its start has failed (then it is
     not kept), or its start deadline has passed. From inside a component of the same
-    supervisor it returns at once. Returns 0, or -1 with errno: EINVAL (resil_errmsg
+    supervisor it returns at once, and a refusal is only logged. Returns 0, or -1 with errno: EINVAL (resil_errmsg
     names the field), ENOENT (no such type), EEXIST (that name is taken), EMFILE (no
     descriptors or sockets left for it: nothing was started), EAGAIN (no thread can be made),
     ENOMEM, ESHUTDOWN (supervision has ended or is ending), ETIMEDOUT, ECHILD (it failed before
@@ -102,9 +102,10 @@ RESIL_EXPORT int resil_supervisor_stop (resil_supervisor_t *self);
 /*  For main: spawn (unless done before), wait, and on SIGINT or SIGTERM stop in order. A
     second signal gives up waiting: what has not returned is quarantined. The
     handlers of both signals that the program had are back when it returns. One thread at a
-    time. Returns 0 (completed, or stopped), or -1 with errno: ECHILD (escalated:
-    resil_supervisor_error), EINTR (a second signal), EBUSY (it runs in another thread), or
-    as spawn. */
+    time. Returns 0 (completed, or stopped), or -1 with errno: EINTR (a second signal), EBUSY (it
+    runs in another thread), EDEADLK, EMFILE, or what ended supervision, which
+    resil_supervisor_error has: ETIMEDOUT (not ready in time), what a start failed with,
+    else ECHILD. */
 RESIL_EXPORT int resil_supervisor_run (resil_supervisor_t *self);
 
 /*  How many of its components' threads are quarantined now: hung, replaced or given

@@ -18,14 +18,15 @@ typedef int (resil_start_fn) (resil_self_t *self, void *args);
     goes up: the supervisor stops and says why. */
 typedef int (resil_handle_irrecoverable_fn) (void *args, const resil_error_t *error);
 
-/*  A type says how its components work and where their arguments come from. One of:
-    nothing set        spec.args itself is what start gets: yours, shared by all
-                       incarnations, never copied or freed;
+/*  A type says how its components work and where their arguments come from. The first of
+    these that it has:
     args_new           each runner gets args_new (spec.args), its own, given back to
                        args_free in the runner's thread;
     args_encode,       each runner gets a copy: spec.args encoded and decoded again,
-    args_decode        given back to args_free.
-    All three run in the component's thread, where they may block within the start
+    args_decode        given back to args_free;
+    neither            spec.args itself is what start gets: yours, shared by all
+                       incarnations, never copied or freed.
+    They run in the component's thread, where they may block within the start
     deadline. A thread that hangs keeps its arguments; only a type with fresh ones
     (or a spec that says args_shared) can be given a new runner then.
     Begin with RESIL_TYPE; `size` lets later versions add fields. */

@@ -69,7 +69,7 @@ static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, co
     self->reported = true;
 }
 
-/*  0, or -1 if args_new and its like could not make any, or panicked. */
+/*  0, or -1 if args_new and its like could not make any. */
 static int make_args (resil__runner_t *runner)
 {
     resil_self_t *self = &runner->self;

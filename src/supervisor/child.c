@@ -264,10 +264,14 @@ static void judge_start (resil__child_t *child, int64_t at_us)
 
 static void judge_end (resil__child_t *child, int64_t at_us)
 {
-    judge (child, false, at_us);
-    if (child->verdict.judgement == RESIL__ESCALATE) {
+    /*  Who waits for it to be ready is not to wait while it completes again and again. */
+    const resil_spec_t *spec = &child->spec->is;
+    bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT;
+    judge (child, in_vain, at_us);
+    if (in_vain || child->verdict.judgement == RESIL__ESCALATE) {
         resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
-                          child->incarnation, 0, "it completed, and is permanent");
+                          child->incarnation, 0, "it completed%s",
+                          in_vain ? " before it was ready" : ", and is permanent");
         resil__story_judged (child);
     }
     else

@@ -45,6 +45,8 @@ static void add (resil_supervisor_t *self, resil__command_t *command)
 {
     resil__child_t *child = resil__family_add (self, command->spec);
     if (!child) {
+        if (command->detached) /*  nobody waits to be told                                   */
+            resil__story_refused (self, resil_errmsg ());
         resil__loop_answer (self, command, errno, resil_errmsg ());
         return;
     }

@@ -203,6 +203,13 @@ void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t
                 what, why, self->name);
 }
 
+void resil__story_refused (const resil_supervisor_t *self, const char *sentence)
+{
+    resil__about_t who = about_all (self);
+    resil__log (RESIL_LOG_WARN, &who, 0, "a component could not be added from inside: %s",
+                sentence);
+}
+
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
 {
     static const char *const words[] = {

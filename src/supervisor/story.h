@@ -22,6 +22,7 @@ void resil__story_added (const resil__child_t *child);
 /*  The supervisor. */
 void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
                              const char *why);
+void resil__story_refused (const resil_supervisor_t *self, const char *sentence);
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason);
 void resil__story_returned (const resil_supervisor_t *self);
 

@@ -143,6 +143,20 @@ static void a_component_that_completes_before_it_is_ready_has_started (void **st
     trace_is ("+a +b b! +c +d -b");
 }
 
+static void a_permanent_one_that_completes_before_it_is_ready_has_failed_to_start (void **state)
+{
+    (void) state;
+    plan_t completes = {.completes = true};
+    resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
+    ok (add (supervisor, "a", NULL));
+    ok (resil_supervisor_spawn (supervisor));
+    resil_spec_t spec = planned ("b", &completes);
+    spec.restart = RESIL_PERMANENT;
+    refused (resil_supervisor_add (supervisor, &spec), ECHILD, "before it was ready");
+    resil_supervisor_destroy (&supervisor);
+    trace_is ("+a a! +b -a");
+}
+
 static void only_the_first_start_is_the_callers_concern (void **state)
 {
     (void) state;
@@ -178,6 +192,7 @@ int main (void)
         trace_case (an_add_that_fails_leaves_the_name_free_and_the_others_running),
         trace_case (a_start_that_is_not_ready_in_time_is_given_up),
         trace_case (a_component_that_completes_before_it_is_ready_has_started),
+        trace_case (a_permanent_one_that_completes_before_it_is_ready_has_failed_to_start),
         trace_case (only_the_first_start_is_the_callers_concern),
         trace_case (an_empty_supervisor_waits_for_its_first_component),
     };

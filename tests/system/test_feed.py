@@ -19,7 +19,7 @@ from support import BUILD, LAUNCHER, SOURCE
 
 FEED = [*LAUNCHER, BUILD / "examples" / "feed"]
 DEMO = [SOURCE / "examples" / "demo.sh", BUILD]
-DEADLINE_S = 120
+DEADLINE_S = 60
 LINE_MAX = 65536
 
 

@@ -13,7 +13,7 @@
 
 /*  Long against everything that the supervisor does, so that a sibling that were kept waiting by the
     hung one would show it. */
-#define HANG_MS 100
+#define HANG_MS 300
 #define SHUTDOWN_MS 1500
 #define DELAY_MS 1000
 
