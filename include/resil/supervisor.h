@@ -48,7 +48,8 @@ typedef enum {
 
 /*  A new supervisor, with its actor running and no components. `options` is copied;
     NULL is RESIL_SUPERVISOR_OPTIONS. Returns NULL with errno: EINVAL (resil_errmsg
-    names the field), EMFILE (no descriptors or sockets left), EAGAIN (no thread can
+    names the field), EMFILE (no descriptors or sockets left; where supervisors have just been
+    destroyed, it waits up to 30 s for ZeroMQ to close theirs), EAGAIN (no thread can
     be made), ENOMEM. */
 RESIL_EXPORT resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *options);
 

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "foundation/clock.h"
 #include "foundation/errmsg.h"
 
 /*  A reserve is an eighth of its limit, within bounds: a small limit is to run a few
@@ -26,12 +27,16 @@
     for those that are closed but not yet gone. */
 #define RESERVED_SOCKETS_MAX 4096
 
+/*  ZeroMQ has closed a socket for certain when it was given back so long ago. */
+#define CLOSING_US INT64_C (30000000)
+
 /*  More I/O threads are not looked for. */
 #define THREADS_MAX 64
 
 static atomic_int sockets_held;
 static atomic_int socket_limit = INT_MAX;
 static atomic_bool context_is_shared;
+static atomic_int_fast64_t given_back_at_us = -CLOSING_US;
 
 static int reserve_of (int limit, int least, int most)
 {
@@ -101,6 +106,13 @@ void resil__budget_set_context (int limit, bool shared)
 void resil__process_took_sockets (int sockets)
 {
     atomic_fetch_add (&sockets_held, sockets);
+    if (sockets < 0)
+        atomic_store (&given_back_at_us, resil__now_us ());
+}
+
+bool resil__process_is_closing (void)
+{
+    return resil__now_us () - atomic_load (&given_back_at_us) < CLOSING_US;
 }
 
 void resil__budget_forked (void)

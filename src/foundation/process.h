@@ -22,6 +22,10 @@ int resil__process_could_hold (int sockets, const char *for_what);
 /*  The process-wide account of ZeroMQ sockets that resil holds. Any thread. */
 void resil__process_took_sockets (int sockets); /*  negative: gave back                  */
 
+/*  May sockets that were given back still hold their descriptors? ZeroMQ closes them when it
+    gets round to it. Any thread. */
+bool resil__process_is_closing (void);
+
 /*  A thread that hangs, for the exit handler: while one is listed the program's end
     flushes what it can without waiting, names them in a line on stderr, and ends by _exit, with
     RESIL_EXIT_QUARANTINED in place of 0. The text ("reader#4 (thread 1234)") is copied, up to

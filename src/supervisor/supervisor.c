@@ -3,6 +3,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +26,9 @@
 
 /*  From its last word under the lock to its end the actor has a few lines to go. */
 #define LAST_LINES_MS 30000
+
+/*  How long new waits for sockets that are being closed. */
+#define CLOSING_MS 30000
 
 #define MOST_RESTARTS 1000000
 #define MOST_QUARANTINED 10000
@@ -158,6 +162,19 @@ static void free_halfbuilt (resil_supervisor_t *self)
     free (self);
 }
 
+/*  0 if there is room for another supervisor, or -1. What has just been destroyed may still hold
+    descriptors for a moment: that is waited for, within a bound. */
+static int await_room (const char *what)
+{
+    int64_t deadline_us = resil__deadline_us (resil__now_us (), CLOSING_MS);
+    while (resil__process_has_room (SOCKETS, DESCRIPTORS, false, what)) {
+        if (errno != EMFILE || !resil__process_is_closing () || resil__now_us () >= deadline_us)
+            return -1;
+        poll (NULL, 0, 1);
+    }
+    return 0;
+}
+
 static int prepare (resil_supervisor_t *self, const char *what)
 {
     const resil_supervisor_options_t *options = &self->options;
@@ -193,7 +210,7 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     resil__runner_sweep ();
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "supervisor \"%s\"", options->name);
-    if (resil__process_has_room (SOCKETS, DESCRIPTORS, false, what))
+    if (await_room (what))
         return NULL;
     resil_supervisor_t *self = calloc (1, sizeof *self);
     if (!self) {

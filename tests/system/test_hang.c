@@ -59,6 +59,7 @@ static struct {
     gap_t worker; /*  siblings                                                   */
     gap_t failer;
     pulse_t pulse;
+    int threads; /*  of the program, before the case                           */
     resil_supervisor_t *supervisor;
 } the;
 
@@ -277,6 +278,7 @@ static void add (const char *name, const char *type)
 static void begin (place_t place, int times, int max_quarantined)
 {
     register_types ();
+    the.threads = support_threads ();
     the.place = place;
     atomic_store (&the.times, times);
     the.let_go = false;
@@ -335,8 +337,10 @@ static void end (void)
 {
     let_go ();
     assert_true (support_wait_until (nobody_hangs, NULL, SUPPORT_PATIENCE_MS));
-    if (the.supervisor)
+    if (the.supervisor) {
+        assert_true (support_wait_until (is_reaped, NULL, SUPPORT_PATIENCE_MS));
         resil_supervisor_destroy (&the.supervisor);
+    }
     pulse_stop (&the.pulse);
     if (the.place == IN_READ) {
         close (the.pipe[0]);
@@ -349,7 +353,7 @@ static bool sweeps_all (void *made)
 {
     resil_supervisor_t *sweeper = resil_supervisor_new (NULL);
     resil_supervisor_destroy (&sweeper);
-    return atomic_load (&the.freed) == *(int *) made;
+    return atomic_load (&the.freed) == *(int *) made && support_threads () <= the.threads;
 }
 
 static void assert_all_freed (void)

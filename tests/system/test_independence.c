@@ -150,6 +150,11 @@ static bool has_seen (void *arg)
            atomic_load (&others) >= wanted->others;
 }
 
+static bool is_reaped (void *supervisor)
+{
+    return resil_supervisor_quarantined (supervisor) == 0;
+}
+
 /*  Restarts go on while the other one does its thing, so many times. */
 static void watch (resil_supervisor_t *supervisor, int times)
 {
@@ -161,6 +166,7 @@ static void watch (resil_supervisor_t *supervisor, int times)
     gate_set (&gate, true);
     pulse_stop (&pulse);
     assert_int_equal (resil_supervisor_wait (supervisor, 0), -1);
+    assert_true (support_wait_until (is_reaped, supervisor, SUPPORT_PATIENCE_MS));
     resil_supervisor_destroy (&supervisor);
     if (!seen || gap - machine > DELAY_MS)
         fail_msg ("a restart took %lld ms, the machine %lld ms; the other one did it %d times",

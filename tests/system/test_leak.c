@@ -32,8 +32,8 @@ static uint64_t cycles_wanted (void)
     return system_number ("CYCLES", SYSTEM_IS_SANITIZED ? LEAK_CYCLES / 10 : LEAK_CYCLES);
 }
 
-/*  Without what malloc keeps of freed memory: how much that is depends on how threads happened to
-    meet. */
+/*  Without what malloc keeps of freed memory; main sees to it that the threads share few arenas, as
+    how much lies scattered over many depends on how threads happened to meet. */
 static long resident_kib (void)
 {
     malloc_trim (0);
@@ -185,6 +185,7 @@ static void thousands_of_starts_and_stops_leave_nothing (void **state)
 
 int main (void)
 {
+    mallopt (M_ARENA_MAX, 2);
     const struct CMUnitTest cases[] = {
         support_case (a_million_restarts_leave_nothing),
         support_case (thousands_of_starts_and_stops_leave_nothing),

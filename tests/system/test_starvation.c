@@ -189,6 +189,9 @@ static int fill_up (void *arg)
 
     /*  Then there is room again, for as many. */
     supervisor = resil_supervisor_new (NULL);
+    if (!supervisor)
+        printf ("no second time: %s\n", resil_errmsg ());
+    fflush (stdout);
     child_check (supervisor);
     child_check (resil_supervisor_spawn (supervisor) == 0);
     child_check (count > 100 || add_all (supervisor) >= count);
