@@ -27,13 +27,27 @@ size_t resil__utf8_length (const unsigned char *bytes, size_t size)
     return overlong || surrogate || beyond ? 0 : length;
 }
 
+static size_t plain_length (const unsigned char *bytes, size_t size)
+{
+    size_t length = 0;
+    while (length < size && bytes[length] >= 0x20 && bytes[length] < 0x7f)
+        length++;
+    return length;
+}
+
 bool resil__text_clean (char *text, size_t room, const void *from, size_t size)
 {
     static const char ellipsis[] = "...";
     const unsigned char *bytes = from;
     bool unchanged = true;
     size_t out = 0, cut = 0;
-    for (size_t in = 0; in < size;) {
+    /*  Nearly every text is plain and fits: that goes in one piece. */
+    size_t plain = plain_length (bytes, size);
+    if (plain + sizeof ellipsis <= room) {
+        memcpy (text, bytes, plain);
+        out = cut = plain;
+    }
+    for (size_t in = out; in < size;) {
         size_t length = resil__utf8_length (bytes + in, size - in);
         size_t step = length ? length : 1;
         if (out + step >= room) {
