@@ -239,11 +239,9 @@ static int feed_start (resil_self_t *self, void *args)
     while (true) {
         show_progress (feed);
         int waited = resil_wait_fd (self, feed->fd, POLLIN, PROGRESS_US / 1000);
-        if (waited < 0 && errno == ECANCELED)
-            return 0;
-        if (waited < 0 && errno != EINTR)
-            return fail (self, feed, "cannot wait for", errno);
-        if (waited <= 0)
+        if (waited < 0)
+            return errno == ECANCELED ? 0 : fail (self, feed, "cannot wait for", errno);
+        if (waited == 0)
             continue;
 
         ssize_t got = read (feed->fd, feed->buffer + feed->held, sizeof feed->buffer - feed->held);
