@@ -7,6 +7,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -66,10 +67,17 @@ static void add (resil_supervisor_t *self, resil__command_t *command)
 
 static void spawn (resil_supervisor_t *self, resil__command_t *command)
 {
-    if (self->stage >= RESIL__STOPPING)
-        resil__loop_answer (self, command, ESHUTDOWN, "it has been stopped");
-    else if (self->stage != RESIL__CREATED)
-        resil__loop_answer (self, command, EALREADY, "it has been spawned before");
+    char sentence[RESIL_NAME_MAX + 80];
+    if (self->stage >= RESIL__STOPPING) {
+        snprintf (sentence, sizeof sentence,
+                  "supervisor \"%s\" has been stopped or has ended; make a new one", self->name);
+        resil__loop_answer (self, command, ESHUTDOWN, sentence);
+    }
+    else if (self->stage != RESIL__CREATED) {
+        snprintf (sentence, sizeof sentence,
+                  "supervisor \"%s\" has been spawned before; once is enough", self->name);
+        resil__loop_answer (self, command, EALREADY, sentence);
+    }
     else {
         self->spawner = command;
         self->stage = RESIL__BOOTING;

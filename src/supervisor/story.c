@@ -64,8 +64,10 @@ static void describe (char *text, size_t room, const resil_error_t *error)
     const char *meaning = error->code ? strerrordesc_np (error->code) : NULL;
     int length = snprintf (text, room, "%s#%" PRIu64 " %s: %s", error->component,
                            error->incarnation, verb_of (error), error->text);
-    if (!error->code || error->kind == RESIL_ERROR_RETURNED || length < 0 ||
-        (size_t) length >= room)
+    /*  Of the other kinds the text says it all. */
+    bool has_code = error->kind == RESIL_ERROR_REPORTED || error->kind == RESIL_ERROR_PANICKED ||
+                    error->kind == RESIL_ERROR_START_FAILED;
+    if (!error->code || !has_code || length < 0 || (size_t) length >= room)
         return;
     bool said = !meaning || strstr (error->text, meaning);
     snprintf (text + length, room - (size_t) length, "%s%s (%s %d)", said ? "" : ": ",
