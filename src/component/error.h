@@ -25,7 +25,8 @@ void resil__error_set (resil_error_t *error, resil_error_kind_t kind, const char
                        uint64_t incarnation, int code, const char *format, ...) RESIL_PRINTF (6, 7);
 
 /*  The text alone, from a format or from bytes of any kind. */
-void resil__error_format (resil_error_t *error, const char *format, va_list args);
+void resil__error_format (resil_error_t *error, const char *format, va_list args)
+    RESIL_PRINTF (2, 0);
 
 /*  Copy; the text only as far as it goes. */
 void resil__error_copy (resil_error_t *to, const resil_error_t *from);

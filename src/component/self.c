@@ -205,6 +205,7 @@ static void note (resil_self_t *self, const resil_error_t *error)
 }
 
 /*  0: this one decides; 1: it is a note. */
+RESIL_PRINTF (6, 0)
 static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const char *file, int line,
                  const char *format, va_list args)
 {
@@ -226,6 +227,7 @@ static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const ch
     return 0;
 }
 
+RESIL_PRINTF (6, 0)
 static int report (resil_self_t *self, const char *call, int code, const char *file, int line,
                    const char *format, va_list args)
 {
@@ -493,7 +495,7 @@ void resil_panic_at (resil_self_t *self, int code, const char *file, int line, c
     va_start (args, format);
     if (!self || current != self || !self->landing) {
         char text[RESIL_ERROR_TEXT_MAX];
-        vsnprintf (text, sizeof text, format ? format : "", args);
+        vsnprintf (text, sizeof text, format ? format : "(no text)", args);
         abort_panic (!self             ? "without a self"
                      : current != self ? "in a thread that is not its component's"
                                        : "outside of start",

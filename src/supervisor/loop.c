@@ -28,6 +28,10 @@
     was not scheduled, and perhaps the component neither. */
 #define LATE_ROUND_US 100000
 
+/*  A zpoller tries at each wait whether a reader is a socket, and libzmq reads 1.6 KB into what it
+    is given to tell: so a descriptor must lie before that much memory of ours. */
+#define READER_ROOM 2048
+
 /*  ---- Commands --------------------------------------------------------------------- */
 
 void resil__loop_answer (resil_supervisor_t *self, resil__command_t *command, int error,
@@ -303,7 +307,8 @@ void resil__loop (zsock_t *pipe, void *args)
     resil_supervisor_t *self = args;
     block_signals ();
     pthread_setname_np (pthread_self (), "resil");
-    zpoller_t *poller = zpoller_new (&self->epoll_fd, NULL);
+    int reader[READER_ROOM / sizeof (int)] = {self->epoll_fd};
+    zpoller_t *poller = zpoller_new (reader, NULL);
     zpoller_set_nonstop (poller, true);
     zsock_signal (pipe, 0);
     bool lingers = false;
