@@ -72,6 +72,7 @@ typedef struct {
     int inside; /*  start and handler, without those that hang                */
     bool stopped;
     bool declined;
+    bool refused; /*  it was added when supervision had ended                   */
     incarnation_t incarnations[INCARNATIONS_MAX + 1];
     char wrong[200]; /*  the first thing that was                                  */
 } book_t;
@@ -267,7 +268,7 @@ static void reconcile_book (round_t *round, int which)
     const incarnation_t *end = &book->incarnations[last];
     bool done = last > 0 && (end->plan == COMPLETES || book->restart == RESIL_TEMPORARY ||
                              (end->plan == HANGS && !end->handled));
-    if (round->reason == RESIL_ENDED_COMPLETED && !done)
+    if (round->reason == RESIL_ENDED_COMPLETED && !done && !(book->refused && last == 0))
         is_wrong (book, "supervision says completed", (uint64_t) last);
     if (book->wrong[0] && !round->wrong[0])
         snprintf (round->wrong, sizeof round->wrong, "component %d: %s", which, book->wrong);
@@ -368,7 +369,10 @@ static bool supervise (round_t *round)
         spec.args_shared = true;
         spec.shutdown_ms = round->hangs ? SHUTDOWN_MS : 20000;
         spec.hang_ms = round->hangs ? HANG_MS : RESIL_FOREVER;
-        if (resil_supervisor_add (supervisor, &spec) && errno != ESHUTDOWN && errno != ECHILD)
+        if (resil_supervisor_add (supervisor, &spec) == 0)
+            continue;
+        round->books[i].refused = errno == ESHUTDOWN;
+        if (errno != ESHUTDOWN && errno != ECHILD)
             snprintf (round->wrong, sizeof round->wrong, "add: %s", resil_errmsg ());
     }
     poll (NULL, 0, (int) roll (&round->dice, 200));
