@@ -803,14 +803,30 @@ static void *log_until_told (void *arg)
     return arg;
 }
 
+/*  No lock: a fork may come while the observer is in it, and the child's copy would stay held. */
+static void count_line (const resil_log_entry_t *entry, void *arg)
+{
+    (void) entry;
+    (void) arg;
+    atomic_fetch_add (&kept.count, 1);
+}
+
+static bool lines_are_counted (void *arg)
+{
+    (void) arg;
+    return atomic_load (&kept.count) > 0;
+}
+
 static int fork_while_logging (void *arg)
 {
     (void) arg;
     resil_log_level (RESIL_LOG_DEBUG);
-    resil_log_to (keep, NULL);
+    resil_log_to (count_line, NULL);
     child_check (resil__observer_retain () == 0);
     pthread_t thread;
     child_check (pthread_create (&thread, NULL, log_until_told, NULL) == 0);
+    /*  Both threads have begun: AddressSanitizer holds a lock of its own until then. */
+    child_check (support_wait_until (lines_are_counted, NULL, SUPPORT_PATIENCE_MS));
     for (int i = 0; i < 20; i++) {
         pid_t pid = fork ();
         if (pid == 0) {
