@@ -11,6 +11,7 @@
 #include <resil/type.h>
 #include <resil/spec.h>
 #include <resil/supervisor.h>
+#include <resil/snapshot.h>
 #include <resil/zactor.h>
 
 #endif

@@ -37,6 +37,10 @@ typedef void (zactor_fn) (zsock_t *pipe, void *args);
 /*  The longest name of a component, a type or a supervisor, in bytes. */
 #define RESIL_NAME_MAX 255
 
+/*  The longest path of a supervisor in its tree, in bytes, and the most levels of a tree. */
+#define RESIL_PATH_MAX 511
+#define RESIL_LEVELS_MAX 16
+
 /*  The exit status of a program that would have ended with 0 while a quarantined
     thread still ran. A status other than 0 is kept as it is. */
 #define RESIL_EXIT_QUARANTINED 70

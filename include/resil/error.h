@@ -15,7 +15,8 @@ typedef enum {
     RESIL_ERROR_START_OVERRUN,   /*  not ready within its start deadline                      */
     RESIL_ERROR_EXIT_OVERRUN,    /*  did not return within its shutdown deadline after an ack */
     RESIL_ERROR_HANDLER_OVERRUN, /*  handle_irrecoverable overran its deadline                */
-    RESIL_ERROR_START_FAILED     /*  no thread, descriptors or arguments could be had for it  */
+    RESIL_ERROR_START_FAILED,    /*  no thread, descriptors or arguments could be had for it  */
+    RESIL_ERROR_GAVE_UP          /*  a supervisor: a child of it failed for good              */
 } resil_error_kind_t;
 
 /*  The longest text that an error keeps, in bytes with its closing NUL; what is longer is cut at
@@ -31,7 +32,7 @@ typedef struct _resil_error_t resil_error_t;
 RESIL_EXPORT resil_error_kind_t resil_error_kind (const resil_error_t *self);
 
 /*  The same as a word: "reported", "returned", "panicked", "hung", "start overrun",
-    "exit overrun", "handler overrun", "start failed". */
+    "exit overrun", "handler overrun", "start failed", "gave up". */
 RESIL_EXPORT const char *resil_error_kind_name (const resil_error_t *self);
 
 /*  The code that came with the report: an errno value or a number of the program's

@@ -10,7 +10,7 @@
 typedef enum {
     RESIL_TRANSIENT = 0, /*  after a failure; completing ends its supervision             */
     RESIL_PERMANENT,     /*  always                                                       */
-    RESIL_TEMPORARY      /*  never                                                        */
+    RESIL_TEMPORARY      /*  never; its supervisor forgets it when it ends                */
 } resil_restart_t;
 
 /*  Where a component runs. */
@@ -46,21 +46,23 @@ typedef struct {
         -1, -1, -1.0, -1, -1                                                                       \
     }
 
-/*  Begin with RESIL_SPEC, which carries the defaults; zero means zero. What it sets is best
-    changed by assignment: compilers warn of a field that an initialiser sets twice. A spec is
-    copied when it is added; what `args` points to is not, and must outlive the supervisor. */
+/*  Begin with RESIL_SPEC, or with RESIL_SUBTREE for a supervisor below another one; they carry the
+    defaults, and zero means zero. What they set is best changed by assignment: compilers warn of a
+    field that an initialiser sets twice. A spec is copied when it is added; what `args` points to
+    is not, and must outlive the supervisor. */
 typedef struct {
     size_t size;                 /*  of this struct; set by RESIL_SPEC                        */
     const char *name;            /*  unique in its supervisor; 1 to RESIL_NAME_MAX bytes of
                                      UTF-8 without `/`, `!` and control characters            */
-    const char *type;            /*  a registered type                                        */
-    void *args;                  /*  see resil_type_t                                         */
+    const char *type;            /*  a registered type; NULL in a subtree                     */
+    void *args;                  /*  see resil_type_t; NULL in a subtree                      */
     resil_restart_t restart;     /*  RESIL_TRANSIENT                                          */
     resil_delay_t delay;         /*  RESIL_DELAY_INHERITED                                    */
     int64_t start_ms;            /*  from start to ready, and for making arguments; 30000;
-                                     or RESIL_FOREVER                                         */
+                                     or RESIL_FOREVER, as in a subtree                        */
     int64_t shutdown_ms;         /*  from a cancel or an ack to the return; 5000; 0 (do not
-                                     wait) or RESIL_FOREVER are allowed                       */
+                                     wait) or RESIL_FOREVER are allowed. A subtree has
+                                     RESIL_FOREVER: its components have their own             */
     int64_t handler_ms;          /*  for handle_irrecoverable and args_free; 5000; or
                                      RESIL_FOREVER                                            */
     int64_t hang_ms;             /*  the longest time without progress; RESIL_FOREVER (off).
@@ -68,6 +70,8 @@ typedef struct {
     bool ready_required;         /*  it is up only when it says resil_ready; false: as soon
                                      as start is entered                                      */
     bool args_shared;            /*  a new runner may use `args` while a hung one still does  */
+    bool significant;            /*  its end by itself counts for its supervisor's
+                                     auto_shutdown; not for a permanent one                   */
     resil_placement_t placement; /*  RESIL_OWN_THREAD                                         */
 } resil_spec_t;
 
@@ -76,5 +80,10 @@ typedef struct {
 #define RESIL_SPEC                                                                                 \
     .size = sizeof (resil_spec_t), .delay = RESIL_DELAY_INHERITED, .start_ms = 30000,              \
     .shutdown_ms = 5000, .handler_ms = 5000, .hang_ms = RESIL_FOREVER
+
+/*  Begins the resil_spec_t of a supervisor below another one: no deadline but its components' own. */
+#define RESIL_SUBTREE                                                                              \
+    .size = sizeof (resil_spec_t), .delay = RESIL_DELAY_INHERITED, .start_ms = RESIL_FOREVER,      \
+    .shutdown_ms = RESIL_FOREVER, .handler_ms = RESIL_FOREVER, .hang_ms = RESIL_FOREVER
 
 #endif

@@ -18,6 +18,7 @@ static const char *const kind_names[] = {
     [RESIL_ERROR_EXIT_OVERRUN] = "exit overrun",
     [RESIL_ERROR_HANDLER_OVERRUN] = "handler overrun",
     [RESIL_ERROR_START_FAILED] = "start failed",
+    [RESIL_ERROR_GAVE_UP] = "gave up",
 };
 
 void resil__error_format (resil_error_t *error, const char *format, va_list args)

@@ -22,7 +22,12 @@ typedef enum {
 } resil__record_kind_t;
 
 /*  How an incarnation ended. */
-typedef enum { RESIL__COMPLETED = 1, RESIL__CANCELLED, RESIL__FAILED } resil__outcome_t;
+typedef enum {
+    RESIL__COMPLETED = 1,
+    RESIL__CANCELLED,
+    RESIL__FAILED,
+    RESIL__IGNORED /*  completed, as there is nothing to do here                        */
+} resil__outcome_t;
 
 typedef struct {
     resil__record_kind_t kind;

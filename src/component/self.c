@@ -40,6 +40,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->incarnation = incarnation;
     self->reported = false;
     self->ready = false;
+    self->ignores = false;
     self->notes = 0;
     self->cleanup_count = 0;
     atomic_store_explicit (&self->waiting, 0, memory_order_relaxed);
@@ -417,6 +418,14 @@ int resil_ready (resil_self_t *self)
         return 0;
     self->ready = true;
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, true);
+    return 0;
+}
+
+int resil_ignore (resil_self_t *self)
+{
+    if (check_thread (self, "resil_ignore"))
+        return -1;
+    self->ignores = true;
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct _resil_self_t {
                                     ENDED, and the next incarnation begins only by its leave */
     bool reported;       /*  error holds this incarnation's report or panic           */
     bool ready;          /*  ready has been said                                      */
+    bool ignores;        /*  there is nothing to do here                              */
     bool uses_raw;       /*  the errors socket was asked for, ever                    */
     jmp_buf *landing;    /*  where a panic goes; NULL: nowhere                        */
     resil__cleanup_t *cleanups;

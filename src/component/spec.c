@@ -53,6 +53,11 @@ static int check_fields (const char *what, const resil_spec_t *spec)
                               "%s: restart is %d; it must be RESIL_TRANSIENT, RESIL_PERMANENT or "
                               "RESIL_TEMPORARY",
                               what, (int) spec->restart);
+    if (spec->significant && spec->restart == RESIL_PERMANENT)
+        return resil__refuse (EINVAL,
+                              "%s is significant and permanent: it would never end by itself; make "
+                              "it transient or temporary",
+                              what);
     if (spec->placement != RESIL_OWN_THREAD)
         return resil__refuse (EINVAL, "%s: placement is %d; this version knows RESIL_OWN_THREAD",
                               what, (int) spec->placement);
@@ -75,21 +80,47 @@ static int check_replaceable (const char *what, const resil_spec_t *spec, const 
     return 0;
 }
 
+static int check_head (const resil_spec_t *spec)
+{
+    if (!spec)
+        return resil__refuse (EINVAL, "the spec is NULL");
+    if (spec->size != sizeof *spec)
+        return resil__refuse (
+            EINVAL,
+            "the spec's size is %zu, not %zu: begin it with RESIL_SPEC, and build "
+            "with the headers of the library that is linked",
+            spec->size, sizeof *spec);
+    return resil__check_name ("the component", spec->name);
+}
+
+/*  Take a copy of what has been checked; `type_name` stays valid. */
+static resil__spec_t *copy (const resil_spec_t *spec, const resil_type_t *type,
+                            const char *type_name)
+{
+    resil__spec_t *self = malloc (sizeof *self + strlen (spec->name) + 1);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory to add \"%s\"", spec->name);
+        return NULL;
+    }
+    atomic_init (&self->references, 1);
+    strcpy (self->name, spec->name);
+    self->is = *spec;
+    self->is.name = self->name;
+    self->is.type = type_name;
+    self->type = *type;
+    self->type.name = NULL;
+    return self;
+}
+
+static bool inherits_delay (const resil_spec_t *spec)
+{
+    return spec->delay.initial_ms == -1 && spec->delay.max_ms == -1;
+}
+
 resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *type,
                                 const resil_delay_t *inherited)
 {
-    if (!spec) {
-        resil__refuse (EINVAL, "the spec is NULL");
-        return NULL;
-    }
-    if (spec->size != sizeof *spec) {
-        resil__refuse (EINVAL,
-                       "the spec's size is %zu, not %zu: begin it with RESIL_SPEC, and build with "
-                       "the headers of the library that is linked",
-                       spec->size, sizeof *spec);
-        return NULL;
-    }
-    if (resil__check_name ("the component", spec->name))
+    if (check_head (spec))
         return NULL;
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
@@ -97,30 +128,42 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
         resil__refuse (EINVAL, "%s names no type", what);
         return NULL;
     }
+    bool is_registered = !type;
     if (!type && !(type = resil__type_find (spec->type))) {
         resil__refuse (ENOENT, "%s is of type \"%s\", which is not registered", what, spec->type);
         return NULL;
     }
     resil_spec_t checked = *spec;
-    if (spec->delay.initial_ms == -1 && spec->delay.max_ms == -1)
+    if (inherits_delay (spec))
         checked.delay = *inherited;
     if (resil__type_check (type) || check_fields (what, &checked) ||
         resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
         return NULL;
+    return copy (&checked, type, is_registered ? type->name : NULL);
+}
 
-    resil__spec_t *self = malloc (sizeof *self + strlen (spec->name) + 1);
-    if (!self) {
-        resil__refuse (ENOMEM, "no memory to add %s", what);
+resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited)
+{
+    static const resil_type_t none = {0};
+    if (check_head (spec))
+        return NULL;
+    char what[RESIL_NAME_MAX + 16];
+    snprintf (what, sizeof what, "supervisor \"%s\"", spec->name);
+    if (spec->type || spec->args || spec->args_shared || spec->ready_required ||
+        spec->hang_ms != RESIL_FOREVER) {
+        resil__refuse (
+            EINVAL,
+            "%s: type, args, args_shared, ready_required and hang_ms are for components; "
+            "begin its spec with RESIL_SUBTREE",
+            what);
         return NULL;
     }
-    atomic_init (&self->references, 1);
-    strcpy (self->name, spec->name);
-    self->is = checked;
-    self->is.name = self->name;
-    self->is.type = NULL;
-    self->type = *type;
-    self->type.name = NULL;
-    return self;
+    resil_spec_t checked = *spec;
+    if (inherits_delay (spec))
+        checked.delay = *inherited;
+    if (check_fields (what, &checked) || resil__delay_check (what, &checked.delay))
+        return NULL;
+    return copy (&checked, &none, NULL);
 }
 
 resil__spec_t *resil__spec_retain (resil__spec_t *self)

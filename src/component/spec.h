@@ -19,6 +19,9 @@ typedef struct {
     is NULL, or the type that spec->type does not name. Returns NULL with errno and a sentence. */
 resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *type,
                                 const resil_delay_t *inherited);
+
+/*  The same for a supervisor below another one. */
+resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited);
 resil__spec_t *resil__spec_retain (resil__spec_t *self);
 void resil__spec_release (resil__spec_t **self_p);
 

@@ -8,10 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct {
+typedef struct _resil__timer_t resil__timer_t;
+struct _resil__timer_t {
     int64_t due_us;
-    size_t place; /*  in the heap, from 1; 0: not set                          */
-} resil__timer_t;
+    size_t place;                        /*  in the heap, from 1; 0: not set                  */
+    void (*fire) (resil__timer_t *self); /*  for its owner, who calls it when it is due       */
+};
 
 typedef struct {
     resil__timer_t **timers; /*  [0] is not used                                          */

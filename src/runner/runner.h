@@ -34,6 +34,9 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options);
 /*  Free a runner that has said GONE. */
 void resil__runner_destroy (resil__runner_t **self_p);
 
+/*  The spec that it was made for. */
+const resil__spec_t *resil__runner_spec (const resil__runner_t *self);
+
 /*  Whose it is: kept for the supervisor; NULL once it is quarantined. */
 void resil__runner_set_child (resil__runner_t *self, void *child);
 void *resil__runner_child (const resil__runner_t *self);

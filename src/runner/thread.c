@@ -39,7 +39,7 @@
 
 struct _resil__runner_t {
     resil_self_t self;
-    char supervisor[RESIL_NAME_MAX + 1];
+    char supervisor[RESIL_PATH_MAX + 1];
     zactor_t *actor;
     zsock_t *errors_end; /*  the supervisor's ends of the two PAIRs                   */
     zsock_t *control_end;
@@ -105,7 +105,7 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
     if (cancelled)
         return RESIL__CANCELLED;
     if (rc == 0)
-        return RESIL__COMPLETED;
+        return self->ignores ? RESIL__IGNORED : RESIL__COMPLETED;
     char text[64];
     snprintf (text, sizeof text, "an unexpected shutdown was observed: start returned %d", rc);
     fail_with (self, RESIL_ERROR_RETURNED, rc, text);
@@ -341,6 +341,11 @@ void resil__runner_destroy (resil__runner_t **self_p)
     free (self);
 }
 
+const resil__spec_t *resil__runner_spec (const resil__runner_t *self)
+{
+    return self->self.spec;
+}
+
 void resil__runner_set_child (resil__runner_t *self, void *child)
 {
     self->child = child;
@@ -474,6 +479,7 @@ void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
 void resil__runner_handle (resil__runner_t *self, const resil_error_t *error)
 {
     resil__error_copy (&self->to_handle, error);
+    self->to_handle.component = self->self.spec->name;
     atomic_store_explicit (&self->handing_over, true, memory_order_release);
     send_message (self, "HANDLE");
 }

@@ -35,12 +35,13 @@ static void set_timer (resil__child_t *child, int64_t now_us)
     int64_t due_us = child->deadline_us;
     if (child->look_us && now_us + child->look_us < due_us)
         due_us = now_us + child->look_us;
-    resil__heap_set (&child->supervisor->heap, &child->timer, due_us);
+    resil__heap_set (&child->supervisor->tree->heap, &child->timer, due_us);
 }
 
 static void set_deadline (resil__child_t *child, int64_t from_us, int64_t ms)
 {
-    if (ms < 0 && child->supervisor->bounded)
+    /*  A subtree has no end of its own to wait for: its components have theirs. */
+    if (ms < 0 && child->supervisor->tree->bounded && !child->subtree)
         ms = BOUNDED_MS;
     if (child->supervisor->hurried && (ms < 0 || ms > RESIL__MOMENT_MS))
         ms = RESIL__MOMENT_MS;
@@ -57,8 +58,9 @@ static void no_deadline (resil__child_t *child)
 
 void resil__child_bound (resil__child_t *child)
 {
-    if (child->phase != RESIL__UP && child->deadline_us == RESIL__NEVER)
-        resil__child_hurry (child, child->supervisor->now_us + (int64_t) BOUNDED_MS * 1000);
+    bool waits = child->phase != RESIL__DOWN && child->phase != RESIL__UP;
+    if (waits && !child->subtree && child->deadline_us == RESIL__NEVER)
+        resil__child_hurry (child, child->supervisor->tree->now_us + (int64_t) BOUNDED_MS * 1000);
 }
 
 void resil__child_hurry (resil__child_t *child, int64_t deadline_us)
@@ -66,24 +68,35 @@ void resil__child_hurry (resil__child_t *child, int64_t deadline_us)
     if (child->phase == RESIL__DOWN || child->deadline_us <= deadline_us)
         return;
     child->deadline_us = deadline_us;
-    set_timer (child, child->supervisor->now_us);
+    set_timer (child, child->supervisor->tree->now_us);
 }
+
+resil__life_t resil__child_life (const resil__child_t *child)
+{
+    return child->runner ? resil__runner_life (child->runner) : (resil__life_t){0};
+}
+
+static void begin (resil__child_t *child, int64_t at_us);
+static void retire (resil__child_t *child, int64_t at_us);
 
 /*  ---- Beginning ------------------------------------------------------------------ */
 
 static int get_runner (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    if (child->runner)
+    resil__tree_t *tree = self->tree;
+    if (child->runner || child->subtree)
         return 0;
-    resil__runner_options_t options = {
-        .spec = child->spec, .owner = self, .supervisor = self->name, .signals = &self->signals};
+    resil__runner_options_t options = {.spec = child->spec,
+                                       .owner = tree,
+                                       .supervisor = self->path + 1,
+                                       .signals = &tree->signals};
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;
     child->owes_sync = false;
     resil__runner_set_child (child->runner, child);
-    if (resil__loop_watch (self, child->runner) == 0)
+    if (resil__loop_watch (tree, child->runner) == 0)
         return 0;
     int error = errno;
     resil__runner_end (child->runner);
@@ -96,9 +109,19 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
 {
     child->incarnation++;
     child->judged = false;
+    child->ignored = false;
+    child->start_errno = 0;
     child->cause = RESIL__NOT_CANCELLED;
     child->up_at_us = 0;
     set_deadline (child, at_us, child->spec->is.start_ms);
+}
+
+/*  It waits for its group, with its runner. */
+static void rest (resil__child_t *child)
+{
+    child->phase = RESIL__WAITING;
+    child->held = true;
+    no_deadline (child);
 }
 
 /*  A new runner makes its arguments before it calls the handler. */
@@ -117,19 +140,36 @@ static void cannot_begin (resil__child_t *child, int64_t at_us)
     resil_error_t owed = child->error;
     resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name,
                       child->incarnation + 1, error, "%s", resil_errmsg ());
+    child->start_errno = resil__family_errno (&child->error);
     child->phase = RESIL__STARTING;
     resil__child_event (child, RESIL__CANNOT, at_us);
     if (child->owes_handler && child->phase == RESIL__WAITING)
         resil__error_copy (&child->error, &owed);
 }
 
+/*  Its thread runs another type, or has other arguments, than its spec says now. */
+static bool is_outdated (const resil__child_t *child)
+{
+    if (!child->runner)
+        return false;
+    const resil__spec_t *old = resil__runner_spec (child->runner);
+    return old != child->spec && (old->is.args != child->spec->is.args ||
+                                  memcmp (&old->type, &child->spec->type, sizeof old->type) != 0);
+}
+
 static void begin (resil__child_t *child, int64_t at_us)
 {
+    if (is_outdated (child)) {
+        child->renews = true;
+        retire (child, at_us);
+        return;
+    }
     if (get_runner (child)) {
         cannot_begin (child, at_us);
         return;
     }
     child->look_us = 0;
+    child->held = false;
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
@@ -139,7 +179,21 @@ static void begin (resil__child_t *child, int64_t at_us)
     }
     child->phase = RESIL__STARTING;
     enter_incarnation (child, at_us);
-    resil__runner_start (child->runner, child->incarnation);
+    if (child->subtree)
+        resil__family_boot (child->subtree);
+    else
+        resil__runner_start (child->runner, child->incarnation);
+}
+
+void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
+{
+    resil__spec_t *old = child->spec;
+    child->spec = spec;
+    child->error.component = spec->name;
+    resil__family_exchange_static (child->supervisor, old, spec);
+    resil__spec_release (&old);
+    if (child->runner)
+        resil__runner_revoke (child->runner);
 }
 
 static void note_up (resil__child_t *child, int64_t at_us)
@@ -161,10 +215,13 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
                               .failed = failed,
                               .to_stop = child->to_stop,
                               .first_start = child->first_start,
+                              .held = child->held,
+                              .ignored = child->ignored,
                               .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
     child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
                                    &self->random, at_us);
     child->judged = true;
+    child->restarts += child->verdict.judgement == RESIL__RESTART;
 }
 
 static void judge_failure (resil__child_t *child, int64_t at_us)
@@ -181,8 +238,19 @@ static void settle (resil__child_t *child)
 {
     if (child->runner) {
         resil__runner_set_child (child->runner, NULL);
-        resil__loop_free_later (child->supervisor, child->runner);
+        resil__loop_free_later (child->supervisor->tree, child->runner);
         child->runner = NULL;
+    }
+    bool renews = child->renews && !child->to_stop;
+    child->renews = false;
+    if (renews && child->held) {
+        rest (child);
+        resil__family_at_rest (child);
+        return;
+    }
+    if (renews) {
+        begin (child, child->supervisor->tree->now_us);
+        return;
     }
     child->phase = RESIL__DOWN;
     no_deadline (child);
@@ -205,8 +273,7 @@ static void quarantine (resil__child_t *child, const char *what)
 {
     char who[RESIL_NAME_MAX + 64];
     snprintf (who, sizeof who, "%s#%llu (thread %d)", child->spec->name,
-              (unsigned long long) child->incarnation,
-              resil__runner_life (child->runner).thread_id);
+              (unsigned long long) child->incarnation, resil__child_life (child).thread_id);
     resil__story_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
     resil__runner_set_child (child->runner, NULL);
@@ -224,20 +291,34 @@ static void escalate (resil__child_t *child, const char *why)
     resil__family_escalate (child, why);
 }
 
+static void restart (resil__child_t *child, int64_t at_us)
+{
+    int64_t due_us = at_us + child->verdict.delay_us;
+    if (resil__is_group_strategy (child->supervisor)) {
+        rest (child);
+        resil__family_regroup (child, due_us);
+    }
+    else if (child->verdict.delay_us == 0)
+        begin (child, at_us);
+    else {
+        child->phase = RESIL__WAITING;
+        child->look_us = 0;
+        child->deadline_us = due_us;
+        set_timer (child, at_us);
+    }
+}
+
 static void carry_out (resil__child_t *child, int64_t at_us)
 {
     if (child->to_stop)
         child->verdict.judgement = RESIL__STAY_DOWN;
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
-        if (child->verdict.delay_us == 0) {
-            begin (child, at_us);
-            return;
-        }
-        child->phase = RESIL__WAITING;
-        child->look_us = 0;
-        child->deadline_us = at_us + child->verdict.delay_us;
-        set_timer (child, at_us);
+        restart (child, at_us);
+        return;
+    case RESIL__REJOIN:
+        rest (child);
+        resil__family_at_rest (child);
         return;
     case RESIL__ESCALATE:
         escalate (child, "that is more often than its supervisor allows");
@@ -266,7 +347,8 @@ static void judge_end (resil__child_t *child, int64_t at_us)
 {
     /*  Who waits for it to be ready is not to wait while it completes again and again. */
     const resil_spec_t *spec = &child->spec->is;
-    bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT;
+    bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT &&
+                   !child->ignored;
     judge (child, in_vain, at_us);
     if (in_vain || child->verdict.judgement == RESIL__ESCALATE) {
         resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
@@ -285,7 +367,8 @@ static void accept_report (resil__child_t *child, int64_t at_us)
 {
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
-                 child->verdict.delay_us == 0;
+                 child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
+                 !is_outdated (child);
     if (go_on)
         child->look_us = FIRST_LOOK_US;
     if (child->phase == RESIL__ENDING)
@@ -295,10 +378,11 @@ static void accept_report (resil__child_t *child, int64_t at_us)
 
 /*  ---- Cancel, and what comes of it ----------------------------------------------------- */
 
-static resil__cause_t cause_of (resil__event_t event, resil__phase_t phase)
+static resil__cause_t cause_of (const resil__child_t *child, resil__event_t event,
+                                resil__phase_t phase)
 {
     if (event == RESIL__STOP)
-        return RESIL__TO_STOP;
+        return child->to_stop ? RESIL__TO_STOP : RESIL__FOR_GROUP;
     if (event == RESIL__HUNG)
         return RESIL__HANGS;
     return phase == RESIL__STARTING ? RESIL__START_OVERRAN : RESIL__EXIT_OVERRAN;
@@ -308,13 +392,17 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 {
     child->cause = cause;
     child->look_us = 0;
-    resil__runner_revoke (child->runner);
-    resil__runner_cancel (child->runner,
-                          cause == RESIL__TO_STOP ? RESIL__CANCEL_ALL : child->incarnation);
-    if (cause != RESIL__TO_STOP)
+    if (cause > RESIL__FOR_GROUP)
         resil__story_cancelled (child);
     if (child->phase == RESIL__LEAVING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    if (child->subtree) {
+        resil__family_stop (child->subtree, RESIL_ENDED_STOPPED, NULL);
+        return;
+    }
+    resil__runner_revoke (child->runner);
+    resil__runner_cancel (child->runner,
+                          cause == RESIL__TO_STOP ? RESIL__CANCEL_ALL : child->incarnation);
 }
 
 /*  The error of an incarnation that did not end by itself. */
@@ -325,7 +413,7 @@ static void set_cause_as_error (resil__child_t *child)
     const char *name = child->spec->name;
     if (child->judged)
         return; /*  it has reported what is wrong                           */
-    resil__life_t life = resil__runner_life (child->runner);
+    resil__life_t life = resil__child_life (child);
     switch (child->cause) {
     case RESIL__HANGS:
         resil__error_set (error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
@@ -346,12 +434,30 @@ static void set_cause_as_error (resil__child_t *child)
     }
 }
 
+/*  It has returned, so that its group can be started again: with it, unless it is temporary. */
+static void leave_for_group (resil__child_t *child, int64_t at_us)
+{
+    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
+    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    resil__story_ended (child);
+    if (!rejoins) {
+        retire (child, at_us);
+        return;
+    }
+    rest (child);
+    resil__family_at_rest (child);
+}
+
 static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64_t at_us)
 {
     if (!child->judged && child->cause == RESIL__TO_STOP) {
         child->verdict.judgement = RESIL__STAY_DOWN;
         resil__story_ended (child);
         retire (child, at_us);
+        return;
+    }
+    if (!child->judged && child->cause == RESIL__FOR_GROUP) {
+        leave_for_group (child, at_us);
         return;
     }
     if (!child->judged && outcome == RESIL__COMPLETED) {
@@ -363,7 +469,10 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
     child->phase = RESIL__HANDLING;
     child->look_us = 0;
     set_deadline (child, at_us, child->spec->is.handler_ms);
-    resil__runner_handle (child->runner, &child->error);
+    if (child->subtree)
+        resil__child_event (child, RESIL__AGREED, at_us);
+    else
+        resil__runner_handle (child->runner, &child->error);
 }
 
 static void give_up (resil__child_t *child, const char *why)
@@ -381,14 +490,40 @@ static const char *obstacle_to_replace (const resil__child_t *child)
         return "its hung thread keeps its arguments, and its type makes no fresh ones (args_new, "
                "or "
                "args_shared in its spec)";
-    if (self->hung_count > (size_t) self->options.max_quarantined)
+    if (self->quarantined_count > (size_t) self->options.max_quarantined)
         return "more threads are quarantined than max_quarantined allows";
     return NULL;
+}
+
+/*  It did not return when its group was to be started again: it gets a new runner then. */
+static void replace_in_group (resil__child_t *child)
+{
+    set_cause_as_error (child);
+    quarantine (child, "did not return when it was stopped with its group");
+    const char *obstacle = obstacle_to_replace (child);
+    if (child->spec->is.restart == RESIL_TEMPORARY)
+        child->verdict.judgement = RESIL__STAY_DOWN;
+    else if (obstacle)
+        give_up (child, obstacle);
+    else {
+        rest (child);
+        resil__family_at_rest (child);
+        return;
+    }
+    settle (child);
 }
 
 /*  It did not return: quarantine, and a new runner with the handler first, if that can be. */
 static void replace (resil__child_t *child, int64_t at_us)
 {
+    if (child->subtree) {
+        resil__family_stop_now (child->subtree);
+        return;
+    }
+    if (child->cause == RESIL__FOR_GROUP && !child->judged) {
+        replace_in_group (child);
+        return;
+    }
     bool was_stop = child->cause == RESIL__TO_STOP;
     if (!was_stop || child->judged) {
         set_cause_as_error (child);
@@ -417,12 +552,14 @@ static void follow (resil__child_t *child, int64_t at_us)
 {
     resil__cause_t cause = child->cause;
     enter_incarnation (child, at_us);
-    if (cause != RESIL__TO_STOP)
+    if (cause != RESIL__TO_STOP && cause != RESIL__FOR_GROUP)
         return;
-    /*  The stop came when this incarnation had begun; it knows. */
+    /*  The stop came when this incarnation had begun. Of one for good it knows. */
     child->cause = cause;
     child->phase = RESIL__LEAVING;
     set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    if (cause == RESIL__FOR_GROUP)
+        resil__runner_cancel (child->runner, child->incarnation);
 }
 
 /*  ---- The machine ----------------------------------------------------------------------- */
@@ -439,8 +576,10 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
             no_deadline (child);
         break;
     case RESIL__BEGIN:
-        if (from == RESIL__DOWN)
+        if (from == RESIL__DOWN) {
             child->supervisor->live_count++;
+            child->asked = child->done = child->to_stop = false;
+        }
         child->verdict.delay_us = 0; /*  it has been waited for                           */
         begin (child, at_us);
         break;
@@ -464,7 +603,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         set_deadline (child, at_us, child->spec->is.handler_ms);
         break;
     case RESIL__CANCEL_IT:
-        cancel (child, cause_of (event, from), at_us);
+        cancel (child, cause_of (child, event, from), at_us);
         break;
     case RESIL__AFTER_CANCEL:
         after_cancel (child, outcome, at_us);
@@ -509,7 +648,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
 static void note_unread (const resil__child_t *child)
 {
     if (child->runner && resil__runner_is_unread (child->runner))
-        child->supervisor->look_again = true;
+        child->supervisor->tree->look_again = true;
 }
 
 static void handle_event (resil__child_t *child, resil__event_t event, resil__outcome_t outcome,
@@ -530,13 +669,76 @@ void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at
 void resil__child_let_be (resil__child_t *child)
 {
     child->to_stop = true;
+    child->asked = false;
     if (child->runner)
         resil__runner_revoke (child->runner);
+    /*  Stopped it is already; now it is for good. */
+    if (child->cause == RESIL__FOR_GROUP) {
+        child->cause = RESIL__TO_STOP;
+        if (child->runner)
+            resil__runner_cancel (child->runner, RESIL__CANCEL_ALL);
+    }
     if (child->phase == RESIL__WAITING)
-        resil__child_event (child, RESIL__STOP, child->supervisor->now_us);
+        resil__child_event (child, RESIL__STOP, child->supervisor->tree->now_us);
+}
+
+bool resil__child_is_at_rest (const resil__child_t *child)
+{
+    return child->phase == RESIL__DOWN || child->phase == RESIL__WAITING;
+}
+
+int64_t resil__child_hold (resil__child_t *child)
+{
+    child->held = true;
+    if (child->phase != RESIL__WAITING || child->deadline_us == RESIL__NEVER)
+        return 0;
+    int64_t due_us = child->deadline_us;
+    no_deadline (child);
+    return due_us;
+}
+
+/*  ---- What a subtree does ------------------------------------------------------------------ */
+
+void resil__child_subtree_booted (resil__child_t *child)
+{
+    if (child->phase == RESIL__STARTING)
+        resil__child_event (child, RESIL__IS_UP, child->supervisor->tree->now_us);
+}
+
+static void subtree_gave_up (resil__child_t *child)
+{
+    const resil_supervisor_t *subtree = child->subtree;
+    char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
+    int64_t now_us = child->supervisor->tree->now_us;
+    resil__story_describe (what, sizeof what, &subtree->error);
+    resil__error_set (&child->error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
+                      subtree->error.code, "%s", what);
+    child->start_errno = subtree->error_errno;
+    if (child->phase == RESIL__STARTING)
+        resil__child_event (child, RESIL__CANNOT, now_us);
+    else {
+        resil__child_event (child, RESIL__FELL, now_us);
+        resil__child_event (child, RESIL__AGREED, now_us);
+    }
+}
+
+void resil__child_subtree_ended (resil__child_t *child)
+{
+    bool runs = child->phase == RESIL__STARTING || child->phase == RESIL__UP;
+    if (runs && child->subtree->reason == RESIL_ENDED_ESCALATED)
+        subtree_gave_up (child);
+    else
+        resil__child_event (child, RESIL__RETURNED, child->supervisor->tree->now_us);
 }
 
 /*  ---- What the runner says ----------------------------------------------------------------- */
+
+/*  Its runner may have been made for a spec that is not the child's any more. */
+static void keep_error (resil__child_t *child, const resil_error_t *error)
+{
+    resil__error_copy (&child->error, error);
+    child->error.component = child->spec->name;
+}
 
 static void on_raw_report (resil__child_t *child, resil_error_t *error)
 {
@@ -546,7 +748,7 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
         resil__story_ignored (child, error->text);
         return;
     }
-    resil__error_copy (&child->error, error);
+    keep_error (child, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
 }
@@ -554,8 +756,9 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
 static void on_ended (resil__child_t *child, const resil__record_t *record)
 {
     bool failed = record->outcome == RESIL__FAILED;
+    child->ignored = record->outcome == RESIL__IGNORED;
     if (failed && !child->judged)
-        resil__error_copy (&child->error, resil__runner_error (child->runner));
+        keep_error (child, resil__runner_error (child->runner));
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
 }
 
@@ -578,7 +781,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
             resil__story_ignored (child, "a second report");
             break;
         }
-        resil__error_copy (&child->error, resil__runner_error (child->runner));
+        keep_error (child, resil__runner_error (child->runner));
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);
         break;
@@ -623,7 +826,7 @@ static bool take_raw (resil__child_t *child)
         if (child->runner != runner)
             return true;
         if (raw == RESIL__RAW_READY)
-            resil__child_event (child, RESIL__IS_UP, child->supervisor->now_us);
+            resil__child_event (child, RESIL__IS_UP, child->supervisor->tree->now_us);
         else if (raw == RESIL__RAW_REPORT)
             on_raw_report (child, &error);
     }
@@ -639,7 +842,7 @@ void resil__child_serve (resil__child_t *child)
     if (child->runner != runner)
         return;
     if (!take_raw (child))
-        child->supervisor->look_again = true;
+        child->supervisor->tree->look_again = true;
     else if (child->owes_sync && child->runner == runner) {
         child->owes_sync = false;
         resil__runner_synced (runner);
@@ -647,7 +850,7 @@ void resil__child_serve (resil__child_t *child)
     }
 }
 
-void resil__hung_serve (resil_supervisor_t *self, resil__runner_t *runner)
+void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
 {
     resil__record_t record;
     resil_error_t error;
@@ -655,20 +858,21 @@ void resil__hung_serve (resil_supervisor_t *self, resil__runner_t *runner)
     for (int i = 0; i < RAW_A_VISIT && !is_empty; i++)
         is_empty = resil__runner_take_raw (runner, &error) == RESIL__RAW_NOTHING;
     if (!is_empty)
-        self->look_again = true;
+        tree->look_again = true;
     while (resil__runner_take (runner, &record))
         if (record.kind == RESIL__RECORD_GONE) {
-            resil__loop_free_later (self, runner);
+            resil__loop_free_later (tree, runner);
             return;
         }
 }
 
 /*  ---- Time ------------------------------------------------------------------------------------ */
 
-void resil__child_due (resil__child_t *child)
+void resil__child_due (resil__timer_t *timer)
 {
+    resil__child_t *child = (resil__child_t *) timer;
     /*  What has happened goes before what has not: take the records first. */
-    int64_t now_us = child->supervisor->now_us;
+    int64_t now_us = child->supervisor->tree->now_us;
     int64_t deadline_us = child->deadline_us;
     resil__phase_t phase = child->phase;
     uint64_t incarnation = child->incarnation;
@@ -696,15 +900,15 @@ void resil__child_due (resil__child_t *child)
 
 void resil__child_excuse (resil__child_t *child)
 {
-    child->moved_at_us = child->supervisor->now_us;
+    child->moved_at_us = child->supervisor->tree->now_us;
 }
 
 void resil__child_look_for_hang (resil__child_t *child)
 {
     const resil_spec_t *spec = &child->spec->is;
-    if (child->phase != RESIL__UP || spec->hang_ms < 0)
+    if (child->phase != RESIL__UP || spec->hang_ms < 0 || child->subtree)
         return;
-    int64_t now_us = child->supervisor->now_us;
+    int64_t now_us = child->supervisor->tree->now_us;
     resil__life_t life = resil__runner_life (child->runner);
     if (life.waiting || life.progress != child->progress) {
         child->progress = life.progress;

@@ -1,5 +1,10 @@
-/*  All children together: started in order, each when the one before is up; stopped in
-    exact reverse order; and when it is over.
+/*  The children of one supervisor together: started in order, each when the one before is up;
+    stopped in exact reverse order; some stopped and started again with one that failed, as
+    the strategy says; and when it is over.
+
+    A start and a stop of several is a walk: a place in the list of children, and a function that
+    goes on from there until it has to wait. Whatever happens to a child ends in a call of that
+    function (`walk`), so that no walk is ever left standing.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
@@ -17,12 +22,24 @@
 #define SHORTEST_HANG_ROUND_US 10000
 #define LONGEST_HANG_ROUND_US 250000
 
-static bool name_is_taken (const resil_supervisor_t *self, const char *name)
+static void walk (resil_supervisor_t *self);
+
+/*  ---- Who there is ------------------------------------------------------------------ */
+
+static size_t index_of (const resil_supervisor_t *self, const resil__child_t *child)
+{
+    size_t at = 0;
+    while (self->children[at] != child)
+        at++;
+    return at;
+}
+
+static const resil__child_t *namesake (const resil_supervisor_t *self, const char *name)
 {
     for (size_t i = 0; i < self->child_count; i++)
         if (strcmp (self->children[i]->spec->name, name) == 0)
-            return true;
-    return false;
+            return self->children[i];
+    return NULL;
 }
 
 static int grow (resil_supervisor_t *self)
@@ -41,23 +58,52 @@ static int grow (resil_supervisor_t *self)
 /*  Room for everything that may come to be quarantined or freed, so that neither can fail. */
 static int grow_runners (resil_supervisor_t *self)
 {
-    size_t need = self->child_count + self->hung_count + (size_t) self->options.max_quarantined + 2;
-    if (need <= self->runner_room)
+    resil__tree_t *tree = self->tree;
+    size_t need = tree->child_count + tree->hung_count + tree->may_hang + 2;
+    if (need <= tree->runner_room)
         return 0;
     size_t room = need * 2;
-    resil__runner_t **hung = realloc (self->hung, room * sizeof *hung);
+    resil__hung_t *hung = realloc (tree->hung, room * sizeof *hung);
     if (hung)
-        self->hung = hung;
-    resil__runner_t **gone = realloc (self->gone, 2 * room * sizeof *gone);
+        tree->hung = hung;
+    resil__runner_t **gone = realloc (tree->gone, 2 * room * sizeof *gone);
     if (gone)
-        self->gone = gone;
+        tree->gone = gone;
     if (!hung || !gone)
         return -1;
-    self->runner_room = room;
+    tree->runner_room = room;
     return 0;
 }
 
-static void arm_hang_rounds (resil_supervisor_t *self, int64_t hang_ms)
+int resil__family_reserve (resil_supervisor_t *self)
+{
+    return grow_runners (self)
+               ? resil__refuse (ENOMEM, "no memory for a child of supervisor \"%s\"", self->path)
+               : 0;
+}
+
+int resil__family_change_options (resil_supervisor_t *self,
+                                  const resil_supervisor_options_t *options)
+{
+    size_t before = self->tree->may_hang;
+    self->tree->may_hang += (size_t) options->max_quarantined;
+    self->tree->may_hang -= (size_t) self->options.max_quarantined;
+    if (resil__family_reserve (self) == 0) {
+        if (resil__limit_change (&self->limit, options->max_restarts, options->window_ms) == 0)
+            return 0;
+        resil__refuse (ENOMEM, "no memory for max_restarts of supervisor \"%s\"", self->path);
+    }
+    self->tree->may_hang = before;
+    return -1;
+}
+
+/*  Two timers for each child, which may be a supervisor, and one for the hangs. */
+static int grow_timers (resil_supervisor_t *self)
+{
+    return resil__heap_reserve (&self->tree->heap, 2 * self->tree->child_count + 8);
+}
+
+static void arm_hang_rounds (resil__tree_t *tree, int64_t hang_ms)
 {
     if (hang_ms < 0)
         return;
@@ -66,10 +112,10 @@ static void arm_hang_rounds (resil_supervisor_t *self, int64_t hang_ms)
         period_us = SHORTEST_HANG_ROUND_US;
     if (period_us > LONGEST_HANG_ROUND_US)
         period_us = LONGEST_HANG_ROUND_US;
-    if (self->hang_period_us && self->hang_period_us <= period_us)
+    if (tree->hang_period_us && tree->hang_period_us <= period_us)
         return;
-    self->hang_period_us = period_us;
-    resil__heap_set (&self->heap, &self->hang_timer, self->now_us + period_us);
+    tree->hang_period_us = period_us;
+    resil__heap_set (&tree->heap, &tree->hang_timer, tree->now_us + period_us);
 }
 
 /*  What is added before spawn finds out now, and not at spawn, that it cannot fit. */
@@ -77,68 +123,160 @@ static bool fits_with_the_others (const resil_supervisor_t *self, const resil__s
 {
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
-    int sockets = (int) (self->child_count + 1) * RESIL__RUNNER_SOCKETS;
+    int sockets = (int) (self->tree->child_count + 1) * RESIL__RUNNER_SOCKETS;
     return resil__process_could_hold (sockets, what) == 0;
 }
 
-resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec)
+/*  0, or -1 with errno and a sentence. */
+static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec, bool is_subtree)
 {
-    if (self->stage >= RESIL__STOPPING) {
-        resil__refuse (ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor",
-                       self->name, self->stage == RESIL__ENDED ? "has ended" : "is stopping",
-                       spec->name);
-        return NULL;
-    }
-    if (name_is_taken (self, spec->name)) {
-        resil__refuse (EEXIST, "supervisor \"%s\" has a component \"%s\"; choose another name",
-                       self->name, spec->name);
-        return NULL;
-    }
-    if (self->stage == RESIL__CREATED && !fits_with_the_others (self, spec))
-        return NULL;
+    const resil__child_t *other = namesake (self, spec->name);
+    int max = self->options.max_children;
+    if (self->stage >= RESIL__STOPPING)
+        return resil__refuse (
+            ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
+            self->stage == RESIL__ENDED ? "has ended" : "is stopping", spec->name);
+    if (other)
+        return resil__refuse (EEXIST,
+                              "supervisor \"%s\" has a component \"%s\", which %s; choose another "
+                              "name, or %s that one",
+                              self->name, spec->name,
+                              other->phase == RESIL__DOWN ? "is down" : "runs",
+                              other->phase == RESIL__DOWN ? "restart or delete" : "terminate");
+    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+        return resil__refuse (EINVAL,
+                              "component \"%s\" is significant, but supervisor \"%s\" has no "
+                              "auto_shutdown that would heed it",
+                              spec->name, self->name);
+    if (max >= 0 && self->child_count >= (size_t) max)
+        return resil__refuse (ENOSPC,
+                              "supervisor \"%s\" has %d children, and max_children allows no more",
+                              self->name, max);
+    if (!is_subtree && self->tree->root->stage == RESIL__CREATED &&
+        !fits_with_the_others (self, spec))
+        return -1;
+    return 0;
+}
+
+static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
+                                  resil_supervisor_t *subtree)
+{
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child || grow (self) || grow_runners (self) ||
-        resil__heap_reserve (&self->heap, self->child_count + 4)) {
+    if (!child)
+        return NULL;
+    child->supervisor = self;
+    child->spec = spec;
+    child->subtree = subtree;
+    child->timer.fire = resil__child_due;
+    child->timer.due_us = child->deadline_us = RESIL__NEVER;
+    child->first_start = true;
+    child->kept = subtree;
+    if (subtree)
+        subtree->child = child;
+    return child;
+}
+
+/*  What a supervisor below another one begins with again. The root begins once. */
+static int note_static (resil_supervisor_t *self, resil__child_t *child)
+{
+    child->is_static = self->stage == RESIL__CREATED;
+    if (!child->is_static || self->level == 0)
+        return 0;
+    struct resil__static *statics =
+        realloc (self->statics, (self->static_count + 1) * sizeof *statics);
+    if (!statics)
+        return -1;
+    self->statics = statics;
+    self->statics[self->static_count++] =
+        (struct resil__static){resil__spec_retain (child->spec), child->subtree, 0};
+    return 0;
+}
+
+void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self)
+{
+    self->tree = tree;
+    self->next = tree->supervisors;
+    tree->supervisors = self;
+    tree->may_hang += (size_t) self->options.max_quarantined;
+}
+
+resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
+                                   resil_supervisor_t *subtree)
+{
+    if (check_add (self, spec, subtree))
+        return NULL;
+    resil__child_t *child = new_child (self, spec, subtree);
+    if (!child || grow (self) || grow_runners (self) || grow_timers (self) ||
+        note_static (self, child)) {
+        if (subtree)
+            subtree->child = NULL;
         free (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
     }
-    child->supervisor = self;
-    child->spec = spec;
-    child->timer.due_us = child->deadline_us = RESIL__NEVER;
-    child->first_start = true;
     self->children[self->child_count++] = child;
-    arm_hang_rounds (self, spec->is.hang_ms);
+    self->tree->child_count++;
+    self->had_children = true;
+    arm_hang_rounds (self->tree, spec->is.hang_ms);
     resil__story_added (child);
     return child;
 }
 
-static void forget (resil_supervisor_t *self, resil__child_t *child)
+static void end_subtree (resil_supervisor_t *self)
 {
-    size_t at = 0;
-    while (self->children[at] != child)
-        at++;
+    self->child = NULL;
+    self->stage = RESIL__ENDED;
+    while (self->child_count)
+        resil__family_forget (self->children[self->child_count - 1]);
+}
+
+void resil__family_forget (resil__child_t *child)
+{
+    resil_supervisor_t *self = child->supervisor;
+    size_t at = index_of (self, child);
     memmove (self->children + at, self->children + at + 1,
              (self->child_count - at - 1) * sizeof *self->children);
     self->child_count--;
-    if (self->boot_at > at)
-        self->boot_at--;
+    self->tree->child_count--;
+    if (self->start_at > at)
+        self->start_at--;
     if (self->stop_at > at)
         self->stop_at--;
+    if (self->group_from > at)
+        self->group_from--;
+    for (size_t i = 0; i < self->static_count; i++)
+        if (child->is_static && self->statics[i].spec == child->spec)
+            self->statics[i].incarnation = child->incarnation;
+    if (child->subtree && child->is_static && self->level > 0)
+        child->subtree->child = NULL; /*  it comes back when this supervisor is restarted      */
+    else if (child->subtree)
+        end_subtree (child->subtree);
     /*  Whoever called down to here still holds it: it is freed after this turn. */
-    child->next = self->forgotten;
-    self->forgotten = child;
+    child->next = self->tree->forgotten;
+    self->tree->forgotten = child;
 }
+
+/*  ---- Answers ----------------------------------------------------------------------- */
 
 static void answer_waiter (resil__child_t *child, int error)
 {
     resil__command_t *waiter = child->waiter;
     child->waiter = NULL;
-    if (waiter)
-        resil__loop_answer (child->supervisor, waiter, error,
-                            error == ESHUTDOWN
-                                ? "its supervisor was stopped while it waited to be up"
-                                : child->error.text);
+    if (!waiter)
+        return;
+    const char *why = error == ESHUTDOWN   ? "its supervisor was stopped while it waited to be up"
+                      : error == ECANCELED ? "it was terminated while it waited to be up"
+                                           : child->error.text;
+    resil__loop_answer (child->supervisor->tree, waiter, error, why);
+}
+
+static void answer_stoppers (resil__child_t *child)
+{
+    while (child->stoppers) {
+        resil__command_t *stopper = child->stoppers;
+        child->stoppers = stopper->next;
+        resil__loop_answer (child->supervisor->tree, stopper, 0, "");
+    }
 }
 
 int resil__family_errno (const resil_error_t *error)
@@ -148,80 +286,220 @@ int resil__family_errno (const resil_error_t *error)
     return error->kind == RESIL_ERROR_START_OVERRUN ? ETIMEDOUT : ECHILD;
 }
 
-static void publish_end (resil_supervisor_t *self)
-{
-    self->stage = RESIL__ENDED;
-    resil__story_over (self, self->reason_to_be);
-    pthread_mutex_lock (&self->lock);
-    self->ended = true;
-    self->reason = self->reason_to_be;
-    if (self->end_fd >= 0) {
-        ssize_t written = write (self->end_fd, &RESIL__END_RINGS, sizeof RESIL__END_RINGS);
-        (void) written;
-    }
-    pthread_cond_broadcast (&self->changed);
-    pthread_mutex_unlock (&self->lock);
-    if (self->spawner)
-        resil__loop_answer (self, self->spawner,
-                            self->has_error ? resil__family_errno (&self->error) : ESHUTDOWN,
-                            self->has_error ? self->error.text : "it was stopped while it started");
-    self->spawner = NULL;
-    /*  Those whose turn to start never came. */
-    for (size_t i = 0; i < self->child_count; i++)
-        answer_waiter (self->children[i], ESHUTDOWN);
-    if (self->closing)
-        self->leave = true;
-}
-
-static void end_if_complete (resil_supervisor_t *self)
-{
-    if (self->stage != RESIL__RUNNING || self->live_count > 0 || self->child_count == 0)
-        return;
-    self->reason_to_be = RESIL_ENDED_COMPLETED;
-    publish_end (self);
-}
-
 /*  ---- Starting ------------------------------------------------------------------- */
 
-void resil__family_boot (resil_supervisor_t *self)
+static bool is_starting (const resil_supervisor_t *self)
 {
-    while (self->stage == RESIL__BOOTING && self->boot_at < self->child_count) {
-        resil__child_t *child = self->children[self->boot_at];
-        if (child->phase != RESIL__DOWN)
-            return; /*  it is coming up                                          */
-        size_t before = self->boot_at;
-        resil__child_event (child, RESIL__GO, self->now_us);
-        if (self->boot_at == before)
-            return;
-    }
-    if (self->stage != RESIL__BOOTING)
-        return;
-    self->stage = RESIL__RUNNING;
-    if (self->spawner)
-        resil__loop_answer (self, self->spawner, 0, "");
-    self->spawner = NULL;
-    end_if_complete (self);
+    return self->stage == RESIL__BOOTING || self->stage == RESIL__REJOINING;
 }
 
-static bool is_coming_up (const resil__child_t *child)
+static bool is_due_to_start (const resil__child_t *child)
 {
-    const resil_supervisor_t *self = child->supervisor;
-    return self->stage == RESIL__BOOTING && self->boot_at < self->child_count &&
-           self->children[self->boot_at] == child;
+    return child->phase == RESIL__DOWN ? child->asked
+                                       : child->phase == RESIL__WAITING && child->held;
+}
+
+static void go (resil__child_t *child)
+{
+    resil__child_event (child, RESIL__GO, child->supervisor->tree->now_us);
+}
+
+static void end_if_over (resil_supervisor_t *self);
+static void gather (resil_supervisor_t *self);
+
+static void all_have_started (resil_supervisor_t *self)
+{
+    bool booted = self->stage == RESIL__BOOTING;
+    self->stage = RESIL__RUNNING;
+    if (booted && self->child) {
+        self->booted_is_news = true;
+        resil__loop_news (self);
+    }
+    if (self->spawner)
+        resil__loop_answer (self->tree, self->spawner, 0, "");
+    self->spawner = NULL;
+    if (self->group_pending) {
+        self->group_pending = false;
+        gather (self);
+    }
+    end_if_over (self);
+}
+
+static void start_on (resil_supervisor_t *self)
+{
+    while (is_starting (self) && self->start_at < self->child_count) {
+        resil__child_t *child = self->children[self->start_at];
+        if (self->coming == child)
+            return;
+        if (!is_due_to_start (child)) {
+            self->start_at++;
+            continue;
+        }
+        self->coming = child;
+        go (child);
+    }
+    if (is_starting (self)) {
+        all_have_started (self);
+        if (self->stage == RESIL__GATHERING)
+            walk (self);
+    }
+}
+
+/*  It is up, or will not be. */
+static void has_arrived (resil__child_t *child)
+{
+    resil_supervisor_t *self = child->supervisor;
+    if (self->coming != child)
+        return;
+    self->coming = NULL;
+    if (is_starting (self))
+        self->start_at++;
 }
 
 void resil__family_up (resil__child_t *child)
 {
     answer_waiter (child, 0);
-    if (!is_coming_up (child))
-        return;
-    child->supervisor->boot_at++;
-    resil__family_boot (child->supervisor);
+    has_arrived (child);
+    walk (child->supervisor);
+}
+
+void resil__family_ask (resil__child_t *child)
+{
+    resil_supervisor_t *self = child->supervisor;
+    size_t at = index_of (self, child);
+    bool in_a_walk = (is_starting (self) && at >= self->start_at) ||
+                     ((self->stage == RESIL__GATHERING || self->stage == RESIL__PAUSING) &&
+                      at >= self->group_from);
+    child->asked = true;
+    if (self->stage != RESIL__CREATED && !in_a_walk)
+        go (child);
+}
+
+/*  ---- Beginning, again too -------------------------------------------------------- */
+
+static resil__child_t *take_static (resil_supervisor_t *self, const struct resil__static *which,
+                                    size_t old_count)
+{
+    for (size_t i = 0; i < old_count; i++)
+        if (self->children[i] && self->children[i]->spec == which->spec) {
+            resil__child_t *child = self->children[i];
+            self->children[i] = NULL;
+            return child;
+        }
+    return NULL;
+}
+
+/*  The list as it was before the first start: deleted ones are back, others gone. -1 for want of
+    memory: then it begins with those that it has. */
+static int restore_statics (resil_supervisor_t *self)
+{
+    size_t old_count = self->child_count;
+    resil__child_t **restored = calloc (self->static_count + 8, sizeof *restored);
+    if (!restored)
+        return -1;
+    size_t count = 0;
+    for (size_t i = 0; i < self->static_count; i++) {
+        struct resil__static *which = &self->statics[i];
+        resil__child_t *child = take_static (self, which, old_count);
+        if (!child &&
+            (child = new_child (self, resil__spec_retain (which->spec), which->subtree))) {
+            child->is_static = true;
+            child->incarnation = which->incarnation;
+            self->tree->child_count++;
+        }
+        if (child)
+            restored[count++] = child;
+    }
+    for (size_t i = 0; i < old_count; i++)
+        if (self->children[i]) {
+            resil__child_t *child = self->children[i];
+            if (child->subtree)
+                end_subtree (child->subtree);
+            self->tree->child_count--;
+            child->next = self->tree->forgotten;
+            self->tree->forgotten = child;
+        }
+    free (self->children);
+    self->children = restored;
+    self->child_count = count;
+    self->child_room = self->static_count + 8;
+    return 0;
+}
+
+/*  Everything as new. */
+static void begin_again (resil_supervisor_t *self)
+{
+    restore_statics (self);
+    self->limit.count = self->limit.next = 0;
+    self->hurried = self->significant_ended = self->group_pending = false;
+    self->coming = NULL;
+    pthread_mutex_lock (&self->tree->lock);
+    self->ended = self->has_error = false;
+    pthread_mutex_unlock (&self->tree->lock);
+}
+
+void resil__family_boot (resil_supervisor_t *self)
+{
+    if (self->stage == RESIL__ENDED)
+        begin_again (self);
+    self->stage = RESIL__BOOTING;
+    self->start_at = 0;
+    for (size_t i = 0; i < self->child_count; i++) {
+        resil__child_t *child = self->children[i];
+        child->backoff = (resil__backoff_t){0};
+        child->asked = child->first_start = true;
+        child->to_stop = child->done = false;
+    }
+    walk (self);
 }
 
 /*  ---- Stopping ------------------------------------------------------------------- */
 
-static void stop_next (resil_supervisor_t *self)
+static void publish_end (resil_supervisor_t *self)
+{
+    resil__tree_t *tree = self->tree;
+    self->stage = RESIL__ENDED;
+    resil__story_over (self, self->reason_to_be);
+    pthread_mutex_lock (&tree->lock);
+    self->ended = true;
+    self->reason = self->reason_to_be;
+    if (self->level == 0 && tree->end_fd >= 0) {
+        ssize_t written = write (tree->end_fd, &RESIL__END_RINGS, sizeof RESIL__END_RINGS);
+        (void) written;
+    }
+    pthread_cond_broadcast (&tree->changed);
+    pthread_mutex_unlock (&tree->lock);
+    if (self->spawner)
+        resil__loop_answer (tree, self->spawner, self->has_error ? self->error_errno : ESHUTDOWN,
+                            self->has_error ? self->error.text : "it was stopped while it started");
+    self->spawner = NULL;
+    /*  Those whose turn to start never came. */
+    for (size_t i = 0; i < self->child_count; i++)
+        answer_waiter (self->children[i], ESHUTDOWN);
+    if (self->child) {
+        self->ended_is_news = true;
+        resil__loop_news (self);
+    }
+    if (self->level == 0 && tree->closing)
+        tree->leave = true;
+}
+
+static void stop (resil__child_t *child)
+{
+    bool is_told = child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
+    if (!is_told || child->phase == RESIL__WAITING)
+        resil__child_event (child, RESIL__STOP, child->supervisor->tree->now_us);
+}
+
+/*  Children of a dynamic supervisor do not depend on each other. */
+static void stop_all_at_once (resil_supervisor_t *self)
+{
+    for (size_t i = self->child_count; i > 0; i--)
+        if (i <= self->child_count && self->children[i - 1]->phase != RESIL__DOWN)
+            stop (self->children[i - 1]);
+}
+
+static void stop_on (resil_supervisor_t *self)
 {
     while (self->stage == RESIL__STOPPING && self->stop_at > 0) {
         resil__child_t *child = self->children[self->stop_at - 1];
@@ -229,8 +507,7 @@ static void stop_next (resil_supervisor_t *self)
             self->stop_at--;
             continue;
         }
-        if (child->cause != RESIL__TO_STOP)
-            resil__child_event (child, RESIL__STOP, self->now_us);
+        stop (child);
         if (self->stop_at > 0 && self->children[self->stop_at - 1] == child &&
             child->phase != RESIL__DOWN)
             return;
@@ -239,37 +516,172 @@ static void stop_next (resil_supervisor_t *self)
         publish_end (self);
 }
 
-void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason, const resil_error_t *error)
+static int start_errno (const resil__child_t *child)
+{
+    return child->start_errno ? child->start_errno : resil__family_errno (&child->error);
+}
+
+static void keep_error (resil_supervisor_t *self, const resil__child_t *culprit)
+{
+    const resil_error_t *error = &culprit->error;
+    pthread_mutex_lock (&self->tree->lock);
+    self->error_errno = start_errno (culprit);
+    resil__error_copy (&self->error, error);
+    snprintf (self->error_component, sizeof self->error_component, "%s", error->component);
+    self->error.component = self->error_component;
+    self->has_error = true;
+    pthread_mutex_unlock (&self->tree->lock);
+}
+
+void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
+                         const resil__child_t *culprit)
 {
     if (self->stage >= RESIL__STOPPING)
         return;
     self->stage = RESIL__STOPPING;
     self->reason_to_be = reason;
-    if (error) {
-        pthread_mutex_lock (&self->lock);
-        resil__error_copy (&self->error, error);
-        self->has_error = true;
-        pthread_mutex_unlock (&self->lock);
-    }
+    self->coming = NULL;
+    self->group_pending = false;
+    self->stop_at = 0;
+    resil__heap_set (&self->tree->heap, &self->group_timer, RESIL__NEVER);
+    if (culprit)
+        keep_error (self, culprit);
     for (size_t i = self->child_count; i > 0; i--)
         resil__child_let_be (self->children[i - 1]);
     self->stop_at = self->child_count;
-    stop_next (self);
+    if (self->options.strategy == RESIL_DYNAMIC)
+        stop_all_at_once (self);
+    stop_on (self);
 }
 
 void resil__family_stop_now (resil_supervisor_t *self)
 {
+    int64_t deadline_us = self->tree->now_us + RESIL__MOMENT_MS * 1000;
     resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
-    int64_t deadline_us = self->now_us + RESIL__MOMENT_MS * 1000;
     self->hurried = true;
     for (size_t i = self->child_count; i > 0; i--) {
         resil__child_t *child = self->children[i - 1];
         if (child->phase == RESIL__DOWN)
             continue;
-        if (child->cause != RESIL__TO_STOP)
-            resil__child_event (child, RESIL__STOP, self->now_us);
-        resil__child_hurry (child, deadline_us);
+        stop (child);
+        if (child->subtree && child->phase != RESIL__DOWN)
+            resil__family_stop_now (child->subtree);
+        else
+            resil__child_hurry (child, deadline_us);
     }
+}
+
+/*  ---- A group starts again ------------------------------------------------------------ */
+
+static void rejoin (resil_supervisor_t *self)
+{
+    self->stage = RESIL__REJOINING;
+    self->start_at = self->group_from;
+    self->coming = NULL;
+    walk (self);
+}
+
+static void group_is_due (resil__timer_t *timer)
+{
+    resil_supervisor_t *self =
+        (resil_supervisor_t *) ((char *) timer - offsetof (resil_supervisor_t, group_timer));
+    resil__heap_set (&self->tree->heap, timer, RESIL__NEVER);
+    if (self->stage == RESIL__PAUSING)
+        rejoin (self);
+}
+
+static void pause_group (resil_supervisor_t *self)
+{
+    self->stage = RESIL__PAUSING;
+    self->group_timer.fire = group_is_due;
+    if (self->group_due_us > self->tree->now_us)
+        resil__heap_set (&self->tree->heap, &self->group_timer, self->group_due_us);
+    else
+        rejoin (self);
+}
+
+static void gather_on (resil_supervisor_t *self)
+{
+    while (self->stage == RESIL__GATHERING && self->stop_at > self->group_from) {
+        resil__child_t *child = self->children[self->stop_at - 1];
+        if (resil__child_is_at_rest (child)) {
+            self->stop_at--;
+            continue;
+        }
+        stop (child);
+        if (self->stage != RESIL__GATHERING ||
+            (self->stop_at > self->group_from && self->children[self->stop_at - 1] == child &&
+             !resil__child_is_at_rest (child)))
+            return;
+    }
+    if (self->stage == RESIL__GATHERING)
+        pause_group (self);
+}
+
+/*  As in OTP a group starts whole: with those that had completed or been terminated before. */
+static void ask_to_rejoin (resil__child_t *child)
+{
+    if (child->subtree && child->subtree->stage == RESIL__CREATED)
+        return; /*  it has not been spawned                                           */
+    if (!child->asked)
+        child->first_start = false;
+    child->asked = true;
+}
+
+static void hold_group (resil_supervisor_t *self)
+{
+    for (size_t i = self->group_from; i < self->child_count; i++) {
+        resil__child_t *child = self->children[i];
+        if (child->phase == RESIL__DOWN) {
+            ask_to_rejoin (child);
+            continue;
+        }
+        int64_t due_us = resil__child_hold (child);
+        if (due_us > self->group_due_us)
+            self->group_due_us = due_us;
+    }
+}
+
+/*  Begin to. */
+static void gather (resil_supervisor_t *self)
+{
+    hold_group (self);
+    resil__heap_set (&self->tree->heap, &self->group_timer, RESIL__NEVER);
+    self->stage = RESIL__GATHERING;
+    self->coming = NULL;
+    self->stop_at = self->child_count;
+}
+
+void resil__family_regroup (resil__child_t *child, int64_t due_us)
+{
+    resil_supervisor_t *self = child->supervisor;
+    /*  Of a group that rejoins, all from its start to here have been started. */
+    bool is_gathered =
+        self->stage == RESIL__GATHERING || self->stage == RESIL__PAUSING || self->group_pending;
+    size_t from = self->options.strategy == RESIL_ONE_FOR_ALL ? 0 : index_of (self, child);
+    if (self->stage >= RESIL__STOPPING)
+        return;
+    bool grows = !is_gathered || from < self->group_from;
+    if (grows)
+        self->group_from = from;
+    if (!is_gathered || due_us > self->group_due_us)
+        self->group_due_us = due_us;
+    has_arrived (child);
+    if (self->stage == RESIL__BOOTING)
+        self->group_pending = true;
+    if (self->stage == RESIL__BOOTING || (self->stage == RESIL__GATHERING && !grows)) {
+        walk (self);
+        return;
+    }
+    resil__story_regrouped (child, self->child_count - self->group_from);
+    gather (self);
+    walk (self);
+}
+
+void resil__family_at_rest (resil__child_t *child)
+{
+    has_arrived (child);
+    walk (child->supervisor);
 }
 
 /*  ---- Ends ----------------------------------------------------------------------- */
@@ -280,42 +692,136 @@ void resil__family_escalate (resil__child_t *child, const char *why)
     if (self->stage >= RESIL__STOPPING)
         return;
     resil__story_escalated (self, &child->error, why);
-    resil__family_stop (self, RESIL_ENDED_ESCALATED, &child->error);
+    resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
 }
 
-/*  Its first start failed: an add is refused and the child forgotten; a spawn ends. */
+static bool a_significant_child_is_left (const resil_supervisor_t *self)
+{
+    for (size_t i = 0; i < self->child_count; i++)
+        if (self->children[i]->spec->is.significant && self->children[i]->phase != RESIL__DOWN)
+            return true;
+    return false;
+}
+
+static bool shuts_down (const resil_supervisor_t *self)
+{
+    if (!self->significant_ended)
+        return false;
+    return self->options.auto_shutdown == RESIL_SHUTDOWN_ANY_SIGNIFICANT ||
+           (self->options.auto_shutdown == RESIL_SHUTDOWN_ALL_SIGNIFICANT &&
+            !a_significant_child_is_left (self));
+}
+
+/*  The root ends when it had children and all are done; what was terminated may be started again, and
+    a dynamic one waits for more. */
+static bool is_complete (const resil_supervisor_t *self)
+{
+    if (self->level > 0 || self->live_count > 0 || !self->had_children ||
+        self->options.strategy == RESIL_DYNAMIC)
+        return false;
+    for (size_t i = 0; i < self->child_count; i++)
+        if (!self->children[i]->done)
+            return false;
+    return true;
+}
+
+static void end_if_over (resil_supervisor_t *self)
+{
+    if (self->stage != RESIL__RUNNING && self->stage != RESIL__GATHERING &&
+        self->stage != RESIL__PAUSING && self->stage != RESIL__REJOINING)
+        return;
+    if (shuts_down (self))
+        resil__family_stop (self, RESIL_ENDED_COMPLETED, NULL);
+    else if (self->stage == RESIL__RUNNING && is_complete (self)) {
+        self->reason_to_be = RESIL_ENDED_COMPLETED;
+        publish_end (self);
+    }
+}
+
+/*  What somebody asked for is refused; what the supervisor begins with ends it. */
 static void first_start_failed (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    bool spawning = is_coming_up (child) && !child->waiter;
-    if (spawning) {
-        resil__family_stop (self, RESIL_ENDED_ESCALATED, &child->error);
+    if (self->stage == RESIL__BOOTING && child->is_static && !child->waiter) {
+        resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
         return;
     }
-    bool booting = is_coming_up (child);
-    answer_waiter (child, resil__family_errno (&child->error));
-    forget (self, child);
-    if (booting)
-        resil__family_boot (self);
+    answer_waiter (child, start_errno (child));
+    has_arrived (child);
+    if (!child->kept)
+        resil__family_forget (child);
 }
 
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    bool failed = child->verdict.judgement == RESIL__REFUSE_START ||
-                  child->verdict.judgement == RESIL__ESCALATE;
+    resil__judgement_t judgement = child->verdict.judgement;
+    bool failed = judgement == RESIL__REFUSE_START || judgement == RESIL__ESCALATE;
+    bool was_told = child->to_stop;
     self->live_count--;
-    if (self->stage < RESIL__STOPPING && child->first_start && failed)
-        first_start_failed (child);
-    else if (child->first_start) {
-        answer_waiter (child, self->stage >= RESIL__STOPPING ? ESHUTDOWN : 0);
-        if (is_coming_up (child)) {
-            self->boot_at++;
-            resil__family_boot (self);
+    child->held = false;
+    child->cause = RESIL__NOT_CANCELLED;
+    answer_stoppers (child);
+    if (self->stage < RESIL__STOPPING) {
+        child->to_stop = false;
+        child->done = judgement == RESIL__DONE && !was_told;
+        if (child->done && child->spec->is.significant && !child->ignored)
+            self->significant_ended = true;
+        if (child->first_start && failed)
+            first_start_failed (child);
+        else {
+            answer_waiter (child, was_told ? ECANCELED : 0);
+            has_arrived (child);
+            if (child->spec->is.restart == RESIL_TEMPORARY ||
+                self->options.strategy == RESIL_DYNAMIC)
+                resil__family_forget (child);
         }
     }
-    if (self->stage == RESIL__STOPPING)
-        stop_next (self);
     else
-        end_if_complete (self);
+        answer_waiter (child, ESHUTDOWN);
+    walk (self);
+}
+
+void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
+                                    resil__spec_t *spec)
+{
+    for (size_t i = 0; i < self->static_count; i++)
+        if (self->statics[i].spec == old) {
+            resil__spec_release (&self->statics[i].spec);
+            self->statics[i].spec = resil__spec_retain (spec);
+        }
+}
+
+void resil__family_check (resil_supervisor_t *self)
+{
+    walk (self);
+}
+
+void resil__family_hurry_group (resil_supervisor_t *self)
+{
+    self->group_due_us = self->tree->now_us;
+    if (self->stage != RESIL__PAUSING)
+        return;
+    resil__heap_set (&self->tree->heap, &self->group_timer, RESIL__NEVER);
+    rejoin (self);
+}
+
+/*  Go on with whatever the supervisor is at. */
+static void walk (resil_supervisor_t *self)
+{
+    switch (self->stage) {
+    case RESIL__BOOTING:
+    case RESIL__REJOINING:
+        start_on (self);
+        break;
+    case RESIL__GATHERING:
+        gather_on (self);
+        break;
+    case RESIL__STOPPING:
+        stop_on (self);
+        break;
+    default:
+        end_if_over (self);
+        break;
+    }
 }

@@ -11,7 +11,7 @@ typedef enum {
     RESIL__ENDING,   /*  its report is accepted; it is to return        due: shutdown   */
     RESIL__LEAVING,  /*  told to return                                 due: shutdown   */
     RESIL__HANDLING, /*  handle_irrecoverable runs                      due: handler    */
-    RESIL__WAITING,  /*  a restart is pending                           due: the delay  */
+    RESIL__WAITING,  /*  a restart is pending, or its group's           due: the delay  */
     RESIL__RETIRING, /*  its runner has been told to end                due: handler    */
     RESIL__PHASES
 } resil__phase_t;
@@ -22,7 +22,8 @@ typedef enum {
     RESIL__IS_UP,    /*  it started, and said ready if it has to                        */
     RESIL__REPORTED, /*  a report, the first of the incarnation                         */
     RESIL__RETURNED, /*  start returned, completed or cancelled                         */
-    RESIL__FELL,     /*  start returned, failed; the runner calls the handler           */
+    RESIL__FELL,     /*  start returned, failed; the runner calls the handler. Of a
+                          subtree: it gave up                                          */
     RESIL__AGREED,   /*  the handler is done, and the runner waits                      */
     RESIL__WENT_ON,  /*  the handler is done, and the next incarnation has begun        */
     RESIL__DECLINED, /*  the handler said no                                            */

@@ -19,7 +19,7 @@ static resil_supervisor_t *take_one (void)
     pthread_mutex_lock (&lock);
     resil_supervisor_t *self = living;
     if (self)
-        living = self->next;
+        living = self->next_living;
     pthread_mutex_unlock (&lock);
     return self;
 }
@@ -32,7 +32,7 @@ static void stop_all (void)
     const resil_self_t *current = resil__self_current ();
     resil__self_set_current (NULL);
     while ((self = take_one ())) {
-        bool inside = current && current->owner == self;
+        bool inside = current && current->owner == self->tree;
         if (resil__supervisor_ask (self, RESIL__STOP_ALL) == 0 &&
             resil__supervisor_await (self, inside ? 0 : deadline_us) < 0)
             resil__supervisor_ask (self, RESIL__STOP_NOW);
@@ -44,7 +44,7 @@ static void stop_all (void)
 void resil__living_add (resil_supervisor_t *self)
 {
     pthread_mutex_lock (&lock);
-    self->next = living;
+    self->next_living = living;
     living = self;
     pthread_mutex_unlock (&lock);
     resil__process_at_exit (stop_all);
@@ -53,9 +53,9 @@ void resil__living_add (resil_supervisor_t *self)
 void resil__living_remove (resil_supervisor_t *self)
 {
     pthread_mutex_lock (&lock);
-    for (resil_supervisor_t **at = &living; *at; at = &(*at)->next)
+    for (resil_supervisor_t **at = &living; *at; at = &(*at)->next_living)
         if (*at == self) {
-            *at = self->next;
+            *at = self->next_living;
             break;
         }
     pthread_mutex_unlock (&lock);

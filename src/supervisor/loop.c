@@ -34,7 +34,7 @@
 
 /*  ---- Commands --------------------------------------------------------------------- */
 
-void resil__loop_answer (resil_supervisor_t *self, resil__command_t *command, int error,
+void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int error,
                          const char *message)
 {
     resil__spec_release (&command->spec);
@@ -42,95 +42,23 @@ void resil__loop_answer (resil_supervisor_t *self, resil__command_t *command, in
         free (command);
         return;
     }
-    pthread_mutex_lock (&self->lock);
+    pthread_mutex_lock (&tree->lock);
     command->error = error;
     snprintf (command->message, sizeof command->message, "%s", message);
     command->done = true;
-    pthread_cond_broadcast (&self->changed);
-    pthread_mutex_unlock (&self->lock);
+    pthread_cond_broadcast (&tree->changed);
+    pthread_mutex_unlock (&tree->lock);
 }
 
-static void add (resil_supervisor_t *self, resil__command_t *command)
-{
-    resil__child_t *child = resil__family_add (self, command->spec);
-    if (!child) {
-        if (command->detached) /*  nobody waits to be told                                   */
-            resil__story_refused (self, resil_errmsg ());
-        resil__loop_answer (self, command, errno, resil_errmsg ());
-        return;
-    }
-    command->spec = NULL;
-    bool waits = self->stage != RESIL__CREATED && !command->detached;
-    if (waits)
-        child->waiter = command;
-    if (self->stage == RESIL__RUNNING)
-        resil__child_event (child, RESIL__GO, self->now_us);
-    if (!waits)
-        resil__loop_answer (self, command, 0, "");
-}
-
-static void spawn (resil_supervisor_t *self, resil__command_t *command)
-{
-    char sentence[RESIL_NAME_MAX + 80];
-    if (self->stage >= RESIL__STOPPING) {
-        snprintf (sentence, sizeof sentence,
-                  "supervisor \"%s\" has been stopped or has ended; make a new one", self->name);
-        resil__loop_answer (self, command, ESHUTDOWN, sentence);
-    }
-    else if (self->stage != RESIL__CREATED) {
-        snprintf (sentence, sizeof sentence,
-                  "supervisor \"%s\" has been spawned before; once is enough", self->name);
-        resil__loop_answer (self, command, EALREADY, sentence);
-    }
-    else {
-        self->spawner = command;
-        self->stage = RESIL__BOOTING;
-        resil__family_boot (self);
-    }
-}
-
-static void close_down (resil_supervisor_t *self)
-{
-    self->closing = true;
-    self->bounded = true;
-    for (size_t i = 0; i < self->child_count; i++)
-        resil__child_bound (self->children[i]);
-    resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
-    if (self->stage == RESIL__ENDED)
-        self->leave = true;
-}
-
-static void execute (resil_supervisor_t *self, resil__command_t *command)
-{
-    switch (command->verb) {
-    case RESIL__ADD:
-        add (self, command);
-        return;
-    case RESIL__SPAWN:
-        spawn (self, command);
-        return;
-    case RESIL__STOP_ALL:
-        resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
-        break;
-    case RESIL__STOP_NOW:
-        resil__family_stop_now (self);
-        break;
-    case RESIL__CLOSE:
-        close_down (self);
-        break;
-    }
-    resil__loop_answer (self, command, 0, "");
-}
-
-static void take_commands (resil_supervisor_t *self)
+static void take_commands (resil__tree_t *tree)
 {
     uint64_t rings;
-    if (read (self->wake_fd, &rings, sizeof rings) < 0 && errno == EAGAIN)
+    if (read (tree->wake_fd, &rings, sizeof rings) < 0 && errno == EAGAIN)
         return;
-    pthread_mutex_lock (&self->lock);
-    resil__command_t *newest = self->commands, *oldest = NULL;
-    self->commands = NULL;
-    pthread_mutex_unlock (&self->lock);
+    pthread_mutex_lock (&tree->lock);
+    resil__command_t *newest = tree->commands, *oldest = NULL;
+    tree->commands = NULL;
+    pthread_mutex_unlock (&tree->lock);
     while (newest) {
         resil__command_t *next = newest->next;
         newest->next = oldest;
@@ -140,134 +68,166 @@ static void take_commands (resil_supervisor_t *self)
     while (oldest) {
         resil__command_t *command = oldest;
         oldest = command->next;
-        execute (self, command);
+        resil__admin_execute (command->supervisor, command);
     }
 }
 
 /*  ---- Sockets ------------------------------------------------------------------------ */
 
-int resil__loop_watch (resil_supervisor_t *self, resil__runner_t *runner)
+int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = runner};
-    if (epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_errors_fd (runner), &event) ||
-        epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, resil__runner_control_fd (runner), &event))
+    if (epoll_ctl (tree->epoll_fd, EPOLL_CTL_ADD, resil__runner_errors_fd (runner), &event) ||
+        epoll_ctl (tree->epoll_fd, EPOLL_CTL_ADD, resil__runner_control_fd (runner), &event))
         return resil__refuse (errno, "its sockets cannot be watched: %s", strerror (errno));
     return 0;
 }
 
-static bool is_to_be_freed (const resil_supervisor_t *self, const resil__runner_t *runner)
+static bool is_to_be_freed (const resil__tree_t *tree, const resil__runner_t *runner)
 {
-    for (size_t i = 0; i < self->gone_count; i++)
-        if (self->gone[i] == runner)
+    for (size_t i = 0; i < tree->gone_count; i++)
+        if (tree->gone[i] == runner)
             return true;
     return false;
 }
 
 void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner)
 {
-    self->hung[self->hung_count++] = runner;
-    pthread_mutex_lock (&self->lock);
-    self->quarantined_count = self->hung_count;
-    pthread_mutex_unlock (&self->lock);
+    resil__tree_t *tree = self->tree;
+    self->quarantined_count++;
+    tree->hung[tree->hung_count++] = (resil__hung_t){runner, self};
+    pthread_mutex_lock (&tree->lock);
+    tree->quarantined_count = tree->hung_count;
+    pthread_mutex_unlock (&tree->lock);
 }
 
-void resil__loop_free_later (resil_supervisor_t *self, resil__runner_t *runner)
+void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner)
 {
-    epoll_ctl (self->epoll_fd, EPOLL_CTL_DEL, resil__runner_errors_fd (runner), NULL);
-    epoll_ctl (self->epoll_fd, EPOLL_CTL_DEL, resil__runner_control_fd (runner), NULL);
-    self->gone[self->gone_count++] = runner;
-    for (size_t i = 0; i < self->hung_count; i++)
-        if (self->hung[i] == runner) {
-            self->hung[i] = self->hung[--self->hung_count];
-            resil__story_returned (self);
-            pthread_mutex_lock (&self->lock);
-            self->quarantined_count = self->hung_count;
-            pthread_mutex_unlock (&self->lock);
+    epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_errors_fd (runner), NULL);
+    epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_control_fd (runner), NULL);
+    tree->gone[tree->gone_count++] = runner;
+    for (size_t i = 0; i < tree->hung_count; i++)
+        if (tree->hung[i].runner == runner) {
+            resil_supervisor_t *owner = tree->hung[i].supervisor;
+            owner->quarantined_count--;
+            tree->hung[i] = tree->hung[--tree->hung_count];
+            resil__story_returned (owner);
+            pthread_mutex_lock (&tree->lock);
+            tree->quarantined_count = tree->hung_count;
+            pthread_mutex_unlock (&tree->lock);
             return;
         }
 }
 
 /*  czmq finds a socket that is closed by going through all there are, from the oldest on. So the
     runners of a stop, which end newest first, are freed after it, oldest first. */
-static void free_what_is_gone (resil_supervisor_t *self)
+static void free_what_is_gone (resil__tree_t *tree)
 {
-    while (self->stage != RESIL__STOPPING && self->gone_count)
-        resil__runner_destroy (&self->gone[--self->gone_count]);
-    while (self->forgotten) {
-        resil__child_t *child = self->forgotten;
-        self->forgotten = child->next;
+    while (tree->root->stage != RESIL__STOPPING && tree->gone_count)
+        resil__runner_destroy (&tree->gone[--tree->gone_count]);
+    while (tree->forgotten) {
+        resil__child_t *child = tree->forgotten;
+        tree->forgotten = child->next;
         resil__spec_release (&child->spec);
         free (child);
     }
 }
 
-static void serve (resil_supervisor_t *self, resil__runner_t *runner)
+static void serve (resil__tree_t *tree, resil__runner_t *runner)
 {
-    if (is_to_be_freed (self, runner))
+    if (is_to_be_freed (tree, runner))
         return;
     resil__child_t *child = resil__runner_child (runner);
     if (child)
         resil__child_serve (child);
     else
-        resil__hung_serve (self, runner);
+        resil__hung_serve (tree, runner);
 }
 
 /*  A component that floods has more for us than one visit takes, and what is left in a
     socket rings no bell: so everybody is visited again. */
-static void serve_again (resil_supervisor_t *self)
+static void serve_again (resil__tree_t *tree)
 {
-    self->look_again = false;
-    for (size_t i = 0; i < self->child_count; i++)
-        resil__child_serve (self->children[i]);
-    for (size_t i = self->hung_count; i > 0; i--)
-        resil__hung_serve (self, self->hung[i - 1]);
+    tree->look_again = false;
+    for (resil_supervisor_t *each = tree->supervisors; each; each = each->next)
+        for (size_t i = each->child_count; i > 0; i--)
+            if (i <= each->child_count)
+                resil__child_serve (each->children[i - 1]);
+    for (size_t i = tree->hung_count; i > 0; i--)
+        resil__hung_serve (tree, tree->hung[i - 1].runner);
 }
 
 /*  Whether anything had happened. */
-static bool take_events (resil_supervisor_t *self, int timeout_ms)
+static bool take_events (resil__tree_t *tree, int timeout_ms)
 {
     struct epoll_event events[EVENTS_A_TURN];
-    int count = epoll_wait (self->epoll_fd, events, EVENTS_A_TURN, timeout_ms);
-    self->now_us = resil__now_us ();
+    int count = epoll_wait (tree->epoll_fd, events, EVENTS_A_TURN, timeout_ms);
+    tree->now_us = resil__now_us ();
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr)
-            serve (self, events[i].data.ptr);
+            serve (tree, events[i].data.ptr);
         else
-            take_commands (self);
-    if (self->look_again)
-        serve_again (self);
+            take_commands (tree);
+    if (tree->look_again)
+        serve_again (tree);
     return count > 0;
 }
 
 /*  ---- Time ----------------------------------------------------------------------------- */
 
-static void hang_round (resil_supervisor_t *self)
+static void hang_round (resil__tree_t *tree)
 {
-    bool late = self->now_us - self->hang_timer.due_us > LATE_ROUND_US;
-    for (size_t i = 0; i < self->child_count; i++)
-        if (late)
-            resil__child_excuse (self->children[i]);
-        else
-            resil__child_look_for_hang (self->children[i]);
-    resil__heap_set (&self->heap, &self->hang_timer, self->now_us + self->hang_period_us);
+    bool late = tree->now_us - tree->hang_timer.due_us > LATE_ROUND_US;
+    for (resil_supervisor_t *each = tree->supervisors; each; each = each->next)
+        for (size_t i = each->child_count; i > 0; i--)
+            if (late)
+                resil__child_excuse (each->children[i - 1]);
+            else if (i <= each->child_count)
+                resil__child_look_for_hang (each->children[i - 1]);
+    resil__heap_set (&tree->heap, &tree->hang_timer, tree->now_us + tree->hang_period_us);
 }
 
-static void take_timers (resil_supervisor_t *self)
+static void take_timers (resil__tree_t *tree)
 {
     resil__timer_t *timer;
-    while ((timer = resil__heap_first (&self->heap)) && timer->due_us <= self->now_us) {
-        if (timer == &self->hang_timer)
-            hang_round (self);
+    while ((timer = resil__heap_first (&tree->heap)) && timer->due_us <= tree->now_us) {
+        if (timer == &tree->hang_timer)
+            hang_round (tree);
         else
-            resil__child_due ((resil__child_t *) timer);
+            timer->fire (timer);
     }
 }
 
-/*  Until the first timer is due, at most `most_ms` (-1: whenever that is). */
-static int timeout_ms (resil_supervisor_t *self, int most_ms)
+/*  What supervisors have come to, told to those above them. Not at once: the one above may
+    begin or end them, in the middle of what they are at. */
+static void tell_news (resil__tree_t *tree)
 {
-    resil__timer_t *timer = resil__heap_first (&self->heap);
-    if (self->look_again)
+    while (tree->news) {
+        resil_supervisor_t *self = tree->news;
+        bool booted = self->booted_is_news, ended = self->ended_is_news;
+        tree->news = self->next_news;
+        self->is_news = self->booted_is_news = self->ended_is_news = false;
+        if (booted && self->child)
+            resil__child_subtree_booted (self->child);
+        if (ended && self->child)
+            resil__child_subtree_ended (self->child);
+    }
+}
+
+void resil__loop_news (resil_supervisor_t *self)
+{
+    if (self->is_news)
+        return;
+    self->is_news = true;
+    self->next_news = self->tree->news;
+    self->tree->news = self;
+}
+
+/*  Until the first timer is due, at most `most_ms` (-1: whenever that is). */
+static int timeout_ms (resil__tree_t *tree, int most_ms)
+{
+    resil__timer_t *timer = resil__heap_first (&tree->heap);
+    if (tree->look_again)
         return 0;
     int due_ms = timer ? resil__until_ms (timer->due_us, resil__now_us ()) : -1;
     return due_ms < 0 || (most_ms >= 0 && due_ms > most_ms) ? most_ms : due_ms;
@@ -286,39 +246,42 @@ static void block_signals (void)
     pthread_sigmask (SIG_SETMASK, &all, NULL);
 }
 
-static void clear_up (resil_supervisor_t *self)
+static void clear_up (resil__tree_t *tree)
 {
-    free_what_is_gone (self);
-    for (size_t i = 0; i < self->child_count; i++) {
-        resil__spec_release (&self->children[i]->spec);
-        free (self->children[i]);
+    free_what_is_gone (tree);
+    for (resil_supervisor_t *each = tree->supervisors; each; each = each->next) {
+        for (size_t i = 0; i < each->child_count; i++) {
+            resil__spec_release (&each->children[i]->spec);
+            free (each->children[i]);
+        }
+        each->child_count = 0;
     }
-    self->child_count = 0;
-    while (self->hung_count)
-        resil__runner_bury (&self->hung[--self->hung_count]);
-    pthread_mutex_lock (&self->lock);
-    self->left = true;
-    pthread_cond_broadcast (&self->changed);
-    pthread_mutex_unlock (&self->lock);
+    while (tree->hung_count)
+        resil__runner_bury (&tree->hung[--tree->hung_count].runner);
+    pthread_mutex_lock (&tree->lock);
+    tree->left = true;
+    pthread_cond_broadcast (&tree->changed);
+    pthread_mutex_unlock (&tree->lock);
 }
 
 void resil__loop (zsock_t *pipe, void *args)
 {
-    resil_supervisor_t *self = args;
+    resil__tree_t *tree = args;
     block_signals ();
     pthread_setname_np (pthread_self (), "resil");
-    int reader[READER_ROOM / sizeof (int)] = {self->epoll_fd};
+    int reader[READER_ROOM / sizeof (int)] = {tree->epoll_fd};
     zpoller_t *poller = zpoller_new (reader, NULL);
     zpoller_set_nonstop (poller, true);
     zsock_signal (pipe, 0);
     bool lingers = false;
-    while (!self->leave) {
+    while (!tree->leave) {
         if (!lingers)
-            zpoller_wait (poller, timeout_ms (self, -1));
-        lingers = take_events (self, lingers ? timeout_ms (self, LINGER_MS) : 0);
-        take_timers (self);
-        free_what_is_gone (self);
+            zpoller_wait (poller, timeout_ms (tree, -1));
+        lingers = take_events (tree, lingers ? timeout_ms (tree, LINGER_MS) : 0);
+        take_timers (tree);
+        tell_news (tree);
+        free_what_is_gone (tree);
     }
     zpoller_destroy (&poller);
-    clear_up (self);
+    clear_up (tree);
 }

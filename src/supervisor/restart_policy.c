@@ -25,6 +25,22 @@ void resil__limit_release (resil__limit_t *self)
     self->taken_at_us = NULL;
 }
 
+int resil__limit_change (resil__limit_t *self, int max, int64_t window_ms)
+{
+    resil__limit_t changed;
+    if (resil__limit_init (&changed, max, window_ms))
+        return -1;
+    size_t keep = max < 0 ? 0 : self->count < (size_t) max ? self->count : (size_t) max;
+    for (size_t i = self->count - keep; i < self->count; i++) {
+        size_t oldest = self->max > 0 ? (self->next + (size_t) self->max - self->count) : 0;
+        changed.taken_at_us[changed.count++] = self->taken_at_us[(oldest + i) % (size_t) self->max];
+    }
+    changed.next = max > 0 ? changed.count % (size_t) max : 0;
+    resil__limit_release (self);
+    *self = changed;
+    return 0;
+}
+
 static bool in_window (const resil__limit_t *self, int64_t at_us, int64_t now_us)
 {
     return now_us - at_us <= self->window_us;
@@ -101,6 +117,10 @@ resil__verdict_t resil__judge (const resil__case_t *the_case, const resil_delay_
         return (resil__verdict_t){.judgement = RESIL__STAY_DOWN};
     if (the_case->first_start && the_case->failed)
         return (resil__verdict_t){.judgement = RESIL__REFUSE_START};
+    if (the_case->ignored && !the_case->failed)
+        return (resil__verdict_t){.judgement = RESIL__DONE};
+    if (the_case->held && the_case->restart != RESIL_TEMPORARY)
+        return (resil__verdict_t){.judgement = RESIL__REJOIN};
     if (!wants_restart (the_case))
         return (resil__verdict_t){.judgement = RESIL__DONE};
     if (!resil__limit_take (limit, now_us))

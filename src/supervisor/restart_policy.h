@@ -27,6 +27,10 @@ typedef struct {
 int resil__limit_init (resil__limit_t *self, int max, int64_t window_ms);
 void resil__limit_release (resil__limit_t *self);
 
+/*  Another limit from now on; restarts that were counted stay so, the latest if they are more.
+    0, or -1 with ENOMEM and everything as before. */
+int resil__limit_change (resil__limit_t *self, int max, int64_t window_ms);
+
 /*  Take one restart at `now_us`: true if it is allowed, and then it counts. A restart is in
     the window up to and including its full length, as in OTP. */
 bool resil__limit_take (resil__limit_t *self, int64_t now_us);
@@ -52,6 +56,7 @@ int64_t resil__delay_least_sum_ms (const resil_delay_t *delay, int restarts);
 
 typedef enum {
     RESIL__RESTART,      /*  start it again, after the delay                          */
+    RESIL__REJOIN,       /*  start it again with its group; it costs no restart       */
     RESIL__DONE,         /*  its supervision ends                                     */
     RESIL__STAY_DOWN,    /*  it was to stop                                           */
     RESIL__REFUSE_START, /*  its first start failed: whoever asked for it is told     */
@@ -69,6 +74,8 @@ typedef struct {
     bool failed; /*  else it completed                                        */
     bool to_stop;
     bool first_start; /*  somebody waits for it to come up                         */
+    bool held;        /*  its group is being stopped, to be started again          */
+    bool ignored;     /*  it had nothing to do here                                */
     int64_t ran_us;   /*  since it was up; 0 if it never was                       */
 } resil__case_t;
 

@@ -49,9 +49,9 @@ static void give_handlers_back (const handlers_t *before)
 
 static void set_end_fd (resil_supervisor_t *self, int fd)
 {
-    pthread_mutex_lock (&self->lock);
-    self->end_fd = fd;
-    pthread_mutex_unlock (&self->lock);
+    pthread_mutex_lock (&self->tree->lock);
+    self->tree->end_fd = fd;
+    pthread_mutex_unlock (&self->tree->lock);
 }
 
 /*  Wait for the end; the first signal stops in order, a second gives up. 0, or -1. */
@@ -83,11 +83,16 @@ int resil_supervisor_run (resil_supervisor_t *self)
     if (!self)
         return resil__refuse (EINVAL, "resil_supervisor_run: the supervisor is NULL");
     const resil_self_t *current = resil__self_current ();
-    if (current && current->owner == self)
+    if (current && current->owner == self->tree)
         return resil__refuse (EDEADLK,
                               "resil_supervisor_run: called from inside component \"%s\" of "
                               "supervisor \"%s\", it would wait for itself; call it from main",
                               current->spec->name, self->name);
+    if (self->level > 0)
+        return resil__refuse (EINVAL,
+                              "resil_supervisor_run: \"%s\" is below another supervisor; run the "
+                              "root",
+                              self->path);
     if (atomic_exchange (&running, true))
         return resil__refuse (EBUSY, "resil_supervisor_run runs in another thread; signals are for "
                                      "the whole program, so one at a time");
@@ -109,9 +114,8 @@ int resil_supervisor_run (resil_supervisor_t *self)
     atomic_store (&running, false);
     errno = error;
     if (rc == 0 && self->reason == RESIL_ENDED_ESCALATED)
-        return resil__refuse (resil__family_errno (&self->error),
-                              "supervisor \"%s\" gave up: %s#%llu: %s", self->name,
-                              self->error.component, (unsigned long long) self->error.incarnation,
-                              self->error.text);
+        return resil__refuse (self->error_errno, "supervisor \"%s\" gave up: %s#%llu: %s",
+                              self->name, self->error.component,
+                              (unsigned long long) self->error.incarnation, self->error.text);
     return rc;
 }

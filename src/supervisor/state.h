@@ -1,5 +1,6 @@
-/*  What a supervisor's actor works on. All of it belongs to the actor's thread, but for
-    the parts under `lock`, which the calls of other threads use.
+/*  What a supervisor's actor works on. One actor looks after a whole tree: a root and all
+    supervisors below it. All of it belongs to the actor's thread, but for the parts under the
+    tree's `lock`, which the calls of other threads use.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SUPERVISOR_STATE_H
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <resil/snapshot.h>
 #include <resil/supervisor.h>
 
 #include "component/error.h"
@@ -19,6 +21,7 @@
 #include "supervisor/lifecycle.h"
 #include "supervisor/restart_policy.h"
 
+typedef struct _resil__tree_t resil__tree_t;
 typedef struct _resil__child_t resil__child_t;
 typedef struct _resil__command_t resil__command_t;
 
@@ -26,6 +29,7 @@ typedef struct _resil__command_t resil__command_t;
 typedef enum {
     RESIL__NOT_CANCELLED = 0,
     RESIL__TO_STOP,
+    RESIL__FOR_GROUP, /*  it is started again with others, as the strategy says           */
     RESIL__START_OVERRAN,
     RESIL__EXIT_OVERRAN,
     RESIL__HANGS
@@ -34,45 +38,69 @@ typedef enum {
 struct _resil__child_t {
     resil__timer_t timer; /*  first: a timer is its child                              */
     resil_supervisor_t *supervisor;
+    resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
-    resil__runner_t *runner; /*  NULL in DOWN, and in WAITING after a failed start        */
+    resil__runner_t *runner; /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
     resil__phase_t phase;
-    uint64_t incarnation;     /*  the running or the last one; 0 before the first          */
-    int64_t deadline_us;      /*  of the phase                                             */
-    int64_t look_us;          /*  the pause until the next look, 0: none; see look_at      */
-    bool to_stop;             /*  a level: no restart any more                             */
-    bool first_start;         /*  somebody waits for it to come up                         */
-    resil__command_t *waiter; /*  the add that waits, if one does                          */
-    resil__child_t *next;     /*  among the forgotten                                      */
+    uint64_t incarnation;       /*  the running or the last one; 0 before the first          */
+    int64_t deadline_us;        /*  of the phase                                             */
+    int64_t look_us;            /*  the pause until the next look, 0: none; see child.c      */
+    bool is_static;             /*  added before its supervisor began                        */
+    bool asked;                 /*  DOWN, and to be started in its turn                      */
+    bool to_stop;               /*  a level: no restart any more                             */
+    bool renews;                /*  its runner ends so that it gets another, for its new spec  */
+    bool held;                  /*  it is started again with its group and not by itself     */
+    bool done;                  /*  DOWN by itself: completed, ignored                       */
+    bool first_start;           /*  somebody waits for it to come up                         */
+    bool kept;                  /*  a first start in vain does not make it forgotten         */
+    resil__command_t *waiter;   /*  who waits for it to come up, if one does                 */
+    resil__command_t *stoppers; /*  who waits for it to be down                              */
+    resil__child_t *next;       /*  among the forgotten                                      */
 
     /*  of the incarnation */
     resil__cause_t cause;
     bool judged; /*  verdict holds                                            */
     resil__verdict_t verdict;
+    bool ignored;        /*  it said that there is nothing to do here                 */
     bool raw;            /*  error came raw                                           */
     bool owes_handler;   /*  a new runner is to call it, with error                   */
     bool owes_sync;      /*  the runner waits until its sockets have been read        */
     resil_error_t error; /*  the last failure                                         */
+    int start_errno;     /*  what a call returns for a start in vain                  */
     int64_t up_at_us;    /*  0: not up yet                                            */
 
     resil__backoff_t backoff;
+    uint64_t restarts; /*  automatic ones, ever                                     */
 
     /*  hang detection */
     uint64_t progress;   /*  as last seen ...                                         */
     int64_t moved_at_us; /*  ... and when it was seen to move                         */
 };
 
+/*  A supervisor's own life. */
 typedef enum {
-    RESIL__CREATED, /*  not spawned yet                                          */
-    RESIL__BOOTING, /*  children start, one after the other                      */
-    RESIL__RUNNING,
-    RESIL__STOPPING, /*  children stop, one after the other                       */
+    RESIL__CREATED,   /*  not spawned yet                                          */
+    RESIL__BOOTING,   /*  children start, one after the other                      */
+    RESIL__RUNNING,   /*  all as it should be, or one child by itself              */
+    RESIL__GATHERING, /*  a group stops, one after the other, to be started again  */
+    RESIL__PAUSING,   /*  the group waits for its delay                            */
+    RESIL__REJOINING, /*  the group starts, one after the other                    */
+    RESIL__STOPPING,  /*  children stop, one after the other                       */
     RESIL__ENDED
 } resil__stage_t;
 
 typedef enum {
     RESIL__ADD,
     RESIL__SPAWN,
+    RESIL__TERMINATE,
+    RESIL__RESTART_CHILD,
+    RESIL__DELETE,
+    RESIL__HURRY,
+    RESIL__COUNT,
+    RESIL__SET_OPTIONS,
+    RESIL__GET_SPEC,
+    RESIL__SET_SPEC,
+    RESIL__SNAPSHOT,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
@@ -88,64 +116,127 @@ static const uint64_t RESIL__END_RINGS = UINT64_C (1) << 32;
     detached, the actor frees it. */
 struct _resil__command_t {
     resil__command_t *next;
+    resil_supervisor_t *supervisor;
     resil__verb_t verb;
-    resil__spec_t *spec; /*  of ADD; taken                                            */
+    resil__spec_t *spec;         /*  of ADD, SET_SPEC; taken                                  */
+    resil_supervisor_t *subtree; /*  of ADD, or NULL                                          */
+    const char *name;            /*  of a child; the caller's                                 */
+    const resil_supervisor_options_t *options; /*  of SET_OPTIONS; the caller's               */
+    resil_spec_t *spec_out;                    /*  of GET_SPEC; the caller's                  */
+    resil_count_t *count;                      /*  of COUNT; the caller's                     */
+    resil_snapshot_t **snapshot;               /*  of SNAPSHOT; where it goes                 */
+    bool from_inside; /*  it is answered when it has been accepted                 */
     bool detached;
     bool done;
     int error; /*  an errno, 0: well                                        */
     char message[RESIL_ERROR_TEXT_MAX + 512];
 };
 
+/*  A supervisor: a node of its tree. */
 struct _resil_supervisor_t {
     char name[RESIL_NAME_MAX + 1];
+    char *path; /*  "/app/pipe"                                              */
     resil_supervisor_options_t options;
-    sigset_t signals; /*  the mask of who made it: components run with it          */
-    zactor_t *actor;
-    int wake_fd;              /*  an eventfd: a command is waiting                         */
-    int epoll_fd;             /*  gathers wake_fd and the sockets of all runners           */
-    resil_supervisor_t *next; /*  in the list of those that live                           */
+    resil__tree_t *tree;
+    resil__child_t *child;    /*  its place in the one above it; NULL: the root, or deleted */
+    int level;                /*  the root's is 0                                          */
+    resil_supervisor_t *next; /*  of all of its tree                                       */
+    resil_supervisor_t *next_living; /*  of a root: among those that live                         */
 
     /*  under lock */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    resil__command_t *commands; /*  newest first                                             */
     bool ended;
     resil_ended_t reason;
     bool has_error;
-    resil_error_t error; /*  what ended it                                            */
-    int end_fd;          /*  an eventfd to ring at the end, -1: none                  */
-    bool left;           /*  the actor touches nothing any more                       */
-    int waiters;
-    size_t quarantined_count;
+    int error_errno;     /*  what a call returns for it                               */
+    resil_error_t error; /*  what ended it ...                                        */
+    char error_component[RESIL_NAME_MAX + 1]; /*  ... and whose it was                            */
 
     /*  the actor's */
     resil__stage_t stage;
     resil__child_t **children; /*  in the order they were added                             */
     size_t child_count;
     size_t child_room;
-    resil__child_t *forgotten; /*  to be freed after this turn                              */
-    size_t live_count;         /*  children that are not DOWN                               */
-    size_t boot_at;            /*  BOOTING: who is coming up                                */
-    size_t stop_at;            /*  STOPPING: one above who is being stopped                 */
-    bool bounded;              /*  RESIL_FOREVER is not, any more                           */
-    bool hurried;              /*  nobody gets more than a moment, for anything             */
-    bool closing;
-    bool leave;
+    size_t live_count;      /*  children that are not DOWN                               */
+    size_t start_at;        /*  BOOTING, REJOINING: who is next                          */
+    resil__child_t *coming; /*  ... and who is coming up now                             */
+    size_t stop_at;         /*  GATHERING, STOPPING: one above who is being stopped      */
+    size_t group_from;      /*  the group is from here to the end ...                    */
+    int64_t group_due_us;   /*  ... and starts not before                                */
+    bool group_pending;     /*  BOOTING: it is to be gathered when all have started      */
+    resil__timer_t group_timer;
+    bool hurried;      /*  nobody gets more than a moment, for anything             */
+    bool had_children; /*  ever                                                     */
+    bool significant_ended;
+    size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;
     resil__limit_t limit;
     resil__random_t random;
+
+    /*  what it begins with, again at each restart; of one below another */
+    struct resil__static {
+        resil__spec_t *spec;
+        resil_supervisor_t *subtree;
+        uint64_t incarnation; /*  of the child that was forgotten                          */
+    } * statics;
+    size_t static_count;
+
+    /*  what the one above is to be told, after this turn */
+    bool is_news;
+    bool booted_is_news;
+    bool ended_is_news;
+    resil_supervisor_t *next_news;
+};
+
+/*  A quarantined runner, and whose it was. */
+typedef struct {
+    resil__runner_t *runner;
+    resil_supervisor_t *supervisor;
+} resil__hung_t;
+
+/*  An actor and what it has in hand. */
+struct _resil__tree_t {
+    resil_supervisor_t *root;
+    resil_supervisor_t *supervisors; /*  all that ever were: handles stay valid                   */
+    sigset_t signals;                /*  the mask of who made it: components run with it          */
+    zactor_t *actor;
+    int wake_fd;  /*  an eventfd: a command is waiting                         */
+    int epoll_fd; /*  gathers wake_fd and the sockets of all runners           */
+
+    /*  under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    resil__command_t *commands; /*  newest first                                             */
+    int end_fd;                 /*  an eventfd to ring at the root's end, -1: none           */
+    bool left;                  /*  the actor touches nothing any more                       */
+    int waiters;
+    size_t quarantined_count;
+
+    /*  the actor's */
+    size_t child_count;        /*  of all                                                   */
+    size_t may_hang;           /*  threads that all supervisors together live with          */
+    resil__child_t *forgotten; /*  to be freed after this turn                              */
+    resil_supervisor_t *news;
+    bool bounded; /*  RESIL_FOREVER is not, any more                           */
+    bool closing;
+    bool leave;
     resil__heap_t heap;
     resil__timer_t hang_timer;
     int64_t hang_period_us; /*  0: nobody has a hang deadline                            */
     int64_t now_us;         /*  of this turn of the loop                                 */
-    resil__runner_t **hung; /*  quarantined runners                                      */
+    resil__hung_t *hung;
     size_t hung_count;
     resil__runner_t **gone; /*  to be freed after this turn                              */
     size_t gone_count;
     size_t runner_room; /*  of the two arrays above                                  */
     bool look_again;    /*  a socket was left with messages                          */
 };
+
+static inline bool resil__is_group_strategy (const resil_supervisor_t *self)
+{
+    return self->options.strategy == RESIL_ONE_FOR_ALL ||
+           self->options.strategy == RESIL_REST_FOR_ONE;
+}
 
 /*  ---- child.c: one child's life ------------------------------------------------- */
 
@@ -155,13 +246,16 @@ void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at
 void resil__child_serve (resil__child_t *child);
 
 /*  Its timer has fired. */
-void resil__child_due (resil__child_t *child);
+void resil__child_due (resil__timer_t *timer);
 
 /*  Does it hang? Looks, and acts if it does. */
 void resil__child_look_for_hang (resil__child_t *child);
 
 /*  The supervisor itself was late: what did not move meanwhile is no hang. */
 void resil__child_excuse (resil__child_t *child);
+
+/*  Signs of life of its thread; none of a subtree. */
+resil__life_t resil__child_life (const resil__child_t *child);
 
 /*  From now on RESIL_FOREVER has a bound: also for the deadline that it waits for. */
 void resil__child_bound (resil__child_t *child);
@@ -172,39 +266,90 @@ void resil__child_hurry (resil__child_t *child, int64_t deadline_us);
 /*  No restart any more; what waits for one settles. */
 void resil__child_let_be (resil__child_t *child);
 
-/*  Serve a quarantined runner. */
-void resil__hung_serve (resil_supervisor_t *self, resil__runner_t *runner);
+/*  It is started again with its group: a restart of its own that is pending is not due any more.
+    Returns when it would have been, or 0. */
+int64_t resil__child_hold (resil__child_t *child);
 
-/*  ---- family.c: all children together -------------------------------------------- */
+/*  It has another spec from now on. Taken. */
+void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec);
+
+/*  It does not run, and nothing of it does. */
+bool resil__child_is_at_rest (const resil__child_t *child);
+
+/*  The supervisor that it is has started all its children; has ended. */
+void resil__child_subtree_booted (resil__child_t *child);
+void resil__child_subtree_ended (resil__child_t *child);
+
+/*  Serve a quarantined runner. */
+void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner);
+
+/*  ---- family.c: the children of one supervisor together ---------------------------- */
+
+/*  Make a supervisor one of the tree. */
+void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self);
 
 /*  Add a child. NULL with errno and a sentence; the spec is taken only on success. */
-resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec);
+resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
+                                   resil_supervisor_t *subtree);
 void resil__family_boot (resil_supervisor_t *self);
 
-/*  Begin to stop, for this reason, because of this error (or NULL), unless it does already. */
+/*  Start a child that is DOWN, now or in its turn. */
+void resil__family_ask (resil__child_t *child);
+
+/*  Forget a child that is DOWN. */
+void resil__family_forget (resil__child_t *child);
+
+/*  What the supervisor begins with has this spec instead of that. */
+void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
+                                    resil__spec_t *spec);
+
+/*  After a child has been forgotten: is it over? */
+void resil__family_check (resil_supervisor_t *self);
+
+/*  The group that waits for its delay starts now. */
+void resil__family_hurry_group (resil_supervisor_t *self);
+
+/*  Room for one more thread that hangs. 0, or -1 with ENOMEM and a sentence. */
+int resil__family_reserve (resil_supervisor_t *self);
+
+/*  What other options need: the limit, room. 0, or -1 with errno and a sentence. */
+int resil__family_change_options (resil_supervisor_t *self,
+                                  const resil_supervisor_options_t *options);
+
+/*  Begin to stop, for this reason, because of this child's error (or NULL), unless it does already. */
 void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
-                         const resil_error_t *error);
+                         const resil__child_t *culprit);
 void resil__family_stop_now (resil_supervisor_t *self);
 
 /*  What a call returns for a start that failed so. */
 int resil__family_errno (const resil_error_t *error);
 
-/*  Called by child.c: it is up; its supervision has ended. */
+/*  Called by child.c: it is up; it waits for its group; a restart of it concerns its group, and is
+    due then; its supervision has ended. */
 void resil__family_up (resil__child_t *child);
+void resil__family_at_rest (resil__child_t *child);
+void resil__family_regroup (resil__child_t *child, int64_t due_us);
 void resil__family_settled (resil__child_t *child);
 void resil__family_escalate (resil__child_t *child, const char *why);
+
+/*  ---- admin.c: what commands do ----------------------------------------------------- */
+
+void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command);
 
 /*  ---- loop.c: the actor ------------------------------------------------------------ */
 
 void resil__loop (zsock_t *pipe, void *args);
 
 /*  Watch a runner's sockets. 0, or -1 with errno and a sentence. */
-int resil__loop_watch (resil_supervisor_t *self, resil__runner_t *runner);
-void resil__loop_answer (resil_supervisor_t *self, resil__command_t *command, int error,
+int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner);
+void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int error,
                          const char *message);
 
 /*  Keep a quarantined runner; free one that is gone, after this turn. */
 void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner);
-void resil__loop_free_later (resil_supervisor_t *self, resil__runner_t *runner);
+void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner);
+
+/*  Have the one above told, after this turn. */
+void resil__loop_news (resil_supervisor_t *self);
 
 #endif

@@ -12,12 +12,12 @@
 
 static resil__about_t about (const resil__child_t *child)
 {
-    return (resil__about_t){child->supervisor->name, child->spec->name, child->incarnation};
+    return (resil__about_t){child->supervisor->path + 1, child->spec->name, child->incarnation};
 }
 
 static resil__about_t about_all (const resil_supervisor_t *self)
 {
-    return (resil__about_t){self->name, "", 0};
+    return (resil__about_t){self->path + 1, "", 0};
 }
 
 const char *resil__story_time (char text[32], int64_t ms)
@@ -53,13 +53,15 @@ static const char *verb_of (const resil_error_t *error)
     case RESIL_ERROR_START_OVERRUN:
     case RESIL_ERROR_START_FAILED:
         return "could not be started";
+    case RESIL_ERROR_GAVE_UP:
+        return "gave up";
     default:
         return "failed";
     }
 }
 
 /*  "reader#4 failed: open(/dev/x): No such file or directory (errno 2)" */
-static void describe (char *text, size_t room, const resil_error_t *error)
+void resil__story_describe (char *text, size_t room, const resil_error_t *error)
 {
     const char *meaning = error->code ? strerrordesc_np (error->code) : NULL;
     int length = snprintf (text, room, "%s#%" PRIu64 " %s: %s", error->component,
@@ -102,10 +104,13 @@ void resil__story_judged (const resil__child_t *child)
     uint64_t fold = child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us == 0
                         ? resil__text_hash (child->error.text)
                         : 0;
-    describe (what, sizeof what, &child->error);
+    resil__story_describe (what, sizeof what, &child->error);
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
         foresee_restart (next, sizeof next, child);
+        break;
+    case RESIL__REJOIN:
+        snprintf (next, sizeof next, "it is started again with its group");
         break;
     case RESIL__DONE:
         snprintf (next, sizeof next, "it is temporary and is not started again");
@@ -129,7 +134,10 @@ void resil__story_ended (const resil__child_t *child)
     if (!resil__log_enabled (RESIL_LOG_INFO))
         return;
     resil__about_t who = about (child);
-    const char *how = child->cause == RESIL__TO_STOP ? "was stopped" : "completed";
+    const char *how = child->cause == RESIL__TO_STOP     ? "was stopped"
+                      : child->cause == RESIL__FOR_GROUP ? "was stopped with its group"
+                      : child->ignored                   ? "has nothing to do here"
+                                                         : "completed";
     const char *next =
         child->verdict.judgement == RESIL__RESTART ? ", and is permanent: it is started again" : "";
     resil__log (RESIL_LOG_INFO, &who, 3, "%s#%" PRIu64 " %s%s", child->spec->name,
@@ -139,7 +147,7 @@ void resil__story_ended (const resil__child_t *child)
 void resil__story_cancelled (const resil__child_t *child)
 {
     resil__about_t who = about (child);
-    resil__life_t life = resil__runner_life (child->runner);
+    resil__life_t life = resil__child_life (child);
     const resil_spec_t *spec = &child->spec->is;
     char over[32], wait[32];
     const char *what = child->cause == RESIL__HANGS           ? "made no progress"
@@ -187,7 +195,7 @@ void resil__story_added (const resil__child_t *child)
                     child->spec->name, self->limit.max,
                     resil__story_time (window, self->options.window_ms),
                     resil__story_time (sum, least_ms));
-    if (!resil__spec_can_replace (child->spec))
+    if (!child->subtree && !resil__spec_can_replace (child->spec))
         resil__log (spec->hang_ms < 0 ? RESIL_LOG_DEBUG : RESIL_LOG_WARN, &who, 0,
                     "if a thread of %s hangs for good it cannot be replaced, and supervision ends: "
                     "its type makes no fresh arguments (args_new), and its spec does not say "
@@ -198,24 +206,19 @@ void resil__story_added (const resil__child_t *child)
 void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
                              const char *why)
 {
-    resil__about_t whom = {self->name, error->component, error->incarnation};
+    resil__about_t whom = {self->path + 1, error->component, error->incarnation};
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
-    describe (what, sizeof what, error);
+    resil__story_describe (what, sizeof what, error);
     resil__log (RESIL_LOG_ERROR, &whom, 0, "%s; %s: supervisor %s stops its components and ends",
                 what, why, self->name);
 }
 
-void resil__story_refused (const resil_supervisor_t *self, const char *sentence)
-{
-    resil__about_t who = about_all (self);
-    resil__log (RESIL_LOG_WARN, &who, 0, "a component could not be added from inside: %s",
-                sentence);
-}
-
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
 {
-    static const char *const words[] = {
-        [RESIL_ENDED_COMPLETED] = "all components have completed",
+    const char *const words[] = {
+        [RESIL_ENDED_COMPLETED] = self->significant_ended
+                                      ? "auto_shutdown, as significant components have ended"
+                                      : "all components have completed",
         [RESIL_ENDED_STOPPED] = "stopped",
         [RESIL_ENDED_ESCALATED] = "given up",
     };
@@ -223,10 +226,19 @@ void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
     resil__log (RESIL_LOG_INFO, &who, 0, "supervision has ended: %s", words[reason]);
 }
 
+void resil__story_regrouped (const resil__child_t *child, size_t size)
+{
+    if (size < 2 || !resil__log_enabled (RESIL_LOG_INFO))
+        return;
+    resil__about_t who = about (child);
+    resil__log (RESIL_LOG_INFO, &who, 0, "with %s, %zu components are stopped and started again",
+                child->spec->name, size);
+}
+
 void resil__story_returned (const resil_supervisor_t *self)
 {
     resil__about_t who = about_all (self);
     resil__log (RESIL_LOG_WARN, &who, 0,
                 "a quarantined thread has returned after all; %zu are left behind",
-                self->hung_count);
+                self->tree->hung_count);
 }

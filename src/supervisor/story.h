@@ -10,6 +10,9 @@
 /*  "400 ms", "10 s", "5 min"; returns `text`. */
 const char *resil__story_time (char text[32], int64_t ms);
 
+/*  "reader#4 failed: open(/dev/x): No such file or directory (errno 2)" */
+void resil__story_describe (char *text, size_t room, const resil_error_t *error);
+
 /*  One child. */
 void resil__story_up (const resil__child_t *child);
 void resil__story_judged (const resil__child_t *child);    /*  a failure, and what follows     */
@@ -22,8 +25,8 @@ void resil__story_added (const resil__child_t *child);
 /*  The supervisor. */
 void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
                              const char *why);
-void resil__story_refused (const resil_supervisor_t *self, const char *sentence);
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason);
+void resil__story_regrouped (const resil__child_t *child, size_t size);
 void resil__story_returned (const resil_supervisor_t *self);
 
 #endif

@@ -32,6 +32,7 @@
 
 #define MOST_RESTARTS 1000000
 #define MOST_QUARANTINED 10000
+#define MOST_CHILDREN 1000000
 
 /*  ---- Options ------------------------------------------------------------------------ */
 
@@ -59,6 +60,24 @@ static int check_options (const resil_supervisor_options_t *options)
         return resil__refuse (EINVAL,
                               "supervisor \"%s\": max_quarantined is %d; it must be from 0 to %d",
                               options->name, options->max_quarantined, MOST_QUARANTINED);
+    if (options->strategy < RESIL_ONE_FOR_ONE || options->strategy > RESIL_DYNAMIC)
+        return resil__refuse (EINVAL,
+                              "supervisor \"%s\": strategy is %d; it must be RESIL_ONE_FOR_ONE, "
+                              "RESIL_ONE_FOR_ALL, RESIL_REST_FOR_ONE or RESIL_DYNAMIC",
+                              options->name, (int) options->strategy);
+    if (options->auto_shutdown < RESIL_SHUTDOWN_NEVER ||
+        options->auto_shutdown > RESIL_SHUTDOWN_ALL_SIGNIFICANT)
+        return resil__refuse (EINVAL,
+                              "supervisor \"%s\": auto_shutdown is %d; it must be "
+                              "RESIL_SHUTDOWN_NEVER, RESIL_SHUTDOWN_ANY_SIGNIFICANT or "
+                              "RESIL_SHUTDOWN_ALL_SIGNIFICANT",
+                              options->name, (int) options->auto_shutdown);
+    if (options->max_children != RESIL_UNLIMITED &&
+        (options->max_children < 1 || options->max_children > MOST_CHILDREN))
+        return resil__refuse (EINVAL,
+                              "supervisor \"%s\": max_children is %d; it must be from 1 to %d, or "
+                              "RESIL_UNLIMITED",
+                              options->name, options->max_children, MOST_CHILDREN);
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "supervisor \"%s\"", options->name);
     return resil__delay_check (what, &options->delay);
@@ -77,7 +96,7 @@ static uint64_t seed_of (const resil_supervisor_options_t *options)
 static bool is_inside (const resil_supervisor_t *self)
 {
     const resil_self_t *current = resil__self_current ();
-    return current && current->owner == self;
+    return current && current->owner == self->tree;
 }
 
 static int refuse_null (const char *call)
@@ -93,37 +112,36 @@ static int refuse_inside (const resil_supervisor_t *self, const char *call)
                           call, resil__self_current ()->spec->name, self->name);
 }
 
-static void post (resil_supervisor_t *self, resil__command_t *command)
+static void post (resil__command_t *command)
 {
     static const uint64_t ring = 1;
-    pthread_mutex_lock (&self->lock);
-    command->next = self->commands;
-    self->commands = command;
-    pthread_mutex_unlock (&self->lock);
-    ssize_t written = write (self->wake_fd, &ring, sizeof ring);
+    resil__tree_t *tree = command->supervisor->tree;
+    pthread_mutex_lock (&tree->lock);
+    command->next = tree->commands;
+    tree->commands = command;
+    pthread_mutex_unlock (&tree->lock);
+    ssize_t written = write (tree->wake_fd, &ring, sizeof ring);
     (void) written; /*  a full counter rings as well                             */
 }
 
-/*  Have the actor do something; from inside, without waiting. Takes spec. */
-static int command (resil_supervisor_t *self, const char *call, resil__verb_t verb,
-                    resil__spec_t *spec)
+/*  Have the actor do something, and wait for its answer: from inside, for whether it will. Takes
+    what->spec. */
+static int command (const char *call, const resil__command_t *what)
 {
-    bool detached = is_inside (self);
-    resil__command_t *command = calloc (1, sizeof *command);
+    resil__tree_t *tree = what->supervisor->tree;
+    resil__command_t *command = malloc (sizeof *command);
     if (!command) {
+        resil__spec_t *spec = what->spec;
         resil__spec_release (&spec);
         return resil__refuse (ENOMEM, "%s: no memory", call);
     }
-    command->verb = verb;
-    command->spec = spec;
-    command->detached = detached;
-    post (self, command);
-    if (detached)
-        return 0;
-    pthread_mutex_lock (&self->lock);
+    *command = *what;
+    command->from_inside = is_inside (what->supervisor);
+    post (command);
+    pthread_mutex_lock (&tree->lock);
     while (!command->done)
-        pthread_cond_wait (&self->changed, &self->lock);
-    pthread_mutex_unlock (&self->lock);
+        pthread_cond_wait (&tree->changed, &tree->lock);
+    pthread_mutex_unlock (&tree->lock);
     int rc = command->error ? resil__refuse (command->error, "%s", command->message) : 0;
     free (command);
     return rc;
@@ -131,35 +149,74 @@ static int command (resil_supervisor_t *self, const char *call, resil__verb_t ve
 
 int resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us)
 {
+    resil__tree_t *tree = self->tree;
     struct timespec until = resil__deadline_spec (deadline_us);
     int rc = 0;
-    pthread_mutex_lock (&self->lock);
-    self->waiters++;
+    pthread_mutex_lock (&tree->lock);
+    tree->waiters++;
     while (!self->ended && rc == 0)
-        rc = pthread_cond_clockwait (&self->changed, &self->lock, CLOCK_MONOTONIC, &until);
+        rc = pthread_cond_clockwait (&tree->changed, &tree->lock, CLOCK_MONOTONIC, &until);
     int reason = self->ended ? (int) self->reason : -1;
-    self->waiters--; /*  from here on it may be destroyed                              */
-    pthread_cond_broadcast (&self->changed);
-    pthread_mutex_unlock (&self->lock);
+    tree->waiters--; /*  from here on it may be destroyed                              */
+    pthread_cond_broadcast (&tree->changed);
+    pthread_mutex_unlock (&tree->lock);
     return reason;
 }
 
 /*  ---- New and destroy --------------------------------------------------------------------- */
 
-static void free_halfbuilt (resil_supervisor_t *self)
+/*  One supervisor, of no tree yet; `above` is NULL for a root. NULL with errno and a sentence. */
+static resil_supervisor_t *node_new (const resil_supervisor_options_t *options, const char *name,
+                                     const resil_supervisor_t *above)
 {
-    if (self->wake_fd >= 0)
-        close (self->wake_fd);
-    if (self->epoll_fd >= 0)
-        close (self->epoll_fd);
-    resil__limit_release (&self->limit);
-    resil__heap_release (&self->heap);
-    free (self->children);
-    free (self->hung);
-    free (self->gone);
-    pthread_cond_destroy (&self->changed);
-    pthread_mutex_destroy (&self->lock);
+    resil_supervisor_t *self = calloc (1, sizeof *self);
+    if (!self || asprintf (&self->path, "%s/%s", above ? above->path : "", name) < 0) {
+        free (self);
+        resil__refuse (ENOMEM, "no memory for supervisor \"%s\"", name);
+        return NULL;
+    }
+    strcpy (self->name, name);
+    self->options = *options;
+    self->options.name = self->name;
+    self->level = above ? above->level + 1 : 0;
+    self->random.state = seed_of (options);
+    self->group_timer.due_us = RESIL__NEVER;
+    if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms) == 0)
+        return self;
+    free (self->path);
     free (self);
+    resil__refuse (ENOMEM, "no memory for supervisor \"%s\"", name);
+    return NULL;
+}
+
+static void node_free (resil_supervisor_t *self)
+{
+    for (size_t i = 0; i < self->static_count; i++)
+        resil__spec_release (&self->statics[i].spec);
+    resil__limit_release (&self->limit);
+    free (self->statics);
+    free (self->children);
+    free (self->path);
+    free (self);
+}
+
+static void tree_free (resil__tree_t *tree)
+{
+    while (tree->supervisors) {
+        resil_supervisor_t *next = tree->supervisors->next;
+        node_free (tree->supervisors);
+        tree->supervisors = next;
+    }
+    if (tree->wake_fd >= 0)
+        close (tree->wake_fd);
+    if (tree->epoll_fd >= 0)
+        close (tree->epoll_fd);
+    resil__heap_release (&tree->heap);
+    free (tree->hung);
+    free (tree->gone);
+    pthread_cond_destroy (&tree->changed);
+    pthread_mutex_destroy (&tree->lock);
+    free (tree);
 }
 
 /*  0 if there is room for another supervisor, or -1. What has just been destroyed may still hold
@@ -175,30 +232,46 @@ static int await_room (const char *what)
     return 0;
 }
 
-static int prepare (resil_supervisor_t *self, const char *what)
+/*  All that can fail but the actor itself. 0, or -1 with errno and a sentence. */
+static int prepare (resil__tree_t *tree, const char *what)
 {
-    const resil_supervisor_options_t *options = &self->options;
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
-    if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms) ||
-        resil__heap_reserve (&self->heap, 4))
-        return resil__refuse (ENOMEM, "no memory for supervisor \"%s\"", self->name);
-    self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
-    if (self->wake_fd < 0 || self->epoll_fd < 0 ||
-        epoll_ctl (self->epoll_fd, EPOLL_CTL_ADD, self->wake_fd, &wake))
-        return resil__refuse (errno, "no descriptors for supervisor \"%s\": %s", self->name,
-                              strerror (errno));
-    self->random.state = seed_of (options);
-    self->hang_timer.due_us = RESIL__NEVER;
-    pthread_sigmask (SIG_SETMASK, NULL, &self->signals);
+    if (resil__heap_reserve (&tree->heap, 4))
+        return resil__refuse (ENOMEM, "no memory for %s", what);
+    tree->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    tree->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
+    if (tree->wake_fd < 0 || tree->epoll_fd < 0 ||
+        epoll_ctl (tree->epoll_fd, EPOLL_CTL_ADD, tree->wake_fd, &wake))
+        return resil__refuse (errno, "no descriptors for %s: %s", what, strerror (errno));
+    pthread_sigmask (SIG_SETMASK, NULL, &tree->signals);
     if (resil__observer_retain ())
         return -1;
+    /*  A thread is looked for last: to prepare may have taken one for the log. */
     if (resil__process_has_room (0, 0, true, what) == 0)
         return 0;
     int error = errno;
     resil__observer_release ();
     errno = error;
     return -1;
+}
+
+static resil__tree_t *tree_new (const char *what)
+{
+    resil__tree_t *tree = calloc (1, sizeof *tree);
+    if (!tree) {
+        resil__refuse (ENOMEM, "no memory for %s", what);
+        return NULL;
+    }
+    tree->wake_fd = tree->epoll_fd = tree->end_fd = -1;
+    tree->hang_timer.due_us = RESIL__NEVER;
+    pthread_mutex_init (&tree->lock, NULL);
+    pthread_cond_init (&tree->changed, NULL);
+    if (prepare (tree, what) == 0)
+        return tree;
+    int error = errno;
+    tree_free (tree);
+    errno = error;
+    return NULL;
 }
 
 resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *options)
@@ -212,42 +285,36 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     snprintf (what, sizeof what, "supervisor \"%s\"", options->name);
     if (await_room (what))
         return NULL;
-    resil_supervisor_t *self = calloc (1, sizeof *self);
-    if (!self) {
-        resil__refuse (ENOMEM, "no memory for %s", what);
-        return NULL;
-    }
-    strcpy (self->name, options->name);
-    self->options = *options;
-    self->options.name = self->name;
-    self->wake_fd = self->epoll_fd = self->end_fd = -1;
-    pthread_mutex_init (&self->lock, NULL);
-    pthread_cond_init (&self->changed, NULL);
-    /*  A thread is looked for last: to prepare may have taken one for the log. */
-    if (prepare (self, what)) {
+    resil_supervisor_t *self = node_new (options, options->name, NULL);
+    resil__tree_t *tree = self ? tree_new (what) : NULL;
+    if (!tree) {
         int error = errno;
-        free_halfbuilt (self);
+        if (self)
+            node_free (self);
         errno = error;
         return NULL;
     }
+    resil__family_join (tree, self);
+    tree->root = self;
     resil__process_took_sockets (SOCKETS);
-    self->actor = zactor_new (resil__loop, self);
+    tree->actor = zactor_new (resil__loop, tree);
     resil__living_add (self);
     return self;
 }
 
 void resil__supervisor_close (resil_supervisor_t *self)
 {
-    if (!self->actor)
+    resil__tree_t *tree = self->tree;
+    if (!tree->actor)
         return;
-    resil__command_t command = {.verb = RESIL__CLOSE};
-    post (self, &command);
-    pthread_mutex_lock (&self->lock);
-    while (!self->left || !command.done || self->waiters > 0)
-        pthread_cond_wait (&self->changed, &self->lock);
-    pthread_mutex_unlock (&self->lock);
-    zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
-    zactor_destroy (&self->actor);
+    resil__command_t command = {.supervisor = self, .verb = RESIL__CLOSE};
+    post (&command);
+    pthread_mutex_lock (&tree->lock);
+    while (!tree->left || !command.done || tree->waiters > 0)
+        pthread_cond_wait (&tree->changed, &tree->lock);
+    pthread_mutex_unlock (&tree->lock);
+    zsock_set_rcvtimeo (zactor_sock (tree->actor), LAST_LINES_MS);
+    zactor_destroy (&tree->actor);
     resil__process_took_sockets (-SOCKETS);
     resil__runner_sweep ();
 }
@@ -257,6 +324,13 @@ void resil_supervisor_destroy (resil_supervisor_t **self_p)
     if (!self_p || !*self_p)
         return;
     resil_supervisor_t *self = *self_p;
+    if (self->level > 0) {
+        resil__refuse (EINVAL,
+                       "resil_supervisor_destroy: \"%s\" belongs to its root; terminate and delete "
+                       "it as a child",
+                       self->path);
+        return;
+    }
     if (is_inside (self)) {
         resil_supervisor_stop (self);
         refuse_inside (self, "resil_supervisor_destroy");
@@ -265,7 +339,7 @@ void resil_supervisor_destroy (resil_supervisor_t **self_p)
     *self_p = NULL;
     resil__living_remove (self);
     resil__supervisor_close (self);
-    free_halfbuilt (self);
+    tree_free (self->tree);
     resil__observer_release ();
 }
 
@@ -274,14 +348,22 @@ const char *resil_supervisor_name (const resil_supervisor_t *self)
     return self ? self->name : NULL;
 }
 
-/*  ---- Components ----------------------------------------------------------------------------- */
+const char *resil_supervisor_path (const resil_supervisor_t *self)
+{
+    return self ? self->path : NULL;
+}
+
+/*  ---- Children ------------------------------------------------------------------------------- */
 
 static int add (resil_supervisor_t *self, const resil_spec_t *spec, const resil_type_t *type)
 {
     if (!self)
         return refuse_null ("resil_supervisor_add");
     resil__spec_t *accepted = resil__spec_new (spec, type, &self->options.delay);
-    return accepted ? command (self, "resil_supervisor_add", RESIL__ADD, accepted) : -1;
+    if (!accepted)
+        return -1;
+    return command ("resil_supervisor_add",
+                    &(resil__command_t){.supervisor = self, .verb = RESIL__ADD, .spec = accepted});
 }
 
 int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec)
@@ -298,13 +380,157 @@ int resil_supervisor_add_simple (resil_supervisor_t *self, const char *name, res
     return add (self, &spec, &type);
 }
 
+static int check_place (const resil_supervisor_t *above, const char *name)
+{
+    if (above->level + 1 >= RESIL_LEVELS_MAX)
+        return resil__refuse (EMLINK,
+                              "supervisor \"%s\" cannot have another below it: a tree has "
+                              "at most %d levels",
+                              above->path, RESIL_LEVELS_MAX);
+    if (strlen (above->path) + 1 + strlen (name) > RESIL_PATH_MAX)
+        return resil__refuse (ENAMETOOLONG, "the path %s/%s is longer than %d bytes", above->path,
+                              name, RESIL_PATH_MAX);
+    return 0;
+}
+
+resil_supervisor_t *resil_supervisor_add_supervisor (resil_supervisor_t *self,
+                                                     const resil_spec_t *spec,
+                                                     const resil_supervisor_options_t *options)
+{
+    static const resil_supervisor_options_t defaults = {RESIL_SUPERVISOR_OPTIONS};
+    options = options ? options : &defaults;
+    if (!self) {
+        refuse_null ("resil_supervisor_add_supervisor");
+        return NULL;
+    }
+    if (check_options (options))
+        return NULL;
+    resil__spec_t *accepted = resil__spec_new_subtree (spec, &self->options.delay);
+    if (!accepted)
+        return NULL;
+    resil_supervisor_t *subtree =
+        check_place (self, accepted->name) ? NULL : node_new (options, accepted->name, self);
+    if (!subtree) {
+        int error = errno;
+        resil__spec_release (&accepted);
+        errno = error;
+        return NULL;
+    }
+    subtree->tree = self->tree;
+    if (command ("resil_supervisor_add_supervisor", &(resil__command_t){.supervisor = self,
+                                                                        .verb = RESIL__ADD,
+                                                                        .spec = accepted,
+                                                                        .subtree = subtree}) == 0)
+        return subtree;
+    int error = errno;
+    node_free (subtree);
+    errno = error;
+    return NULL;
+}
+
+/*  A command that is about a child. */
+static int about_child (resil_supervisor_t *self, const char *call, resil__verb_t verb,
+                        const char *name)
+{
+    if (!self)
+        return refuse_null (call);
+    if (!name)
+        return resil__refuse (EINVAL, "%s: the name is NULL", call);
+    return command (call, &(resil__command_t){.supervisor = self, .verb = verb, .name = name});
+}
+
+int resil_supervisor_terminate_child (resil_supervisor_t *self, const char *name)
+{
+    return about_child (self, "resil_supervisor_terminate_child", RESIL__TERMINATE, name);
+}
+
+int resil_supervisor_restart_child (resil_supervisor_t *self, const char *name)
+{
+    return about_child (self, "resil_supervisor_restart_child", RESIL__RESTART_CHILD, name);
+}
+
+int resil_supervisor_delete_child (resil_supervisor_t *self, const char *name)
+{
+    return about_child (self, "resil_supervisor_delete_child", RESIL__DELETE, name);
+}
+
+int resil_supervisor_hurry_child (resil_supervisor_t *self, const char *name)
+{
+    return about_child (self, "resil_supervisor_hurry_child", RESIL__HURRY, name);
+}
+
+int resil_supervisor_get_spec (resil_supervisor_t *self, const char *name, resil_spec_t *spec)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_get_spec");
+    if (!name || !spec)
+        return resil__refuse (EINVAL, "resil_supervisor_get_spec: the %s is NULL",
+                              name ? "spec" : "name");
+    return command ("resil_supervisor_get_spec", &(resil__command_t){.supervisor = self,
+                                                                     .verb = RESIL__GET_SPEC,
+                                                                     .name = name,
+                                                                     .spec_out = spec});
+}
+
+int resil_supervisor_set_spec (resil_supervisor_t *self, const resil_spec_t *spec)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_set_spec");
+    resil__spec_t *accepted = resil__spec_new (spec, NULL, &self->options.delay);
+    if (!accepted)
+        return -1;
+    return command ("resil_supervisor_set_spec", &(resil__command_t){.supervisor = self,
+                                                                     .verb = RESIL__SET_SPEC,
+                                                                     .name = spec->name,
+                                                                     .spec = accepted});
+}
+
+int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *count)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_count_children");
+    if (!count)
+        return resil__refuse (EINVAL, "resil_supervisor_count_children: the count is NULL");
+    return command ("resil_supervisor_count_children",
+                    &(resil__command_t){.supervisor = self, .verb = RESIL__COUNT, .count = count});
+}
+
+int resil_supervisor_set_options (resil_supervisor_t *self,
+                                  const resil_supervisor_options_t *options)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_set_options");
+    if (!options)
+        return resil__refuse (EINVAL, "resil_supervisor_set_options: the options are NULL");
+    if (check_options (options))
+        return -1;
+    return command (
+        "resil_supervisor_set_options",
+        &(resil__command_t){.supervisor = self, .verb = RESIL__SET_OPTIONS, .options = options});
+}
+
+resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *self)
+{
+    resil_snapshot_t *snapshot = NULL;
+    if (!self)
+        refuse_null ("resil_supervisor_snapshot");
+    else
+        command ("resil_supervisor_snapshot", &(resil__command_t){.supervisor = self,
+                                                                  .verb = RESIL__SNAPSHOT,
+                                                                  .snapshot = &snapshot});
+    return snapshot;
+}
+
+/*  ---- Life ----------------------------------------------------------------------------------- */
+
 int resil_supervisor_spawn (resil_supervisor_t *self)
 {
     if (!self)
         return refuse_null ("resil_supervisor_spawn");
-    if (is_inside (self))
+    if (is_inside (self) && self->level == 0)
         return refuse_inside (self, "resil_supervisor_spawn");
-    return command (self, "resil_supervisor_spawn", RESIL__SPAWN, NULL);
+    return command ("resil_supervisor_spawn",
+                    &(resil__command_t){.supervisor = self, .verb = RESIL__SPAWN});
 }
 
 int resil_supervisor_wait (resil_supervisor_t *self, int64_t timeout_ms)
@@ -326,9 +552,9 @@ const resil_error_t *resil_supervisor_error (resil_supervisor_t *self)
 {
     if (!self)
         return NULL;
-    pthread_mutex_lock (&self->lock);
+    pthread_mutex_lock (&self->tree->lock);
     const resil_error_t *error = self->ended && self->has_error ? &self->error : NULL;
-    pthread_mutex_unlock (&self->lock);
+    pthread_mutex_unlock (&self->tree->lock);
     return error;
 }
 
@@ -337,15 +563,16 @@ int resil__supervisor_spawn_soon (resil_supervisor_t *self)
     resil__command_t *command = calloc (1, sizeof *command);
     if (!command)
         return resil__refuse (ENOMEM, "resil_supervisor_run: no memory");
+    command->supervisor = self;
     command->verb = RESIL__SPAWN;
     command->detached = true;
-    post (self, command);
+    post (command);
     return 0;
 }
 
 int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb)
 {
-    return command (self, "resil_supervisor_stop", verb, NULL);
+    return command ("resil_supervisor_stop", &(resil__command_t){.supervisor = self, .verb = verb});
 }
 
 int resil_supervisor_stop (resil_supervisor_t *self)
@@ -354,7 +581,7 @@ int resil_supervisor_stop (resil_supervisor_t *self)
         return refuse_null ("resil_supervisor_stop");
     if (resil__supervisor_ask (self, RESIL__STOP_ALL))
         return -1;
-    if (!is_inside (self))
+    if (!is_inside (self) && self->level == 0)
         resil__supervisor_await (self, RESIL__NEVER);
     return 0;
 }
@@ -363,8 +590,8 @@ size_t resil_supervisor_quarantined (resil_supervisor_t *self)
 {
     if (!self)
         return 0;
-    pthread_mutex_lock (&self->lock);
-    size_t count = self->quarantined_count;
-    pthread_mutex_unlock (&self->lock);
+    pthread_mutex_lock (&self->tree->lock);
+    size_t count = self->tree->quarantined_count;
+    pthread_mutex_unlock (&self->tree->lock);
     return count;
 }

@@ -216,6 +216,32 @@ static void the_least_sum_is_that_of_the_shortest_delays (void **state)
     assert_true (resil__delay_least_sum_ms (&longest, 1000000) >= RESIL_LONGEST_MS);
 }
 
+/*  ---- a limit that changes ---- */
+
+static void a_limit_that_changes_keeps_the_latest_restarts (void **state)
+{
+    (void) state;
+    static const int sizes[] = {RESIL_UNLIMITED, 0, 1, 2, 3, 7};
+    const size_t count = sizeof sizes / sizeof *sizes;
+    for (size_t from = 0; from < count; from++)
+        for (size_t to = 0; to < count; to++)
+            for (int taken = 0; taken < 12; taken++) {
+                resil__limit_t limit;
+                assert_int_equal (resil__limit_init (&limit, sizes[from], 1000), 0);
+                int counted = 0;
+                for (int i = 0; i < taken; i++) /*  one at 0 and one each 100 ms, as allowed      */
+                    counted += resil__limit_take (&limit, i * 100000) && sizes[from] > 0;
+                size_t before = resil__limit_used (&limit, taken * 100000);
+                assert_int_equal (resil__limit_change (&limit, sizes[to], 1000), 0);
+                size_t after = resil__limit_used (&limit, taken * 100000);
+                size_t most = sizes[to] < 0 ? 0 : (size_t) sizes[to];
+                assert_int_equal (after, before < most ? before : most);
+                if (sizes[to] > 0)
+                    assert_int_equal (resil__limit_take (&limit, taken * 100000), after < most);
+                resil__limit_release (&limit);
+            }
+}
+
 /*  ---- the verdict ---- */
 
 static resil__judgement_t expected (const resil__case_t *the_case, int max)
@@ -226,6 +252,10 @@ static resil__judgement_t expected (const resil__case_t *the_case, int max)
         return RESIL__REFUSE_START;
     if (the_case->restart == RESIL_TEMPORARY)
         return RESIL__DONE;
+    if (the_case->ignored && !the_case->failed)
+        return RESIL__DONE;
+    if (the_case->held)
+        return RESIL__REJOIN;
     if (the_case->restart == RESIL_TRANSIENT && !the_case->failed)
         return RESIL__DONE;
     return max == 0 ? RESIL__ESCALATE : RESIL__RESTART;
@@ -237,13 +267,15 @@ static void every_case_has_its_verdict_and_only_a_restart_is_counted (void **sta
     static const resil_restart_t types[] = {RESIL_TRANSIENT, RESIL_PERMANENT, RESIL_TEMPORARY};
     static const int limits[] = {RESIL_UNLIMITED, 0, 1};
     const resil_delay_t delay = {100, 400, 2.0, 0, 60000};
-    for (int bits = 0; bits < 8; bits++)
+    for (int bits = 0; bits < 32; bits++)
         for (int type = 0; type < 3; type++)
             for (int at = 0; at < 3; at++) {
                 resil__case_t the_case = {.restart = types[type],
                                           .failed = bits & 1,
                                           .to_stop = bits & 2,
-                                          .first_start = bits & 4};
+                                          .first_start = bits & 4,
+                                          .held = bits & 8,
+                                          .ignored = bits & 16};
                 resil__limit_t limit;
                 resil__backoff_t backoff = {0};
                 resil__random_t random = {1};
@@ -284,6 +316,7 @@ int main (void)
         cmocka_unit_test (jitter_does_not_add_up),
         cmocka_unit_test (the_same_seed_gives_the_same_delays),
         cmocka_unit_test (the_least_sum_is_that_of_the_shortest_delays),
+        cmocka_unit_test (a_limit_that_changes_keeps_the_latest_restarts),
         cmocka_unit_test (every_case_has_its_verdict_and_only_a_restart_is_counted),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);

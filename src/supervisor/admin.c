@@ -1,0 +1,357 @@
+/*  What commands do. Each is accepted or refused at once, with a sentence; what is accepted may take
+    its time, and whoever waits for it is kept with the child that it is about.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "foundation/errmsg.h"
+#include "supervisor/snapshot.h"
+#include "supervisor/state.h"
+
+static resil__child_t *find (const resil_supervisor_t *self, const char *name)
+{
+    for (size_t i = 0; i < self->child_count; i++)
+        if (strcmp (self->children[i]->spec->name, name) == 0)
+            return self->children[i];
+    resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
+    return NULL;
+}
+
+/*  0, or -1: it is ending or has ended. */
+static int check_open (const resil_supervisor_t *self)
+{
+    if (self->stage < RESIL__STOPPING && (self->level == 0 || self->child))
+        return 0;
+    return resil__refuse (ESHUTDOWN, "supervisor \"%s\" %s", self->path,
+                          self->stage == RESIL__STOPPING ? "is stopping" : "has ended");
+}
+
+/*  Refuse: with the last error of this thread. */
+static void refuse (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__loop_answer (self->tree, command, errno, resil_errmsg ());
+}
+
+static void agree (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__loop_answer (self->tree, command, 0, "");
+}
+
+/*  Who called from inside does not wait, as what it waits for may wait for it. */
+static resil__command_t *await_start (resil__child_t *child, resil__command_t *command)
+{
+    if (command->from_inside || command->detached)
+        return command;
+    child->waiter = command;
+    return NULL;
+}
+
+static void add (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__command_t *to_answer = command;
+    resil__child_t *child = resil__family_add (self, command->spec, command->subtree);
+    if (!child) {
+        refuse (self, command);
+        return;
+    }
+    command->spec = NULL;
+    if (child->subtree)
+        resil__family_join (self->tree, child->subtree);
+    if (self->stage != RESIL__CREATED && !child->subtree) {
+        to_answer = await_start (child, command);
+        resil__family_ask (child);
+    }
+    if (to_answer)
+        agree (self, to_answer);
+}
+
+static int check_spawn (const resil_supervisor_t *self)
+{
+    if (self->stage >= RESIL__STOPPING || (self->level > 0 && !self->child))
+        return resil__refuse (ESHUTDOWN,
+                              "supervisor \"%s\" has been stopped or has ended; make a new one",
+                              self->name);
+    if (self->stage != RESIL__CREATED || (self->child && self->child->asked))
+        return resil__refuse (EALREADY, "supervisor \"%s\" has been spawned before; once is enough",
+                              self->name);
+    if (self->child && self->child->supervisor->stage == RESIL__CREATED)
+        return resil__refuse (
+            EINVAL,
+            "supervisor \"%s\" is below \"%s\", which has not been spawned; spawn "
+            "the root, and all below it are",
+            self->path, self->child->supervisor->path);
+    return self->child ? check_open (self->child->supervisor) : 0;
+}
+
+static void spawn (resil_supervisor_t *self, resil__command_t *command)
+{
+    if (check_spawn (self)) {
+        refuse (self, command);
+        return;
+    }
+    if (!self->child) {
+        self->spawner = command;
+        resil__family_boot (self);
+        return;
+    }
+    resil__command_t *to_answer = await_start (self->child, command);
+    resil__family_ask (self->child);
+    if (to_answer)
+        agree (self, to_answer);
+}
+
+static void await_down (resil__child_t *child, resil__command_t *command)
+{
+    if (command->from_inside || command->detached)
+        agree (child->supervisor, command);
+    else {
+        command->next = child->stoppers;
+        child->stoppers = command;
+    }
+}
+
+static void terminate (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child) {
+        refuse (self, command);
+        return;
+    }
+    if (child->phase == RESIL__DOWN) {
+        child->asked = child->done = false;
+        agree (self, command);
+        return;
+    }
+    await_down (child, command);
+    resil__child_let_be (child);
+    if (child->phase != RESIL__DOWN && child->cause != RESIL__TO_STOP)
+        resil__child_event (child, RESIL__STOP, self->tree->now_us);
+}
+
+static int check_restart (const resil__child_t *child)
+{
+    const char *name = child->spec->name;
+    if (child->phase == RESIL__DOWN && !child->asked)
+        return 0;
+    if (child->phase == RESIL__WAITING)
+        return resil__refuse (EBUSY, "a restart of \"%s\" is pending; it can be hurried", name);
+    if (child->to_stop || child->phase == RESIL__RETIRING)
+        return resil__refuse (EBUSY, "\"%s\" is just stopping; try again", name);
+    return resil__refuse (EALREADY, "\"%s\" runs", name);
+}
+
+static void restart_child (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child || check_restart (child) || resil__family_reserve (self)) {
+        refuse (self, command);
+        return;
+    }
+    child->first_start = child->kept = true;
+    child->start_errno = 0;
+    if (self->stage == RESIL__CREATED) {
+        agree (self, command);
+        return;
+    }
+    resil__command_t *to_answer = await_start (child, command);
+    resil__family_ask (child);
+    if (to_answer)
+        agree (self, to_answer);
+}
+
+static int check_delete (const resil__child_t *child)
+{
+    const char *name = child->spec->name;
+    if (child->phase == RESIL__DOWN && !child->asked)
+        return 0;
+    if (child->phase == RESIL__WAITING)
+        return resil__refuse (EBUSY, "\"%s\" waits for a restart; terminate it first", name);
+    return resil__refuse (EBUSY, "\"%s\" %s; terminate it first", name,
+                          child->to_stop ? "is just stopping" : "runs");
+}
+
+static void delete (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child || check_delete (child)) {
+        refuse (self, command);
+        return;
+    }
+    resil__family_forget (child);
+    agree (self, command);
+    resil__family_check (self);
+}
+
+static void hurry (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child) {
+        refuse (self, command);
+        return;
+    }
+    if (child->phase != RESIL__WAITING) {
+        resil__refuse (EALREADY, "no restart of \"%s\" is pending", command->name);
+        refuse (self, command);
+        return;
+    }
+    agree (self, command);
+    if (child->held)
+        resil__family_hurry_group (self);
+    else
+        resil__child_event (child, RESIL__GO, self->tree->now_us);
+}
+
+static void count (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil_count_t *counted = command->count;
+    *counted = (resil_count_t){.specs = self->child_count};
+    for (size_t i = 0; i < self->child_count; i++) {
+        const resil__child_t *child = self->children[i];
+        counted->supervisors += child->subtree != NULL;
+        counted->pending += child->phase == RESIL__WAITING;
+        counted->active += child->phase != RESIL__DOWN && child->phase != RESIL__WAITING;
+    }
+    agree (self, command);
+}
+
+static void set_options (resil_supervisor_t *self, resil__command_t *command)
+{
+    const resil_supervisor_options_t *options = command->options;
+    const char *name = self->options.name;
+    uint64_t seed = self->options.seed;
+    if (check_open (self) || resil__family_change_options (self, options)) {
+        refuse (self, command);
+        return;
+    }
+    self->options = *options;
+    self->options.name = name;
+    self->options.seed = seed;
+    agree (self, command);
+}
+
+static void get_spec (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = find (self, command->name);
+    if (!child) {
+        refuse (self, command);
+        return;
+    }
+    *command->spec_out = child->spec->is;
+    command->spec_out->name = command->name;
+    agree (self, command);
+}
+
+static int check_set_spec (const resil_supervisor_t *self, const resil__child_t *child,
+                           const resil__spec_t *spec)
+{
+    if (child->subtree)
+        return resil__refuse (
+            EINVAL, "\"%s\" is a supervisor; resil_supervisor_set_options changes it", spec->name);
+    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+        return resil__refuse (EINVAL,
+                              "component \"%s\" is significant, but supervisor \"%s\" has no "
+                              "auto_shutdown that would heed it",
+                              spec->name, self->name);
+    return 0;
+}
+
+static void set_spec (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child || check_set_spec (self, child, command->spec)) {
+        refuse (self, command);
+        return;
+    }
+    resil__child_set_spec (child, command->spec);
+    command->spec = NULL;
+    agree (self, command);
+}
+
+static void take_snapshot (resil_supervisor_t *self, resil__command_t *command)
+{
+    *command->snapshot = resil__snapshot_take (self);
+    if (*command->snapshot)
+        agree (self, command);
+    else
+        refuse (self, command);
+}
+
+/*  Of one below another: as that one's child. */
+static void stop_all (resil_supervisor_t *self, resil__command_t *command)
+{
+    if (self->level == 0) {
+        resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
+        agree (self, command);
+    }
+    else if (!self->child || self->child->phase == RESIL__DOWN)
+        agree (self, command);
+    else if (self->child->supervisor->stage >= RESIL__STOPPING)
+        await_down (self->child, command);
+    else {
+        command->name = self->child->spec->name;
+        terminate (self->child->supervisor, command);
+    }
+}
+
+static void close_down (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__tree_t *tree = self->tree;
+    tree->closing = tree->bounded = true;
+    for (resil_supervisor_t *each = tree->supervisors; each; each = each->next)
+        for (size_t i = 0; i < each->child_count; i++)
+            resil__child_bound (each->children[i]);
+    resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
+    if (self->stage == RESIL__ENDED)
+        tree->leave = true;
+    agree (self, command);
+}
+
+void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
+{
+    switch (command->verb) {
+    case RESIL__ADD:
+        add (self, command);
+        break;
+    case RESIL__SPAWN:
+        spawn (self, command);
+        break;
+    case RESIL__TERMINATE:
+        terminate (self, command);
+        break;
+    case RESIL__RESTART_CHILD:
+        restart_child (self, command);
+        break;
+    case RESIL__DELETE:
+        delete (self, command);
+        break;
+    case RESIL__HURRY:
+        hurry (self, command);
+        break;
+    case RESIL__COUNT:
+        count (self, command);
+        break;
+    case RESIL__SET_OPTIONS:
+        set_options (self, command);
+        break;
+    case RESIL__GET_SPEC:
+        get_spec (self, command);
+        break;
+    case RESIL__SET_SPEC:
+        set_spec (self, command);
+        break;
+    case RESIL__SNAPSHOT:
+        take_snapshot (self, command);
+        break;
+    case RESIL__STOP_ALL:
+        stop_all (self, command);
+        break;
+    case RESIL__STOP_NOW:
+        resil__family_stop_now (self);
+        agree (self, command);
+        break;
+    case RESIL__CLOSE:
+        close_down (self, command);
+        break;
+    }
+}

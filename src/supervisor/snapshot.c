@@ -1,0 +1,297 @@
+/*  A snapshot is made by the actor, between two turns of its loop, so that it is true as a whole; and
+    read by whoever asked for it.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/snapshot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "supervisor/story.h"
+#include "supervisor/worst_case.h"
+
+/*  The longest path of a component. */
+#define PATH_ROOM (RESIL_PATH_MAX + RESIL_NAME_MAX + 2)
+
+typedef struct {
+    resil_standing_t is;
+    resil_error_t error;
+    char component[RESIL_NAME_MAX + 1];
+    char path[PATH_ROOM];
+} entry_t;
+
+struct _resil_snapshot_t {
+    size_t size;
+    resil__worst_t *worst; /*  of each entry's own; while it is made                    */
+    entry_t entries[];
+};
+
+/*  ---- Making one ------------------------------------------------------------------- */
+
+static size_t count_below (const resil_supervisor_t *self)
+{
+    size_t count = self->child_count;
+    for (size_t i = 0; i < self->child_count; i++)
+        if (self->children[i]->subtree)
+            count += count_below (self->children[i]->subtree);
+    return count;
+}
+
+static resil_state_t state_of (const resil__child_t *child)
+{
+    switch (child->phase) {
+    case RESIL__STARTING:
+        return RESIL_STARTING;
+    case RESIL__UP:
+        return RESIL_UP;
+    case RESIL__ENDING:
+    case RESIL__HANDLING:
+        return RESIL_FAILING;
+    case RESIL__LEAVING:
+    case RESIL__RETIRING:
+        return RESIL_STOPPING;
+    case RESIL__WAITING:
+        return RESIL_WAITING;
+    default:
+        return RESIL_DOWN;
+    }
+}
+
+static resil_state_t state_of_root (const resil_supervisor_t *self)
+{
+    switch (self->stage) {
+    case RESIL__BOOTING:
+        return RESIL_STARTING;
+    case RESIL__RUNNING:
+    case RESIL__GATHERING:
+    case RESIL__PAUSING:
+    case RESIL__REJOINING:
+        return RESIL_UP;
+    case RESIL__STOPPING:
+        return RESIL_STOPPING;
+    default:
+        return RESIL_DOWN;
+    }
+}
+
+static int64_t pending_ms_of (const resil__child_t *child)
+{
+    int64_t now_us = child->supervisor->tree->now_us;
+    int64_t due_us = child->held ? child->supervisor->group_due_us : child->deadline_us;
+    if (child->phase != RESIL__WAITING)
+        return -1;
+    return due_us > now_us ? (due_us - now_us + 999) / 1000 : 0;
+}
+
+static void keep_error (entry_t *entry, const resil_error_t *error)
+{
+    if (!error->kind)
+        return;
+    resil__error_copy (&entry->error, error);
+    snprintf (entry->component, sizeof entry->component, "%s", error->component);
+    entry->error.component = entry->component;
+    entry->is.error = &entry->error;
+}
+
+static void describe_child (entry_t *entry, const resil__child_t *child)
+{
+    int64_t now_us = child->supervisor->tree->now_us;
+    snprintf (entry->path, sizeof entry->path, "%s/%s", child->supervisor->path, child->spec->name);
+    entry->is = (resil_standing_t){
+        .level = child->supervisor->level + 1,
+        .is_supervisor = child->subtree,
+        .state = state_of (child),
+        .is_done = child->done,
+        .incarnation = child->incarnation,
+        .restarts = child->restarts,
+        .up_ms = child->phase == RESIL__UP ? (now_us - child->up_at_us) / 1000 : -1,
+        .pending_ms = pending_ms_of (child),
+        .thread_id = resil__child_life (child).thread_id,
+    };
+    keep_error (entry, &child->error);
+}
+
+static void describe_supervisor (entry_t *entry, const resil_supervisor_t *self)
+{
+    if (!self->child) {
+        snprintf (entry->path, sizeof entry->path, "%s", self->path);
+        entry->is = (resil_standing_t){
+            .is_supervisor = true,
+            .level = self->level,
+            .state = state_of_root (self),
+            .incarnation = 1,
+            .up_ms = -1,
+            .pending_ms = -1,
+        };
+        if (self->has_error)
+            keep_error (entry, &self->error);
+    }
+    entry->is.restarts_in_window = resil__limit_used (&self->limit, self->tree->now_us);
+    entry->is.quarantined = self->quarantined_count;
+}
+
+/*  The children of a supervisor follow each other with all that is below them between; their worst
+    cases stand one after the other while they are summed up. */
+static void sum_up (resil_snapshot_t *snapshot, const resil_supervisor_t *self, size_t at,
+                    const size_t *places, resil__worst_t *children)
+{
+    const resil_spec_t *spec = self->child ? &self->child->spec->is : NULL;
+    for (size_t i = 0; i < self->child_count; i++)
+        children[i] = snapshot->worst[places[i]];
+    for (size_t i = 0; i < self->child_count; i++)
+        snapshot->entries[places[i]].is.worst_restart_ms =
+            resil__worst_restart_ms (self->options.strategy, children, self->child_count, i);
+    snapshot->worst[at] =
+        resil__worst_of_supervisor (spec, self->options.strategy, children, self->child_count);
+    snapshot->entries[at].is.worst_stop_ms = snapshot->worst[at].stop_ms;
+}
+
+/*  0, or -1 with ENOMEM. `at` is where the supervisor itself stands. */
+static int fill (resil_snapshot_t *snapshot, const resil_supervisor_t *self, size_t at)
+{
+    size_t *places = malloc ((self->child_count + 1) * sizeof *places);
+    resil__worst_t *children = malloc ((self->child_count + 1) * sizeof *children);
+    int rc = places && children ? 0 : -1;
+    describe_supervisor (&snapshot->entries[at], self);
+    for (size_t i = 0; rc == 0 && i < self->child_count; i++) {
+        const resil__child_t *child = self->children[i];
+        size_t place = places[i] = snapshot->size++;
+        describe_child (&snapshot->entries[place], child);
+        if (child->subtree)
+            rc = fill (snapshot, child->subtree, place);
+        else {
+            snapshot->worst[place] = resil__worst_of_component (&child->spec->is);
+            snapshot->entries[place].is.worst_stop_ms = snapshot->worst[place].stop_ms;
+        }
+    }
+    if (rc == 0)
+        sum_up (snapshot, self, at, places, children);
+    free (places);
+    free (children);
+    return rc;
+}
+
+resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self)
+{
+    size_t count = count_below (self) + 1;
+    resil_snapshot_t *snapshot = calloc (1, sizeof *snapshot + count * sizeof (entry_t));
+    if (snapshot)
+        snapshot->worst = calloc (count, sizeof *snapshot->worst);
+    if (snapshot && snapshot->worst) {
+        snapshot->size = 1;
+        if (fill (snapshot, self, 0) == 0) {
+            for (size_t i = 0; i < snapshot->size; i++) {
+                entry_t *entry = &snapshot->entries[i];
+                entry->is.path = entry->path;
+                entry->is.name = strrchr (entry->path, '/') + 1;
+            }
+            return snapshot;
+        }
+    }
+    resil_snapshot_destroy (&snapshot);
+    resil__refuse (ENOMEM, "no memory for a snapshot of \"%s\"", self->path);
+    return NULL;
+}
+
+/*  ---- Reading it --------------------------------------------------------------------- */
+
+void resil_snapshot_destroy (resil_snapshot_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    free ((*self_p)->worst);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+size_t resil_snapshot_size (const resil_snapshot_t *self)
+{
+    return self ? self->size : 0;
+}
+
+const resil_standing_t *resil_snapshot_at (const resil_snapshot_t *self, size_t index)
+{
+    return self && index < self->size ? &self->entries[index].is : NULL;
+}
+
+const resil_standing_t *resil_snapshot_find (const resil_snapshot_t *self, const char *path)
+{
+    for (size_t i = 0; self && path && i < self->size; i++)
+        if (strcmp (self->entries[i].path, path) == 0)
+            return &self->entries[i].is;
+    return NULL;
+}
+
+const char *resil_state_name (resil_state_t state)
+{
+    static const char *const names[] = {
+        [RESIL_DOWN] = "down",       [RESIL_STARTING] = "starting", [RESIL_UP] = "up",
+        [RESIL_FAILING] = "failing", [RESIL_WAITING] = "waiting",   [RESIL_STOPPING] = "stopping",
+    };
+    return state >= RESIL_DOWN && state <= RESIL_STOPPING ? names[state] : "";
+}
+
+/*  ---- Printing it -------------------------------------------------------------------- */
+
+static const char *worst (char text[32], int64_t ms)
+{
+    return ms < 0 ? "no limit" : resil__story_time (text, ms);
+}
+
+static void print_one (const resil_standing_t *is, int above, FILE *file)
+{
+    char stop[32], restart[32], time[32], what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
+    int indent = 2 * (is->level - above), width = 28 - indent;
+    fprintf (file, "%*s%-*s ", indent, "", width > 1 ? width : 1,
+             is->level == above ? is->path : is->name);
+    if (is->level > 0)
+        fprintf (file, "#%-4" PRIu64 " ", is->incarnation);
+    else
+        fprintf (file, "%-6s", "");
+    fprintf (file, "%-9s",
+             is->state == RESIL_DOWN && is->is_done ? "done" : resil_state_name (is->state));
+    if (is->up_ms >= 0)
+        fprintf (file, "%s, ", resil__story_time (time, is->up_ms));
+    if (is->pending_ms >= 0)
+        fprintf (file, "restart in %s, ", resil__story_time (time, is->pending_ms));
+    if (is->level > above || is->restarts > 0)
+        fprintf (file, "%" PRIu64 " restarts, ", is->restarts);
+    if (is->is_supervisor)
+        fprintf (file, "%zu of children in window, ", is->restarts_in_window);
+    if (is->quarantined)
+        fprintf (file, "%zu quarantined, ", is->quarantined);
+    fprintf (file, "worst stop %s", worst (stop, is->worst_stop_ms));
+    if (is->level > 0)
+        fprintf (file, ", worst restart %s", worst (restart, is->worst_restart_ms));
+    fprintf (file, "\n");
+    if (!is->error)
+        return;
+    resil__story_describe (what, sizeof what, is->error);
+    fprintf (file, "%*slast failure: %s\n", indent + 4, "", what);
+}
+
+int resil_snapshot_print (const resil_snapshot_t *self, FILE *file)
+{
+    if (!self || !file)
+        return resil__refuse (EINVAL, "resil_snapshot_print: the %s is NULL",
+                              self ? "file" : "snapshot");
+    for (size_t i = 0; i < self->size; i++)
+        print_one (&self->entries[i].is, self->entries[0].is.level, file);
+    if (ferror (file))
+        return resil__refuse (EIO, "the snapshot could not be written");
+    return 0;
+}
+
+int resil_supervisor_print (resil_supervisor_t *self, FILE *file)
+{
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (self);
+    int rc = snapshot ? resil_snapshot_print (snapshot, file) : -1;
+    int error = errno;
+    resil_snapshot_destroy (&snapshot);
+    errno = error;
+    return rc;
+}

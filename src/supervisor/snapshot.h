@@ -1,0 +1,14 @@
+/*  Taking a snapshot, in the actor.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_SUPERVISOR_SNAPSHOT_H
+#define RESIL_SUPERVISOR_SNAPSHOT_H
+
+#include <resil/snapshot.h>
+
+#include "supervisor/state.h"
+
+/*  NULL with ENOMEM and a sentence. */
+resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self);
+
+#endif
