@@ -26,6 +26,7 @@ static left_t before;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char **lines;
 static size_t line_count;
+static size_t line_room;
 
 static int64_t now_ms (void)
 {
@@ -119,10 +120,12 @@ static void keep_line (const resil_log_entry_t *entry, void *arg)
                   entry->component, (unsigned long long) entry->incarnation, entry->message) < 0)
         abort ();
     pthread_mutex_lock (&lock);
-    char **grown = realloc (lines, (line_count + 1) * sizeof *lines);
-    if (!grown)
-        abort ();
-    lines = grown;
+    if (line_count == line_room) {
+        line_room = line_room ? line_room * 2 : 256;
+        lines = realloc (lines, line_room * sizeof *lines);
+        if (!lines)
+            abort ();
+    }
     lines[line_count++] = line;
     pthread_mutex_unlock (&lock);
 }
@@ -134,7 +137,7 @@ static void forget_lines (void)
         free (lines[at]);
     free (lines);
     lines = NULL;
-    line_count = 0;
+    line_count = line_room = 0;
     pthread_mutex_unlock (&lock);
 }
 
