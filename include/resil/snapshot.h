@@ -46,7 +46,8 @@ typedef struct {
                                     its longest delay, its start, and those of the group */
 } resil_standing_t;
 
-/*  Take a snapshot of this supervisor and all below it. NULL with errno: EINVAL, ENOMEM. */
+/*  Take a snapshot of this supervisor and all below it. NULL with errno: EINVAL, ENOMEM,
+    ESHUTDOWN (it has been deleted). */
 RESIL_EXPORT resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *self);
 
 /*  Free it. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. */

@@ -154,8 +154,8 @@ typedef struct {
     size_t pending;     /*  that wait for a restart                                     */
 } resil_count_t;
 
-/*  Count the children of this supervisor, not those further below. Returns 0, or -1 with EINVAL or
-    ESHUTDOWN. As OTP's supervisor:count_children/1. */
+/*  Count the children of this supervisor, not those further below. Returns 0, or -1 with EINVAL, or
+    ESHUTDOWN (it has been deleted). As OTP's supervisor:count_children/1. */
 RESIL_EXPORT int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *count);
 
 /*  Change limit, delay, strategy, auto_shutdown, max_children and max_quarantined without touching

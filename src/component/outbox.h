@@ -1,7 +1,11 @@
-/*  What a runner tells its supervisor: fixed-size records in a ring with one writer (the
-    runner's thread) and one reader (the supervisor's). The errors socket only rings the
-    bell. So a report needs no memory, cannot be lost to a full socket, and crosses
-    between the threads through atomics, which race detectors understand.
+/*  What a runner tells its supervisor: records in a ring with one writer (the runner's thread) and
+    one reader (the supervisor's). The errors socket only rings the bell. So a report needs no
+    memory, cannot be lost to a full socket, and crosses between the threads through atomics,
+    which race detectors understand.
+
+    A record may carry an error. It takes no more room than its text, so that a component that
+    fails again and again can be far ahead of its supervisor, and little memory is touched for
+    one that does not.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_OUTBOX_H
@@ -9,14 +13,20 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "component/error.h"
 
 typedef enum {
-    RESIL__RECORD_STARTED = 1, /*  start has been entered                                   */
+    RESIL__RECORD_FILLER = 0, /*  nothing, up to the end of the ring                       */
+    RESIL__RECORD_STARTED,    /*  start has been entered                                   */
     RESIL__RECORD_READY,
-    RESIL__RECORD_REPORTED, /*  the first report by a helper; self->error has it         */
+    RESIL__RECORD_REPORTED, /*  the first report by a helper, with the error             */
     RESIL__RECORD_SYNC,     /*  read the sockets to their end, then answer SYNC          */
-    RESIL__RECORD_ENDED,    /*  how, in `outcome`; self->error has why if it failed      */
+    RESIL__RECORD_ENDED,    /*  how, in `outcome`; with the error if it failed of one that
+                                has not been reported by a helper                        */
     RESIL__RECORD_HANDLED,  /*  the handler returned `value`                             */
     RESIL__RECORD_GONE      /*  nothing more comes from this runner                      */
 } resil__record_kind_t;
@@ -32,42 +42,85 @@ typedef enum {
 typedef struct {
     resil__record_kind_t kind;
     resil__outcome_t outcome; /*  of ENDED                                                 */
+    unsigned size;            /*  in the ring; set by it                                   */
+    bool has_error;           /*  set by it                                                */
     bool asks;                /*  of ENDED, HANDLED: the runner waits to be told           */
     int value;                /*  of HANDLED                                               */
     uint64_t incarnation;
     int64_t at_us;
 } resil__record_t;
 
-/*  More than a runner can write before it must wait for its supervisor: it goes on by itself to
-    at most one further incarnation, and each writes at most seven. */
-#define RESIL__OUTBOX_ROOM 32
+/*  Records begin at multiples of this; there is always room for one without an error before the end. */
+#define RESIL__OUTBOX_STEP 64u
+
+#define RESIL__OUTBOX_BYTES 65536u
+
+/*  More than one incarnation can write: at most two records with errors and six without, each but once
+    with a filler before it. A runner that would go on by itself first looks whether there is so much. */
+#define RESIL__OUTBOX_INCARNATION 4096u
 
 typedef struct {
-    _Alignas(64) atomic_uint written;
-    _Alignas(64) atomic_uint read;
-    resil__record_t records[RESIL__OUTBOX_ROOM];
+    unsigned char *bytes;            /*  RESIL__OUTBOX_BYTES, aligned to a step                */
+    _Alignas(64) size_t read_seen;   /*  the writer's: `read`, when it last had to look        */
+    atomic_size_t written;           /*  bytes ever written ...                                */
+    _Alignas(64) atomic_size_t read; /*  ... and read                                          */
 } resil__outbox_t;
 
-/*  The writer's side. The ring is never full (see above); false says that this was broken. */
-static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t record)
+/*  The writer's side. Is there room for so many bytes? */
+static inline bool resil__outbox_has_room (resil__outbox_t *outbox, size_t bytes)
 {
-    unsigned at = atomic_load_explicit (&outbox->written, memory_order_relaxed);
-    if (at - atomic_load_explicit (&outbox->read, memory_order_acquire) == RESIL__OUTBOX_ROOM)
+    size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
+    if (RESIL__OUTBOX_BYTES - (written - outbox->read_seen) >= bytes)
+        return true;
+    outbox->read_seen = atomic_load_explicit (&outbox->read, memory_order_acquire);
+    return RESIL__OUTBOX_BYTES - (written - outbox->read_seen) >= bytes;
+}
+
+/*  Write a record, with `error` or NULL. false: there is no room, which is a broken promise of the
+    caller's. */
+static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t record,
+                                      const resil_error_t *error)
+{
+    size_t text = error ? strlen (error->text) + 1 : 0;
+    size_t payload = error ? offsetof (resil_error_t, text) + text : 0;
+    size_t size = (sizeof record + payload + RESIL__OUTBOX_STEP - 1) / RESIL__OUTBOX_STEP *
+                  RESIL__OUTBOX_STEP;
+    size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
+    size_t at = written % RESIL__OUTBOX_BYTES;
+    size_t filler = at + size > RESIL__OUTBOX_BYTES ? RESIL__OUTBOX_BYTES - at : 0;
+    if (!resil__outbox_has_room (outbox, filler + size))
         return false;
-    outbox->records[at % RESIL__OUTBOX_ROOM] = record;
-    atomic_store_explicit (&outbox->written, at + 1, memory_order_release);
+    if (filler) {
+        resil__record_t nothing = {.size = (unsigned) filler};
+        memcpy (outbox->bytes + at, &nothing, sizeof nothing);
+        at = 0;
+    }
+    record.size = (unsigned) size;
+    record.has_error = error;
+    memcpy (outbox->bytes + at, &record, sizeof record);
+    if (error)
+        memcpy (outbox->bytes + at + sizeof record, error, payload);
+    atomic_store_explicit (&outbox->written, written + filler + size, memory_order_release);
     return true;
 }
 
-/*  The reader's side: false when there is nothing. */
-static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t *record)
+/*  The reader's side: false when there is nothing. `error` is written if the record has one. */
+static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t *record,
+                                       resil_error_t *error)
 {
-    unsigned at = atomic_load_explicit (&outbox->read, memory_order_relaxed);
-    if (at == atomic_load_explicit (&outbox->written, memory_order_acquire))
-        return false;
-    *record = outbox->records[at % RESIL__OUTBOX_ROOM];
-    atomic_store_explicit (&outbox->read, at + 1, memory_order_release);
-    return true;
+    size_t read = atomic_load_explicit (&outbox->read, memory_order_relaxed);
+    size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
+    for (; read != written; read += record->size) {
+        const unsigned char *at = outbox->bytes + read % RESIL__OUTBOX_BYTES;
+        memcpy (record, at, sizeof *record);
+        if (record->kind == RESIL__RECORD_FILLER)
+            continue;
+        if (record->has_error)
+            resil__error_copy (error, (const resil_error_t *) (at + sizeof *record));
+        atomic_store_explicit (&outbox->read, read + record->size, memory_order_release);
+        return true;
+    }
+    return false;
 }
 
 #endif

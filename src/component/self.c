@@ -18,10 +18,14 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "foundation/log.h"
+#include "foundation/process.h"
 
 /*  How long resil_fail waits for its ack. The supervisor answers in microseconds; a
     component that gets none loses nothing by returning. */
 #define ACK_DEADLINE_MS 5000
+
+/*  Looks at whether it has come before it sleeps: some 10 us, less than to sleep and be woken. */
+#define ACK_SPINS 300
 
 static _Thread_local resil_self_t *current;
 
@@ -39,6 +43,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
 {
     self->incarnation = incarnation;
     self->reported = false;
+    self->told = false;
     self->ready = false;
     self->ignores = false;
     self->notes = 0;
@@ -47,16 +52,9 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
 }
 
-void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring)
+static void ring_bell (void *bell)
 {
-    record.at_us = resil__now_us ();
-    record.incarnation = self->incarnation;
-    /*  Once GONE is written, self may be freed. */
-    void *bell = self->errors_handle;
-    bool written = resil__outbox_put (&self->outbox, record);
-    assert (written);
-    (void) written;
-    if (!ring || zmq_send (bell, "", 0, ZMQ_DONTWAIT) == 0)
+    if (zmq_send (bell, "", 0, ZMQ_DONTWAIT) == 0)
         return;
     /*  A full pipe is no loss: then the supervisor has messages to read there, and looks
         into the outbox after each. But a pipe that was full says so for a millisecond more,
@@ -65,6 +63,30 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring)
     size_t size = sizeof events;
     zmq_getsockopt (bell, ZMQ_EVENTS, &events, &size);
     zmq_send (bell, "", 0, ZMQ_DONTWAIT);
+}
+
+void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_error_t *error,
+                       bool ring)
+{
+    if (!record.at_us)
+        record.at_us = resil__now_us ();
+    record.incarnation = self->incarnation;
+    /*  Once GONE is written, self may be freed. */
+    void *bell = self->errors_handle;
+    bool is_last = record.kind == RESIL__RECORD_GONE;
+    bool written = resil__outbox_put (&self->outbox, record, error);
+    assert (written);
+    (void) written;
+    if (is_last || (ring && !atomic_exchange (&self->has_rung, true)))
+        ring_bell (bell);
+}
+
+bool resil__self_may_go_on (resil_self_t *self)
+{
+    uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_relaxed);
+    return (permit == RESIL__PERMIT_STANDING ||
+            permit == RESIL__PERMIT_AFTER (self->incarnation)) &&
+           resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
 }
 
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
@@ -118,13 +140,16 @@ void resil__self_settle_raw (resil_self_t *self)
         return;
     if (atomic_load (&self->quarantined))
         return;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, true);
+    /*  First of all a bell: what was sent in parts and never finished ends with it. And so, when the
+        record is read, all that was sent can be. */
+    ring_bell (self->errors_handle);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, NULL, true);
     while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
         if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
             break;
     if (atomic_load_explicit (&self->raw_accepted, memory_order_acquire) == self->incarnation) {
         resil__error_copy (&self->error, &self->raw_error);
-        self->reported = true;
+        self->reported = self->told = true;
     }
 }
 
@@ -240,7 +265,10 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
         resil__self_settle_raw (self);
     if (keep (self, RESIL_ERROR_REPORTED, code, file, line, format, args))
         return 1;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_REPORTED}, true);
+    self->told = true;
+    resil__self_tell (self,
+                      (resil__record_t){.kind = RESIL__RECORD_REPORTED, .at_us = self->error.at_us},
+                      &self->error, true);
     return 0;
 }
 
@@ -263,7 +291,11 @@ int resil_fail_at (resil_self_t *self, int code, const char *file, int line, con
     va_end (args);
     if (rc < 0)
         return -1;
-    resil_await_ack (self, ACK_DEADLINE_MS);
+    /*  A grant is an ack in advance. */
+    bool is_granted = rc == 0 && resil__self_may_go_on (self) && !self->uses_raw &&
+                      !atomic_load_explicit (&self->uses_control, memory_order_relaxed);
+    if (!is_granted)
+        resil_await_ack (self, ACK_DEADLINE_MS);
     errno = code > 0 ? code : EIO;
     return -1;
 }
@@ -277,6 +309,12 @@ static bool acked (const resil_self_t *self)
     Whether it came. */
 static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
 {
+    /*  Soon it comes, if the supervisor is at work on another core. */
+    for (int i = 0; i < ACK_SPINS && resil__process_has_cores (); i++) {
+        if (acked (self))
+            return true;
+        resil__relax ();
+    }
     for (;;) {
         unsigned bell = atomic_load (&self->ack_bell);
         if (acked (self))
@@ -301,13 +339,13 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
                               self->spec->name);
     int rc = 0;
     wait_begins (self);
-    atomic_store (&self->awaits_ack, true);
+    atomic_store (&self->awaits_ack, self->incarnation);
     if (!sleep_until_acked (self, resil__deadline_us (resil__now_us (), timeout_ms)))
         rc = check (self, "resil_await_ack")
                  ? -1
                  : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
                                   (long long) timeout_ms);
-    atomic_store_explicit (&self->awaits_ack, false, memory_order_relaxed);
+    atomic_store_explicit (&self->awaits_ack, 0, memory_order_relaxed);
     wait_ends (self);
     return rc;
 }
@@ -417,7 +455,7 @@ int resil_ready (resil_self_t *self)
     if (self->ready || !self->landing)
         return 0;
     self->ready = true;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, true);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, NULL, true);
     return 0;
 }
 

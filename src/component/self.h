@@ -43,6 +43,7 @@ struct _resil_self_t {
     resil_error_t error; /*  of this incarnation; the supervisor reads it after REPORTED or
                                     ENDED, and the next incarnation begins only by its leave */
     bool reported;       /*  error holds this incarnation's report or panic           */
+    bool told;           /*  ... and the supervisor has been told of it               */
     bool ready;          /*  ready has been said                                      */
     bool ignores;        /*  there is nothing to do here                              */
     bool uses_raw;       /*  the errors socket was asked for, ever                    */
@@ -59,8 +60,12 @@ struct _resil_self_t {
     _Atomic (const char *) label;
     atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
     atomic_int thread_id;
-    atomic_bool uses_control; /*  the control socket was asked for, ever                   */
-    atomic_bool awaits_ack;
+    atomic_bool uses_control;        /*  the control socket was asked for, ever                   */
+    atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
+    atomic_bool has_rung;            /*  the supervisor is going to look into the outbox          */
+
+    /*  moved by both sides: may the next incarnation begin without asking? */
+    _Alignas(64) atomic_uint_fast64_t permit;
 
     /*  written by the supervisor, read by this side */
     atomic_uint_fast64_t cancelled; /*  incarnations up to this one are to return            */
@@ -88,8 +93,21 @@ void resil__self_clean_up (resil_self_t *self);
     the component has asked for its sockets at all. */
 void resil__self_settle_raw (resil_self_t *self);
 
-/*  Write a record; `ring` says whether to wake the supervisor for it now. */
-void resil__self_tell (resil_self_t *self, resil__record_t record, bool ring);
+/*  Write a record, at this instant unless it has one, with `error` or NULL; `ring` says whether to wake
+    the supervisor for it now. */
+void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_error_t *error,
+                       bool ring);
+
+/*  What the permit says. It is closed, so the runner asks before each incarnation; or open for every one
+    (a standing grant), which a runner marks while it spends it; or open for the one after
+    incarnation n alone. */
+#define RESIL__PERMIT_CLOSED 0
+#define RESIL__PERMIT_STANDING 1
+#define RESIL__PERMIT_SPENDING 2
+#define RESIL__PERMIT_AFTER(n) ((uint_fast64_t) (n) + RESIL__PERMIT_SPENDING)
+
+/*  Would it go on by itself if it failed now? */
+bool resil__self_may_go_on (resil_self_t *self);
 
 /*  Receive the next message on control into `text`, a string cut to `room`, until the
     deadline. The length, or -1 with errno: EAGAIN, or ETERM when ZeroMQ has been shut

@@ -282,13 +282,26 @@ static void count_folded (fold_t *fold, uint64_t incarnation)
     }
 }
 
+static bool is_of (const fold_t *fold, const resil__about_t *about)
+{
+    return strcmp (fold->component, about->component) == 0 &&
+           strcmp (fold->supervisor, about->supervisor) == 0;
+}
+
+/*  Would a line with that key only be counted now? */
+static bool is_folding (const fold_t *fold, resil_log_level_t level, const resil__about_t *about,
+                        uint64_t key, int64_t now_us)
+{
+    return fold->key == key && fold->level == level && now_us - fold->since_us < FOLD_US &&
+           is_of (fold, about);
+}
+
 /*  Returns 0 if the line has been counted and is not to be made; else how many lines it
     stands for: itself, and those counted before it. */
 static uint64_t fold_in (resil_log_level_t level, const resil__about_t *about, uint64_t key)
 {
     fold_t *fold = fold_of (about);
-    bool ours = strcmp (fold->component, about->component) == 0 &&
-                strcmp (fold->supervisor, about->supervisor) == 0;
+    bool ours = is_of (fold, about);
     if (key == 0 && !ours)
         return 1;
 
@@ -492,6 +505,20 @@ bool resil__log_enabled (resil_log_level_t level)
         now = atomic_load_explicit (&threshold, memory_order_relaxed);
     }
     return (int) level <= now && level != RESIL_LOG_SILENT;
+}
+
+bool resil__log_folds (resil_log_level_t level, const resil__about_t *about, uint64_t fold)
+{
+    if (fold == 0 || !resil__log_enabled (level))
+        return false;
+    enter ();
+    bool folds = is_folding (fold_of (about), level, about, fold, coarse_now_us ());
+    if (folds) {
+        the.logged++;
+        count_folded (fold_of (about), about->incarnation);
+    }
+    leave ();
+    return folds;
 }
 
 void resil__log (resil_log_level_t level, const resil__about_t *about, uint64_t fold,

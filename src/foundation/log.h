@@ -26,6 +26,10 @@ void resil__observer_release (void);
 /*  Would a line of this level be handed out? One relaxed atomic load. */
 bool resil__log_enabled (resil_log_level_t level);
 
+/*  Where the next line with that key would only be counted, count it and return true: so that who logs it
+    need not even find its words. Keeps errno. */
+bool resil__log_folds (resil_log_level_t level, const resil__about_t *about, uint64_t fold);
+
 /*  Log one line. `fold` is 0, or a key: lines of the same key and level that follow one another
     for the same supervisor and component are folded. The first is logged; those within a second
     of it are not even formatted, but counted. The next after that second is logged as

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #define DESCRIPTORS_MAX (1 << 20)
 
 static atomic_bool ready;
+static atomic_bool has_cores;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /*  one at a time prepares       */
 
 /*  A closed stderr would become the number of some socket, and the log be written into it. */
@@ -140,12 +142,26 @@ static int prepare (void)
     return resil__exit_register ();
 }
 
+static void count_cores (void)
+{
+    cpu_set_t cores;
+    atomic_store (&has_cores,
+                  sched_getaffinity (0, sizeof cores, &cores) == 0 && CPU_COUNT (&cores) > 1);
+}
+
+bool resil__process_has_cores (void)
+{
+    return atomic_load_explicit (&has_cores, memory_order_relaxed);
+}
+
 int resil_init (void)
 {
     if (atomic_load (&ready))
         return 0;
     pthread_mutex_lock (&lock);
     int rc = atomic_load (&ready) ? 0 : prepare ();
+    if (rc == 0)
+        count_cores ();
     if (rc == 0)
         atomic_store (&ready, true);
     pthread_mutex_unlock (&lock);

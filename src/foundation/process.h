@@ -26,6 +26,10 @@ void resil__process_took_sockets (int sockets); /*  negative: gave back         
     gets round to it. Any thread. */
 bool resil__process_is_closing (void);
 
+/*  Has the process more than one core, so that waiting for another thread by looking may pay? Found out
+    with the first supervisor. Any thread. */
+bool resil__process_has_cores (void);
+
 /*  A thread that hangs, for the exit handler: while one is listed the program's end
     flushes what it can without waiting, names them in a line on stderr, and ends by _exit, with
     RESIL_EXIT_QUARANTINED in place of 0. The text ("reader#4 (thread 1234)") is copied, up to

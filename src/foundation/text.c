@@ -71,8 +71,16 @@ bool resil__text_clean (char *text, size_t room, const void *from, size_t size)
 
 uint64_t resil__text_hash (const char *text)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char) *text) * 0x100000001b3u;
-    return hash;
+    size_t left = strlen (text);
+    uint64_t hash = 0x9e3779b97f4a7c15u ^ left;
+    for (; left > 0; text += 8) {
+        uint64_t word = 0;
+        size_t size = left < sizeof word ? left : sizeof word;
+        memcpy (&word, text, size);
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+        left -= size;
+    }
+    hash *= 0xc4ceb9fe1a85ec53u;
+    return hash ^ hash >> 29;
 }

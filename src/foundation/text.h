@@ -17,7 +17,8 @@ size_t resil__utf8_length (const unsigned char *bytes, size_t size);
     character and ends in "...". Always closes with a NUL. Returns whether nothing had to be changed. */
 bool resil__text_clean (char *text, size_t room, const void *bytes, size_t size);
 
-/*  A hash of a text, for keys that need not resist an adversary (FNV-1a). */
+/*  A hash of a text, for keys that need not resist an adversary (eight bytes at a
+    time; the order of the bytes of a word shows). */
 uint64_t resil__text_hash (const char *text);
 
 #endif

@@ -46,8 +46,12 @@ void *resil__runner_child (const resil__runner_t *self);
 int resil__runner_errors_fd (const resil__runner_t *self);
 int resil__runner_control_fd (const resil__runner_t *self);
 
-/*  The next record, in order; false when there is none. */
-bool resil__runner_take (resil__runner_t *self, resil__record_t *record);
+/*  The next record, in order; false when there is none. `error` is written if the record has one. */
+bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error);
+
+/*  Its bell has been heard: it rings again for what it writes from now on. To be said after each bell that
+    was taken from the socket, before the records are. */
+void resil__runner_hear (resil__runner_t *self);
 
 /*  What came on the sockets themselves. */
 typedef enum {
@@ -73,8 +77,14 @@ void resil__runner_end (resil__runner_t *self);
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
                         bool go_on);
 
-/*  Take back the leave to go on. True if it is certain that the runner asks before its
-    next incarnation; false if it has used it: the next one has begun or is beginning,
+/*  A grant: an ack in advance, with leave to go on after incarnation `incarnation`, or, if it stands,
+    after every one; with `ready_required` it stands until the next has begun. The runner does
+    not wait then, and what it does is learnt from its records. */
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing);
+
+/*  Take back the leave to go on. True if it was open: then the runner asks before its
+    next incarnation, and all that it has done by itself is in its records. False if there was none, or
+    it is just being used: the next incarnation has begun or is beginning,
     and its records are on the way. */
 bool resil__runner_revoke (resil__runner_t *self);
 
@@ -103,9 +113,5 @@ void resil__runner_bury (resil__runner_t **self_p);
 
 /*  Free the buried ones that have returned since. Any thread. */
 void resil__runner_sweep (void);
-
-/*  The error that the runner's incarnation ended with; to be read after a record that
-    says there is one and before the runner is told to go on. */
-const resil_error_t *resil__runner_error (const resil__runner_t *self);
 
 #endif

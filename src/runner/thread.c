@@ -1,11 +1,12 @@
 /*  The thread placement: one zactor thread, and two PAIRs, a runner.
 
     The thread is parked in a receive on control, or in start, a handler or args_*.
-    It ends an incarnation by records: ENDED, then (if it failed) HANDLED. The permit is
-    one word: the incarnation whose report was accepted with leave to go on. The
+    It ends an incarnation by records: ENDED, then (if it failed) HANDLED. The permit (component/self.h) is
+    one word: leave to go on after one incarnation, or after every one. The
     runner spends it by a compare-and-swap before its next incarnation; the supervisor
     revokes it by an exchange. Whoever comes first has it, so each side knows what the
-    other will do.
+    other will do. A standing grant is marked while it is spent, and open again when the record of that
+    is written: so who revokes an open one finds all that the runner did with it in the outbox.
 
     What keeps a stale "$TERM" from the next incarnation: the supervisor sends one for
     an incarnation only after it has revoked the permit, and the runner empties control
@@ -55,7 +56,7 @@ struct _resil__runner_t {
     atomic_bool handing_over; /*  ... and published by this                                */
     uint64_t hung_handle;     /*  in the process's list of hung threads                    */
     resil__runner_t *next;    /*  in the graveyard                                         */
-    _Alignas(64) atomic_uint_fast64_t permit;
+    _Alignas(64) unsigned char outbox[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
 };
 
 /*  ---- The runner's thread ------------------------------------------------------ */
@@ -112,15 +113,16 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
     return RESIL__FAILED;
 }
 
-/*  One run of start, from fresh state to its outcome. */
-static resil__outcome_t run_incarnation (resil__runner_t *runner, bool ring)
+/*  One run of start, from fresh state to its outcome. `at_us` is when it began, or 0: now. */
+static resil__outcome_t run_incarnation (resil__runner_t *runner, bool ring, int64_t at_us)
 {
     resil_self_t *self = &runner->self;
     if (make_args (runner))
         return RESIL__FAILED;
     if (resil_cancelled (self)) /*  while the arguments were made                            */
         return RESIL__CANCELLED;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, ring);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED, .at_us = at_us}, NULL,
+                      ring);
     int rc = call_start (self);
     bool cancelled = resil_cancelled (self);
     resil__self_clean_up (self);
@@ -136,15 +138,24 @@ static int call_handler (resil__runner_t *runner, const resil_error_t *error)
     return self->spec->type.handle_irrecoverable (self->args, error);
 }
 
-static bool has_permit (resil__runner_t *runner)
+/*  Whoever comes first has it: the supervisor takes it back by an exchange. */
+static bool spend_permit (resil_self_t *self)
 {
-    return atomic_load_explicit (&runner->permit, memory_order_relaxed) == runner->self.incarnation;
+    uint_fast64_t mine = RESIL__PERMIT_AFTER (self->incarnation);
+    uint_fast64_t standing = RESIL__PERMIT_STANDING;
+    if (!resil__self_may_go_on (self))
+        return false;
+    return atomic_compare_exchange_strong (&self->permit, &mine, RESIL__PERMIT_CLOSED) ||
+           atomic_compare_exchange_strong (&self->permit, &standing, RESIL__PERMIT_SPENDING);
 }
 
-static bool spend_permit (resil__runner_t *runner)
+/*  It has been told that the next one begins. That one has a grant when it is up. */
+static void permit_is_spent (resil_self_t *self)
 {
-    uint_fast64_t mine = runner->self.incarnation;
-    return atomic_compare_exchange_strong (&runner->permit, &mine, 0);
+    uint_fast64_t spending = RESIL__PERMIT_SPENDING;
+    atomic_compare_exchange_strong (&self->permit, &spending,
+                                    self->spec->is.ready_required ? RESIL__PERMIT_CLOSED
+                                                                  : RESIL__PERMIT_STANDING);
 }
 
 static bool stopped (const resil_self_t *self)
@@ -152,37 +163,52 @@ static bool stopped (const resil_self_t *self)
     return atomic_load (&self->cancelled) == RESIL__CANCEL_ALL;
 }
 
+/*  Its handler has agreed: does it go on by itself? */
+static bool decide_to_go_on (resil_self_t *self)
+{
+    if (!spend_permit (self))
+        return false;
+    resil__self_empty_control (self);
+    if (!stopped (self))
+        return true;
+    atomic_store (&self->permit, RESIL__PERMIT_CLOSED);
+    return false;
+}
+
 /*  Incarnations from `incarnation` on, until one does not go on by itself. What the
     supervisor foresaw when it gave its leave does not wake it: it looks soon enough. */
 static void run (resil__runner_t *runner, uint64_t incarnation)
 {
     resil_self_t *self = &runner->self;
+    int64_t at_us = 0;
     for (bool told_to = true;; told_to = false, incarnation++) {
         resil__self_renew (self, incarnation);
         resil__outcome_t outcome =
-            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to);
+            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to, at_us);
         if (atomic_load (&self->quarantined))
             return;
         bool failed = outcome == RESIL__FAILED;
+        /*  Who has told of its failure is being looked after. */
+        bool foreseen = failed && self->told && resil__self_may_go_on (self);
         resil__self_tell (
             self,
             (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-            !failed || !has_permit (runner));
+            failed && !self->told ? &self->error : NULL, !foreseen);
         if (!failed)
             return;
         int rc = call_handler (runner, &self->error);
         if (atomic_load (&self->quarantined))
             return;
-        bool goes_on = rc == 0 && spend_permit (runner);
-        if (goes_on) {
-            resil__self_empty_control (self);
-            goes_on = !stopped (self);
-        }
+        bool goes_on = rc == 0 && decide_to_go_on (self);
+        at_us = resil__now_us ();
         resil__self_tell (
-            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on},
-            !goes_on);
+            self,
+            (resil__record_t){
+                .kind = RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on, .at_us = at_us},
+            NULL, !goes_on);
         if (!goes_on)
             return;
+        permit_is_spent (self);
     }
 }
 
@@ -200,7 +226,7 @@ static void handle (resil__runner_t *runner)
         rc = call_handler (runner, &runner->to_handle);
     if (!atomic_load (&self->quarantined))
         resil__self_tell (
-            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = true},
+            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = true}, NULL,
             true);
 }
 
@@ -237,7 +263,7 @@ static void runner_actor (zsock_t *pipe, void *args)
     if (runner->has_args)
         resil__spec_free_args (self->spec, self->args);
     resil__self_set_current (NULL);
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, true);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
 }
 
 /*  ---- The supervisor's side ------------------------------------------------------ */
@@ -306,8 +332,9 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
         resil__refuse (ENOMEM, "no memory to run %s", what);
         return NULL;
     }
-    memset (self, 0, sizeof *self);
+    memset (self, 0, offsetof (resil__runner_t, outbox));
     resil_self_t *inside = &self->self;
+    inside->outbox.bytes = self->outbox;
     snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
     self->signals = *options->signals;
     inside->spec = resil__spec_retain (spec);
@@ -366,9 +393,14 @@ int resil__runner_control_fd (const resil__runner_t *self)
     return self->control_fd;
 }
 
-bool resil__runner_take (resil__runner_t *self, resil__record_t *record)
+bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
 {
-    return resil__outbox_take (&self->self.outbox, record);
+    return resil__outbox_take (&self->self.outbox, record, error);
+}
+
+void resil__runner_hear (resil__runner_t *self)
+{
+    atomic_exchange (&self->self.has_rung, false);
 }
 
 static void skip_frames (void *handle)
@@ -489,10 +521,12 @@ void resil__runner_end (resil__runner_t *self)
     send_message (self, "END");
 }
 
-static void ring_ack_bell (resil_self_t *inside)
+/*  One that is far ahead is woken by the ack that it waits for, and not by each before it. */
+static void ring_ack_bell (resil_self_t *inside, uint64_t incarnation)
 {
     atomic_fetch_add (&inside->ack_bell, 1);
-    if (atomic_load (&inside->awaits_ack))
+    uint64_t awaited = atomic_load (&inside->awaits_ack);
+    if (awaited && awaited <= incarnation)
         resil__futex_wake (&inside->ack_bell);
 }
 
@@ -505,16 +539,23 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
         atomic_store_explicit (&inside->raw_accepted, incarnation, memory_order_release);
     }
     if (go_on)
-        atomic_store (&self->permit, incarnation);
+        atomic_store (&inside->permit, RESIL__PERMIT_AFTER (incarnation));
     atomic_store (&inside->acked, incarnation);
-    ring_ack_bell (inside);
+    ring_ack_bell (inside, incarnation);
     if (atomic_load (&inside->uses_control))
         send_number (self, "ACK", incarnation);
 }
 
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing)
+{
+    atomic_store (&self->self.permit,
+                  standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_AFTER (incarnation));
+}
+
 bool resil__runner_revoke (resil__runner_t *self)
 {
-    return atomic_exchange (&self->permit, 0) != 0;
+    uint_fast64_t permit = atomic_exchange (&self->self.permit, RESIL__PERMIT_CLOSED);
+    return permit != RESIL__PERMIT_CLOSED && permit != RESIL__PERMIT_SPENDING;
 }
 
 void resil__runner_synced (resil__runner_t *self)
@@ -538,11 +579,6 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
         .thread_id = atomic_load_explicit (&inside->thread_id, memory_order_relaxed)};
 }
 
-const resil_error_t *resil__runner_error (const resil__runner_t *self)
-{
-    return &self->self.error;
-}
-
 /*  ---- Quarantine ------------------------------------------------------------------ */
 
 static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -552,7 +588,7 @@ void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     atomic_store (&self->self.quarantined, true);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
-    ring_ack_bell (&self->self);
+    ring_ack_bell (&self->self, UINT64_MAX);
     self->hung_handle = resil__process_list_hung (who);
 }
 
@@ -568,7 +604,8 @@ void resil__runner_bury (resil__runner_t **self_p)
 static bool is_gone (resil__runner_t *self)
 {
     resil__record_t record;
-    while (resil__runner_take (self, &record))
+    resil_error_t error;
+    while (resil__runner_take (self, &record, &error))
         if (record.kind == RESIL__RECORD_GONE)
             return true;
     return false;

@@ -202,8 +202,20 @@ static void hurry (resil_supervisor_t *self, resil__command_t *command)
         resil__child_event (child, RESIL__GO, self->tree->now_us);
 }
 
+/*  0, or -1: it was deleted, and only its handle is left. */
+static int check_exists (const resil_supervisor_t *self)
+{
+    if (self->level == 0 || self->child)
+        return 0;
+    return resil__refuse (ESHUTDOWN, "supervisor \"%s\" has been deleted", self->path);
+}
+
 static void count (resil_supervisor_t *self, resil__command_t *command)
 {
+    if (check_exists (self)) {
+        refuse (self, command);
+        return;
+    }
     resil_count_t *counted = command->count;
     *counted = (resil_count_t){.specs = self->child_count};
     for (size_t i = 0; i < self->child_count; i++) {
@@ -224,15 +236,20 @@ static void set_options (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
+    for (size_t i = self->child_count; i > 0; i--)
+        if (i <= self->child_count)
+            resil__child_close_grant (self->children[i - 1]);
     self->options = *options;
     self->options.name = name;
     self->options.seed = seed;
+    for (size_t i = 0; i < self->child_count; i++)
+        resil__child_open_grant (self->children[i]);
     agree (self, command);
 }
 
 static void get_spec (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = find (self, command->name);
+    resil__child_t *child = check_exists (self) ? NULL : find (self, command->name);
     if (!child) {
         refuse (self, command);
         return;
@@ -270,7 +287,7 @@ static void set_spec (resil_supervisor_t *self, resil__command_t *command)
 
 static void take_snapshot (resil_supervisor_t *self, resil__command_t *command)
 {
-    *command->snapshot = resil__snapshot_take (self);
+    *command->snapshot = check_exists (self) ? NULL : resil__snapshot_take (self);
     if (*command->snapshot)
         agree (self, command);
     else

@@ -13,6 +13,8 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/futex.h"
+#include "foundation/process.h"
 #include "supervisor/state.h"
 #include "supervisor/story.h"
 
@@ -27,6 +29,10 @@
 
 /*  Raw messages that one visit takes; a component that floods waits for the next. */
 #define RAW_A_VISIT 100
+
+/*  Looks for more of one that goes on by itself, some 5 us, and how often they may find some. */
+#define QUIET_LOOKS 200
+#define ROUNDS_A_VISIT 100
 
 /*  ---- Deadlines ------------------------------------------------------------------ */
 
@@ -187,6 +193,7 @@ static void begin (resil__child_t *child, int64_t at_us)
 
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 {
+    resil__child_close_grant (child);
     resil__spec_t *old = child->spec;
     child->spec = spec;
     child->error.component = spec->name;
@@ -196,12 +203,47 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
         resil__runner_revoke (child->runner);
 }
 
+/*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
+    all the same, when it learns of it, and comes to the same. */
+static void grant (resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    const resil_spec_t *spec = &child->spec->is;
+    bool stands = spec->delay.initial_ms == 0;
+    if (child->is_granted || !child->runner || child->to_stop || is_outdated (child) ||
+        self->stage >= RESIL__STOPPING || resil__is_group_strategy (self) ||
+        self->options.max_restarts != RESIL_UNLIMITED || spec->restart == RESIL_TEMPORARY ||
+        (!stands && child->backoff.attempts > 0))
+        return;
+    child->is_granted = true;
+    child->grant_stands = stands;
+    resil__runner_grant (child->runner, child->incarnation, stands);
+}
+
+static bool take_records (resil__child_t *child);
+
+void resil__child_close_grant (resil__child_t *child)
+{
+    if (!child->is_granted)
+        return;
+    child->is_granted = false;
+    resil__runner_revoke (child->runner);
+    take_records (child);
+}
+
+void resil__child_open_grant (resil__child_t *child)
+{
+    if (child->phase == RESIL__UP)
+        grant (child);
+}
+
 static void note_up (resil__child_t *child, int64_t at_us)
 {
     child->up_at_us = at_us;
     child->first_start = false;
     child->moved_at_us = at_us;
     no_deadline (child);
+    grant (child);
     resil__story_up (child);
     resil__family_up (child);
 }
@@ -236,6 +278,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
 
 static void settle (resil__child_t *child)
 {
+    child->is_granted = false;
     if (child->runner) {
         resil__runner_set_child (child->runner, NULL);
         resil__loop_free_later (child->supervisor->tree, child->runner);
@@ -373,7 +416,9 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         child->look_us = FIRST_LOOK_US;
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
-    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL, go_on);
+    /*  Who has a grant has its leave, and may have used it. */
+    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
+                       go_on && !child->is_granted);
 }
 
 /*  ---- Cancel, and what comes of it ----------------------------------------------------- */
@@ -517,6 +562,7 @@ static void replace_in_group (resil__child_t *child)
 static void replace (resil__child_t *child, int64_t at_us)
 {
     if (child->subtree) {
+        no_deadline (child);
         resil__family_stop_now (child->subtree);
         return;
     }
@@ -551,6 +597,7 @@ static void replace (resil__child_t *child, int64_t at_us)
 static void follow (resil__child_t *child, int64_t at_us)
 {
     resil__cause_t cause = child->cause;
+    child->is_granted = child->is_granted && child->grant_stands && !child->spec->is.ready_required;
     enter_incarnation (child, at_us);
     if (cause != RESIL__TO_STOP && cause != RESIL__FOR_GROUP)
         return;
@@ -597,6 +644,8 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         break;
     case RESIL__JUDGE_FAILURE:
         judge_failure (child, at_us);
+        if (child->is_granted)
+            child->look_us = FIRST_LOOK_US;
         set_deadline (child, at_us, child->spec->is.handler_ms);
         break;
     case RESIL__AWAIT_HANDLER:
@@ -663,11 +712,14 @@ static void handle_event (resil__child_t *child, resil__event_t event, resil__ou
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us)
 {
+    if (event == RESIL__STOP)
+        resil__child_close_grant (child);
     handle_event (child, event, RESIL__COMPLETED, at_us);
 }
 
 void resil__child_let_be (resil__child_t *child)
 {
+    resil__child_close_grant (child);
     child->to_stop = true;
     child->asked = false;
     if (child->runner)
@@ -728,7 +780,10 @@ void resil__child_subtree_ended (resil__child_t *child)
     if (runs && child->subtree->reason == RESIL_ENDED_ESCALATED)
         subtree_gave_up (child);
     else
-        resil__child_event (child, RESIL__RETURNED, child->supervisor->tree->now_us);
+        handle_event (child, RESIL__RETURNED,
+                      child->subtree->reason == RESIL_ENDED_COMPLETED ? RESIL__COMPLETED
+                                                                      : RESIL__CANCELLED,
+                      child->supervisor->tree->now_us);
 }
 
 /*  ---- What the runner says ----------------------------------------------------------------- */
@@ -753,22 +808,26 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
 }
 
-static void on_ended (resil__child_t *child, const resil__record_t *record)
+static void on_ended (resil__child_t *child, const resil__record_t *record,
+                      const resil_error_t *error)
 {
     bool failed = record->outcome == RESIL__FAILED;
     child->ignored = record->outcome == RESIL__IGNORED;
-    if (failed && !child->judged)
-        keep_error (child, resil__runner_error (child->runner));
+    if (failed && record->has_error && !child->judged)
+        keep_error (child, error);
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
 }
 
-static void on_record (resil__child_t *child, const resil__record_t *record)
+static void on_record (resil__child_t *child, const resil__record_t *record,
+                       const resil_error_t *error)
 {
     if (record->incarnation != child->incarnation && record->kind != RESIL__RECORD_GONE) {
         resil__story_ignored (child, "a record of another incarnation");
         return;
     }
     switch (record->kind) {
+    case RESIL__RECORD_FILLER:
+        break;
     case RESIL__RECORD_STARTED:
         if (!child->spec->is.ready_required)
             resil__child_event (child, RESIL__IS_UP, record->at_us);
@@ -781,7 +840,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
             resil__story_ignored (child, "a second report");
             break;
         }
-        keep_error (child, resil__runner_error (child->runner));
+        keep_error (child, error);
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);
         break;
@@ -789,7 +848,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
         child->owes_sync = true;
         break;
     case RESIL__RECORD_ENDED:
-        on_ended (child, record);
+        on_ended (child, record, error);
         break;
     case RESIL__RECORD_HANDLED:
         resil__child_event (child,
@@ -804,12 +863,41 @@ static void on_record (resil__child_t *child, const resil__record_t *record)
     }
 }
 
-static void take_records (resil__child_t *child)
+/*  Whether there were any. */
+static bool take_records (resil__child_t *child)
 {
     resil__record_t record;
+    resil_error_t error;
     resil__runner_t *runner = child->runner;
-    while (child->runner == runner && resil__runner_take (runner, &record))
-        on_record (child, &record);
+    bool any = false;
+    while (runner && child->runner == runner && resil__runner_take (runner, &record, &error)) {
+        on_record (child, &record, &error);
+        any = true;
+    }
+    return any;
+}
+
+/*  One that fails and goes on by itself, again and again, rings no bell as long as we say that we still
+    listen to the last one: that saves its thread a system call and ours several. Not for ever,
+    as others wait: false, and the bell, which is still in the socket, calls us again. */
+static bool keep_listening (resil__child_t *child)
+{
+    resil__runner_t *runner = child->runner;
+    int rounds = 0;
+    take_records (child);
+    if (!resil__process_has_cores ())
+        return true;
+    for (int quiet = 0;
+         quiet < QUIET_LOOKS && child->runner == runner && child->is_granted && child->grant_stands;
+         quiet++) {
+        if (take_records (child)) {
+            quiet = 0;
+            if (++rounds == ROUNDS_A_VISIT)
+                return false;
+        }
+        resil__relax ();
+    }
+    return true;
 }
 
 /*  Whether the sockets are empty now. What came raw belongs to the incarnation that runs when
@@ -822,6 +910,7 @@ static bool take_raw (resil__child_t *child)
         resil__raw_t raw = resil__runner_take_raw (runner, &error);
         if (raw == RESIL__RAW_NOTHING)
             return true;
+        resil__runner_hear (runner);
         take_records (child);
         if (child->runner != runner)
             return true;
@@ -838,6 +927,9 @@ void resil__child_serve (resil__child_t *child)
     resil__runner_t *runner = child->runner;
     if (!runner)
         return;
+    if (!keep_listening (child) || child->runner != runner)
+        return;
+    resil__runner_hear (runner);
     take_records (child);
     if (child->runner != runner)
         return;
@@ -859,7 +951,8 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
         is_empty = resil__runner_take_raw (runner, &error) == RESIL__RAW_NOTHING;
     if (!is_empty)
         tree->look_again = true;
-    while (resil__runner_take (runner, &record))
+    resil__runner_hear (runner);
+    while (resil__runner_take (runner, &record, &error))
         if (record.kind == RESIL__RECORD_GONE) {
             resil__loop_free_later (tree, runner);
             return;
@@ -878,12 +971,18 @@ void resil__child_due (resil__timer_t *timer)
     uint64_t incarnation = child->incarnation;
     bool looks = child->look_us > 0;
     resil__child_serve (child);
+    bool is_late = now_us >= deadline_us;
+    bool goes_on = false; /*  it has just used its leave: it is not late               */
+    if (is_late && child->runner) {
+        goes_on = !resil__runner_revoke (child->runner) && looks && phase != RESIL__STARTING;
+        child->is_granted = false;
+        take_records (child);
+    }
     if (child->phase != phase || child->incarnation != incarnation ||
         child->deadline_us != deadline_us)
         return;
-    if (now_us >= deadline_us) {
-        if (looks && phase != RESIL__STARTING && !resil__runner_revoke (child->runner)) {
-            /*  It has just used its leave: it is not late. */
+    if (is_late) {
+        if (goes_on) {
             child->look_us = FIRST_LOOK_US;
             child->deadline_us = now_us + FIRST_LOOK_US;
         }
@@ -917,7 +1016,13 @@ void resil__child_look_for_hang (resil__child_t *child)
     }
     if (now_us - child->moved_at_us < spec->hang_ms * 1000)
         return;
+    uint64_t incarnation = child->incarnation;
     resil__child_serve (child);
-    if (child->phase == RESIL__UP)
+    resil__child_close_grant (child);
+    if (child->phase != RESIL__UP)
+        return;
+    if (child->incarnation == incarnation)
         resil__child_event (child, RESIL__HUNG, now_us);
+    else
+        grant (child);
 }

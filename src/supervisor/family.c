@@ -82,9 +82,23 @@ int resil__family_reserve (resil_supervisor_t *self)
                : 0;
 }
 
+static const resil__child_t *first_significant (const resil_supervisor_t *self)
+{
+    for (size_t i = 0; i < self->child_count; i++)
+        if (self->children[i]->spec->is.significant)
+            return self->children[i];
+    return NULL;
+}
+
 int resil__family_change_options (resil_supervisor_t *self,
                                   const resil_supervisor_options_t *options)
 {
+    const resil__child_t *significant = first_significant (self);
+    if (significant && options->auto_shutdown == RESIL_SHUTDOWN_NEVER)
+        return resil__refuse (EINVAL,
+                              "supervisor \"%s\" has a significant child, \"%s\"; without "
+                              "auto_shutdown nothing would heed it",
+                              self->name, significant->spec->name);
     size_t before = self->tree->may_hang;
     self->tree->may_hang += (size_t) options->max_quarantined;
     self->tree->may_hang -= (size_t) self->options.max_quarantined;
@@ -431,7 +445,7 @@ static void begin_again (resil_supervisor_t *self)
 {
     restore_statics (self);
     self->limit.count = self->limit.next = 0;
-    self->hurried = self->significant_ended = self->group_pending = false;
+    self->hurried = self->shuts_down = self->group_pending = false;
     self->coming = NULL;
     pthread_mutex_lock (&self->tree->lock);
     self->ended = self->has_error = false;
@@ -698,18 +712,19 @@ void resil__family_escalate (resil__child_t *child, const char *why)
 static bool a_significant_child_is_left (const resil_supervisor_t *self)
 {
     for (size_t i = 0; i < self->child_count; i++)
-        if (self->children[i]->spec->is.significant && self->children[i]->phase != RESIL__DOWN)
+        if (self->children[i]->spec->is.significant &&
+            (self->children[i]->phase != RESIL__DOWN || self->children[i]->asked))
             return true;
     return false;
 }
 
-static bool shuts_down (const resil_supervisor_t *self)
+/*  One has ended by itself: is that the end of all? What is terminated later does not ask again. */
+static void note_significant_end (resil_supervisor_t *self)
 {
-    if (!self->significant_ended)
-        return false;
-    return self->options.auto_shutdown == RESIL_SHUTDOWN_ANY_SIGNIFICANT ||
-           (self->options.auto_shutdown == RESIL_SHUTDOWN_ALL_SIGNIFICANT &&
-            !a_significant_child_is_left (self));
+    if (self->options.auto_shutdown == RESIL_SHUTDOWN_ANY_SIGNIFICANT ||
+        (self->options.auto_shutdown == RESIL_SHUTDOWN_ALL_SIGNIFICANT &&
+         !a_significant_child_is_left (self)))
+        self->shuts_down = true;
 }
 
 /*  The root ends when it had children and all are done; what was terminated may be started again, and
@@ -730,7 +745,7 @@ static void end_if_over (resil_supervisor_t *self)
     if (self->stage != RESIL__RUNNING && self->stage != RESIL__GATHERING &&
         self->stage != RESIL__PAUSING && self->stage != RESIL__REJOINING)
         return;
-    if (shuts_down (self))
+    if (self->shuts_down)
         resil__family_stop (self, RESIL_ENDED_COMPLETED, NULL);
     else if (self->stage == RESIL__RUNNING && is_complete (self)) {
         self->reason_to_be = RESIL_ENDED_COMPLETED;
@@ -766,7 +781,7 @@ void resil__family_settled (resil__child_t *child)
         child->to_stop = false;
         child->done = judgement == RESIL__DONE && !was_told;
         if (child->done && child->spec->is.significant && !child->ignored)
-            self->significant_ended = true;
+            note_significant_end (self);
         if (child->first_start && failed)
             first_start_failed (child);
         else {

@@ -63,6 +63,8 @@ struct _resil__child_t {
     resil__verdict_t verdict;
     bool ignored;        /*  it said that there is nothing to do here                 */
     bool raw;            /*  error came raw                                           */
+    bool is_granted;     /*  its runner may begin the next one without asking ...     */
+    bool grant_stands;   /*  ... and every further one                                */
     bool owes_handler;   /*  a new runner is to call it, with error                   */
     bool owes_sync;      /*  the runner waits until its sockets have been read        */
     resil_error_t error; /*  the last failure                                         */
@@ -166,7 +168,7 @@ struct _resil_supervisor_t {
     resil__timer_t group_timer;
     bool hurried;      /*  nobody gets more than a moment, for anything             */
     bool had_children; /*  ever                                                     */
-    bool significant_ended;
+    bool shuts_down;   /*  significant children have ended: so does it               */
     size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;
@@ -269,6 +271,10 @@ void resil__child_let_be (resil__child_t *child);
 /*  It is started again with its group: a restart of its own that is pending is not due any more.
     Returns when it would have been, or 0. */
 int64_t resil__child_hold (resil__child_t *child);
+
+/*  A grant that stands, taken back, and all that was done with it taken note of; given again. */
+void resil__child_close_grant (resil__child_t *child);
+void resil__child_open_grant (resil__child_t *child);
 
 /*  It has another spec from now on. Taken. */
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec);

@@ -104,6 +104,8 @@ void resil__story_judged (const resil__child_t *child)
     uint64_t fold = child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us == 0
                         ? resil__text_hash (child->error.text)
                         : 0;
+    if (resil__log_folds (level, &who, fold))
+        return;
     resil__story_describe (what, sizeof what, &child->error);
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
@@ -187,7 +189,7 @@ void resil__story_added (const resil__child_t *child)
     resil__about_t who = about (child);
     char sum[32], window[32];
     int64_t least_ms =
-        self->limit.max > 0 ? resil__delay_least_sum_ms (&spec->delay, self->limit.max + 1) : 0;
+        self->limit.max > 0 ? resil__delay_least_sum_ms (&spec->delay, self->limit.max) : 0;
     if (spec->restart != RESIL_TEMPORARY && least_ms > self->options.window_ms)
         resil__log (RESIL_LOG_WARN, &who, 0,
                     "%s alone can never pass the limit of %d restarts in %s: with its delays, "
@@ -216,7 +218,7 @@ void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
 {
     const char *const words[] = {
-        [RESIL_ENDED_COMPLETED] = self->significant_ended
+        [RESIL_ENDED_COMPLETED] = self->shuts_down
                                       ? "auto_shutdown, as significant components have ended"
                                       : "all components have completed",
         [RESIL_ENDED_STOPPED] = "stopped",

@@ -4,6 +4,10 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/worst_case.h"
 
+/*  What is still there when a supervisor's shutdown deadline has passed is stopped all at once, with a moment
+    for each phase: to return, to handle, to free. */
+#define BRUTAL_MS 300
+
 int64_t resil__worst_sum (int64_t one_ms, int64_t other_ms)
 {
     return one_ms < 0 || other_ms < 0 ? RESIL_FOREVER : one_ms + other_ms;
@@ -41,8 +45,9 @@ resil__worst_t resil__worst_of_supervisor (const resil_spec_t *spec, resil_strat
                             : resil__worst_sum (worst.stop_ms, children[i].stop_ms);
         worst.start_ms = resil__worst_sum (worst.start_ms, children[i].start_ms);
     }
-    if (spec && spec->shutdown_ms >= 0 && (worst.stop_ms < 0 || worst.stop_ms > spec->shutdown_ms))
-        worst.stop_ms = spec->shutdown_ms;
+    int64_t brutal_ms = spec && spec->shutdown_ms >= 0 ? spec->shutdown_ms + BRUTAL_MS : -1;
+    if (brutal_ms >= 0 && (worst.stop_ms < 0 || worst.stop_ms > brutal_ms))
+        worst.stop_ms = brutal_ms;
     worst.fail_ms = worst.stop_ms;
     return worst;
 }

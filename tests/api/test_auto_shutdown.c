@@ -122,6 +122,32 @@ static void one_that_is_terminated_does_not_count (void **state)
     ends_completed ();
 }
 
+static void terminating_the_last_one_ends_nothing (void **state)
+{
+    (void) state;
+    begin (RESIL_SHUTDOWN_ALL_SIGNIFICANT);
+    add_significant (supervisor, &a, RESIL_TRANSIENT);
+    add_significant (supervisor, &b, RESIL_TRANSIENT);
+    lever_add (supervisor, &c);
+    ok (resil_supervisor_spawn (supervisor));
+    lever_pull (&a, LEVER_COMPLETE);
+    assert_non_null (support_log_wait ("a#1 completed", SUPPORT_PATIENCE_MS));
+    ok (resil_supervisor_terminate_child (supervisor, "b"));
+    refused (resil_supervisor_wait (supervisor, 0), ETIMEDOUT, "has not ended");
+    ok (resil_supervisor_restart_child (supervisor, "b"));
+    lever_pull (&b, LEVER_COMPLETE);
+    ends_completed ();
+}
+
+static void options_that_would_not_heed_them_are_refused (void **state)
+{
+    (void) state;
+    begin (RESIL_SHUTDOWN_ANY_SIGNIFICANT);
+    add_significant (supervisor, &a, RESIL_TRANSIENT);
+    resil_supervisor_options_t options = options_with (RESIL_SHUTDOWN_NEVER);
+    refused (resil_supervisor_set_options (supervisor, &options), EINVAL, "significant");
+}
+
 static void it_goes_up_from_level_to_level (void **state)
 {
     (void) state;
@@ -174,6 +200,8 @@ int main (void)
         lever_case (a_temporary_one_ends_it_however_it_ends),
         lever_case (all_ends_with_the_last_that_ran),
         lever_case (one_that_is_terminated_does_not_count),
+        lever_case (terminating_the_last_one_ends_nothing),
+        lever_case (options_that_would_not_heed_them_are_refused),
         lever_case (it_goes_up_from_level_to_level),
         lever_case (one_that_ends_while_the_others_boot_lets_them),
         lever_case (bad_combinations_are_refused),

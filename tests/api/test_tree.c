@@ -191,6 +191,13 @@ static void a_boot_that_fails_during_a_restart_is_tried_again (void **state)
     trace_wait ("!b h:b -c +b#2 ?c h:c -b +b#3 ?c h:c -b +b#4 +c#4");
 }
 
+static int is_never_ready (resil_self_t *self, void *args)
+{
+    (void) args;
+    resil_wait (self, NULL, RESIL_FOREVER);
+    return 0;
+}
+
 static void one_is_terminated_restarted_and_deleted_like_a_component (void **state)
 {
     (void) state;
@@ -209,6 +216,71 @@ static void one_is_terminated_restarted_and_deleted_like_a_component (void **sta
     refused (resil_supervisor_spawn (sub), ESHUTDOWN, "ended");
     refused (resil_supervisor_add (sub, &spec), ESHUTDOWN, "has ended");
     assert_string_equal (resil_supervisor_path (sub), "/app/sub");
+    resil_count_t count;
+    refused (resil_supervisor_count_children (sub, &count), ESHUTDOWN, "deleted");
+    refused (resil_supervisor_get_spec (sub, "b", &spec), ESHUTDOWN, "deleted");
+    assert_null (resil_supervisor_snapshot (sub));
+    assert_int_equal (errno, ESHUTDOWN);
+    ok (resil_supervisor_stop (sub));
+}
+
+/*  Below a supervisor with a deadline of its own: two that need longer than that to return. */
+static atomic_bool may_return;
+
+static int returns_late (resil_self_t *self, void *args)
+{
+    (void) args;
+    trace ("+%s", resil_self_name (self));
+    resil_ready (self);
+    while (!atomic_load (&may_return))
+        poll (NULL, 0, 1);
+    return 0;
+}
+
+static bool none_is_quarantined (void *arg)
+{
+    (void) arg;
+    return resil_supervisor_quarantined (root) == 0;
+}
+
+static resil_supervisor_t *hurried_subtree (int64_t start_ms, int64_t shutdown_ms)
+{
+    resil_spec_t spec = {RESIL_SUBTREE, .name = "sub"};
+    spec.start_ms = start_ms;
+    spec.shutdown_ms = shutdown_ms;
+    resil_supervisor_t *sub = resil_supervisor_add_supervisor (root, &spec, NULL);
+    assert_non_null (sub);
+    return sub;
+}
+
+static void one_that_does_not_stop_in_time_is_stopped_at_once (void **state)
+{
+    (void) state;
+    atomic_store (&may_return, false);
+    resil_supervisor_t *sub = hurried_subtree (RESIL_FOREVER, 50);
+    ok (resil_supervisor_add_simple (sub, "x", returns_late, NULL, NULL));
+    ok (resil_supervisor_add_simple (sub, "y", returns_late, NULL, NULL));
+    ok (resil_supervisor_spawn (root));
+    ok (resil_supervisor_terminate_child (root, "sub"));
+    assert_int_equal (resil_supervisor_quarantined (root), 2);
+    atomic_store (&may_return, true);
+    assert_true (support_wait_until (none_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
+}
+
+static void one_that_does_not_start_in_time_has_failed (void **state)
+{
+    (void) state;
+    resil_supervisor_t *sub = hurried_subtree (50, RESIL_FOREVER);
+    resil_type_t type = {RESIL_TYPE, .name = "late", .start = returns_late};
+    ok (resil_type_register (&type));
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "late"};
+    ok (resil_supervisor_add (sub, &spec));
+    resil_type_t silent = {RESIL_TYPE, .name = "silent", .start = is_never_ready};
+    ok (resil_type_register (&silent));
+    spec = (resil_spec_t){RESIL_SPEC, .name = "y", .type = "silent", .ready_required = true};
+    ok (resil_supervisor_add (sub, &spec));
+    atomic_store (&may_return, true);
+    refused (resil_supervisor_spawn (root), ETIMEDOUT, "not ready within 50 ms");
 }
 
 static void one_may_be_added_while_the_root_runs (void **state)
@@ -287,6 +359,8 @@ int main (void)
         tree_case (a_boot_that_fails_stops_what_has_started),
         tree_case (a_boot_that_fails_during_a_restart_is_tried_again),
         tree_case (one_is_terminated_restarted_and_deleted_like_a_component),
+        tree_case (one_that_does_not_stop_in_time_is_stopped_at_once),
+        tree_case (one_that_does_not_start_in_time_has_failed),
         tree_case (one_may_be_added_while_the_root_runs),
         tree_case (one_cannot_be_spawned_before_its_root),
         tree_case (only_a_root_is_run_or_destroyed),

@@ -3,13 +3,14 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 
 #include "component/outbox.h"
 
-static resil__outbox_t outbox;
+static _Alignas(64) unsigned char bytes[RESIL__OUTBOX_BYTES];
+static resil__outbox_t outbox = {.bytes = bytes};
 
 static resil__record_t numbered (uint64_t number)
 {
@@ -28,31 +29,75 @@ static bool is_numbered (const resil__record_t *record, uint64_t number)
            record->incarnation == number && record->at_us == (int64_t) (number * 3);
 }
 
-static void begin_at (unsigned number)
+/*  Every third record has no error, the others one with a text of some length up to the longest. */
+static const resil_error_t *error_of (uint64_t number, resil_error_t *room)
 {
-    atomic_store (&outbox.written, number);
-    atomic_store (&outbox.read, number);
+    size_t length = number * 37 % RESIL_ERROR_TEXT_MAX;
+    if (number % 3 == 0)
+        return NULL;
+    *room = (resil_error_t){.kind = RESIL_ERROR_REPORTED, .code = (int) number};
+    memset (room->text, 'a' + (char) (number % 26), length);
+    room->text[length] = 0;
+    return room;
+}
+
+static bool is_as_put (const resil__record_t *record, const resil_error_t *error, uint64_t number)
+{
+    resil_error_t room;
+    const resil_error_t *wanted = error_of (number, &room);
+    if (!is_numbered (record, number) || record->has_error != (wanted != NULL))
+        return false;
+    return !wanted || (error->kind == wanted->kind && error->code == wanted->code &&
+                       strcmp (error->text, wanted->text) == 0);
+}
+
+static void begin_at (size_t place)
+{
+    atomic_store (&outbox.written, place);
+    atomic_store (&outbox.read, place);
+    outbox.read_seen = place;
 }
 
 static void records_come_in_order_until_there_is_none (void **state)
 {
     (void) state;
     /*  The counters may wrap: the room divides their range. */
-    static const unsigned beginnings[] = {0, 1, 31, UINT_MAX - 40, UINT_MAX};
+    static const size_t beginnings[] = {0, 64, RESIL__OUTBOX_BYTES - 64,
+                                        SIZE_MAX - RESIL__OUTBOX_STEP + 1};
     for (size_t b = 0; b < sizeof beginnings / sizeof *beginnings; b++) {
         resil__record_t record;
+        resil_error_t error, room;
         begin_at (beginnings[b]);
-        assert_false (resil__outbox_take (&outbox, &record));
-        for (uint64_t round = 0; round < 10; round++) {
-            for (uint64_t i = 0; i < RESIL__OUTBOX_ROOM; i++)
-                assert_true (resil__outbox_put (&outbox, numbered (round * 100 + i)));
-            assert_false (resil__outbox_put (&outbox, numbered (0)));
-            for (uint64_t i = 0; i < RESIL__OUTBOX_ROOM; i++) {
-                assert_true (resil__outbox_take (&outbox, &record));
-                assert_true (is_numbered (&record, round * 100 + i));
+        assert_false (resil__outbox_take (&outbox, &record, &error));
+        uint64_t put = 0, taken = 0;
+        for (int round = 0; round < 10; round++) {
+            while (resil__outbox_put (&outbox, numbered (put), error_of (put, &room)))
+                put++;
+            assert_false (resil__outbox_has_room (&outbox, 2 * RESIL__OUTBOX_INCARNATION));
+            for (; taken < put; taken++) {
+                assert_true (resil__outbox_take (&outbox, &record, &error));
+                assert_true (is_as_put (&record, &error, taken));
             }
-            assert_false (resil__outbox_take (&outbox, &record));
+            assert_false (resil__outbox_take (&outbox, &record, &error));
         }
+        assert_true (put > 500);
+    }
+}
+
+static void what_is_said_to_fit_fits (void **state)
+{
+    (void) state;
+    resil__record_t record;
+    resil_error_t error, longest = {.kind = RESIL_ERROR_REPORTED};
+    memset (longest.text, 'x', sizeof longest.text - 1);
+    for (size_t place = 0; place < RESIL__OUTBOX_BYTES; place += RESIL__OUTBOX_STEP) {
+        begin_at (place);
+        while (resil__outbox_has_room (&outbox, RESIL__OUTBOX_INCARNATION)) {
+            for (int i = 0; i < 8; i++)
+                assert_true (resil__outbox_put (&outbox, numbered (1), i % 4 ? NULL : &longest));
+        }
+        while (resil__outbox_take (&outbox, &record, &error))
+            ;
     }
 }
 
@@ -60,13 +105,13 @@ static void records_come_in_order_until_there_is_none (void **state)
 
 static void *writes_many (void *arg)
 {
-    (void) arg;
+    resil_error_t room;
     for (uint64_t i = 0; i < MANY;)
-        if (resil__outbox_put (&outbox, numbered (i)))
+        if (resil__outbox_put (&outbox, numbered (i), error_of (i, &room)))
             i++;
         else
             sched_yield ();
-    return NULL;
+    return arg;
 }
 
 static void no_record_is_lost_or_torn_between_two_threads (void **state)
@@ -74,23 +119,25 @@ static void no_record_is_lost_or_torn_between_two_threads (void **state)
     (void) state;
     pthread_t writer;
     resil__record_t record;
+    resil_error_t error;
     bool in_order = true;
-    begin_at (UINT_MAX - 1000);
+    begin_at (0 - 100 * RESIL__OUTBOX_STEP);
     pthread_create (&writer, NULL, writes_many, NULL);
     for (uint64_t i = 0; i < MANY;)
-        if (resil__outbox_take (&outbox, &record))
-            in_order = is_numbered (&record, i++) && in_order;
+        if (resil__outbox_take (&outbox, &record, &error))
+            in_order = is_as_put (&record, &error, i++) && in_order;
         else
             sched_yield ();
     pthread_join (writer, NULL);
     assert_true (in_order);
-    assert_false (resil__outbox_take (&outbox, &record));
+    assert_false (resil__outbox_take (&outbox, &record, &error));
 }
 
 int main (void)
 {
     const struct CMUnitTest cases[] = {
         cmocka_unit_test (records_come_in_order_until_there_is_none),
+        cmocka_unit_test (what_is_said_to_fit_fits),
         cmocka_unit_test (no_record_is_lost_or_torn_between_two_threads),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);

@@ -148,8 +148,9 @@ static void what_is_cut_never_leaves_half_a_character (void **state)
 static void a_hash_tells_texts_apart (void **state)
 {
     (void) state;
-    assert_true (resil__text_hash ("") == 0xcbf29ce484222325u);
-    assert_true (resil__text_hash ("a") == 0xaf63dc4c8601ec8cu);
+    assert_true (resil__text_hash ("") != resil__text_hash ("a"));
+    assert_true (resil__text_hash ("12345678") != resil__text_hash ("123456789"));
+    assert_true (resil__text_hash ("1234567890") == resil__text_hash ("1234567890"));
     assert_true (resil__text_hash ("ab") != resil__text_hash ("ba"));
 }
 

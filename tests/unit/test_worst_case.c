@@ -67,7 +67,9 @@ static void a_supervisor_stops_one_after_the_other_and_a_dynamic_one_together (v
                       6000);
     assert_int_equal (resil__worst_of_supervisor (&how, RESIL_ONE_FOR_ONE, three, 0).stop_ms, 0);
     how.shutdown_ms = 50; /*  then it is brutal                                         */
-    assert_int_equal (resil__worst_of_supervisor (&how, RESIL_ONE_FOR_ONE, three, 3).stop_ms, 50);
+    assert_int_equal (resil__worst_of_supervisor (&how, RESIL_ONE_FOR_ONE, three, 3).stop_ms, 111);
+    resil__worst_t long_one = {.stop_ms = 5000};
+    assert_int_equal (resil__worst_of_supervisor (&how, RESIL_DYNAMIC, &long_one, 1).stop_ms, 350);
 }
 
 int main (void)
