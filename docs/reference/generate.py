@@ -12,6 +12,9 @@ headers' plain comments into what Doxygen calls documentation, and Doxygen's XML
 Lines of a comment that are set out in columns (three spaces or more) are kept as they are.
 Everything public must be documented: what is not is named, and the status is 1.
 
+Pages that are written by hand stand beside those (WRITTEN); the index names them, and a folder that is
+written elsewhere gets a copy.
+
 Usage: generate.py [FOLDER]    the folder to write to; this one unless said
 
 SPDX-License-Identifier: Apache-2.0
@@ -19,6 +22,7 @@ SPDX-License-Identifier: Apache-2.0
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,6 +53,9 @@ DOXYFILE = """
 
 # What the headers need for themselves: not part of the interface.
 PRIVATE_MACROS = {"RESIL_EXPORT", "RESIL_NORETURN", "RESIL_PRINTF"}
+
+# The pages that no header has, and what the index says of them.
+WRITTEN = {"otp": "[What is as in OTP](otp.md): its supervision beside this one, line by line, and why."}
 
 
 def as_doxygen(text):
@@ -311,7 +318,8 @@ def read_headers():
 def index_page(pages, places):
     out = ["# Reference", "",
            "A page for each header; `#include <resil.h>` has them all. These pages are made from",
-           "the comments of the headers by `make docs`.", ""]
+           "the comments of the headers by `make docs`.", "",
+           "Written by hand:", "", *(f"- {about}" for about in WRITTEN.values()), ""]
     for page in pages:
         out += [f"## [{page.name}]({page.name}.md)", "", link(page.about, places, "README"), "",
                 "| | |", "| --- | --- |"]
@@ -337,7 +345,11 @@ def main():
                                          if item["kind"] == "enum" else []):
                 places[name] = (page.name, anchor)
     for old in folder.glob("*.md"):
-        old.unlink()
+        if old.stem not in WRITTEN:
+            old.unlink()
+    for name in WRITTEN:
+        if not (folder / f"{name}.md").exists():
+            shutil.copy(HERE / f"{name}.md", folder)
     for page in pages:
         (folder / f"{page.name}.md").write_text(page.markdown(places))
     (folder / "README.md").write_text(index_page(pages, places))
