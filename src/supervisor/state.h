@@ -340,6 +340,14 @@ void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command);
 
 void resil__loop (zsock_t *pipe, void *args);
 
+/*  The parts of its turn: take what a runner has sent; visit everybody again, as a socket was left
+    with messages; fire what is due; tell news and free what is gone. And its end. */
+void resil__loop_serve (resil__tree_t *tree, resil__runner_t *runner);
+void resil__loop_serve_again (resil__tree_t *tree);
+void resil__loop_take_timers (resil__tree_t *tree);
+void resil__loop_conclude (resil__tree_t *tree);
+void resil__loop_clear_up (resil__tree_t *tree);
+
 /*  Watch a runner's sockets. 0, or -1 with errno and a sentence. */
 int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner);
 void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int error,
