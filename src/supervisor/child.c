@@ -159,6 +159,7 @@ static bool is_outdated (const resil__child_t *child)
 
 static void begin (resil__child_t *child, int64_t at_us)
 {
+    child->held = false; /*  its turn has come; whatever follows is its own               */
     if (is_outdated (child)) {
         child->renews = true;
         retire (child, at_us);
@@ -169,7 +170,6 @@ static void begin (resil__child_t *child, int64_t at_us)
         return;
     }
     child->look_us = 0;
-    child->held = false;
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;

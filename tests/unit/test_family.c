@@ -828,6 +828,50 @@ static void a_life_by_hand (void **state)
     both_end ();
 }
 
+static void a_member_with_other_arguments_starts_again_with_its_group (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &all_well);
+    add (0, "a", RESIL_TRANSIENT);
+    add (0, "b", RESIL_TRANSIENT);
+    add (0, "c", RESIL_TRANSIENT);
+    both_spawn (0);
+    model_policy_t policy = policy_of (RESIL_TRANSIENT);
+    policy.args = 1;
+    both_set_spec (0, "b", &policy);
+    both_order (0, "a", TO_FAIL);
+    assert_true (is_up (0, "a") && is_up (0, "b") && is_up (0, "c"));
+    both_end ();
+}
+
+static int no_descriptors (void)
+{
+    fake_refuses = NULL;
+    return EMFILE;
+}
+
+static void a_member_without_a_thread_is_asked_for_again_with_its_group (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    add (0, "a", RESIL_TRANSIENT);
+    add (0, "b", RESIL_TRANSIENT);
+    both_spawn (0);
+    fake_refuses = no_descriptors;
+    ordered = child_of (0, "a")->runner;
+    order = TO_FAIL;
+    settle ();
+    assert_int_equal (tree.root->stage, RESIL__PAUSING);
+    assert_int_equal (child_of (0, "b")->restarts, 1);
+    set_time (tree.now_us + 100000);
+    settle ();
+    assert_true (is_up (0, "a") && is_up (0, "b"));
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    settle ();
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -839,6 +883,8 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (a_life_by_hand),
+        support_case (a_member_with_other_arguments_starts_again_with_its_group),
+        support_case (a_member_without_a_thread_is_asked_for_again_with_its_group),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
