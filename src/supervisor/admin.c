@@ -119,7 +119,7 @@ static void terminate (resil_supervisor_t *self, resil__command_t *command)
         return;
     }
     if (child->phase == RESIL__DOWN) {
-        child->asked = child->done = false;
+        resil__family_withdraw (child);
         agree (self, command);
         return;
     }

@@ -375,6 +375,21 @@ void resil__family_ask (resil__child_t *child)
         go (child);
 }
 
+static bool is_never_kept (const resil__child_t *child)
+{
+    return child->spec->is.restart == RESIL_TEMPORARY ||
+           child->supervisor->options.strategy == RESIL_DYNAMIC;
+}
+
+void resil__family_withdraw (resil__child_t *child)
+{
+    bool was_asked = child->asked;
+    child->asked = child->done = false;
+    answer_waiter (child, ECANCELED);
+    if (was_asked && is_never_kept (child))
+        resil__family_forget (child);
+}
+
 /*  ---- Beginning, again too -------------------------------------------------------- */
 
 static resil__child_t *take_static (resil_supervisor_t *self, const struct resil__static *which,
@@ -772,8 +787,7 @@ void resil__family_settled (resil__child_t *child)
         else {
             answer_waiter (child, was_told ? ECANCELED : 0);
             has_arrived (child);
-            if (child->spec->is.restart == RESIL_TEMPORARY ||
-                self->options.strategy == RESIL_DYNAMIC)
+            if (is_never_kept (child))
                 resil__family_forget (child);
         }
     }

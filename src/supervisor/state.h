@@ -296,6 +296,9 @@ void resil__family_boot (resil_supervisor_t *self);
 /*  Start a child that is DOWN, now or in its turn. */
 void resil__family_ask (resil__child_t *child);
 
+/*  A child that is DOWN is to stay so: if its turn to start is still to come, it is not started. */
+void resil__family_withdraw (resil__child_t *child);
+
 /*  Forget a child that is DOWN. */
 void resil__family_forget (resil__child_t *child);
 

@@ -872,6 +872,22 @@ static void a_member_without_a_thread_is_asked_for_again_with_its_group (void **
     both_end ();
 }
 
+static void who_waits_for_a_start_that_is_terminated_is_told (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &all_well);
+    add (0, "a", RESIL_TRANSIENT);
+    both_spawn (0);
+    have_group_wait ("a");
+    add (0, "b", RESIL_TRANSIENT);
+    both_about_child (0, RESIL__TERMINATE, "b");
+    assert_non_null (child_of (0, "b"));
+    add (0, "c", RESIL_TEMPORARY);
+    both_about_child (0, RESIL__TERMINATE, "c");
+    assert_null (child_of (0, "c"));
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -885,6 +901,7 @@ int main (void)
         support_case (a_life_by_hand),
         support_case (a_member_with_other_arguments_starts_again_with_its_group),
         support_case (a_member_without_a_thread_is_asked_for_again_with_its_group),
+        support_case (who_waits_for_a_start_that_is_terminated_is_told),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
