@@ -446,7 +446,7 @@ static void begin_again (resil_supervisor_t *self)
 {
     restore_statics (self);
     self->limit.count = self->limit.next = 0;
-    self->hurried = self->significant_ended = self->group_pending = false;
+    self->hurried = self->shuts_down = self->group_pending = false;
     self->coming = NULL;
     pthread_mutex_lock (&self->tree->lock);
     self->ended = self->has_error = false;
@@ -712,16 +712,18 @@ void resil__family_escalate (resil__child_t *child, const char *why)
 
 static bool a_significant_child_is_left (const resil_supervisor_t *self)
 {
-    for (size_t i = 0; i < self->child_count; i++)
-        if (self->children[i]->spec->is.significant && self->children[i]->phase != RESIL__DOWN)
+    for (size_t i = 0; i < self->child_count; i++) {
+        const resil__child_t *child = self->children[i];
+        if (child->spec->is.significant && (child->phase != RESIL__DOWN || child->asked))
             return true;
+    }
     return false;
 }
 
-static bool shuts_down (const resil_supervisor_t *self)
+/*  A significant child has ended by itself. Decided now, as in OTP: who is stopped by a call later on
+    is no reason, and neither are other options. */
+static bool calls_for_shutdown (const resil_supervisor_t *self)
 {
-    if (!self->significant_ended)
-        return false;
     return self->options.auto_shutdown == RESIL_SHUTDOWN_ANY_SIGNIFICANT ||
            (self->options.auto_shutdown == RESIL_SHUTDOWN_ALL_SIGNIFICANT &&
             !a_significant_child_is_left (self));
@@ -745,7 +747,7 @@ static void end_if_over (resil_supervisor_t *self)
     if (self->stage != RESIL__RUNNING && self->stage != RESIL__GATHERING &&
         self->stage != RESIL__PAUSING && self->stage != RESIL__REJOINING)
         return;
-    if (shuts_down (self))
+    if (self->shuts_down)
         resil__family_stop (self, RESIL_ENDED_COMPLETED, NULL);
     else if (self->stage == RESIL__RUNNING && is_complete (self)) {
         self->reason_to_be = RESIL_ENDED_COMPLETED;
@@ -781,7 +783,7 @@ void resil__family_settled (resil__child_t *child)
         child->to_stop = false;
         child->done = judgement == RESIL__DONE && !was_told;
         if (child->done && child->spec->is.significant && !child->ignored)
-            self->significant_ended = true;
+            self->shuts_down |= calls_for_shutdown (self);
         if (child->first_start && failed)
             first_start_failed (child);
         else {

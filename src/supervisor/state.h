@@ -166,7 +166,7 @@ struct _resil_supervisor_t {
     resil__timer_t group_timer;
     bool hurried;      /*  nobody gets more than a moment, for anything             */
     bool had_children; /*  ever                                                     */
-    bool significant_ended;
+    bool shuts_down;   /*  significant children have ended, and auto_shutdown heeds it      */
     size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;

@@ -216,7 +216,7 @@ void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t
 void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
 {
     const char *const words[] = {
-        [RESIL_ENDED_COMPLETED] = self->significant_ended
+        [RESIL_ENDED_COMPLETED] = self->shuts_down
                                       ? "auto_shutdown, as significant components have ended"
                                       : "all components have completed",
         [RESIL_ENDED_STOPPED] = "stopped",

@@ -888,6 +888,41 @@ static void who_waits_for_a_start_that_is_terminated_is_told (void **state)
     both_end ();
 }
 
+static void who_is_terminated_is_no_reason_for_auto_shutdown (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_ALL_SIGNIFICANT, &all_well);
+    add (0, "a", RESIL_PERMANENT);
+    add (0, "s1", RESIL_TRANSIENT);
+    add (0, "s2", RESIL_TRANSIENT);
+    both_spawn (0);
+    both_order (0, "s1", TO_COMPLETE);
+    both_about_child (0, RESIL__TERMINATE, "s2");
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    both_about_child (0, RESIL__RESTART_CHILD, "s1");
+    both_order (0, "s1", TO_COMPLETE);
+    assert_int_equal (tree.root->stage, RESIL__ENDED);
+    both_end ();
+}
+
+static void an_end_before_auto_shutdown_was_set_is_no_reason_for_it (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_ALL_SIGNIFICANT, &all_well);
+    add (0, "a", RESIL_PERMANENT);
+    add (0, "s1", RESIL_TRANSIENT);
+    add (0, "s2", RESIL_TRANSIENT);
+    both_spawn (0);
+    both_order (0, "s1", TO_COMPLETE);
+    resil_supervisor_options_t options = tree.root->options;
+    options.auto_shutdown = RESIL_SHUTDOWN_ANY_SIGNIFICANT;
+    both_set_options (0, &options);
+    both_order (0, "a", TO_FAIL);
+    add (0, "b", RESIL_TRANSIENT);
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -902,6 +937,8 @@ int main (void)
         support_case (a_member_with_other_arguments_starts_again_with_its_group),
         support_case (a_member_without_a_thread_is_asked_for_again_with_its_group),
         support_case (who_waits_for_a_start_that_is_terminated_is_told),
+        support_case (who_is_terminated_is_no_reason_for_auto_shutdown),
+        support_case (an_end_before_auto_shutdown_was_set_is_no_reason_for_it),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
