@@ -923,6 +923,22 @@ static void an_end_before_auto_shutdown_was_set_is_no_reason_for_it (void **stat
     both_end ();
 }
 
+static void who_starts_in_its_turn_is_not_restarted_by_hand (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &all_well);
+    add (0, "a", RESIL_TRANSIENT);
+    add (0, "b", RESIL_TRANSIENT);
+    both_spawn (0);
+    both_order (0, "a", TO_FAIL);
+    both_about_child (0, RESIL__TERMINATE, "b");
+    both_order (0, "a", TO_FAIL);
+    both_about_child (0, RESIL__RESTART_CHILD, "b");
+    both_about_child (0, RESIL__DELETE, "b");
+    assert_non_null (strstr (resil_errmsg (), "in its turn"));
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -939,6 +955,7 @@ int main (void)
         support_case (who_waits_for_a_start_that_is_terminated_is_told),
         support_case (who_is_terminated_is_no_reason_for_auto_shutdown),
         support_case (an_end_before_auto_shutdown_was_set_is_no_reason_for_it),
+        support_case (who_starts_in_its_turn_is_not_restarted_by_hand),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
