@@ -369,8 +369,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
                  child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
                  !is_outdated (child);
-    if (go_on)
-        child->look_us = FIRST_LOOK_US;
+    child->look_us = go_on ? FIRST_LOOK_US : 0; /*  those of a former leave are over          */
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
     resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL, go_on);
@@ -596,6 +595,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         judge_end (child, at_us);
         break;
     case RESIL__JUDGE_FAILURE:
+        child->look_us = 0;
         judge_failure (child, at_us);
         set_deadline (child, at_us, child->spec->is.handler_ms);
         break;

@@ -939,6 +939,18 @@ static void who_starts_in_its_turn_is_not_restarted_by_hand (void **state)
     both_end ();
 }
 
+static void a_handler_that_hangs_after_a_restart_in_vain_is_given_up (void **state)
+{
+    (void) state;
+    static const plan_rates_t second_is_bad = {.from = 2, .fail = 100, .no_answer = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &second_is_bad);
+    add (0, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    both_order (0, "a", TO_FAIL);
+    assert_int_equal (tree.root->stage, RESIL__ENDED);
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -956,6 +968,7 @@ int main (void)
         support_case (who_is_terminated_is_no_reason_for_auto_shutdown),
         support_case (an_end_before_auto_shutdown_was_set_is_no_reason_for_it),
         support_case (who_starts_in_its_turn_is_not_restarted_by_hand),
+        support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
