@@ -951,6 +951,24 @@ static void a_handler_that_hangs_after_a_restart_in_vain_is_given_up (void **sta
     both_end ();
 }
 
+static void who_was_deleted_before_the_first_start_does_not_come_back (void **state)
+{
+    (void) state;
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &all_well);
+    add_below (0, "t1", 0);
+    add (1, "a", RESIL_PERMANENT);
+    add (1, "b", RESIL_PERMANENT);
+    add_below (1, "t2", 0);
+    both_about_child (1, RESIL__DELETE, "b");
+    both_about_child (1, RESIL__DELETE, "t2");
+    add (2, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    both_order (1, "a", TO_FAIL);
+    assert_int_equal (nodes[1]->child_count, 1);
+    assert_true (is_up (1, "a"));
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -969,6 +987,7 @@ int main (void)
         support_case (an_end_before_auto_shutdown_was_set_is_no_reason_for_it),
         support_case (who_starts_in_its_turn_is_not_restarted_by_hand),
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
+        support_case (who_was_deleted_before_the_first_start_does_not_come_back),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
