@@ -793,7 +793,7 @@ void resil__family_settled (resil__child_t *child)
     resil_supervisor_t *self = child->supervisor;
     resil__judgement_t judgement = child->verdict.judgement;
     bool failed = judgement == RESIL__REFUSE_START || judgement == RESIL__ESCALATE;
-    bool was_told = child->to_stop;
+    bool was_told = child->to_stop || child->cause == RESIL__FOR_GROUP;
     self->live_count--;
     child->held = false;
     child->cause = RESIL__NOT_CANCELLED;

@@ -969,6 +969,20 @@ static void who_was_deleted_before_the_first_start_does_not_come_back (void **st
     both_end ();
 }
 
+static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (void **state)
+{
+    (void) state;
+    static const plan_rates_t bad_stops = {.fail_on_the_way = 100};
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_ANY_SIGNIFICANT, &bad_stops);
+    add (0, "a", RESIL_PERMANENT);
+    add (0, "s1", RESIL_TEMPORARY);
+    both_spawn (0);
+    both_order (0, "a", TO_FAIL);
+    assert_null (child_of (0, "s1"));
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    both_end ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -988,6 +1002,7 @@ int main (void)
         support_case (who_starts_in_its_turn_is_not_restarted_by_hand),
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
+        support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
