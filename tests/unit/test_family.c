@@ -1,7 +1,9 @@
-/*  The supervision core, without thread, socket and clock: trees of supervisors over fake runners. The
-    same is done to the core and to a naive model of it, and the same is to come of
-    it: who runs, who waits and until when, who is told to start and to stop in
+/*  The supervision core, without thread, socket and clock: trees of supervisors over fake runners. A
+    random run does to the core and to a naive model of it the same things, and wants the same
+    to come of them: who runs, who waits and until when, who is told to start and to stop in
     which order, how many restarts count, what ends and why, and what each call is answered.
+
+    SEED=n repeats the run that printed it; STEPS=n makes it as long as wanted.
 
     ctest link: -Wl,--wrap=epoll_ctl,--wrap=resil__loop_answer,--wrap=resil__lifecycle_step
 
@@ -983,6 +985,272 @@ static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (vo
     both_end ();
 }
 
+/*  ---- A random run ---- */
+
+static resil__random_t dice;
+
+static unsigned throw_below (unsigned count)
+{
+    return (unsigned) (resil__random_next (&dice) % count);
+}
+
+static bool throw_percent (unsigned percent)
+{
+    return throw_below (100) < percent;
+}
+
+#define ONE_OF(array) ((array)[throw_below (sizeof (array) / sizeof *(array))])
+
+static resil_delay_t random_delay (void)
+{
+    static const resil_delay_t delays[] = {
+        RESIL_DELAY_NONE,         RESIL_DELAY_NONE,
+        {100, 400, 2.0, 0, 1000}, {10, 10, 1.0, 0, RESIL_FOREVER},
+        {1, 50, 3.0, 0, 5},
+    };
+    return ONE_OF (delays);
+}
+
+static model_policy_t random_policy (const char *name)
+{
+    static const resil_restart_t types[] = {RESIL_TRANSIENT, RESIL_PERMANENT, RESIL_PERMANENT,
+                                            RESIL_TEMPORARY};
+    model_policy_t policy = {.restart = ONE_OF (types),
+                             .delay = random_delay (),
+                             .args = throw_percent (30) ? (int) throw_below (3) : 0,
+                             .args_shared = throw_percent (50)};
+    if (plan_is_significant (name) && policy.restart == RESIL_PERMANENT)
+        policy.restart = RESIL_TRANSIENT;
+    return policy;
+}
+
+static resil_supervisor_options_t random_options (void)
+{
+    static const int limits[] = {RESIL_UNLIMITED, RESIL_UNLIMITED, 0, 1, 2, 3, 5, 8};
+    static const int windows[] = {1, 20, 1000, 5000};
+    static const int quarantines[] = {0, 1, 16, 16};
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    options.strategy = (resil_strategy_t) throw_below (4);
+    options.auto_shutdown = (resil_auto_shutdown_t) throw_below (3);
+    options.max_restarts = ONE_OF (limits);
+    options.window_ms = ONE_OF (windows);
+    options.max_quarantined = ONE_OF (quarantines);
+    options.max_children = throw_percent (20) ? 4 : RESIL_UNLIMITED;
+    return options;
+}
+
+static const char *random_name (void)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "q1", "q2", "s1", "s2"};
+    return ONE_OF (names);
+}
+
+static const char *random_name_below (void)
+{
+    static const char *const names[] = {"t1", "t2", "s8"};
+    return ONE_OF (names);
+}
+
+static int depth_of (const char *path)
+{
+    int depth = 0;
+    for (; *path; path++)
+        depth += *path == '/';
+    return depth;
+}
+
+static void add_random_below (size_t at)
+{
+    if (depth_of (nodes[at]->path) >= 3 || node_count == MODEL_SUPERVISORS)
+        return;
+    const char *name = random_name_below ();
+    model_policy_t policy = random_policy (name);
+    policy.args = 0;
+    resil_supervisor_options_t options = random_options ();
+    both_add_below (at, name, &policy, &options);
+}
+
+static void add_random (size_t at)
+{
+    if (model.supervisors[at].child_count >= 8)
+        return;
+    const char *name = random_name ();
+    model_policy_t policy = random_policy (name);
+    both_add (at, name, &policy);
+}
+
+static plan_rates_t random_rates (void)
+{
+    bool calm = throw_percent (30);
+    return (plan_rates_t){.seed = resil__random_next (&dice),
+                          .fail = calm ? 5 : throw_below (30),
+                          .ignore = throw_below (6),
+                          .complete = throw_below (6),
+                          .hang = calm ? 0 : throw_below (10),
+                          .fail_on_the_way = throw_below (25),
+                          .stay = calm ? 0 : throw_below (25),
+                          .decline = calm ? 0 : throw_below (10),
+                          .no_answer = calm ? 0 : throw_below (6),
+                          .hang_in_the_end = calm ? 0 : throw_below (6)};
+}
+
+static void build_random_tree (void)
+{
+    plan_rates_t rates = random_rates ();
+    resil_supervisor_options_t options = random_options ();
+    both_begin (&options, &rates);
+    for (size_t at = 0; at < node_count && node_count < MODEL_SUPERVISORS / 2; at++)
+        for (unsigned i = throw_below (6); i > 0; i--)
+            if (throw_percent (25))
+                add_random_below (at);
+            else
+                add_random (at);
+    both_spawn (0);
+}
+
+/*  Some child, or a name that there may not be. */
+static const char *some_child (size_t at)
+{
+    const model_supervisor_t *self = &model.supervisors[at];
+    static char name[MODEL_PATH];
+    if (self->child_count == 0 || throw_percent (5))
+        return random_name ();
+    strcpy (name, plan_name (self->children[throw_below ((unsigned) self->child_count)]->path));
+    return name;
+}
+
+static void order_some (void)
+{
+    static const order_t orders[] = {TO_FAIL, TO_FAIL, TO_FAIL, TO_FAIL_AND_HANG, TO_COMPLETE};
+    const model_child_t *running[MODEL_SUPERVISORS * 8];
+    size_t supervisors[MODEL_SUPERVISORS * 8], count = 0;
+    for (size_t at = 0; at < node_count; at++)
+        for (size_t i = 0; i < model.supervisors[at].child_count; i++)
+            if (model.supervisors[at].children[i]->phase == MODEL_UP &&
+                !model.supervisors[at].children[i]->below) {
+                supervisors[count] = at;
+                running[count++] = model.supervisors[at].children[i];
+            }
+    if (count == 0)
+        return;
+    size_t which = throw_below ((unsigned) count);
+    both_order (supervisors[which], plan_name (running[which]->path), ONE_OF (orders));
+}
+
+static void change_options (size_t at)
+{
+    resil_supervisor_options_t options = random_options ();
+    bool stays = model.supervisors[at].stage == MODEL_PAUSING || throw_percent (50) ||
+                 options.strategy == RESIL_DYNAMIC ||
+                 model.supervisors[at].options.strategy == RESIL_DYNAMIC;
+    if (stays)
+        options.strategy = model.supervisors[at].options.strategy;
+    both_set_options (at, &options);
+}
+
+static void change_spec (size_t at)
+{
+    const char *name = some_child (at);
+    const model_child_t *child = model_find (&model.supervisors[at], name);
+    model_policy_t policy = random_policy (name);
+    if (child)
+        policy.delay = child->policy.delay;
+    if (child && child->below)
+        return;
+    both_set_spec (at, name, &policy);
+}
+
+static void administrate (void)
+{
+    size_t at = throw_below ((unsigned) node_count);
+    switch (throw_below (20)) {
+    case 0:
+    case 1:
+    case 2:
+        add_random (at);
+        break;
+    case 3:
+        add_random_below (at);
+        break;
+    case 4:
+    case 5:
+        both_spawn (at);
+        break;
+    case 6:
+    case 7:
+    case 8:
+        both_about_child (at, RESIL__TERMINATE, some_child (at));
+        break;
+    case 9:
+    case 10:
+    case 11:
+    case 12:
+        both_about_child (at, RESIL__RESTART_CHILD, some_child (at));
+        break;
+    case 13:
+    case 14:
+        both_about_child (at, RESIL__DELETE, some_child (at));
+        break;
+    case 15:
+        both_about_child (at, RESIL__HURRY, some_child (at));
+        break;
+    case 16:
+    case 17:
+        change_options (at);
+        break;
+    case 18:
+        change_spec (at);
+        break;
+    default:
+        if (at > 0 || throw_percent (5))
+            both_stop (at);
+        break;
+    }
+}
+
+/*  False: from here on it is open what must come. */
+static bool random_step (void)
+{
+    bool is_tie;
+    unsigned what = throw_below (100);
+    if (!both_wait_until (tree.now_us + 1 + throw_below (3000)))
+        return false;
+    if (what < 45)
+        order_some ();
+    else if (what < 65) {
+        int64_t due_us = model_next_due_us (&is_tie);
+        if (due_us < INT64_MAX)
+            return both_wait_until (due_us);
+    }
+    else
+        administrate ();
+    return true;
+}
+
+static uint64_t number_from (const char *variable, uint64_t otherwise)
+{
+    const char *text = getenv (variable);
+    return text && *text ? strtoull (text, NULL, 10) : otherwise;
+}
+
+static void the_core_does_as_the_model (void **state)
+{
+    (void) state;
+    uint64_t steps = number_from ("STEPS", 200000), done = 0, trees = 0;
+    world_seed = number_from ("SEED", (uint64_t) resil__now_us ());
+    printf ("SEED=%llu\n", (unsigned long long) world_seed);
+    fflush (stdout);
+    for (; done < steps; world_seed++, trees++) {
+        dice.state = plan_mix (world_seed);
+        build_random_tree ();
+        unsigned most = 1 + throw_below (200), after_its_end = 4;
+        for (unsigned i = 0; i < most && after_its_end > 0 && random_step (); i++, done++)
+            after_its_end -= tree.root->stage == RESIL__ENDED;
+        both_end ();
+    }
+    printf ("%llu steps with %llu trees\n", (unsigned long long) done, (unsigned long long) trees);
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -1003,6 +1271,7 @@ int main (void)
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
+        support_case (the_core_does_as_the_model),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
