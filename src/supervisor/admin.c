@@ -119,7 +119,7 @@ static void terminate (resil_supervisor_t *self, resil__command_t *command)
         return;
     }
     if (child->phase == RESIL__DOWN) {
-        child->asked = child->done = false;
+        resil__family_withdraw (child);
         agree (self, command);
         return;
     }
@@ -136,6 +136,8 @@ static int check_restart (const resil__child_t *child)
         return 0;
     if (child->phase == RESIL__WAITING)
         return resil__refuse (EBUSY, "a restart of \"%s\" is pending; it can be hurried", name);
+    if (child->phase == RESIL__DOWN)
+        return resil__refuse (EBUSY, "\"%s\" is started in its turn", name);
     if (child->to_stop || child->phase == RESIL__RETIRING)
         return resil__refuse (EBUSY, "\"%s\" is just stopping; try again", name);
     return resil__refuse (EALREADY, "\"%s\" runs", name);
@@ -168,7 +170,9 @@ static int check_delete (const resil__child_t *child)
     if (child->phase == RESIL__WAITING)
         return resil__refuse (EBUSY, "\"%s\" waits for a restart; terminate it first", name);
     return resil__refuse (EBUSY, "\"%s\" %s; terminate it first", name,
-                          child->to_stop ? "is just stopping" : "runs");
+                          child->phase == RESIL__DOWN ? "is started in its turn"
+                          : child->to_stop            ? "is just stopping"
+                                                      : "runs");
 }
 
 static void delete (resil_supervisor_t *self, resil__command_t *command)

@@ -165,6 +165,7 @@ static bool is_outdated (const resil__child_t *child)
 
 static void begin (resil__child_t *child, int64_t at_us)
 {
+    child->held = false; /*  its turn has come; whatever follows is its own               */
     if (is_outdated (child)) {
         child->renews = true;
         retire (child, at_us);
@@ -175,7 +176,6 @@ static void begin (resil__child_t *child, int64_t at_us)
         return;
     }
     child->look_us = 0;
-    child->held = false;
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
@@ -412,8 +412,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
                  child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
                  !is_outdated (child);
-    if (go_on)
-        child->look_us = FIRST_LOOK_US;
+    child->look_us = go_on ? FIRST_LOOK_US : 0; /*  those of a former leave are over          */
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
     /*  Who has a grant has its leave, and may have used it. */
@@ -643,6 +642,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         judge_end (child, at_us);
         break;
     case RESIL__JUDGE_FAILURE:
+        child->look_us = 0;
         judge_failure (child, at_us);
         if (child->is_granted)
             child->look_us = FIRST_LOOK_US;

@@ -146,10 +146,10 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
 {
     const resil__child_t *other = namesake (self, spec->name);
     int max = self->options.max_children;
-    if (self->stage >= RESIL__STOPPING)
+    if (self->stage >= RESIL__STOPPING || (self->level > 0 && !self->child))
         return resil__refuse (
             ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
-            self->stage == RESIL__ENDED ? "has ended" : "is stopping", spec->name);
+            self->stage == RESIL__STOPPING ? "is stopping" : "has ended", spec->name);
     if (other)
         return resil__refuse (EEXIST,
                               "supervisor \"%s\" has a component \"%s\", which %s; choose another "
@@ -236,6 +236,26 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     return child;
 }
 
+/*  It is deleted: does it come back when its supervisor is restarted? Not if that had not begun with
+    it yet. */
+static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
+{
+    size_t at = 0;
+    while (at < self->static_count && self->statics[at].spec != child->spec)
+        at++;
+    if (!child->is_static || at == self->static_count)
+        return false;
+    if (self->stage != RESIL__CREATED) {
+        self->statics[at].incarnation = child->incarnation;
+        return true;
+    }
+    resil__spec_release (&self->statics[at].spec);
+    self->static_count--;
+    memmove (self->statics + at, self->statics + at + 1,
+             (self->static_count - at) * sizeof *self->statics);
+    return false;
+}
+
 static void end_subtree (resil_supervisor_t *self)
 {
     self->child = NULL;
@@ -258,11 +278,10 @@ void resil__family_forget (resil__child_t *child)
         self->stop_at--;
     if (self->group_from > at)
         self->group_from--;
-    for (size_t i = 0; i < self->static_count; i++)
-        if (child->is_static && self->statics[i].spec == child->spec)
-            self->statics[i].incarnation = child->incarnation;
-    if (child->subtree && child->is_static && self->level > 0)
-        child->subtree->child = NULL; /*  it comes back when this supervisor is restarted      */
+    if (comes_back (self, child)) {
+        if (child->subtree)
+            child->subtree->child = NULL;
+    }
     else if (child->subtree)
         end_subtree (child->subtree);
     /*  Whoever called down to here still holds it: it is freed after this turn. */
@@ -387,6 +406,21 @@ void resil__family_ask (resil__child_t *child)
     child->asked = true;
     if (self->stage != RESIL__CREATED && !in_a_walk)
         go (child);
+}
+
+static bool is_never_kept (const resil__child_t *child)
+{
+    return child->spec->is.restart == RESIL_TEMPORARY ||
+           child->supervisor->options.strategy == RESIL_DYNAMIC;
+}
+
+void resil__family_withdraw (resil__child_t *child)
+{
+    bool was_asked = child->asked;
+    child->asked = child->done = false;
+    answer_waiter (child, ECANCELED);
+    if (was_asked && is_never_kept (child))
+        resil__family_forget (child);
 }
 
 /*  ---- Beginning, again too -------------------------------------------------------- */
@@ -772,7 +806,7 @@ void resil__family_settled (resil__child_t *child)
     resil_supervisor_t *self = child->supervisor;
     resil__judgement_t judgement = child->verdict.judgement;
     bool failed = judgement == RESIL__REFUSE_START || judgement == RESIL__ESCALATE;
-    bool was_told = child->to_stop;
+    bool was_told = child->to_stop || child->cause == RESIL__FOR_GROUP;
     self->live_count--;
     child->held = false;
     child->cause = RESIL__NOT_CANCELLED;
@@ -787,8 +821,7 @@ void resil__family_settled (resil__child_t *child)
         else {
             answer_waiter (child, was_told ? ECANCELED : 0);
             has_arrived (child);
-            if (child->spec->is.restart == RESIL_TEMPORARY ||
-                self->options.strategy == RESIL_DYNAMIC)
+            if (is_never_kept (child))
                 resil__family_forget (child);
         }
     }

@@ -133,7 +133,7 @@ static void free_what_is_gone (resil__tree_t *tree)
     }
 }
 
-static void serve (resil__tree_t *tree, resil__runner_t *runner)
+void resil__loop_serve (resil__tree_t *tree, resil__runner_t *runner)
 {
     if (is_to_be_freed (tree, runner))
         return;
@@ -146,7 +146,7 @@ static void serve (resil__tree_t *tree, resil__runner_t *runner)
 
 /*  A component that floods has more for us than one visit takes, and what is left in a
     socket rings no bell: so everybody is visited again. */
-static void serve_again (resil__tree_t *tree)
+void resil__loop_serve_again (resil__tree_t *tree)
 {
     tree->look_again = false;
     for (resil_supervisor_t *each = tree->supervisors; each; each = each->next)
@@ -165,11 +165,11 @@ static bool take_events (resil__tree_t *tree, int timeout_ms)
     tree->now_us = resil__now_us ();
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr)
-            serve (tree, events[i].data.ptr);
+            resil__loop_serve (tree, events[i].data.ptr);
         else
             take_commands (tree);
     if (tree->look_again)
-        serve_again (tree);
+        resil__loop_serve_again (tree);
     return count > 0;
 }
 
@@ -187,7 +187,7 @@ static void hang_round (resil__tree_t *tree)
     resil__heap_set (&tree->heap, &tree->hang_timer, tree->now_us + tree->hang_period_us);
 }
 
-static void take_timers (resil__tree_t *tree)
+void resil__loop_take_timers (resil__tree_t *tree)
 {
     resil__timer_t *timer;
     while ((timer = resil__heap_first (&tree->heap)) && timer->due_us <= tree->now_us) {
@@ -223,6 +223,12 @@ void resil__loop_news (resil_supervisor_t *self)
     self->tree->news = self;
 }
 
+void resil__loop_conclude (resil__tree_t *tree)
+{
+    tell_news (tree);
+    free_what_is_gone (tree);
+}
+
 /*  Until the first timer is due, at most `most_ms` (-1: whenever that is). */
 static int timeout_ms (resil__tree_t *tree, int most_ms)
 {
@@ -246,7 +252,7 @@ static void block_signals (void)
     pthread_sigmask (SIG_SETMASK, &all, NULL);
 }
 
-static void clear_up (resil__tree_t *tree)
+void resil__loop_clear_up (resil__tree_t *tree)
 {
     free_what_is_gone (tree);
     for (resil_supervisor_t *each = tree->supervisors; each; each = each->next) {
@@ -278,10 +284,9 @@ void resil__loop (zsock_t *pipe, void *args)
         if (!lingers)
             zpoller_wait (poller, timeout_ms (tree, -1));
         lingers = take_events (tree, lingers ? timeout_ms (tree, LINGER_MS) : 0);
-        take_timers (tree);
-        tell_news (tree);
-        free_what_is_gone (tree);
+        resil__loop_take_timers (tree);
+        resil__loop_conclude (tree);
     }
     zpoller_destroy (&poller);
-    clear_up (tree);
+    resil__loop_clear_up (tree);
 }

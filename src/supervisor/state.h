@@ -302,6 +302,9 @@ void resil__family_boot (resil_supervisor_t *self);
 /*  Start a child that is DOWN, now or in its turn. */
 void resil__family_ask (resil__child_t *child);
 
+/*  A child that is DOWN is to stay so: if its turn to start is still to come, it is not started. */
+void resil__family_withdraw (resil__child_t *child);
+
 /*  Forget a child that is DOWN. */
 void resil__family_forget (resil__child_t *child);
 
@@ -345,6 +348,14 @@ void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command);
 /*  ---- loop.c: the actor ------------------------------------------------------------ */
 
 void resil__loop (zsock_t *pipe, void *args);
+
+/*  The parts of its turn: take what a runner has sent; visit everybody again, as a socket was left
+    with messages; fire what is due; tell news and free what is gone. And its end. */
+void resil__loop_serve (resil__tree_t *tree, resil__runner_t *runner);
+void resil__loop_serve_again (resil__tree_t *tree);
+void resil__loop_take_timers (resil__tree_t *tree);
+void resil__loop_conclude (resil__tree_t *tree);
+void resil__loop_clear_up (resil__tree_t *tree);
 
 /*  Watch a runner's sockets. 0, or -1 with errno and a sentence. */
 int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner);

@@ -1,0 +1,691 @@
+/*  A runner without thread and socket: all of runner.h over plain data, for tests of the supervision
+    core. What the thread would do, it does when the test says so, a step at a time, as thread.c
+    does it: the same records in the same order, the same permit, the same levels. A test that
+    includes this has no other runner.
+
+    What must hold of any runner is checked here, whatever the test is about: a child has one
+    incarnation at a time, their numbers rise, no handler is called twice for one or beside it,
+    nothing begins after a stop for good, nobody is told anything that he does not wait for.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_FAKE_RUNNER_H
+#define TESTS_FAKE_RUNNER_H
+
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "component/error.h"
+#include "component/self.h"
+#include "foundation/errmsg.h"
+#include "runner/runner.h"
+
+/*  Where its thread is. */
+typedef enum {
+    FAKE_PARKED,  /*  waits to be told                                         */
+    FAKE_MAKING,  /*  makes arguments, to start or to handle                   */
+    FAKE_RUNNING, /*  in start                                                 */
+    FAKE_SYNCING, /*  waits until its raw messages have been read              */
+    FAKE_HANDLING,
+    FAKE_FREEING, /*  in args_free                                             */
+    FAKE_GONE
+} fake_place_t;
+
+/*  What it has been sent on control, as far as it matters. */
+typedef enum { FAKE_START = 1, FAKE_HANDLE, FAKE_END, FAKE_SYNC } fake_verb_t;
+
+typedef struct {
+    fake_verb_t verb;
+    uint64_t number;
+} fake_message_t;
+
+#define FAKE_MESSAGES 8
+#define FAKE_RAWS 64
+
+/*  What is known of a child, whichever runner carries it. */
+typedef struct _fake_ledger_t fake_ledger_t;
+struct _fake_ledger_t {
+    const void *child;
+    resil__runner_t *running; /*  whose thread is in start now, and not given up           */
+    uint64_t begun;           /*  the last incarnation that began                          */
+    uint64_t failed;          /*  the last that failed and was told so                     */
+    uint64_t handled;         /*  the last that the handler was called for                 */
+    fake_ledger_t *next;
+};
+
+struct _resil__runner_t {
+    resil__spec_t *spec;
+    void *child;
+    fake_ledger_t *ledger; /*  of its child, also when it has been given up             */
+    resil__runner_t *next; /*  of all                                                   */
+    bool buried;
+
+    /*  the thread's */
+    fake_place_t place;
+    fake_message_t messages[FAKE_MESSAGES];
+    unsigned sent, taken;
+    uint64_t incarnation;
+    bool has_args;
+    bool told_to; /*  to start; else it went on by its leave                   */
+    bool handles_other;
+    bool reported, told, ready, ignores, uses_raw, was_cancelled;
+    bool for_report; /*  SYNCING: it reports then, and does not return            */
+    int rc;
+    resil_error_t error, to_handle, raw_error;
+    bool stuck; /*  the test's: it does nothing until it is released         */
+    unsigned step;
+
+    /*  between the two */
+    uint64_t permit, cancelled, acked, raw_accepted;
+    bool quarantined;
+    bool rang, has_rung;
+    resil__outbox_t outbox;
+    resil__raw_t raws[FAKE_RAWS];
+    unsigned raws_sent, raws_taken;
+    uint64_t progress;
+};
+
+/*  ---- The test's ---- */
+
+static resil__runner_t *fake_all;
+static fake_ledger_t *fake_ledgers;
+static int64_t fake_now_us;
+
+/*  Called before the supervisor does something to a runner: its thread runs on meanwhile. */
+static void (*fake_meanwhile) (resil__runner_t *runner);
+/*  It begins ('+'), or has been told to return ('-'). */
+static void (*fake_told) (const resil__runner_t *runner, char what);
+/*  An errno: no runner can be had. */
+static int (*fake_refuses) (void);
+/*  What does not hold. Does not return. */
+static void (*fake_broken) (const char *what);
+
+static inline void fake_check (bool holds, const char *what)
+{
+    if (!holds)
+        fake_broken (what);
+}
+
+static inline fake_ledger_t *fake_ledger_of (const void *child)
+{
+    fake_ledger_t *ledger = fake_ledgers;
+    while (ledger && ledger->child != child)
+        ledger = ledger->next;
+    if (ledger)
+        return ledger;
+    ledger = calloc (1, sizeof *ledger);
+    if (!ledger)
+        abort ();
+    ledger->child = child;
+    ledger->next = fake_ledgers;
+    fake_ledgers = ledger;
+    return ledger;
+}
+
+/*  Children that are no more: another may come to lie where one was. */
+static inline void fake_forget_children (bool (*is_there) (const void *child))
+{
+    for (fake_ledger_t *ledger = fake_ledgers; ledger; ledger = ledger->next)
+        if (ledger->child && !is_there (ledger->child)) {
+            fake_check (!ledger->running, "a child is forgotten while it runs");
+            ledger->child = NULL;
+        }
+}
+
+/*  ---- The thread ---- */
+
+static inline void fake_tell_with (resil__runner_t *self, resil__record_t record,
+                                   const resil_error_t *error, bool ring)
+{
+    record.at_us = fake_now_us;
+    record.incarnation = self->incarnation;
+    fake_check (resil__outbox_put (&self->outbox, record, error), "the outbox is full");
+    if (ring && !self->has_rung)
+        self->has_rung = self->rang = true;
+}
+
+static inline void fake_tell (resil__runner_t *self, resil__record_t record, bool ring)
+{
+    fake_tell_with (self, record, NULL, ring);
+}
+
+static inline bool fake_may_go_on (resil__runner_t *self)
+{
+    return (self->permit == RESIL__PERMIT_STANDING ||
+            self->permit == RESIL__PERMIT_AFTER (self->incarnation)) &&
+           resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+}
+
+static inline void fake_send_raw (resil__runner_t *self, resil__raw_t raw)
+{
+    if (self->raws_sent - self->raws_taken == FAKE_RAWS)
+        return; /*  as a full socket: lost                                    */
+    self->raws[self->raws_sent++ % FAKE_RAWS] = raw;
+    self->rang = true;
+}
+
+static inline bool fake_is_cancelled (const resil__runner_t *self)
+{
+    return self->cancelled >= self->incarnation;
+}
+
+static inline bool fake_is_stopped (const resil__runner_t *self)
+{
+    return self->cancelled == RESIL__CANCEL_ALL;
+}
+
+static inline void fake_renew (resil__runner_t *self, uint64_t incarnation)
+{
+    self->incarnation = incarnation;
+    self->reported = self->told = self->ready = self->ignores = false;
+    self->step = 0;
+}
+
+static inline void fake_fail_with (resil__runner_t *self, resil_error_kind_t kind, int code)
+{
+    if (self->reported)
+        return;
+    resil_error_t *error = &self->error;
+    error->kind = kind;
+    error->code = code;
+    error->file = "";
+    error->line = 0;
+    error->component = self->spec->name;
+    error->incarnation = self->incarnation;
+    error->at_us = fake_now_us;
+    error->text[0] = 0;
+    self->reported = true;
+}
+
+static inline void fake_leave (resil__runner_t *self)
+{
+    self->place = FAKE_FREEING;
+}
+
+static inline void fake_begin (resil__runner_t *self, uint64_t incarnation, bool told_to);
+
+static inline void fake_handler_returns (resil__runner_t *self, int rc)
+{
+    if (self->quarantined) {
+        fake_leave (self);
+        return;
+    }
+    self->place = FAKE_PARKED;
+    if (self->handles_other) {
+        fake_tell (self, (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = true}, true);
+        return;
+    }
+    bool goes_on = rc == 0 && fake_may_go_on (self);
+    if (goes_on) {
+        if (self->permit != RESIL__PERMIT_STANDING || self->spec->is.ready_required)
+            self->permit = RESIL__PERMIT_CLOSED;
+        fake_check (self->taken == self->sent,
+                    "it went on by its leave, and had been told something else");
+        goes_on = !fake_is_stopped (self);
+    }
+    fake_tell (self, (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on},
+               !goes_on);
+    if (goes_on)
+        fake_begin (self, self->incarnation + 1, false);
+}
+
+static inline void fake_call_handler (resil__runner_t *self, uint64_t of)
+{
+    fake_ledger_t *ledger = self->ledger;
+    if (!self->has_args) {
+        fake_handler_returns (self, 0);
+        return;
+    }
+    if (!self->quarantined) {
+        fake_check (ledger->running == NULL, "a handler runs beside start");
+        fake_check (of > ledger->handled, "a handler is called twice for an incarnation");
+        fake_check (of == ledger->begun, "a handler is called after the next start");
+        ledger->handled = of;
+    }
+    self->place = FAKE_HANDLING;
+}
+
+static inline void fake_end_incarnation (resil__runner_t *self, resil__outcome_t outcome)
+{
+    if (self->ledger->running == self)
+        self->ledger->running = NULL;
+    if (self->quarantined) {
+        fake_leave (self);
+        return;
+    }
+    bool failed = outcome == RESIL__FAILED;
+    if (failed)
+        self->ledger->failed = self->incarnation;
+    bool foreseen = failed && self->told && fake_may_go_on (self);
+    fake_tell_with (self,
+                    (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+                    failed && !self->told ? &self->error : NULL, !foreseen);
+    self->place = FAKE_PARKED;
+    self->handles_other = false;
+    if (failed)
+        fake_call_handler (self, self->incarnation);
+}
+
+/*  The arguments are there. */
+static inline void fake_enter (resil__runner_t *self)
+{
+    fake_ledger_t *ledger = self->ledger;
+    if (self->handles_other) {
+        fake_call_handler (self, self->to_handle.incarnation);
+        return;
+    }
+    if (fake_is_cancelled (self)) {
+        fake_end_incarnation (self, RESIL__CANCELLED);
+        return;
+    }
+    if (!self->quarantined) {
+        fake_check (ledger->running == NULL, "two incarnations of a child at once");
+        ledger->running = self;
+    }
+    fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, self->told_to);
+    self->place = FAKE_RUNNING;
+}
+
+static inline void fake_args_made (resil__runner_t *self, bool well)
+{
+    self->has_args = well;
+    if (well)
+        fake_enter (self);
+    else if (self->handles_other)
+        fake_handler_returns (self, 0);
+    else {
+        fake_fail_with (self, RESIL_ERROR_START_FAILED, ENOMEM);
+        fake_end_incarnation (self, RESIL__FAILED);
+    }
+}
+
+static inline void fake_make_args (resil__runner_t *self)
+{
+    if (self->has_args)
+        fake_enter (self);
+    else if (resil__spec_makes_args (self->spec))
+        self->place = FAKE_MAKING;
+    else
+        fake_args_made (self, true);
+}
+
+static inline void fake_begin (resil__runner_t *self, uint64_t incarnation, bool told_to)
+{
+    fake_renew (self, incarnation);
+    self->told_to = told_to;
+    self->handles_other = false;
+    fake_check (self->quarantined || incarnation > self->ledger->begun,
+                "an incarnation has the number of one before");
+    self->ledger->begun = incarnation;
+    if (fake_told)
+        fake_told (self, '+');
+    if (fake_is_stopped (self))
+        fake_end_incarnation (self, RESIL__CANCELLED);
+    else
+        fake_make_args (self);
+}
+
+/*  Parked: the next message. False if there is none. */
+static inline bool fake_receive (resil__runner_t *self)
+{
+    if (self->quarantined) {
+        fake_leave (self);
+        return true;
+    }
+    if (self->taken == self->sent)
+        return false;
+    fake_message_t message = self->messages[self->taken++ % FAKE_MESSAGES];
+    switch (message.verb) {
+    case FAKE_START:
+        fake_begin (self, message.number, true);
+        break;
+    case FAKE_HANDLE:
+        fake_renew (self, self->to_handle.incarnation);
+        self->handles_other = true;
+        fake_make_args (self);
+        break;
+    case FAKE_END:
+        fake_leave (self);
+        break;
+    case FAKE_SYNC:
+        fake_check (false, "an answer to SYNC that nobody waits for");
+    }
+    return true;
+}
+
+static inline void fake_has_returned (resil__runner_t *self)
+{
+    if (self->raw_accepted == self->incarnation) {
+        self->error = self->raw_error;
+        self->reported = self->told = true;
+    }
+    if (self->reported)
+        fake_end_incarnation (self, RESIL__FAILED);
+    else if (self->was_cancelled)
+        fake_end_incarnation (self, RESIL__CANCELLED);
+    else if (self->rc == 0)
+        fake_end_incarnation (self, self->ignores ? RESIL__IGNORED : RESIL__COMPLETED);
+    else {
+        fake_fail_with (self, RESIL_ERROR_RETURNED, self->rc);
+        fake_end_incarnation (self, RESIL__FAILED);
+    }
+}
+
+static inline void fake_keep_report (resil__runner_t *self)
+{
+    if (self->reported)
+        return;
+    fake_fail_with (self, RESIL_ERROR_REPORTED, 7);
+    self->told = true;
+    if (!self->quarantined)
+        fake_tell_with (self, (resil__record_t){.kind = RESIL__RECORD_REPORTED}, &self->error,
+                        true);
+}
+
+static inline bool fake_begins_sync (resil__runner_t *self)
+{
+    if (!self->uses_raw || self->quarantined)
+        return false;
+    self->rang = true;
+    fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, true);
+    self->place = FAKE_SYNCING;
+    return true;
+}
+
+/*  Syncing: is it answered? */
+static inline bool fake_synced (resil__runner_t *self)
+{
+    if (!self->quarantined) {
+        if (self->taken == self->sent)
+            return false;
+        fake_message_t message = self->messages[self->taken++ % FAKE_MESSAGES];
+        fake_check (message.verb == FAKE_SYNC, "it is told something while it waits for SYNC");
+    }
+    self->place = FAKE_RUNNING;
+    if (self->for_report) {
+        if (self->raw_accepted == self->incarnation) {
+            self->error = self->raw_error;
+            self->reported = self->told = true;
+        }
+        fake_keep_report (self);
+    }
+    else
+        fake_has_returned (self);
+    return true;
+}
+
+/*  ---- What a component does in start ---- */
+
+static inline void fake_says_ready (resil__runner_t *self)
+{
+    if (!self->ready && !self->quarantined)
+        fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, true);
+    self->ready = true;
+}
+
+static inline void fake_reports (resil__runner_t *self)
+{
+    self->for_report = true;
+    if (self->reported || !fake_begins_sync (self))
+        fake_keep_report (self);
+}
+
+static inline void fake_sends_raw (resil__runner_t *self, resil__raw_t raw)
+{
+    self->uses_raw = true;
+    fake_send_raw (self, raw);
+}
+
+static inline void fake_returns (resil__runner_t *self, int rc, bool ignores)
+{
+    self->rc = rc;
+    self->ignores = ignores;
+    self->was_cancelled = fake_is_cancelled (self);
+    self->for_report = false;
+    if (!fake_begins_sync (self))
+        fake_has_returned (self);
+}
+
+static inline void fake_panics (resil__runner_t *self)
+{
+    fake_fail_with (self, RESIL_ERROR_PANICKED, 9);
+    fake_returns (self, -1, false);
+}
+
+static inline void fake_args_freed (resil__runner_t *self)
+{
+    fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, true);
+    self->rang = true;
+    self->place = FAKE_GONE;
+}
+
+/*  ---- runner.h: the supervisor's side ---- */
+
+static inline void fake_runs_on (resil__runner_t *self)
+{
+    if (fake_meanwhile)
+        fake_meanwhile (self);
+}
+
+static inline void fake_send (resil__runner_t *self, fake_verb_t verb, uint64_t number)
+{
+    fake_check (self->sent - self->taken < FAKE_MESSAGES, "control is full");
+    fake_check (!self->quarantined, "a quarantined runner is told something");
+    self->messages[self->sent++ % FAKE_MESSAGES] = (fake_message_t){verb, number};
+}
+
+resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
+{
+    int error = fake_refuses ? fake_refuses () : 0;
+    if (error) {
+        resil__refuse (error, "no runner can be had");
+        return NULL;
+    }
+    resil__runner_t *self = calloc (1, sizeof *self);
+    if (!self)
+        abort ();
+    self->spec = resil__spec_retain (options->spec);
+    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, RESIL__OUTBOX_BYTES);
+    if (!self->outbox.bytes)
+        abort ();
+    self->next = fake_all;
+    fake_all = self;
+    return self;
+}
+
+void resil__runner_destroy (resil__runner_t **self_p)
+{
+    resil__runner_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    /*  One that was never used is told to end, and zactor_destroy waits for that. */
+    bool ends = self->place == FAKE_PARKED && self->sent - self->taken == 1 &&
+                self->messages[self->taken % FAKE_MESSAGES].verb == FAKE_END;
+    fake_check (self->place == FAKE_GONE || ends, "a runner is destroyed before it is gone");
+    resil__runner_t **at = &fake_all;
+    while (*at != self)
+        at = &(*at)->next;
+    *at = self->next;
+    resil__spec_release (&self->spec);
+    free (self->outbox.bytes);
+    free (self);
+}
+
+const resil__spec_t *resil__runner_spec (const resil__runner_t *self)
+{
+    return self->spec;
+}
+
+void resil__runner_set_child (resil__runner_t *self, void *child)
+{
+    self->child = child;
+    if (child)
+        self->ledger = fake_ledger_of (child);
+    else if (self->ledger->running == self)
+        self->ledger->running = NULL;
+}
+
+void *resil__runner_child (const resil__runner_t *self)
+{
+    return self->child;
+}
+
+int resil__runner_errors_fd (const resil__runner_t *self)
+{
+    (void) self;
+    return -1;
+}
+
+int resil__runner_control_fd (const resil__runner_t *self)
+{
+    (void) self;
+    return -1;
+}
+
+bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
+{
+    return resil__outbox_take (&self->outbox, record, error);
+}
+
+void resil__runner_hear (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    self->has_rung = false;
+}
+
+resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error)
+{
+    if (self->rang) {
+        self->rang = false;
+        return RESIL__RAW_BELL;
+    }
+    if (self->raws_taken == self->raws_sent)
+        return RESIL__RAW_NOTHING;
+    resil__raw_t raw = self->raws[self->raws_taken++ % FAKE_RAWS];
+    if (raw == RESIL__RAW_REPORT)
+        *error = (resil_error_t){.kind = RESIL_ERROR_REPORTED,
+                                 .code = 8,
+                                 .file = "",
+                                 .component = self->spec->name,
+                                 .at_us = fake_now_us};
+    return raw;
+}
+
+bool resil__runner_is_unread (const resil__runner_t *self)
+{
+    (void) self;
+    return false;
+}
+
+void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
+{
+    fake_runs_on (self);
+    fake_check (!fake_is_stopped (self), "a runner that was stopped for good is told to start");
+    fake_send (self, FAKE_START, incarnation);
+}
+
+void resil__runner_handle (resil__runner_t *self, const resil_error_t *error)
+{
+    fake_runs_on (self);
+    self->to_handle = *error;
+    fake_send (self, FAKE_HANDLE, 0);
+}
+
+void resil__runner_end (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    fake_send (self, FAKE_END, 0);
+}
+
+void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
+                        bool go_on)
+{
+    fake_runs_on (self);
+    if (raw) {
+        self->raw_error = *raw;
+        self->raw_accepted = incarnation;
+    }
+    fake_check (incarnation > self->acked, "a second ack for an incarnation");
+    if (go_on)
+        self->permit = RESIL__PERMIT_AFTER (incarnation);
+    self->acked = incarnation;
+}
+
+bool resil__runner_revoke (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    bool had = self->permit != RESIL__PERMIT_CLOSED;
+    self->permit = RESIL__PERMIT_CLOSED;
+    return had;
+}
+
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing)
+{
+    fake_runs_on (self);
+    self->permit = standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_AFTER (incarnation);
+}
+
+void resil__runner_synced (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    fake_send (self, FAKE_SYNC, 0);
+}
+
+void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation)
+{
+    fake_runs_on (self);
+    bool was = fake_is_cancelled (self);
+    self->cancelled = incarnation;
+    if (fake_told && !was && fake_is_cancelled (self) && self->place == FAKE_RUNNING)
+        fake_told (self, '-');
+}
+
+resil__life_t resil__runner_life (const resil__runner_t *self)
+{
+    return (resil__life_t){.progress = self->progress,
+                           .waiting = self->place != FAKE_RUNNING || !self->stuck};
+}
+
+void resil__runner_quarantine (resil__runner_t *self, const char *who)
+{
+    (void) who;
+    fake_runs_on (self);
+    self->quarantined = true;
+    self->cancelled = RESIL__CANCEL_ALL;
+}
+
+void resil__runner_bury (resil__runner_t **self_p)
+{
+    (*self_p)->buried = true;
+    *self_p = NULL;
+}
+
+void resil__runner_sweep (void)
+{
+}
+
+/*  ---- The end of a test ---- */
+
+/*  Free what was left to the program. Returns how many there were. */
+static inline size_t fake_clear_up (void)
+{
+    size_t count = 0;
+    while (fake_all) {
+        resil__runner_t *runner = fake_all;
+        fake_check (runner->buried, "a runner is neither freed nor buried");
+        runner->place = FAKE_GONE;
+        count++;
+        resil__runner_destroy (&runner);
+    }
+    while (fake_ledgers) {
+        fake_ledger_t *next = fake_ledgers->next;
+        free (fake_ledgers);
+        fake_ledgers = next;
+    }
+    return count;
+}
+
+#endif
