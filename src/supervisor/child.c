@@ -93,6 +93,10 @@ static int get_runner (resil__child_t *child)
     resil__tree_t *tree = self->tree;
     if (child->runner || child->subtree)
         return 0;
+    /*  Each thread may come to hang, and a group or a subtree may be stopped and started again without
+        end: there is room for every one that is made. */
+    if (resil__family_reserve (self))
+        return -1;
     resil__runner_options_t options = {.spec = child->spec,
                                        .owner = tree,
                                        .supervisor = self->path + 1,
