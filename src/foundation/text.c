@@ -29,7 +29,14 @@ size_t resil__utf8_length (const unsigned char *bytes, size_t size)
 
 static size_t plain_length (const unsigned char *bytes, size_t size)
 {
+    const uint64_t ones = UINT64_C (0x0101010101010101);
     size_t length = 0;
+    /*  Eight bytes at a time: none is below ' ', or '~' + 1 and above. */
+    for (uint64_t word; size - length >= sizeof word; length += sizeof word) {
+        memcpy (&word, bytes + length, sizeof word);
+        if ((((word - ones * 0x20) & ~word) | (word + ones) | word) & ones * 0x80)
+            break;
+    }
     while (length < size && bytes[length] >= 0x20 && bytes[length] < 0x7f)
         length++;
     return length;

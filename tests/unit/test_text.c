@@ -145,6 +145,21 @@ static void what_is_cut_never_leaves_half_a_character (void **state)
         }
 }
 
+static void a_byte_that_is_not_plain_is_found_wherever_it_is (void **state)
+{
+    (void) state;
+    for (int byte = 0; byte < 256; byte++)
+        for (size_t at = 0; at < 20; at++) {
+            char from[20], text[64];
+            memset (from, 'x', sizeof from);
+            from[at] = (char) byte;
+            bool plain = byte >= 0x20 && byte < 0x7f;
+            assert_int_equal (resil__text_clean (text, sizeof text, from, sizeof from), plain);
+            assert_int_equal (strlen (text), 20);
+            assert_int_equal (text[at], plain ? byte : byte < 0x80 ? ' ' : '?');
+        }
+}
+
 static void a_hash_tells_texts_apart (void **state)
 {
     (void) state;
@@ -161,6 +176,7 @@ int main (void)
         cmocka_unit_test (every_character_of_unicode_is_accepted_and_nothing_else),
         cmocka_unit_test (text_is_cleaned_and_cut_at_a_character),
         cmocka_unit_test (what_is_cut_never_leaves_half_a_character),
+        cmocka_unit_test (a_byte_that_is_not_plain_is_found_wherever_it_is),
         cmocka_unit_test (a_hash_tells_texts_apart),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
