@@ -8,11 +8,13 @@
 
     m1   from just before a component reports its failure, with a text of 256 bytes, to the
          first statement of its next incarnation, which fails at once; n is how many idle siblings
-         wait meanwhile. What the log says goes to a callback that counts.
+         wait meanwhile. What the log says goes to a callback that counts. By a grant, which stands
+         where neither a limit nor a delay forbids it; -ask: by asking, as under a limit.
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m6   CPU time of 1,000 components that wait, in 5 s.
+    -panic   it panics and does not report.
     -1core   all threads on one core.   -hang   with hang detection on.
 
     SPDX-License-Identifier: Apache-2.0 */
@@ -47,7 +49,9 @@ typedef struct {
     size_t components; /*  the idle ones                                            */
     size_t samples;    /*  of m1 and m1s                                            */
     bool one_core;
-    bool paced; /*  one failure a millisecond                                */
+    bool paced;  /*  one failure a millisecond                                */
+    bool asks;   /*  under a limit that is never passed, so without grants    */
+    bool panics; /*  in place of a report                                     */
     int64_t hang_ms;
 } case_t;
 
@@ -176,6 +180,8 @@ static int fail (resil_self_t *self, void *args)
     if (the_case->paced)
         sleep_until ((now_ns () / NS_A_MS + 1) * NS_A_MS);
     restarts->failed_ns = now_ns ();
+    if (the_case->panics)
+        resil_panic (self, 0, "%s", text);
     return resil_fail (self, 0, "%s", text);
 }
 
@@ -200,6 +206,10 @@ static resil_supervisor_t *new_supervisor (void)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    if (the_case->asks) {
+        options.max_restarts = 1000000;
+        options.window_ms = 1;
+    }
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     if (!supervisor)
         give_up ("no supervisor");
@@ -300,11 +310,10 @@ static void measure_idleness (void)
     resil_supervisor_destroy (&supervisor);
 }
 
-#define RESTARTS(n, sample_count, peer_name, is_on_one_core)                                       \
+#define RESTARTS(n, sample_count, peer_name, ...)                                                  \
     {                                                                                              \
         .group = "m1", .metric = "m1_n" #n, .peer = peer_name, .measure = measure_restarts,        \
-        .components = n, .samples = sample_count, .one_core = is_on_one_core,                      \
-        .hang_ms = RESIL_FOREVER                                                                   \
+        .components = n, .samples = sample_count, .hang_ms = RESIL_FOREVER, __VA_ARGS__            \
     }
 #define PACED_RESTARTS(n, sample_count, peer_name, is_on_one_core)                                 \
     {                                                                                              \
@@ -314,10 +323,14 @@ static void measure_idleness (void)
     }
 
 static const case_t cases[] = {
-    RESTARTS (0, 5000, "resil", false),
-    RESTARTS (0, 5000, "resil-1core", true),
-    RESTARTS (1000, 2000, "resil", false),
-    RESTARTS (1000, 2000, "resil-1core", true),
+    RESTARTS (0, 100000, "resil", .one_core = false),
+    RESTARTS (0, 100000, "resil-1core", .one_core = true),
+    RESTARTS (0, 5000, "resil-ask", .asks = true),
+    RESTARTS (0, 5000, "resil-ask-1core", .asks = true, .one_core = true),
+    RESTARTS (0, 100000, "resil-panic", .panics = true),
+    RESTARTS (1000, 100000, "resil", .one_core = false),
+    RESTARTS (1000, 100000, "resil-1core", .one_core = true),
+    RESTARTS (1000, 2000, "resil-ask", .asks = true),
     PACED_RESTARTS (0, 2000, "resil", false),
     PACED_RESTARTS (0, 2000, "resil-1core", true),
     PACED_RESTARTS (1000, 2000, "resil", false),
