@@ -91,6 +91,8 @@ static int get_runner (resil__child_t *child)
                                        .owner = tree,
                                        .supervisor = self->path + 1,
                                        .signals = &tree->signals};
+    if (resil__family_reserve (self)) /*  each that is made may come to hang              */
+        return -1;
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;

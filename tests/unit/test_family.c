@@ -83,6 +83,7 @@ resil__step_t __wrap_resil__lifecycle_step (resil__phase_t phase, resil__event_t
 resil__step_t __wrap_resil__lifecycle_step (resil__phase_t phase, resil__event_t event)
 {
     visited[phase][event] = true;
+    note ("        core: %s, %s", resil__phase_name (phase), resil__event_name (event));
     return __real_resil__lifecycle_step (phase, event);
 }
 
@@ -425,6 +426,17 @@ static void settle (void)
 
 /*  ---- The comparison ---- */
 
+static void note_child (const resil__child_t *child)
+{
+    const resil__runner_t *runner = child->runner;
+    note ("        core: %s/%s#%d is %s%s", child->supervisor->path, child->spec->name,
+          (int) child->incarnation, resil__phase_name (child->phase), child->held ? ", held" : "");
+    if (runner)
+        note ("            its runner is at %d with #%d, told %u, rang %d, wrote %u of %u",
+              (int) runner->place, (int) runner->incarnation, runner->sent - runner->taken,
+              (int) runner->rang, runner->outbox.read, runner->outbox.written);
+}
+
 static void differs (const char *format, ...) RESIL_PRINTF (1, 2);
 static void differs (const char *format, ...)
 {
@@ -435,9 +447,7 @@ static void differs (const char *format, ...)
     va_end (args);
     for (size_t at = 0; at < node_count; at++)
         for (size_t i = 0; i < nodes[at]->child_count; i++)
-            note ("        core: %s/%s#%d is %s", nodes[at]->path,
-                  nodes[at]->children[i]->spec->name, (int) nodes[at]->children[i]->incarnation,
-                  resil__phase_name (nodes[at]->children[i]->phase));
+            note_child (nodes[at]->children[i]);
     for (size_t i = 0; i < model.told_count; i++)
         note ("        model: %c%s#%d", model.told[i].what, model.told[i].path,
               (int) model.told[i].incarnation);
@@ -565,8 +575,16 @@ static void compare_calls (void)
     }
 }
 
+static void check_room (void)
+{
+    if (tree.hung_count > tree.runner_room || tree.gone_count > 2 * tree.runner_room)
+        differs ("%zu hang and %zu are gone: more than there is room for", tree.hung_count,
+                 tree.gone_count);
+}
+
 static void compare (bool in_any_order)
 {
+    check_room ();
     compare_what_was_told (in_any_order || order_is_open ());
     for (size_t i = 0; i < node_count; i++)
         compare_supervisor (nodes[i], &model.supervisors[i]);
@@ -985,6 +1003,22 @@ static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (vo
     both_end ();
 }
 
+static void there_is_room_for_all_that_hang (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    model_policy_t policy = {.restart = RESIL_PERMANENT, .delay = RESIL_DELAY_NONE};
+    both_add (0, "a", &policy);
+    add_below (0, "t1", 1);
+    add (1, "b", RESIL_PERMANENT);
+    both_spawn (0);
+    for (int i = 0; i < 100; i++)
+        both_order (0, "a", TO_FAIL);
+    assert_int_equal (tree.hung_count, 100);
+    both_end ();
+}
+
 /*  ---- A random run ---- */
 
 static resil__random_t dice;
@@ -1271,6 +1305,7 @@ int main (void)
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
+        support_case (there_is_room_for_all_that_hang),
         support_case (the_core_does_as_the_model),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
