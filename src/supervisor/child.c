@@ -518,6 +518,7 @@ static void replace_in_group (resil__child_t *child)
 static void replace (resil__child_t *child, int64_t at_us)
 {
     if (child->subtree) {
+        no_deadline (child); /*  its components have theirs                               */
         resil__family_stop_now (child->subtree);
         return;
     }

@@ -1003,6 +1003,31 @@ static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (vo
     both_end ();
 }
 
+static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    add_below (0, "t1", 1);
+    add (1, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    child_of (0, "t1")->spec->is.shutdown_ms = 5;
+    child_of (1, "a")->spec->is.shutdown_ms = 1000;
+    call_t *call = new_call (nodes[0], RESIL__TERMINATE, "t1");
+    resil__admin_execute (nodes[0], &call->command);
+    settle ();
+    set_time (tree.now_us + 5000);
+    assert_true (fire_one ());
+    assert_false (fire_one ());
+    assert_false (call->answered);
+    set_time (tree.now_us + RESIL__MOMENT_MS * 1000);
+    settle ();
+    assert_true (call->answered);
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    call->in_use = false;
+    both_end ();
+}
+
 static void there_is_room_for_all_that_hang (void **state)
 {
     (void) state;
@@ -1305,6 +1330,7 @@ int main (void)
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
+        support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
         support_case (there_is_room_for_all_that_hang),
         support_case (the_core_does_as_the_model),
     };
