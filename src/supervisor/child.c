@@ -255,6 +255,7 @@ static void settle (resil__child_t *child)
         return;
     }
     child->phase = RESIL__DOWN;
+    child->owes_handler = false;
     no_deadline (child);
     resil__family_settled (child);
 }

@@ -1028,6 +1028,26 @@ static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **st
     both_end ();
 }
 
+static void a_handler_that_is_owed_is_not_owed_after_the_end (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    add_below (0, "t1", 1);
+    add (1, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    fake_refuses = no_descriptors;
+    ordered = child_of (1, "a")->runner;
+    order = TO_FAIL_AND_HANG;
+    settle ();
+    assert_true (is_up (1, "a"));
+    assert_int_equal (child_of (1, "a")->incarnation, 2);
+    assert_int_equal (child_of (1, "a")->runner->ledger->handled, 0);
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    settle ();
+    both_end ();
+}
+
 static void there_is_room_for_all_that_hang (void **state)
 {
     (void) state;
@@ -1331,6 +1351,7 @@ int main (void)
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
         support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
+        support_case (a_handler_that_is_owed_is_not_owed_after_the_end),
         support_case (there_is_room_for_all_that_hang),
         support_case (the_core_does_as_the_model),
     };
