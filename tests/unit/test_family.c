@@ -1064,6 +1064,24 @@ static void there_is_room_for_all_that_hang (void **state)
     both_end ();
 }
 
+static void a_root_does_not_end_for_want_of_children_that_never_completed (void **state)
+{
+    (void) state;
+    static const plan_rates_t first_is_bad = {.fail = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &first_is_bad);
+    both_spawn (0);
+    add (0, "a", RESIL_PERMANENT); /*  in vain: it is not kept                             */
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    add (0, "q1", RESIL_PERMANENT);
+    both_about_child (0, RESIL__TERMINATE, "q1");
+    both_about_child (0, RESIL__DELETE, "q1");
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    add (0, "q1", RESIL_TRANSIENT);
+    both_order (0, "q1", TO_COMPLETE);
+    assert_int_equal (tree.root->stage, RESIL__ENDED);
+    both_end ();
+}
+
 /*  ---- A random run ---- */
 
 static resil__random_t dice;
@@ -1791,6 +1809,7 @@ int main (void)
         support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
         support_case (a_handler_that_is_owed_is_not_owed_after_the_end),
         support_case (there_is_room_for_all_that_hang),
+        support_case (a_root_does_not_end_for_want_of_children_that_never_completed),
         support_case (the_core_does_as_the_model),
         support_case (whatever_comes_at_once_it_comes_to_rest),
     };
