@@ -50,7 +50,6 @@ struct _fake_ledger_t {
     const void *child;
     resil__runner_t *running; /*  whose thread is in start now, and not given up           */
     uint64_t begun;           /*  the last incarnation that began                          */
-    uint64_t failed;          /*  the last that failed and was told so                     */
     uint64_t handled;         /*  the last that the handler was called for                 */
     bool handled_by_who_was_given_up;
     fake_ledger_t *next;
@@ -249,8 +248,6 @@ static inline void fake_end_incarnation (resil__runner_t *self, resil__outcome_t
         return;
     }
     bool failed = outcome == RESIL__FAILED;
-    if (failed)
-        self->ledger->failed = self->incarnation;
     fake_tell (self, (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
                !failed || self->permit != self->incarnation);
     self->place = FAKE_PARKED;

@@ -1355,6 +1355,7 @@ static void the_core_does_as_the_model (void **state)
     some things hold at any time, and when all is calm again nobody waits for anything. */
 
 static bool is_calm;
+static bool is_meanwhile; /*  in the middle of what the supervisor does            */
 
 static void *make_something (const void *recipe)
 {
@@ -1470,7 +1471,12 @@ static bool do_wild_step (resil__runner_t *runner)
 static bool wild_step (resil__runner_t *runner)
 {
     fake_place_t place = runner->place;
+    uint64_t incarnation = runner->incarnation;
     bool moved = do_wild_step (runner);
+    const resil__child_t *child = runner->child;
+    hold (is_meanwhile || place != FAKE_HANDLING || runner->incarnation == incarnation || !child ||
+              !child->to_stop,
+          "it goes on by its leave after a stop");
     if (moved)
         note ("    %s#%d%s was at %d, is at %d%s", runner->spec->name, (int) runner->incarnation,
               runner->quarantined ? ", quarantined," : "", (int) place, (int) runner->place,
@@ -1493,8 +1499,10 @@ static void step_some_thread (void)
 
 static void run_on_meanwhile (resil__runner_t *runner)
 {
+    is_meanwhile = true;
     while (throw_percent (20) && wild_step (runner))
         note ("    (meanwhile)");
+    is_meanwhile = false;
 }
 
 static int refuse_sometimes (void)
