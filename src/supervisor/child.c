@@ -300,6 +300,7 @@ static void settle (resil__child_t *child)
         return;
     }
     child->phase = RESIL__DOWN;
+    child->owes_handler = false;
     no_deadline (child);
     resil__family_settled (child);
 }
@@ -565,7 +566,7 @@ static void replace_in_group (resil__child_t *child)
 static void replace (resil__child_t *child, int64_t at_us)
 {
     if (child->subtree) {
-        no_deadline (child);
+        no_deadline (child); /*  its components have theirs                               */
         resil__family_stop_now (child->subtree);
         return;
     }

@@ -230,7 +230,6 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     }
     self->children[self->child_count++] = child;
     self->tree->child_count++;
-    self->had_children = true;
     arm_hang_rounds (self->tree, spec->is.hang_ms);
     resil__story_added (child);
     return child;
@@ -761,11 +760,12 @@ static void note_significant_end (resil_supervisor_t *self)
         self->shuts_down = true;
 }
 
-/*  The root ends when it had children and all are done; what was terminated may be started again, and
-    a dynamic one waits for more. */
+/*  The root ends when children have completed and no other is left; what was terminated may be started
+    again, in place of who was deleted or came up in vain there may come others, and a dynamic one waits
+    for more. */
 static bool is_complete (const resil_supervisor_t *self)
 {
-    if (self->level > 0 || self->live_count > 0 || !self->had_children ||
+    if (self->level > 0 || self->live_count > 0 || !self->some_are_done ||
         self->options.strategy == RESIL_DYNAMIC)
         return false;
     for (size_t i = 0; i < self->child_count; i++)
@@ -814,6 +814,7 @@ void resil__family_settled (resil__child_t *child)
     if (self->stage < RESIL__STOPPING) {
         child->to_stop = false;
         child->done = judgement == RESIL__DONE && !was_told;
+        self->some_are_done |= child->done;
         if (child->done && child->spec->is.significant && !child->ignored)
             note_significant_end (self);
         if (child->first_start && failed)

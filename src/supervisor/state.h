@@ -166,9 +166,9 @@ struct _resil_supervisor_t {
     int64_t group_due_us;   /*  ... and starts not before                                */
     bool group_pending;     /*  BOOTING: it is to be gathered when all have started      */
     resil__timer_t group_timer;
-    bool hurried;      /*  nobody gets more than a moment, for anything             */
-    bool had_children; /*  ever                                                     */
-    bool shuts_down;   /*  significant children have ended: so does it               */
+    bool hurried;       /*  nobody gets more than a moment, for anything             */
+    bool some_are_done; /*  or were: children that have ended by themselves             */
+    bool shuts_down;    /*  significant children have ended, and auto_shutdown heeds it      */
     size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;

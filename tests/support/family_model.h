@@ -177,7 +177,7 @@ struct _model_supervisor_t {
     int64_t group_due_us;
     unsigned walk; /*  moves when what was at it is off                         */
     unsigned quarantined;
-    bool has_had_children;
+    bool some_have_completed;
     bool shuts_down;
     model_call_t *spawner;
     struct {
@@ -343,6 +343,7 @@ static inline void model_is_over (model_child_t *child, bool counts)
     child->phase = MODEL_DOWN;
     child->held = child->asked = false;
     child->done = true;
+    self->some_have_completed = true;
     model_answer (&child->waiter, 0);
     bool another_runs = false;
     for (size_t i = 0; i < self->child_count; i++)
@@ -826,7 +827,7 @@ static inline void model_regroup (model_child_t *child, int64_t due_us)
 
 static inline bool model_is_complete (const model_supervisor_t *self)
 {
-    if (!self->is_root || self->stage != MODEL_RUNNING || !self->has_had_children ||
+    if (!self->is_root || self->stage != MODEL_RUNNING || !self->some_have_completed ||
         self->options.strategy == RESIL_DYNAMIC)
         return false;
     for (size_t i = 0; i < self->child_count; i++)
@@ -984,7 +985,6 @@ static inline void model_add (model_supervisor_t *self, const char *path,
     }
     model_child_t *child = model_new_child (self, path, policy, below, of_static);
     self->children[self->child_count++] = child;
-    self->has_had_children = true;
     if (self->stage == MODEL_CREATED || below)
         model_answer (&call, 0);
     else

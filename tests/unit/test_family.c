@@ -83,6 +83,7 @@ resil__step_t __wrap_resil__lifecycle_step (resil__phase_t phase, resil__event_t
 resil__step_t __wrap_resil__lifecycle_step (resil__phase_t phase, resil__event_t event)
 {
     visited[phase][event] = true;
+    note ("        core: %s, %s", resil__phase_name (phase), resil__event_name (event));
     return __real_resil__lifecycle_step (phase, event);
 }
 
@@ -425,6 +426,17 @@ static void settle (void)
 
 /*  ---- The comparison ---- */
 
+static void note_child (const resil__child_t *child)
+{
+    const resil__runner_t *runner = child->runner;
+    note ("        core: %s/%s#%d is %s%s", child->supervisor->path, child->spec->name,
+          (int) child->incarnation, resil__phase_name (child->phase), child->held ? ", held" : "");
+    if (runner)
+        note ("            its runner is at %d with #%d, told %u, rang %d, wrote %zu of %zu",
+              (int) runner->place, (int) runner->incarnation, runner->sent - runner->taken,
+              (int) runner->rang, (size_t) runner->outbox.read, (size_t) runner->outbox.written);
+}
+
 static void differs (const char *format, ...) RESIL_PRINTF (1, 2);
 static void differs (const char *format, ...)
 {
@@ -435,9 +447,7 @@ static void differs (const char *format, ...)
     va_end (args);
     for (size_t at = 0; at < node_count; at++)
         for (size_t i = 0; i < nodes[at]->child_count; i++)
-            note ("        core: %s/%s#%d is %s", nodes[at]->path,
-                  nodes[at]->children[i]->spec->name, (int) nodes[at]->children[i]->incarnation,
-                  resil__phase_name (nodes[at]->children[i]->phase));
+            note_child (nodes[at]->children[i]);
     for (size_t i = 0; i < model.told_count; i++)
         note ("        model: %c%s#%d", model.told[i].what, model.told[i].path,
               (int) model.told[i].incarnation);
@@ -565,8 +575,16 @@ static void compare_calls (void)
     }
 }
 
+static void check_room (void)
+{
+    if (tree.hung_count > tree.runner_room || tree.gone_count > 2 * tree.runner_room)
+        differs ("%zu hang and %zu are gone: more than there is room for", tree.hung_count,
+                 tree.gone_count);
+}
+
 static void compare (bool in_any_order)
 {
+    check_room ();
     compare_what_was_told (in_any_order || order_is_open ());
     for (size_t i = 0; i < node_count; i++)
         compare_supervisor (nodes[i], &model.supervisors[i]);
@@ -985,6 +1003,85 @@ static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (vo
     both_end ();
 }
 
+static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    add_below (0, "t1", 1);
+    add (1, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    child_of (0, "t1")->spec->is.shutdown_ms = 5;
+    child_of (1, "a")->spec->is.shutdown_ms = 1000;
+    call_t *call = new_call (nodes[0], RESIL__TERMINATE, "t1");
+    resil__admin_execute (nodes[0], &call->command);
+    settle ();
+    set_time (tree.now_us + 5000);
+    assert_true (fire_one ());
+    assert_false (fire_one ());
+    assert_false (call->answered);
+    set_time (tree.now_us + RESIL__MOMENT_MS * 1000);
+    settle ();
+    assert_true (call->answered);
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    call->in_use = false;
+    both_end ();
+}
+
+static void a_handler_that_is_owed_is_not_owed_after_the_end (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    add_below (0, "t1", 1);
+    add (1, "a", RESIL_PERMANENT);
+    both_spawn (0);
+    fake_refuses = no_descriptors;
+    ordered = child_of (1, "a")->runner;
+    order = TO_FAIL_AND_HANG;
+    settle ();
+    assert_true (is_up (1, "a"));
+    assert_int_equal (child_of (1, "a")->incarnation, 2);
+    assert_int_equal (child_of (1, "a")->runner->ledger->handled, 0);
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    settle ();
+    both_end ();
+}
+
+static void there_is_room_for_all_that_hang (void **state)
+{
+    (void) state;
+    static const plan_rates_t nobody_returns = {.stay = 100};
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &nobody_returns);
+    model_policy_t policy = {.restart = RESIL_PERMANENT, .delay = RESIL_DELAY_NONE};
+    both_add (0, "a", &policy);
+    add_below (0, "t1", 1);
+    add (1, "b", RESIL_PERMANENT);
+    both_spawn (0);
+    for (int i = 0; i < 100; i++)
+        both_order (0, "a", TO_FAIL);
+    assert_int_equal (tree.hung_count, 100);
+    both_end ();
+}
+
+static void a_root_does_not_end_for_want_of_children_that_never_completed (void **state)
+{
+    (void) state;
+    static const plan_rates_t first_is_bad = {.fail = 100};
+    begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &first_is_bad);
+    both_spawn (0);
+    add (0, "a", RESIL_PERMANENT); /*  in vain: it is not kept                             */
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    add (0, "q1", RESIL_PERMANENT);
+    both_about_child (0, RESIL__TERMINATE, "q1");
+    both_about_child (0, RESIL__DELETE, "q1");
+    assert_int_equal (tree.root->stage, RESIL__RUNNING);
+    add (0, "q1", RESIL_TRANSIENT);
+    both_order (0, "q1", TO_COMPLETE);
+    assert_int_equal (tree.root->stage, RESIL__ENDED);
+    both_end ();
+}
+
 /*  ---- A random run ---- */
 
 static resil__random_t dice;
@@ -1251,6 +1348,452 @@ static void the_core_does_as_the_model (void **state)
     printf ("%llu steps with %llu trees\n", (unsigned long long) done, (unsigned long long) trees);
 }
 
+/*  ---- Everything at once ----
+
+    Threads that do anything at any moment, also in the middle of what the supervisor does; bells that
+    are heard late; calls that do not wait for each other. Nobody knows what must come of it; but
+    some things hold at any time, and when all is calm again nobody waits for anything. */
+
+static bool is_calm;
+static bool is_meanwhile; /*  in the middle of what the supervisor does            */
+
+static void *make_something (const void *recipe)
+{
+    (void) recipe;
+    return NULL;
+}
+
+static void free_something (void *args)
+{
+    (void) args;
+}
+
+static const resil_type_t fresh_type = {RESIL_TYPE,
+                                        .name = "fresh",
+                                        .start = start_nothing,
+                                        .handle_irrecoverable = handle_nothing,
+                                        .args_new = make_something,
+                                        .args_free = free_something};
+
+static resil__spec_t *wild_spec (const char *name, bool is_subtree)
+{
+    static char arguments;
+    static const int64_t starts[] = {1, 10, 100, RESIL_FOREVER};
+    static const int64_t shutdowns[] = {0, 5, 100, RESIL_FOREVER};
+    static const int64_t handlers[] = {1, 10, 100, RESIL_FOREVER};
+    model_policy_t policy = random_policy (name);
+    resil__spec_t *self = spec_of (name, &policy, is_subtree);
+    if (is_subtree)
+        return self;
+    self->is.start_ms = ONE_OF (starts);
+    self->is.shutdown_ms = ONE_OF (shutdowns);
+    self->is.handler_ms = ONE_OF (handlers);
+    self->is.hang_ms = throw_percent (30) ? 10 : RESIL_FOREVER;
+    self->is.ready_required = throw_percent (50);
+    self->is.args = throw_percent (50) ? &arguments : NULL;
+    if (throw_percent (30)) {
+        self->type = fresh_type;
+        self->is.args_shared = false;
+    }
+    return self;
+}
+
+/*  In start: anything. */
+static void wild_work (resil__runner_t *runner)
+{
+    unsigned what = throw_below (100);
+    runner->progress += throw_percent (80);
+    if (what < 25)
+        fake_says_ready (runner);
+    else if (what < 28)
+        fake_sends_raw (runner, RESIL__RAW_READY);
+    else if (what < 32)
+        fake_sends_raw (runner, RESIL__RAW_REPORT);
+    else if (what < 40)
+        fake_reports (runner);
+    else if (what < 44)
+        fake_panics (runner);
+    else if (what < 47)
+        fake_returns (runner, 0, true);
+    else if (what < 50)
+        fake_returns (runner, 5, false);
+    else if (what < 55 || (what < 80 && (fake_is_cancelled (runner) || runner->reported)))
+        fake_returns (runner, 0, false);
+}
+
+/*  In start: what is to be done, and no more. */
+static bool calm_work (resil__runner_t *runner)
+{
+    if (fake_is_cancelled (runner) || runner->reported || runner->acked == runner->incarnation)
+        fake_returns (runner, 0, false);
+    else if (!runner->ready)
+        fake_says_ready (runner);
+    else
+        return false;
+    return true;
+}
+
+/*  False: it waits. */
+static bool do_wild_step (resil__runner_t *runner)
+{
+    if (!is_calm) {
+        runner->stuck = runner->stuck ? !throw_percent (5) : throw_percent (2);
+        if (runner->stuck)
+            return false;
+    }
+    switch (runner->place) {
+    case FAKE_PARKED:
+        return fake_receive (runner);
+    case FAKE_MAKING:
+        fake_args_made (runner, is_calm || throw_percent (85));
+        return true;
+    case FAKE_RUNNING:
+        if (is_calm)
+            return calm_work (runner);
+        wild_work (runner);
+        return true;
+    case FAKE_SYNCING:
+        if (!is_calm && throw_percent (10)) /*  a thread of the component's own             */
+            fake_sends_raw (runner, RESIL__RAW_REPORT);
+        return fake_synced (runner);
+    case FAKE_HANDLING:
+        fake_handler_returns (runner, !is_calm && throw_percent (7));
+        return true;
+    case FAKE_FREEING:
+        fake_args_freed (runner);
+        return true;
+    case FAKE_GONE:
+        break;
+    }
+    return false;
+}
+
+static bool wild_step (resil__runner_t *runner)
+{
+    fake_place_t place = runner->place;
+    uint64_t incarnation = runner->incarnation;
+    bool moved = do_wild_step (runner);
+    const resil__child_t *child = runner->child;
+    hold (is_meanwhile || place != FAKE_HANDLING || runner->incarnation == incarnation || !child ||
+              !child->to_stop,
+          "it goes on by its leave after a stop");
+    if (moved)
+        note ("    %s#%d%s was at %d, is at %d%s", runner->spec->name, (int) runner->incarnation,
+              runner->quarantined ? ", quarantined," : "", (int) place, (int) runner->place,
+              runner->reported ? ", has reported" : "");
+    return moved;
+}
+
+static void step_some_thread (void)
+{
+    size_t count = 0;
+    for (resil__runner_t *runner = fake_all; runner; runner = runner->next)
+        count++;
+    if (count == 0)
+        return;
+    resil__runner_t *runner = fake_all;
+    for (unsigned at = throw_below ((unsigned) count); at > 0; at--)
+        runner = runner->next;
+    wild_step (runner);
+}
+
+static void run_on_meanwhile (resil__runner_t *runner)
+{
+    is_meanwhile = true;
+    while (throw_percent (20) && wild_step (runner))
+        note ("    (meanwhile)");
+    is_meanwhile = false;
+}
+
+static int refuse_sometimes (void)
+{
+    return throw_percent (5) ? EMFILE : 0;
+}
+
+/*  ---- What holds at any time ---- */
+
+static void check_child (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    bool alone = child->phase == RESIL__WAITING && !child->held;
+    if (child->phase == RESIL__DOWN && (child->timer.place || child->runner || child->stoppers))
+        differs ("%s is down, and has a timer, a runner or one who waits for that",
+                 child->spec->name);
+    if (child->phase == RESIL__UP && (child->timer.place || (!child->runner && !child->subtree)))
+        differs ("%s is up, and has a timer or no runner", child->spec->name);
+    if (alone && !child->timer.place)
+        differs ("%s waits for a restart that never comes", child->spec->name);
+    if (child->asked && child->phase != RESIL__DOWN)
+        differs ("%s is to start and has", child->spec->name);
+    if (self->stage == RESIL__RUNNING &&
+        ((child->phase == RESIL__WAITING && child->held) || child->asked))
+        differs ("%s waits for a group that does not", child->spec->name);
+    if (child->waiter && child->phase == RESIL__DOWN && !child->asked &&
+        self->stage != RESIL__STOPPING) /*  told when it has stopped                            */
+        differs ("somebody waits for %s, which does not start", child->spec->name);
+    if (self->stage == RESIL__ENDED &&
+        (child->phase != RESIL__DOWN || child->waiter || child->asked))
+        differs ("%s is not at its end, and its supervisor is", child->spec->name);
+}
+
+static void check_all (void)
+{
+    size_t quarantined = 0;
+    for (size_t at = 0; at < node_count; at++) {
+        const resil_supervisor_t *self = nodes[at];
+        size_t live = 0;
+        quarantined += self->quarantined_count;
+        for (size_t i = 0; i < self->child_count; i++) {
+            check_child (self->children[i]);
+            live += self->children[i]->phase != RESIL__DOWN;
+        }
+        if (live != self->live_count)
+            differs ("%s counts %zu that live, not %zu", self->path, self->live_count, live);
+        if (self->group_timer.place && self->stage != RESIL__PAUSING)
+            differs ("%s has a timer for a group that does not wait", self->path);
+    }
+    check_room ();
+    if (quarantined != tree.hung_count)
+        differs ("%zu are quarantined, not %zu", tree.hung_count, quarantined);
+}
+
+static void forget_answered_calls (void)
+{
+    for (size_t i = 0; i < CALLS; i++)
+        calls[i].in_use &= !calls[i].answered;
+}
+
+/*  A turn of the actor; `percent` of the bells are heard. */
+static bool turn (unsigned percent)
+{
+    bool was_rung = false;
+    for (resil__runner_t *runner = fake_all; runner; runner = runner->next)
+        if (runner->rang && throw_percent (percent)) {
+            was_rung |= runner->place != FAKE_GONE;
+            resil__loop_serve (&tree, runner);
+        }
+    if (tree.look_again)
+        resil__loop_serve_again (&tree);
+    resil__loop_take_timers (&tree);
+    conclude ();
+    check_all ();
+    forget_answered_calls ();
+    return was_rung;
+}
+
+/*  ---- When all is calm again ---- */
+
+static int64_t first_due_us (void)
+{
+    int64_t first_us = RESIL__NEVER;
+    for (size_t i = 1; i <= tree.heap.count; i++)
+        if (tree.heap.timers[i] != &tree.hang_timer && tree.heap.timers[i]->due_us < first_us)
+            first_us = tree.heap.timers[i]->due_us;
+    return first_us;
+}
+
+static void check_calm (void)
+{
+    for (size_t i = 0; i < CALLS; i++)
+        if (calls[i].in_use)
+            differs ("call %d about %s is never answered", (int) calls[i].command.verb,
+                     calls[i].name);
+    for (size_t at = 0; at < node_count; at++) {
+        const resil_supervisor_t *self = nodes[at];
+        if (self->stage != RESIL__CREATED && self->stage != RESIL__RUNNING &&
+            self->stage != RESIL__ENDED)
+            differs ("%s stays at stage %d", self->path, (int) self->stage);
+        for (size_t i = 0; i < self->child_count; i++)
+            if (self->children[i]->phase != RESIL__UP && self->children[i]->phase != RESIL__DOWN)
+                differs ("%s/%s stays %s", self->path, self->children[i]->spec->name,
+                         resil__phase_name (self->children[i]->phase));
+    }
+}
+
+/*  All threads do what they are to do, all time passes that somebody waits for. */
+static void calm_down (void)
+{
+    note ("calm at %lld", (long long) tree.now_us);
+    is_calm = true;
+    fake_meanwhile = NULL;
+    fake_refuses = NULL;
+    for (resil__runner_t *runner = fake_all; runner; runner = runner->next)
+        runner->stuck = false;
+    /*  What a turn has told a thread, that does in the next round. */
+    for (int turns = 0, idle = 0; idle < 2; turns++) {
+        bool moved = false;
+        for (resil__runner_t *runner = fake_all; runner; runner = runner->next)
+            while (wild_step (runner))
+                moved = true;
+        moved |= turn (100);
+        idle = moved ? 0 : idle + 1;
+        if (idle == 2 && first_due_us () != RESIL__NEVER) {
+            set_time (first_due_us ());
+            idle = 0;
+        }
+        hold (turns < 10000, "it does not come to rest");
+    }
+    check_calm ();
+    is_calm = false;
+}
+
+/*  ---- Calls ---- */
+
+static void call_wildly (size_t at, resil__verb_t verb, const char *name)
+{
+    note ("call %d of %s about %s", (int) verb, nodes[at]->path, name);
+    call_t *call = new_call (nodes[at], verb, name);
+    resil_spec_t spec;
+    resil_count_t count;
+    call->command.from_inside = throw_percent (20);
+    call->command.spec_out = &spec;
+    call->command.count = &count;
+    if (verb == RESIL__ADD || verb == RESIL__SET_SPEC)
+        call->command.spec = wild_spec (name, false);
+    call->options = random_options ();
+    call->command.options = &call->options;
+    resil__admin_execute (nodes[at], &call->command);
+}
+
+static void add_below_wildly (size_t at)
+{
+    if (depth_of (nodes[at]->path) >= 3 || node_count == MODEL_SUPERVISORS)
+        return;
+    const char *name = random_name_below ();
+    note ("add supervisor %s to %s", name, nodes[at]->path);
+    call_t *call = new_call (nodes[at], RESIL__ADD, name);
+    resil_supervisor_options_t options = random_options ();
+    resil_supervisor_t *node = node_new (&options, name, nodes[at]);
+    call->command.spec = wild_spec (name, true);
+    call->command.subtree = node;
+    resil__admin_execute (nodes[at], &call->command);
+    if (call->error)
+        node_free (node);
+    else
+        nodes[node_count++] = node;
+}
+
+static const char *some_wild_child (size_t at)
+{
+    const resil_supervisor_t *self = nodes[at];
+    return self->child_count == 0 || throw_percent (5)
+               ? random_name ()
+               : self->children[throw_below ((unsigned) self->child_count)]->spec->name;
+}
+
+static void administrate_wildly (void)
+{
+    static const resil__verb_t verbs[] = {
+        RESIL__TERMINATE, RESIL__TERMINATE,     RESIL__RESTART_CHILD, RESIL__RESTART_CHILD,
+        RESIL__DELETE,    RESIL__HURRY,         RESIL__COUNT,         RESIL__GET_SPEC,
+        RESIL__SET_SPEC,  RESIL__SET_OPTIONS,   RESIL__SPAWN,         RESIL__STOP_ALL,
+        RESIL__ADD,       RESIL__RESTART_CHILD, RESIL__SPAWN};
+    size_t at = throw_below ((unsigned) node_count);
+    resil__verb_t verb = ONE_OF (verbs);
+    char name[RESIL_NAME_MAX + 1];
+    strcpy (name, some_wild_child (at));
+    if (throw_percent (10))
+        add_below_wildly (at);
+    else if (verb == RESIL__ADD)
+        call_wildly (at, verb, random_name ());
+    else if (verb == RESIL__SET_SPEC && strchr ("ts", name[0]) && name[1] != '1' && name[1] != '2')
+        return;
+    else if (verb != RESIL__STOP_ALL || at > 0)
+        call_wildly (at, verb, name);
+}
+
+static size_t calls_that_wait (void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CALLS; i++)
+        count += calls[i].in_use;
+    return count;
+}
+
+static void storm_step (void)
+{
+    static const int64_t waits_us[] = {0, 10, 300, 1000, 4000, 20000, 150000, 40000000};
+    unsigned what = throw_below (100);
+    is_calm = false;
+    fake_meanwhile = run_on_meanwhile;
+    fake_refuses = refuse_sometimes;
+    if (what < 60)
+        step_some_thread ();
+    else if (what < 65 && calls_that_wait () < CALLS / 2)
+        administrate_wildly ();
+    else if (what < 75) {
+        set_time (tree.now_us + ONE_OF (waits_us) + throw_below (10));
+        note ("time is %lld", (long long) tree.now_us);
+    }
+    else
+        turn (70);
+}
+
+static void begin_storm (void)
+{
+    resil_supervisor_options_t options = random_options ();
+    both_begin (&options, &all_well);
+    model_clear ();
+    fake_told = NULL;
+    is_calm = false;
+    for (size_t at = 0; at < node_count && node_count < MODEL_SUPERVISORS / 2; at++)
+        for (unsigned i = throw_below (6); i > 0; i--)
+            if (throw_percent (25))
+                add_below_wildly (at);
+            else
+                call_wildly (at, RESIL__ADD, random_name ());
+    forget_answered_calls ();
+    call_wildly (0, RESIL__SPAWN, "");
+}
+
+/*  The root is stopped in one of three ways, in the middle of it all. */
+static void end_storm (void)
+{
+    static const resil__verb_t ends[] = {RESIL__STOP_ALL, RESIL__STOP_NOW, RESIL__CLOSE};
+    for (unsigned i = 1 + throw_below (3); i > 0; i--) {
+        call_wildly (0, ONE_OF (ends), "");
+        for (unsigned steps = throw_below (50); steps > 0; steps--)
+            storm_step ();
+    }
+    calm_down ();
+    hold (tree.root->stage == RESIL__ENDED, "a stop does not end");
+    hold (first_due_us () == RESIL__NEVER, "a timer is left");
+    tree_end ();
+}
+
+static void print_what_was_not_visited (void)
+{
+    for (int phase = 0; phase < RESIL__PHASES; phase++)
+        for (int event = 0; event < RESIL__EVENTS; event++)
+            if (!visited[phase][event] &&
+                __real_resil__lifecycle_step ((resil__phase_t) phase, (resil__event_t) event)
+                        .action != RESIL__IGNORE)
+                printf ("not visited: %s, %s\n", resil__phase_name ((resil__phase_t) phase),
+                        resil__event_name ((resil__event_t) event));
+}
+
+static void whatever_comes_at_once_it_comes_to_rest (void **state)
+{
+    (void) state;
+    uint64_t steps = number_from ("STEPS", 1000000), done = 0, trees = 0;
+    world_seed = number_from ("SEED", (uint64_t) resil__now_us ());
+    printf ("SEED=%llu\n", (unsigned long long) world_seed);
+    fflush (stdout);
+    for (; done < steps; world_seed++, trees++) {
+        dice.state = plan_mix (world_seed);
+        begin_storm ();
+        for (unsigned most = throw_below (2000), i = 0; i < most && !tree.root->ended;
+             i++, done++) {
+            storm_step ();
+            if (throw_below (300) == 0)
+                calm_down ();
+        }
+        end_storm ();
+    }
+    printf ("%llu steps with %llu trees\n", (unsigned long long) done, (unsigned long long) trees);
+    print_what_was_not_visited ();
+}
+
 static int set_up (void **state)
 {
     int rc = support_setup (state);
@@ -1271,7 +1814,12 @@ int main (void)
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
+        support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
+        support_case (a_handler_that_is_owed_is_not_owed_after_the_end),
+        support_case (there_is_room_for_all_that_hang),
+        support_case (a_root_does_not_end_for_want_of_children_that_never_completed),
         support_case (the_core_does_as_the_model),
+        support_case (whatever_comes_at_once_it_comes_to_rest),
     };
     return cmocka_run_group_tests (cases, set_up, support_teardown);
 }
