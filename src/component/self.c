@@ -48,6 +48,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->ignores = false;
     self->notes = 0;
     self->cleanup_count = 0;
+    atomic_store (&self->end, RESIL__END_IS_OPEN);
     atomic_store_explicit (&self->waiting, 0, memory_order_relaxed);
     atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
 }

@@ -64,6 +64,9 @@ struct _resil_self_t {
     atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
     atomic_bool has_rung;            /*  the supervisor is going to look into the outbox          */
 
+    /*  moved by both sides: whoever comes first decides whether it has returned or is given up */
+    atomic_uint end;
+
     /*  moved by both sides: may the next incarnation begin without asking? */
     _Alignas(64) atomic_uint_fast64_t permit;
 
@@ -97,6 +100,11 @@ void resil__self_settle_raw (resil_self_t *self);
     the supervisor for it now. */
 void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_error_t *error,
                        bool ring);
+
+/*  How an incarnation comes to its end. */
+#define RESIL__END_IS_OPEN 0u
+#define RESIL__END_RETURNED 1u
+#define RESIL__END_GIVEN_UP 2u
 
 /*  What the permit says. It is closed, so the runner asks before each incarnation; or open for every one
     (a standing grant), which a runner marks while it spends it; or open for the one after

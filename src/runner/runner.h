@@ -104,6 +104,11 @@ typedef struct {
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
 
+/*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
+    incarnation and calls no handler any more; false if it has returned at this very moment, and the record of
+    that is on its way. */
+bool resil__runner_give_up (resil__runner_t *self);
+
 /*  Give the thread up: refuse all that it still does, list it as hung under `who`. It says
     GONE if it ever returns. */
 void resil__runner_quarantine (resil__runner_t *self, const char *who);

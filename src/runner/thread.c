@@ -163,6 +163,14 @@ static bool stopped (const resil_self_t *self)
     return atomic_load (&self->cancelled) == RESIL__CANCEL_ALL;
 }
 
+/*  From here on it is not late any more, and its handler is its own to call. */
+static bool has_returned (resil_self_t *self)
+{
+    unsigned open = RESIL__END_IS_OPEN;
+    return atomic_compare_exchange_strong (&self->end, &open, RESIL__END_RETURNED) &&
+           !atomic_load (&self->quarantined);
+}
+
 /*  Its handler has agreed: does it go on by itself? */
 static bool decide_to_go_on (resil_self_t *self)
 {
@@ -185,7 +193,7 @@ static void run (resil__runner_t *runner, uint64_t incarnation)
         resil__self_renew (self, incarnation);
         resil__outcome_t outcome =
             stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to, at_us);
-        if (atomic_load (&self->quarantined))
+        if (!has_returned (self))
             return;
         bool failed = outcome == RESIL__FAILED;
         /*  Who has told of its failure is being looked after. */
@@ -583,6 +591,12 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
 
 static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;
 static resil__runner_t *graveyard;
+
+bool resil__runner_give_up (resil__runner_t *self)
+{
+    unsigned open = RESIL__END_IS_OPEN;
+    return atomic_compare_exchange_strong (&self->self.end, &open, RESIL__END_GIVEN_UP);
+}
 
 void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {

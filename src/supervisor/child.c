@@ -570,6 +570,10 @@ static void replace (resil__child_t *child, int64_t at_us)
         resil__family_stop_now (child->subtree);
         return;
     }
+    if (!resil__runner_give_up (child->runner)) {
+        set_deadline (child, at_us, RESIL__MOMENT_MS);
+        return;
+    }
     if (child->cause == RESIL__FOR_GROUP && !child->judged) {
         replace_in_group (child);
         return;

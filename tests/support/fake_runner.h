@@ -51,7 +51,6 @@ struct _fake_ledger_t {
     resil__runner_t *running; /*  whose thread is in start now, and not given up           */
     uint64_t begun;           /*  the last incarnation that began                          */
     uint64_t handled;         /*  the last that the handler was called for                 */
-    bool handled_by_who_was_given_up;
     fake_ledger_t *next;
 };
 
@@ -74,14 +73,15 @@ struct _resil__runner_t {
     bool for_report; /*  SYNCING: it reports then, and does not return            */
     int rc;
     resil_error_t error, to_handle, raw_error;
-    uint64_t taken_handler_of; /*  an incarnation                                           */
-    bool stuck;                /*  the test's: it does nothing until it is released         */
+    bool stuck; /*  the test's: it does nothing until it is released         */
     unsigned step;
 
     /*  between the two */
     uint64_t permit, cancelled, acked, raw_accepted;
     bool quarantined;
     bool rang, has_rung;
+    bool has_ended; /*  its incarnation                                          */
+    bool given_up;  /*  ... and before that                                      */
     resil__outbox_t outbox;
     resil__raw_t raws[FAKE_RAWS];
     unsigned raws_sent, raws_taken;
@@ -180,6 +180,7 @@ static inline bool fake_is_stopped (const resil__runner_t *self)
 static inline void fake_renew (resil__runner_t *self, uint64_t incarnation)
 {
     self->incarnation = incarnation;
+    self->has_ended = false;
     self->reported = self->told = self->ready = self->ignores = false;
     self->step = 0;
 }
@@ -241,15 +242,9 @@ static inline void fake_call_handler (resil__runner_t *self, uint64_t of)
     }
     if (!self->quarantined) {
         fake_check (ledger->running == NULL, "a handler runs beside start");
-        /*  Of two threads only if the first was given up when it had just returned: between the
-            supervisor's last look and its quarantine there is a moment that nobody guards. */
-        fake_check (of > ledger->handled ||
-                        (of == ledger->handled && ledger->handled_by_who_was_given_up),
-                    "a handler is called twice for an incarnation");
-        ledger->handled_by_who_was_given_up = false;
+        fake_check (of > ledger->handled, "a handler is called twice for an incarnation");
         fake_check (of >= ledger->begun, "a handler is called after the next start");
         ledger->handled = of;
-        self->taken_handler_of = of;
     }
     self->place = FAKE_HANDLING;
 }
@@ -262,7 +257,12 @@ static inline void fake_end_incarnation (resil__runner_t *self, resil__outcome_t
         fake_leave (self);
         return;
     }
+    if (self->given_up) {
+        self->place = FAKE_PARKED;
+        return;
+    }
     bool failed = outcome == RESIL__FAILED;
+    self->has_ended = true;
     bool foreseen = failed && self->told && fake_may_go_on (self);
     fake_tell_with (self,
                     (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
@@ -655,14 +655,19 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
                            .waiting = self->place != FAKE_RUNNING || !self->stuck};
 }
 
+bool resil__runner_give_up (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    self->given_up = !self->has_ended;
+    return self->given_up;
+}
+
 void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     (void) who;
     fake_runs_on (self);
     self->quarantined = true;
     self->cancelled = RESIL__CANCEL_ALL;
-    self->ledger->handled_by_who_was_given_up =
-        self->place == FAKE_HANDLING || self->taken_handler_of == self->incarnation;
 }
 
 void resil__runner_bury (resil__runner_t **self_p)
