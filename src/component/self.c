@@ -310,8 +310,10 @@ static bool acked (const resil_self_t *self)
     Whether it came. */
 static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
 {
-    /*  Soon it comes, if the supervisor is at work on another core. */
-    for (int i = 0; i < ACK_SPINS && resil__process_has_cores (); i++) {
+    /*  One that has a grant waits only if it is far ahead: then the supervisor is at work on another core.
+        Else it may have to come to this one, and looking would keep it from there. */
+    bool is_ahead = atomic_load (&self->permit) == RESIL__PERMIT_STANDING;
+    for (int i = 0; i < ACK_SPINS && is_ahead && resil__process_has_cores (); i++) {
         if (acked (self))
             return true;
         resil__relax ();
