@@ -1,5 +1,7 @@
 """The sources are formatted as .clang-format says (`make format` does it).
 
+ctest timeout: 240
+
 SPDX-License-Identifier: Apache-2.0
 """
 
