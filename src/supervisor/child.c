@@ -28,11 +28,15 @@
 #define BOUNDED_MS 10000
 
 /*  Raw messages that one visit takes; a component that floods waits for the next. */
+#ifndef RAW_A_VISIT
 #define RAW_A_VISIT 100
+#endif
 
 /*  Looks for more of one that goes on by itself, some 5 us, and how often they may find some. */
 #define QUIET_LOOKS 200
+#ifndef ROUNDS_A_VISIT
 #define ROUNDS_A_VISIT 100
+#endif
 
 /*  ---- Deadlines ------------------------------------------------------------------ */
 
@@ -888,25 +892,25 @@ static bool take_records (resil__child_t *child)
 
 /*  One that fails and goes on by itself, again and again, rings no bell as long as we say that we still
     listen to the last one: that saves its thread a system call and ours several. Not for ever,
-    as others wait: false, and the bell, which is still in the socket, calls us again. */
-static bool keep_listening (resil__child_t *child)
+    as others wait. The sockets are to be emptied afterwards: what a visit leaves there, its descriptor
+    may not tell. */
+static void keep_listening (resil__child_t *child)
 {
     resil__runner_t *runner = child->runner;
     int rounds = 0;
     take_records (child);
     if (!resil__process_has_cores ())
-        return true;
+        return;
     for (int quiet = 0;
          quiet < QUIET_LOOKS && child->runner == runner && child->is_granted && child->grant_stands;
          quiet++) {
         if (take_records (child)) {
             quiet = 0;
             if (++rounds == ROUNDS_A_VISIT)
-                return false;
+                return;
         }
         resil__relax ();
     }
-    return true;
 }
 
 /*  Whether the sockets are empty now. What came raw belongs to the incarnation that runs when
@@ -936,7 +940,8 @@ void resil__child_serve (resil__child_t *child)
     resil__runner_t *runner = child->runner;
     if (!runner)
         return;
-    if (!keep_listening (child) || child->runner != runner)
+    keep_listening (child);
+    if (child->runner != runner)
         return;
     resil__runner_hear (runner);
     take_records (child);
