@@ -88,6 +88,9 @@ static struct {
     bool in_callback;    /*  the observer is, without the lock                        */
     uint64_t handed_out; /*  how often it has handed out a line                       */
 
+    resil__errand_t *errands; /*  in the order in which they are run                       */
+    resil__errand_t **errands_end;
+
     unsigned retained;
     bool running;  /*  the observer has been started and has not ended          */
     bool joinable; /*  `thread` has not been joined                             */
@@ -96,7 +99,8 @@ static struct {
 } the = {.lock = PTHREAD_MUTEX_INITIALIZER,
          .work = PTHREAD_COND_INITIALIZER,
          .done = PTHREAD_COND_INITIALIZER,
-         .folds_due_us = RESIL__NEVER};
+         .folds_due_us = RESIL__NEVER,
+         .errands_end = &the.errands};
 
 /*  The line in the observer's hands, and its message as one line of clean text. There is only ever
     one observer. */
@@ -126,6 +130,8 @@ static void in_child (void)
         if (the.folds[i].key)
             the.folds[i].key = the.folds[i].count = 0;
     the.folds_due_us = RESIL__NEVER;
+    the.errands = NULL;
+    the.errands_end = &the.errands;
     the.in_callback = the.running = the.joinable = false;
     the.retained = 0;
     pthread_mutex_unlock (&the.lock);
@@ -401,6 +407,26 @@ static void hand_out_next (void)
     pthread_cond_broadcast (&the.done);
 }
 
+static void append_errand (resil__errand_t *errand)
+{
+    errand->next = NULL;
+    *the.errands_end = errand;
+    the.errands_end = &errand->next;
+}
+
+static void run_next_errand (void)
+{
+    resil__errand_t *errand = the.errands;
+    the.errands = errand->next;
+    if (!the.errands)
+        the.errands_end = &the.errands;
+    leave ();
+    bool more = errand->run (errand);
+    enter ();
+    if (more)
+        append_errand (errand);
+}
+
 static void *observe (void *unused)
 {
     (void) unused;
@@ -413,10 +439,13 @@ static void *observe (void *unused)
             say_folded_until (RESIL__NEVER - 1);
         if (the.queued > 0)
             hand_out_next ();
-        else if (the.retained == 0)
-            break;
-        else
+        else if (!the.errands) {
+            if (the.retained == 0)
+                break;
             wait_until (&the.work, the.folds_due_us);
+        }
+        if (the.errands)
+            run_next_errand ();
     }
     the.running = false;
     pthread_cond_broadcast (&the.done);
@@ -493,6 +522,22 @@ void resil__observer_release (void)
         }
     }
     leave ();
+}
+
+void resil__observer_post (resil__errand_t *errand)
+{
+    enter ();
+    append_errand (errand);
+    pthread_cond_signal (&the.work);
+    leave ();
+}
+
+bool resil__observer_is_here (void)
+{
+    enter ();
+    bool is_here = in_observer ();
+    leave ();
+    return is_here;
 }
 
 /*  ---- logging ---- */

@@ -23,6 +23,20 @@ typedef struct {
 int resil__observer_retain (void);
 void resil__observer_release (void);
 
+/*  Something that the observer does besides: `run` is called in its thread, without a lock, and
+    says whether there is more to do; if not, it is not touched any more. To be posted again only then. */
+typedef struct _resil__errand_t resil__errand_t;
+struct _resil__errand_t {
+    bool (*run) (resil__errand_t *self);
+    resil__errand_t *next;
+};
+
+/*  Have it run soon; the observer must be retained. Blocks no longer than the log does. Any thread. */
+void resil__observer_post (resil__errand_t *errand);
+
+/*  Is this the observer's thread? */
+bool resil__observer_is_here (void);
+
 /*  Would a line of this level be handed out? One relaxed atomic load. */
 bool resil__log_enabled (resil_log_level_t level);
 

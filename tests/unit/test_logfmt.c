@@ -122,6 +122,46 @@ static void names_of_full_length_fit (void **state)
     assert_non_null (strstr (line, " msg=ends\n"));
 }
 
+/*  What another codec puts into a line. */
+static void numbers_are_whole (void **state)
+{
+    (void) state;
+    static const int64_t numbers[] = {0, 7, -7, 10, INT64_MAX, INT64_MIN};
+    char text[256];
+    resil__logfmt_t line = {.line = text, .room = sizeof text};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        resil__logfmt_number (&line, "n", numbers[i]);
+    text[resil__logfmt_end (&line, false)] = 0;
+    assert_string_equal (text, "n=0 n=7 n=-7 n=10 n=9223372036854775807 n=-9223372036854775808");
+}
+
+/*  Wherever a line is cut it ends well, and no byte is written beyond its room. */
+static void a_line_of_any_room_is_whole (void **state)
+{
+    (void) state;
+    char text[128];
+    for (size_t room = 8; room < sizeof text; room++) {
+        memset (text, '~', sizeof text);
+        resil__logfmt_t line = {.line = text, .room = room};
+        resil__logfmt_field (&line, "key", "plain");
+        resil__logfmt_field (&line, "text", "in \"quotes\" \303\244\303\244 and \n more");
+        resil__logfmt_field (&line, "end", "plain");
+        size_t size = resil__logfmt_end (&line, true);
+        assert_true (size <= room);
+        assert_int_equal (text[size - 1], '\n');
+        assert_int_equal (text[size], '~');
+        text[size] = 0;
+        static const char whole[] =
+            "key=plain text=\"in \\\"quotes\\\" \303\244\303\244 and \\u000a more\" end=plain\n";
+        if (strcmp (text, whole) == 0)
+            continue;
+        const char *cut = strstr (text, "...");
+        assert_non_null (cut);
+        assert_memory_equal (text, whole, (size_t) (cut - text));
+        assert_false (cut[-1] == '\303' || cut[-1] == '\\');
+    }
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -131,6 +171,8 @@ int main (void)
         cmocka_unit_test (values_are_quoted_and_escaped_where_needed),
         cmocka_unit_test (a_line_that_is_too_long_is_cut_at_a_character),
         cmocka_unit_test (names_of_full_length_fit),
+        support_case (numbers_are_whole),
+        support_case (a_line_of_any_room_is_whole),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }
