@@ -12,6 +12,7 @@
 #include <resil/spec.h>
 #include <resil/supervisor.h>
 #include <resil/snapshot.h>
+#include <resil/event.h>
 #include <resil/zactor.h>
 
 #endif

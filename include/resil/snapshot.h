@@ -53,6 +53,10 @@ RESIL_EXPORT resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *se
 /*  Free it. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. */
 RESIL_EXPORT void resil_snapshot_destroy (resil_snapshot_t **self_p);
 
+/*  The number of the last event (resil/event.h) before it: it shows what that one and those before it have
+    told, and nothing of later ones. */
+RESIL_EXPORT uint64_t resil_snapshot_sequence (const resil_snapshot_t *self);
+
 /*  How many there are in it: at least one, the supervisor that was asked. */
 RESIL_EXPORT size_t resil_snapshot_size (const resil_snapshot_t *self);
 

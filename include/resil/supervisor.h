@@ -84,8 +84,8 @@ RESIL_EXPORT resil_supervisor_t *resil_supervisor_new (const resil_supervisor_op
     sets the caller's pointer to NULL. One below another supervisor is that one's: it is refused with
     EINVAL, and the pointer is left as it is.
     It returns after at most the sum of its components' shutdown deadlines and twice their handler
-    deadlines plus 5 s, RESIL_FOREVER counting as 10 s here; components that have not returned then are
-    quarantined. No other call may be in progress, but waits, which end. From inside
+    deadlines plus 5 s, RESIL_FOREVER counting as 10 s here, and 3 s more if a callback for events
+    hangs; components that have not returned then are quarantined. No other call may be in progress, but waits, which end. From inside
     one of its own components it is refused: it asks for a stop, sets errno to EDEADLK and leaves the
     pointer as it is. */
 RESIL_EXPORT void resil_supervisor_destroy (resil_supervisor_t **self_p);

@@ -95,6 +95,7 @@ static void spawn (resil_supervisor_t *self, resil__command_t *command)
         resil__family_boot (self);
         return;
     }
+    resil__author_set (&self->child->author, self->tree->author);
     resil__command_t *to_answer = await_start (self->child, command);
     resil__family_ask (self->child);
     if (to_answer)
@@ -118,6 +119,8 @@ static void terminate (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
+    resil__child_close_grant (child);
+    resil__author_set (&child->author, self->tree->author);
     if (child->phase == RESIL__DOWN) {
         resil__family_withdraw (child);
         agree (self, command);
@@ -150,6 +153,7 @@ static void restart_child (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
+    resil__author_set (&child->author, self->tree->author);
     child->first_start = child->kept = true;
     child->start_errno = 0;
     if (self->stage == RESIL__CREATED) {
@@ -182,6 +186,7 @@ static void delete (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
+    resil__author_set (&child->author, self->tree->author);
     resil__family_forget (child);
     agree (self, command);
     resil__family_check (self);
@@ -200,6 +205,7 @@ static void hurry (resil_supervisor_t *self, resil__command_t *command)
         return;
     }
     agree (self, command);
+    resil__author_set (&child->author, self->tree->author);
     if (child->held)
         resil__family_hurry_group (self);
     else
@@ -298,6 +304,24 @@ static void take_snapshot (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
 }
 
+static void set_listener (resil_supervisor_t *self, resil__command_t *command)
+{
+    if (resil__event_listen (self, command->listen, command->listen_arg)) {
+        refuse (self, command);
+        return;
+    }
+    *command->outlet = self->tree->events.outlet;
+    agree (self, command);
+}
+
+static void open_stream (resil_supervisor_t *self, resil__command_t *command)
+{
+    if (resil__event_open_stream (self))
+        refuse (self, command);
+    else
+        agree (self, command);
+}
+
 /*  Of one below another: as that one's child. */
 static void stop_all (resil_supervisor_t *self, resil__command_t *command)
 {
@@ -328,7 +352,15 @@ static void close_down (resil_supervisor_t *self, resil__command_t *command)
     agree (self, command);
 }
 
-void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
+static resil__author_t *author_of (const resil__command_t *command)
+{
+    const resil_self_t *from = command->from;
+    if (from)
+        return resil__author_new (true, from->supervisor, from->spec->name);
+    return command->by ? command->by : &resil__program;
+}
+
+static void execute (resil_supervisor_t *self, resil__command_t *command)
 {
     switch (command->verb) {
     case RESIL__ADD:
@@ -364,6 +396,12 @@ void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
     case RESIL__SNAPSHOT:
         take_snapshot (self, command);
         break;
+    case RESIL__LISTEN:
+        set_listener (self, command);
+        break;
+    case RESIL__STREAM:
+        open_stream (self, command);
+        break;
     case RESIL__STOP_ALL:
         stop_all (self, command);
         break;
@@ -375,4 +413,12 @@ void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
         close_down (self, command);
         break;
     }
+}
+
+void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__tree_t *tree = self->tree;
+    resil__author_move (&tree->author, author_of (command));
+    execute (self, command);
+    resil__author_set (&tree->author, NULL);
 }

@@ -128,6 +128,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->cause = RESIL__NOT_CANCELLED;
     child->up_at_us = 0;
     set_deadline (child, at_us, child->spec->is.start_ms);
+    resil__event_tell (child, at_us);
 }
 
 /*  It waits for its group, with its runner. */
@@ -136,6 +137,7 @@ static void rest (resil__child_t *child)
     child->phase = RESIL__WAITING;
     child->held = true;
     no_deadline (child);
+    resil__event_tell (child, child->supervisor->tree->now_us);
 }
 
 /*  A new runner makes its arguments before it calls the handler. */
@@ -156,6 +158,7 @@ static void cannot_begin (resil__child_t *child, int64_t at_us)
                       child->incarnation + 1, error, "%s", resil_errmsg ());
     child->start_errno = resil__family_errno (&child->error);
     child->phase = RESIL__STARTING;
+    resil__event_tell (child, at_us);
     resil__child_event (child, RESIL__CANNOT, at_us);
     if (child->owes_handler && child->phase == RESIL__WAITING)
         resil__error_copy (&child->error, &owed);
@@ -248,11 +251,12 @@ void resil__child_open_grant (resil__child_t *child)
 static void note_up (resil__child_t *child, int64_t at_us)
 {
     child->up_at_us = at_us;
-    child->first_start = false;
+    child->first_start = child->failed = false;
     child->moved_at_us = at_us;
     no_deadline (child);
     grant (child);
     resil__story_up (child);
+    resil__event_tell (child, at_us);
     resil__family_up (child);
 }
 
@@ -271,6 +275,7 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
     child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
                                    &self->random, at_us);
     child->judged = true;
+    child->failed = failed;
     child->restarts += child->verdict.judgement == RESIL__RESTART;
 }
 
@@ -329,8 +334,15 @@ static void quarantine (resil__child_t *child, const char *what)
     resil__story_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
     resil__runner_set_child (child->runner, NULL);
-    resil__loop_keep_hung (child->supervisor, child->runner);
+    resil__loop_keep_hung (child->supervisor, child->runner, child->incarnation);
     child->runner = NULL;
+    resil_error_t error;
+    resil__error_set (&error,
+                      child->phase == RESIL__RETIRING || child->phase == RESIL__DOWN
+                          ? RESIL_ERROR_HANDLER_OVERRUN
+                          : RESIL_ERROR_EXIT_OVERRUN,
+                      child->spec->name, child->incarnation, ETIMEDOUT, "%s", what);
+    resil__event_quarantined (child, child->failed ? &child->error : &error);
 }
 
 /*  ---- What was judged, done --------------------------------------------------------- */
@@ -340,6 +352,7 @@ static void quarantine (resil__child_t *child, const char *what)
 static void escalate (resil__child_t *child, const char *why)
 {
     child->phase = RESIL__RETIRING;
+    resil__event_tell (child, child->supervisor->tree->now_us);
     resil__family_escalate (child, why);
 }
 
@@ -406,6 +419,7 @@ static void judge_end (resil__child_t *child, int64_t at_us)
         resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
                           child->incarnation, 0, "it completed%s",
                           in_vain ? " before it was ready" : ", and is permanent");
+        child->failed = true;
         resil__story_judged (child);
     }
     else
@@ -449,6 +463,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
         resil__story_cancelled (child);
     if (child->phase == RESIL__LEAVING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    resil__event_tell (child, at_us);
     if (child->subtree) {
         resil__family_stop (child->subtree, RESIL_ENDED_STOPPED, NULL);
         return;
@@ -458,14 +473,10 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
                           cause == RESIL__TO_STOP ? RESIL__CANCEL_ALL : child->incarnation);
 }
 
-/*  The error of an incarnation that did not end by itself. */
-static void set_cause_as_error (resil__child_t *child)
+void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error)
 {
     const resil_spec_t *spec = &child->spec->is;
-    resil_error_t *error = &child->error;
     const char *name = child->spec->name;
-    if (child->judged)
-        return; /*  it has reported what is wrong                           */
     resil__life_t life = resil__child_life (child);
     switch (child->cause) {
     case RESIL__HANGS:
@@ -485,6 +496,13 @@ static void set_cause_as_error (resil__child_t *child)
                           (long long) spec->shutdown_ms, life.thread_id);
         break;
     }
+}
+
+static void set_cause_as_error (resil__child_t *child)
+{
+    if (!child->judged) /*  else it has reported what is wrong                   */
+        resil__child_describe_cause (child, &child->error);
+    child->failed = true;
 }
 
 /*  It has returned, so that its group can be started again: with it, unless it is temporary. */
@@ -522,6 +540,7 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
     child->phase = RESIL__HANDLING;
     child->look_us = 0;
     set_deadline (child, at_us, child->spec->is.handler_ms);
+    resil__event_tell (child, at_us);
     if (child->subtree)
         resil__child_event (child, RESIL__AGREED, at_us);
     else
@@ -720,6 +739,7 @@ static void handle_event (resil__child_t *child, resil__event_t event, resil__ou
     resil__step_t step = resil__lifecycle_step (from, event);
     child->phase = step.next;
     act (child, step.action, event, from, outcome, at_us);
+    resil__event_tell (child, at_us);
     note_unread (child);
 }
 

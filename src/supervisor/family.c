@@ -232,6 +232,8 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     self->tree->child_count++;
     arm_hang_rounds (self->tree, spec->is.hang_ms);
     resil__story_added (child);
+    resil__author_set (&child->author, self->tree->author);
+    resil__event_added (child);
     return child;
 }
 
@@ -253,6 +255,13 @@ static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
     memmove (self->statics + at, self->statics + at + 1,
              (self->static_count - at) * sizeof *self->statics);
     return false;
+}
+
+void resil__family_free (resil__child_t *child)
+{
+    resil__author_set (&child->author, NULL);
+    resil__spec_release (&child->spec);
+    free (child);
 }
 
 static void end_subtree (resil_supervisor_t *self)
@@ -283,6 +292,7 @@ void resil__family_forget (resil__child_t *child)
     }
     else if (child->subtree)
         end_subtree (child->subtree);
+    resil__event_removed (child);
     /*  Whoever called down to here still holds it: it is freed after this turn. */
     child->next = self->tree->forgotten;
     self->tree->forgotten = child;
@@ -343,6 +353,8 @@ static void all_have_started (resil_supervisor_t *self)
 {
     bool booted = self->stage == RESIL__BOOTING;
     self->stage = RESIL__RUNNING;
+    resil__event_tell_root (self);
+    resil__author_set (&self->author, NULL);
     if (booted && self->child) {
         self->booted_is_news = true;
         resil__loop_news (self);
@@ -417,6 +429,7 @@ void resil__family_withdraw (resil__child_t *child)
 {
     bool was_asked = child->asked;
     child->asked = child->done = false;
+    resil__event_tell (child, child->supervisor->tree->now_us);
     answer_waiter (child, ECANCELED);
     if (was_asked && is_never_kept (child))
         resil__family_forget (child);
@@ -436,6 +449,19 @@ static resil__child_t *take_static (resil_supervisor_t *self, const struct resil
     return NULL;
 }
 
+static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil__static *which)
+{
+    resil__child_t *child = new_child (self, resil__spec_retain (which->spec), which->subtree);
+    if (!child)
+        return NULL;
+    child->is_static = true;
+    child->incarnation = which->incarnation;
+    self->tree->child_count++;
+    resil__author_set (&child->author, self->child ? self->child->author : NULL);
+    resil__event_added (child);
+    return child;
+}
+
 /*  The list as it was before the first start: deleted ones are back, others gone. -1 for want of
     memory: then it begins with those that it has. */
 static int restore_statics (resil_supervisor_t *self)
@@ -444,28 +470,25 @@ static int restore_statics (resil_supervisor_t *self)
     resil__child_t **restored = calloc (self->static_count + 8, sizeof *restored);
     if (!restored)
         return -1;
-    size_t count = 0;
-    for (size_t i = 0; i < self->static_count; i++) {
-        struct resil__static *which = &self->statics[i];
-        resil__child_t *child = take_static (self, which, old_count);
-        if (!child &&
-            (child = new_child (self, resil__spec_retain (which->spec), which->subtree))) {
-            child->is_static = true;
-            child->incarnation = which->incarnation;
-            self->tree->child_count++;
-        }
-        if (child)
-            restored[count++] = child;
-    }
+    for (size_t i = 0; i < self->static_count; i++)
+        restored[i] = take_static (self, &self->statics[i], old_count);
+    /*  Those that go may have the names of those that come back. */
     for (size_t i = 0; i < old_count; i++)
         if (self->children[i]) {
             resil__child_t *child = self->children[i];
             if (child->subtree)
                 end_subtree (child->subtree);
+            resil__event_removed (child);
             self->tree->child_count--;
             child->next = self->tree->forgotten;
             self->tree->forgotten = child;
         }
+    size_t count = 0;
+    for (size_t i = 0; i < self->static_count; i++) {
+        resil__child_t *child = restored[i] ? restored[i] : bring_back (self, &self->statics[i]);
+        if (child)
+            restored[count++] = child;
+    }
     free (self->children);
     self->children = restored;
     self->child_count = count;
@@ -491,11 +514,14 @@ void resil__family_boot (resil_supervisor_t *self)
         begin_again (self);
     self->stage = RESIL__BOOTING;
     self->start_at = 0;
+    resil__author_set (&self->author, self->child ? self->child->author : self->tree->author);
+    resil__event_tell_root (self);
     for (size_t i = 0; i < self->child_count; i++) {
         resil__child_t *child = self->children[i];
         child->backoff = (resil__backoff_t){0};
         child->asked = child->first_start = true;
-        child->to_stop = child->done = false;
+        child->to_stop = false;
+        resil__author_set (&child->author, self->author);
     }
     walk (self);
 }
@@ -507,6 +533,8 @@ static void publish_end (resil_supervisor_t *self)
     resil__tree_t *tree = self->tree;
     self->stage = RESIL__ENDED;
     resil__story_over (self, self->reason_to_be);
+    resil__event_tell_root (self);
+    resil__event_ended (self);
     pthread_mutex_lock (&tree->lock);
     self->ended = true;
     self->reason = self->reason_to_be;
@@ -516,6 +544,7 @@ static void publish_end (resil_supervisor_t *self)
     }
     pthread_cond_broadcast (&tree->changed);
     pthread_mutex_unlock (&tree->lock);
+    resil__author_set (&self->author, NULL);
     if (self->spawner)
         resil__loop_answer (tree, self->spawner, self->has_error ? self->error_errno : ESHUTDOWN,
                             self->has_error ? self->error.text : "it was stopped while it started");
@@ -580,6 +609,16 @@ static void keep_error (resil_supervisor_t *self, const resil__child_t *culprit)
     pthread_mutex_unlock (&self->tree->lock);
 }
 
+/*  Who has it stopped: this child by its failure; what stops it as a child of the one above; or a call. */
+static void find_author (resil_supervisor_t *self, const resil__child_t *culprit)
+{
+    if (culprit)
+        resil__author_move (&self->author,
+                            resil__author_new (false, self->path, culprit->spec->name));
+    else
+        resil__author_set (&self->author, self->child ? self->child->author : self->tree->author);
+}
+
 void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
                          const resil__child_t *culprit)
 {
@@ -593,8 +632,15 @@ void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
     resil__heap_set (&self->tree->heap, &self->group_timer, RESIL__NEVER);
     if (culprit)
         keep_error (self, culprit);
-    for (size_t i = self->child_count; i > 0; i--)
+    find_author (self, culprit);
+    if (reason == RESIL_ENDED_ESCALATED)
+        resil__event_escalated (self, culprit);
+    resil__event_tell_root (self);
+    for (size_t i = self->child_count; i > 0; i--) {
+        resil__child_close_grant (self->children[i - 1]);
+        resil__author_set (&self->children[i - 1]->author, self->author);
         resil__child_let_be (self->children[i - 1]);
+    }
     self->stop_at = self->child_count;
     if (self->options.strategy == RESIL_DYNAMIC)
         stop_all_at_once (self);
@@ -679,6 +725,7 @@ static void hold_group (resil_supervisor_t *self)
 {
     for (size_t i = self->group_from; i < self->child_count; i++) {
         resil__child_t *child = self->children[i];
+        resil__author_set (&child->author, self->group_author);
         if (child->phase == RESIL__DOWN) {
             ask_to_rejoin (child);
             continue;
@@ -713,6 +760,9 @@ void resil__family_regroup (resil__child_t *child, int64_t due_us)
         self->group_from = from;
     if (!is_gathered || due_us > self->group_due_us)
         self->group_due_us = due_us;
+    if (grows)
+        resil__author_move (&self->group_author,
+                            resil__author_new (false, self->path, child->spec->name));
     has_arrived (child);
     if (self->stage == RESIL__BOOTING)
         self->group_pending = true;
@@ -809,11 +859,13 @@ void resil__family_settled (resil__child_t *child)
     bool was_told = child->to_stop || child->cause == RESIL__FOR_GROUP;
     self->live_count--;
     child->held = false;
+    if (self->stage < RESIL__STOPPING)
+        child->done = judgement == RESIL__DONE && !was_told;
+    resil__event_tell (child, self->tree->now_us);
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
     if (self->stage < RESIL__STOPPING) {
         child->to_stop = false;
-        child->done = judgement == RESIL__DONE && !was_told;
         self->some_are_done |= child->done;
         if (child->done && child->spec->is.significant && !child->ignored)
             note_significant_end (self);

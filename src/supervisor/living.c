@@ -33,9 +33,9 @@ static void stop_all (void)
     resil__self_set_current (NULL);
     while ((self = take_one ())) {
         bool inside = current && current->owner == self->tree;
-        if (resil__supervisor_ask (self, RESIL__STOP_ALL) == 0 &&
+        if (resil__supervisor_ask (self, RESIL__STOP_ALL, &resil__exit) == 0 &&
             resil__supervisor_await (self, inside ? 0 : deadline_us) < 0)
-            resil__supervisor_ask (self, RESIL__STOP_NOW);
+            resil__supervisor_ask (self, RESIL__STOP_NOW, &resil__exit);
         resil__supervisor_close (self);
     }
     resil__runner_sweep ();

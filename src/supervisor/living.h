@@ -13,8 +13,8 @@ void resil__living_remove (resil_supervisor_t *self);
 /*  Stop a supervisor and end its actor; its memory stays. */
 void resil__supervisor_close (resil_supervisor_t *self);
 
-/*  Post a verb and wait until the actor has taken it up. */
-int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb);
+/*  Post a verb and wait until the actor has taken it up. `by` is who has it done, NULL: the program. */
+int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb, resil__author_t *by);
 
 /*  Wait until it has ended, or the deadline. The resil_ended_t, or -1. */
 int resil__supervisor_await (resil_supervisor_t *self, int64_t deadline_us);

@@ -91,11 +91,11 @@ static bool is_to_be_freed (const resil__tree_t *tree, const resil__runner_t *ru
     return false;
 }
 
-void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner)
+void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner, uint64_t incarnation)
 {
     resil__tree_t *tree = self->tree;
     self->quarantined_count++;
-    tree->hung[tree->hung_count++] = (resil__hung_t){runner, self};
+    tree->hung[tree->hung_count++] = (resil__hung_t){runner, self, incarnation};
     pthread_mutex_lock (&tree->lock);
     tree->quarantined_count = tree->hung_count;
     pthread_mutex_unlock (&tree->lock);
@@ -109,9 +109,11 @@ void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner)
     for (size_t i = 0; i < tree->hung_count; i++)
         if (tree->hung[i].runner == runner) {
             resil_supervisor_t *owner = tree->hung[i].supervisor;
+            uint64_t incarnation = tree->hung[i].incarnation;
             owner->quarantined_count--;
             tree->hung[i] = tree->hung[--tree->hung_count];
             resil__story_returned (owner);
+            resil__event_returned (owner, resil__runner_spec (runner)->name, incarnation);
             pthread_mutex_lock (&tree->lock);
             tree->quarantined_count = tree->hung_count;
             pthread_mutex_unlock (&tree->lock);
@@ -128,8 +130,7 @@ static void free_what_is_gone (resil__tree_t *tree)
     while (tree->forgotten) {
         resil__child_t *child = tree->forgotten;
         tree->forgotten = child->next;
-        resil__spec_release (&child->spec);
-        free (child);
+        resil__family_free (child);
     }
 }
 
@@ -164,7 +165,9 @@ static bool take_events (resil__tree_t *tree, int timeout_ms)
     int count = epoll_wait (tree->epoll_fd, events, EVENTS_A_TURN, timeout_ms);
     tree->now_us = resil__now_us ();
     for (int i = 0; i < count; i++)
-        if (events[i].data.ptr)
+        if (events[i].data.ptr == &tree->events)
+            resil__stream_serve (&tree->events.stream, tree->events.sequence);
+        else if (events[i].data.ptr)
             resil__loop_serve (tree, events[i].data.ptr);
         else
             take_commands (tree);
@@ -227,6 +230,7 @@ void resil__loop_conclude (resil__tree_t *tree)
 {
     tell_news (tree);
     free_what_is_gone (tree);
+    resil__event_turn (&tree->events);
 }
 
 /*  Until the first timer is due, at most `most_ms` (-1: whenever that is). */
@@ -256,14 +260,14 @@ void resil__loop_clear_up (resil__tree_t *tree)
 {
     free_what_is_gone (tree);
     for (resil_supervisor_t *each = tree->supervisors; each; each = each->next) {
-        for (size_t i = 0; i < each->child_count; i++) {
-            resil__spec_release (&each->children[i]->spec);
-            free (each->children[i]);
-        }
+        for (size_t i = 0; i < each->child_count; i++)
+            resil__family_free (each->children[i]);
         each->child_count = 0;
     }
     while (tree->hung_count)
         resil__runner_bury (&tree->hung[--tree->hung_count].runner);
+    if (tree->events.stream.socket)
+        resil__stream_close (&tree->events.stream);
     pthread_mutex_lock (&tree->lock);
     tree->left = true;
     pthread_cond_broadcast (&tree->changed);

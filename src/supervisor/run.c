@@ -64,9 +64,11 @@ static int attend (resil_supervisor_t *self, int fd)
         poll (&rings, 1, -1);
         if (read (fd, &count, sizeof count) == sizeof count)
             signals += count % RESIL__END_RINGS;
-        if (before == 0 && signals > 0 && resil__supervisor_ask (self, RESIL__STOP_ALL))
+        if (before == 0 && signals > 0 &&
+            resil__supervisor_ask (self, RESIL__STOP_ALL, &resil__signal))
             return -1;
-        if (before <= 1 && signals > 1 && resil__supervisor_ask (self, RESIL__STOP_NOW))
+        if (before <= 1 && signals > 1 &&
+            resil__supervisor_ask (self, RESIL__STOP_NOW, &resil__signal))
             return -1;
     }
     if (signals > 1 && self->reason == RESIL_ENDED_STOPPED)

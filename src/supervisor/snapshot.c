@@ -11,20 +11,19 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "supervisor/event_codec.h"
 #include "supervisor/story.h"
 #include "supervisor/worst_case.h"
-
-/*  The longest path of a component. */
-#define PATH_ROOM (RESIL_PATH_MAX + RESIL_NAME_MAX + 2)
 
 typedef struct {
     resil_standing_t is;
     resil_error_t error;
     char component[RESIL_NAME_MAX + 1];
-    char path[PATH_ROOM];
+    char path[RESIL__PATH_ROOM];
 } entry_t;
 
 struct _resil_snapshot_t {
+    uint64_t sequence; /*  of the last event                                        */
     size_t size;
     resil__worst_t *worst; /*  of each entry's own; while it is made                    */
     entry_t entries[];
@@ -41,7 +40,7 @@ static size_t count_below (const resil_supervisor_t *self)
     return count;
 }
 
-static resil_state_t state_of (const resil__child_t *child)
+resil_state_t resil__state_of_child (const resil__child_t *child)
 {
     switch (child->phase) {
     case RESIL__STARTING:
@@ -61,7 +60,7 @@ static resil_state_t state_of (const resil__child_t *child)
     }
 }
 
-static resil_state_t state_of_root (const resil_supervisor_t *self)
+resil_state_t resil__state_of_root (const resil_supervisor_t *self)
 {
     switch (self->stage) {
     case RESIL__BOOTING:
@@ -104,7 +103,7 @@ static void describe_child (entry_t *entry, const resil__child_t *child)
     entry->is = (resil_standing_t){
         .level = child->supervisor->level + 1,
         .is_supervisor = child->subtree,
-        .state = state_of (child),
+        .state = resil__state_of_child (child),
         .is_done = child->done,
         .incarnation = child->incarnation,
         .restarts = child->restarts,
@@ -122,7 +121,7 @@ static void describe_supervisor (entry_t *entry, const resil_supervisor_t *self)
         entry->is = (resil_standing_t){
             .is_supervisor = true,
             .level = self->level,
-            .state = state_of_root (self),
+            .state = resil__state_of_root (self),
             .incarnation = 1,
             .up_ms = -1,
             .pending_ms = -1,
@@ -183,6 +182,7 @@ resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self)
         snapshot->worst = calloc (count, sizeof *snapshot->worst);
     if (snapshot && snapshot->worst) {
         snapshot->size = 1;
+        snapshot->sequence = self->tree->events.sequence;
         if (fill (snapshot, self, 0) == 0) {
             for (size_t i = 0; i < snapshot->size; i++) {
                 entry_t *entry = &snapshot->entries[i];
@@ -206,6 +206,11 @@ void resil_snapshot_destroy (resil_snapshot_t **self_p)
     free ((*self_p)->worst);
     free (*self_p);
     *self_p = NULL;
+}
+
+uint64_t resil_snapshot_sequence (const resil_snapshot_t *self)
+{
+    return self ? self->sequence : 0;
 }
 
 size_t resil_snapshot_size (const resil_snapshot_t *self)

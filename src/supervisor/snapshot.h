@@ -9,6 +9,10 @@
 #include "supervisor/state.h"
 
 /*  NULL with ENOMEM and a sentence. */
+/*  What it is at, as others see it. */
+resil_state_t resil__state_of_child (const resil__child_t *child);
+resil_state_t resil__state_of_root (const resil_supervisor_t *self);
+
 resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self);
 
 #endif

@@ -18,6 +18,8 @@
 #include "foundation/heap.h"
 #include "foundation/random.h"
 #include "runner/runner.h"
+#include "supervisor/author.h"
+#include "supervisor/event.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/restart_policy.h"
 
@@ -74,6 +76,13 @@ struct _resil__child_t {
     resil__backoff_t backoff;
     uint64_t restarts; /*  automatic ones, ever                                     */
 
+    /*  for events */
+    resil_state_t told; /*  what was told last, of which incarnation ...             */
+    uint64_t told_incarnation;
+    bool told_done;
+    bool failed;             /*  error is the cause of what it is at                      */
+    resil__author_t *author; /*  who has it started or stopped, or NULL                   */
+
     /*  hang detection */
     uint64_t progress;   /*  as last seen ...                                         */
     int64_t moved_at_us; /*  ... and when it was seen to move                         */
@@ -103,6 +112,8 @@ typedef enum {
     RESIL__GET_SPEC,
     RESIL__SET_SPEC,
     RESIL__SNAPSHOT,
+    RESIL__LISTEN,
+    RESIL__STREAM,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
@@ -123,11 +134,16 @@ struct _resil__command_t {
     resil__spec_t *spec;         /*  of ADD, SET_SPEC; taken                                  */
     resil_supervisor_t *subtree; /*  of ADD, or NULL                                          */
     const char *name;            /*  of a child; the caller's                                 */
+    const resil_self_t *from;    /*  the component that calls, or NULL ...                    */
+    resil__author_t *by;         /*  ... and who does then; NULL: the program                 */
     const resil_supervisor_options_t *options; /*  of SET_OPTIONS; the caller's               */
     resil_spec_t *spec_out;                    /*  of GET_SPEC; the caller's                  */
     resil_count_t *count;                      /*  of COUNT; the caller's                     */
     resil_snapshot_t **snapshot;               /*  of SNAPSHOT; where it goes                 */
-    bool from_inside; /*  it is answered when it has been accepted                 */
+    resil_event_fn *listen;                    /*  of LISTEN ...                              */
+    void *listen_arg;
+    resil__outlet_t **outlet; /*  ... and where it is                        */
+    bool from_inside;         /*  it is answered when it has been accepted                 */
     bool detached;
     bool done;
     int error; /*  an errno, 0: well                                        */
@@ -174,6 +190,9 @@ struct _resil_supervisor_t {
     resil_ended_t reason_to_be;
     resil__limit_t limit;
     resil__random_t random;
+    resil_state_t told;            /*  of a root: the state that was told last                  */
+    resil__author_t *author;       /*  who has it stopped, or NULL                              */
+    resil__author_t *group_author; /*  whose failure has its group started again                */
 
     /*  what it begins with, again at each restart; of one below another */
     struct resil__static {
@@ -194,6 +213,7 @@ struct _resil_supervisor_t {
 typedef struct {
     resil__runner_t *runner;
     resil_supervisor_t *supervisor;
+    uint64_t incarnation;
 } resil__hung_t;
 
 /*  An actor and what it has in hand. */
@@ -232,6 +252,8 @@ struct _resil__tree_t {
     size_t gone_count;
     size_t runner_room; /*  of the two arrays above                                  */
     bool look_again;    /*  a socket was left with messages                          */
+    resil__events_t events;
+    resil__author_t *author; /*  of the command that is carried out, or NULL              */
 };
 
 static inline bool resil__is_group_strategy (const resil_supervisor_t *self)
@@ -255,6 +277,9 @@ void resil__child_look_for_hang (resil__child_t *child);
 
 /*  The supervisor itself was late: what did not move meanwhile is no hang. */
 void resil__child_excuse (resil__child_t *child);
+
+/*  The error of an incarnation that does not end by itself. */
+void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error);
 
 /*  Signs of life of its thread; none of a subtree. */
 resil__life_t resil__child_life (const resil__child_t *child);
@@ -305,8 +330,9 @@ void resil__family_ask (resil__child_t *child);
 /*  A child that is DOWN is to stay so: if its turn to start is still to come, it is not started. */
 void resil__family_withdraw (resil__child_t *child);
 
-/*  Forget a child that is DOWN. */
+/*  Forget a child that is DOWN; free one that has been forgotten. */
 void resil__family_forget (resil__child_t *child);
+void resil__family_free (resil__child_t *child);
 
 /*  What the supervisor begins with has this spec instead of that. */
 void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
@@ -363,7 +389,8 @@ void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int err
                          const char *message);
 
 /*  Keep a quarantined runner; free one that is gone, after this turn. */
-void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner);
+void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner,
+                            uint64_t incarnation);
 void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner);
 
 /*  Have the one above told, after this turn. */

@@ -136,6 +136,7 @@ static int command (const char *call, const resil__command_t *what)
         return resil__refuse (ENOMEM, "%s: no memory", call);
     }
     *command = *what;
+    command->from = resil__self_current ();
     command->from_inside = is_inside (what->supervisor);
     post (command);
     pthread_mutex_lock (&tree->lock);
@@ -194,6 +195,8 @@ static void node_free (resil_supervisor_t *self)
     for (size_t i = 0; i < self->static_count; i++)
         resil__spec_release (&self->statics[i].spec);
     resil__limit_release (&self->limit);
+    resil__author_set (&self->author, NULL);
+    resil__author_set (&self->group_author, NULL);
     free (self->statics);
     free (self->children);
     free (self->path);
@@ -339,6 +342,7 @@ void resil_supervisor_destroy (resil_supervisor_t **self_p)
     *self_p = NULL;
     resil__living_remove (self);
     resil__supervisor_close (self);
+    resil__outlet_destroy (&self->tree->events.outlet);
     tree_free (self->tree);
     resil__observer_release ();
 }
@@ -521,6 +525,32 @@ resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *self)
     return snapshot;
 }
 
+int resil_supervisor_on_event (resil_supervisor_t *self, resil_event_fn *listen, void *arg)
+{
+    resil__outlet_t *outlet = NULL;
+    if (!self)
+        return refuse_null ("resil_supervisor_on_event");
+    if (command ("resil_supervisor_on_event", &(resil__command_t){.supervisor = self,
+                                                                  .verb = RESIL__LISTEN,
+                                                                  .listen = listen,
+                                                                  .listen_arg = arg,
+                                                                  .outlet = &outlet}))
+        return -1;
+    return outlet ? resil__outlet_await (outlet) : 0;
+}
+
+const char *resil_supervisor_events (resil_supervisor_t *self)
+{
+    if (!self) {
+        refuse_null ("resil_supervisor_events");
+        return NULL;
+    }
+    if (command ("resil_supervisor_events",
+                 &(resil__command_t){.supervisor = self, .verb = RESIL__STREAM}))
+        return NULL;
+    return self->tree->events.stream.endpoint;
+}
+
 /*  ---- Life ----------------------------------------------------------------------------------- */
 
 int resil_supervisor_spawn (resil_supervisor_t *self)
@@ -570,16 +600,17 @@ int resil__supervisor_spawn_soon (resil_supervisor_t *self)
     return 0;
 }
 
-int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb)
+int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb, resil__author_t *by)
 {
-    return command ("resil_supervisor_stop", &(resil__command_t){.supervisor = self, .verb = verb});
+    return command ("resil_supervisor_stop",
+                    &(resil__command_t){.supervisor = self, .verb = verb, .by = by});
 }
 
 int resil_supervisor_stop (resil_supervisor_t *self)
 {
     if (!self)
         return refuse_null ("resil_supervisor_stop");
-    if (resil__supervisor_ask (self, RESIL__STOP_ALL))
+    if (resil__supervisor_ask (self, RESIL__STOP_ALL, NULL))
         return -1;
     if (!is_inside (self) && self->level == 0)
         resil__supervisor_await (self, RESIL__NEVER);

@@ -18,6 +18,7 @@
 #include "fake_runner.h"
 #include "foundation/clock.h"
 #include "foundation/random.h"
+#include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
 /*  ---- What has happened, for the reader of a failure ---- */
@@ -1512,8 +1513,17 @@ static int refuse_sometimes (void)
 
 /*  ---- What holds at any time ---- */
 
+/*  All that has happened has been told. */
+static void check_told (const resil__child_t *child)
+{
+    hold (child->told == resil__state_of_child (child), "its state has not been told");
+    hold (child->told_incarnation == child->incarnation, "its incarnation has not been told");
+    hold (child->told_done == child->done, "it has not been told whether it is done");
+}
+
 static void check_child (const resil__child_t *child)
 {
+    check_told (child);
     const resil_supervisor_t *self = child->supervisor;
     bool alone = child->phase == RESIL__WAITING && !child->held;
     if (child->phase == RESIL__DOWN && (child->timer.place || child->runner || child->stoppers))

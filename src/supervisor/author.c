@@ -1,0 +1,39 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/author.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+resil__author_t resil__program = {.commanded = true, .by = "program"};
+resil__author_t resil__signal = {.commanded = true, .by = "signal"};
+resil__author_t resil__exit = {.commanded = true, .by = "exit"};
+
+static resil__author_t nameless_caller = {.commanded = true, .by = ""};
+
+resil__author_t *resil__author_new (bool commanded, const char *path, const char *name)
+{
+    size_t size = strlen (path) + strlen (name) + 3;
+    resil__author_t *self = malloc (sizeof *self + size);
+    if (!self)
+        return commanded ? &nameless_caller : NULL;
+    char *by = (char *) (self + 1);
+    snprintf (by, size, "%s%s/%s", *path == '/' ? "" : "/", path, name);
+    *self = (resil__author_t){.holders = 1, .commanded = commanded, .by = by};
+    return self;
+}
+
+void resil__author_move (resil__author_t **slot, resil__author_t *author)
+{
+    resil__author_t *before = *slot;
+    *slot = author;
+    if (before && before->holders > 0 && --before->holders == 0)
+        free (before);
+}
+
+void resil__author_set (resil__author_t **slot, resil__author_t *author)
+{
+    if (author && author->holders > 0)
+        author->holders++;
+    resil__author_move (slot, author);
+}
