@@ -153,6 +153,8 @@ static void node_free (resil_supervisor_t *self)
     for (size_t i = 0; i < self->static_count; i++)
         resil__spec_release (&self->statics[i].spec);
     resil__limit_release (&self->limit);
+    resil__author_set (&self->author, NULL);
+    resil__author_set (&self->group_author, NULL);
     free (self->statics);
     free (self->children);
     free (self->path);
