@@ -91,9 +91,14 @@ RESIL_EXPORT int resil_ready (resil_self_t *self);
     resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE. As OTP's `ignore`. */
 RESIL_EXPORT int resil_ignore (resil_self_t *self);
 
-/*  Say that work goes on; cheap enough for every item (an atomic store or two). `label` says
+/*  Say that work goes on; cheap enough for every item (a few nanoseconds). `label` says
     what with, for the story of a hang; a string that stays valid, or NULL. Any thread. */
 RESIL_EXPORT void resil_progress (resil_self_t *self, const char *label);
+
+/*  Say that work goes on, and that it may take `ms` until the next progress (or wait), where that is
+    more than the hang deadline. Any thread. Returns 0, or -1 with EINVAL, ESTALE. As systemd's
+    EXTEND_TIMEOUT_USEC. */
+RESIL_EXPORT int resil_extend (resil_self_t *self, int64_t ms);
 
 /*  Bracket a wait that resil does not see (a blocking read, a lock): between idle and
     busy the component does not count as hung. They nest. */

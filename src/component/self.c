@@ -176,15 +176,21 @@ static int check_thread (const resil_self_t *self, const char *call)
     return 0;
 }
 
+static void note_progress (resil_self_t *self)
+{
+    atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us (), memory_order_relaxed);
+}
+
 static void wait_begins (resil_self_t *self)
 {
     atomic_fetch_add_explicit (&self->waiting, 1, memory_order_relaxed);
 }
 
+/*  Who sees that it does not wait sees also since when. */
 static void wait_ends (resil_self_t *self)
 {
-    atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit (&self->waiting, 1, memory_order_relaxed);
+    note_progress (self);
+    atomic_fetch_sub_explicit (&self->waiting, 1, memory_order_release);
 }
 
 /*  ---- Who am I --------------------------------------------------------------- */
@@ -427,7 +433,7 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
     size_t size = sizeof events;
     if (!resil_cancelled (self) && zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0 &&
         (events & ZMQ_POLLIN)) {
-        atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
+        note_progress (self);
         return 1;
     }
     return bounded_wait (self, (zmq_pollitem_t){.socket = handle, .events = ZMQ_POLLIN, .fd = -1},
@@ -476,7 +482,21 @@ void resil_progress (resil_self_t *self, const char *label)
         return;
     if (label)
         atomic_store_explicit (&self->label, label, memory_order_relaxed);
-    atomic_fetch_add_explicit (&self->progress, 1, memory_order_relaxed);
+    note_progress (self);
+}
+
+/*  The progress is dated ahead, so that from there its hang deadline ends when it is to. */
+int resil_extend (resil_self_t *self, int64_t ms)
+{
+    if (check (self, "resil_extend"))
+        return -1;
+    if (ms < 0 || ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL, "resil_extend: by %lld ms", (long long) ms);
+    int64_t hang_ms = self->spec->is.hang_ms;
+    int64_t ahead_ms = hang_ms >= 0 && ms > hang_ms ? ms - hang_ms : 0;
+    atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us () + ahead_ms * 1000,
+                           memory_order_relaxed);
+    return 0;
 }
 
 void resil_idle (resil_self_t *self)

@@ -56,10 +56,11 @@ struct _resil_self_t {
 
     /*  written by this side, read by the supervisor */
     resil__outbox_t outbox;
-    atomic_uint_fast64_t progress;
+    atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
     atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
     atomic_int thread_id;
+    atomic_int cpu_clock;            /*  the thread's own, as a clockid_t                         */
     atomic_bool uses_control;        /*  the control socket was asked for, ever                   */
     atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
     atomic_bool has_rung;            /*  the supervisor is going to look into the outbox          */

@@ -20,6 +20,15 @@ static inline int64_t resil__now_us (void)
     return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/*  The same clock, a tick behind at most, at an eighth of the cost. */
+#define RESIL__COARSE_US 10000
+static inline int64_t resil__coarse_now_us (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /*  The instant `after_ms` from `now_us`; RESIL_FOREVER gives RESIL__NEVER. */
 static inline int64_t resil__deadline_us (int64_t now_us, int64_t after_ms)
 {

@@ -97,12 +97,16 @@ void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation);
 
 /*  Signs of life. */
 typedef struct {
-    uint64_t progress;
+    int64_t moved_at_us; /*  when there was progress, RESIL__COARSE_US early at most; may be
+                                    in the future                                          */
     bool waiting;
     const char *label; /*  of the last progress, or NULL                            */
     int thread_id;
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
+
+/*  The time on a core that its thread has had, in microseconds; -1: not known. Costs a system call. */
+int64_t resil__runner_cpu_us (const resil__runner_t *self);
 
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of

@@ -256,6 +256,9 @@ static void runner_actor (zsock_t *pipe, void *args)
     name_thread (self->spec->name);
     self->thread = pthread_self ();
     atomic_store (&self->thread_id, (int) syscall (SYS_gettid));
+    clockid_t clock;
+    if (pthread_getcpuclockid (self->thread, &clock) == 0)
+        atomic_store (&self->cpu_clock, clock);
     resil__self_set_current (self);
     zsock_signal (pipe, 0);
 
@@ -580,11 +583,21 @@ void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation)
 resil__life_t resil__runner_life (const resil__runner_t *self)
 {
     const resil_self_t *inside = &self->self;
+    bool waiting = atomic_load_explicit (&inside->waiting, memory_order_acquire) > 0;
     return (resil__life_t){
-        .progress = atomic_load_explicit (&inside->progress, memory_order_relaxed),
-        .waiting = atomic_load_explicit (&inside->waiting, memory_order_relaxed) > 0,
+        .moved_at_us = atomic_load_explicit (&inside->moved_at_us, memory_order_relaxed),
+        .waiting = waiting,
         .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
         .thread_id = atomic_load_explicit (&inside->thread_id, memory_order_relaxed)};
+}
+
+int64_t resil__runner_cpu_us (const resil__runner_t *self)
+{
+    struct timespec used;
+    int clock = atomic_load (&self->self.cpu_clock);
+    if (clock == 0 || clock_gettime ((clockid_t) clock, &used))
+        return -1;
+    return (int64_t) used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 /*  ---- Quarantine ------------------------------------------------------------------ */

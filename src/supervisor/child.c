@@ -86,6 +86,20 @@ resil__life_t resil__child_life (const resil__child_t *child)
     return child->runner ? resil__runner_life (child->runner) : (resil__life_t){0};
 }
 
+const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT])
+{
+    snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", resil__child_life (child).thread_id,
+              *child->doing ? ", " : "", child->doing);
+    return text;
+}
+
+/*  Unless that has been seen already. */
+static void see_what_it_does (resil__child_t *child)
+{
+    if (!*child->doing)
+        resil__task_describe (resil__child_life (child).thread_id, -1, child->doing);
+}
+
 static void begin (resil__child_t *child, int64_t at_us);
 static void retire (resil__child_t *child, int64_t at_us);
 
@@ -125,6 +139,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->judged = false;
     child->ignored = false;
     child->start_errno = 0;
+    child->doing[0] = 0;
     child->cause = RESIL__NOT_CANCELLED;
     child->up_at_us = 0;
     set_deadline (child, at_us, child->spec->is.start_ms);
@@ -212,6 +227,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     resil__spec_release (&old);
     if (child->runner)
         resil__runner_revoke (child->runner);
+    resil__hang_spec_changed (child);
 }
 
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
@@ -252,8 +268,8 @@ static void note_up (resil__child_t *child, int64_t at_us)
 {
     child->up_at_us = at_us;
     child->first_start = child->failed = false;
-    child->moved_at_us = at_us;
     no_deadline (child);
+    resil__hang_watch (child, at_us);
     grant (child);
     resil__story_up (child);
     resil__event_tell (child, at_us);
@@ -328,9 +344,10 @@ static void retire (resil__child_t *child, int64_t at_us)
 
 static void quarantine (resil__child_t *child, const char *what)
 {
-    char who[RESIL_NAME_MAX + 64];
-    snprintf (who, sizeof who, "%s#%llu (thread %d)", child->spec->name,
-              (unsigned long long) child->incarnation, resil__child_life (child).thread_id);
+    char who[RESIL_NAME_MAX + RESIL__THREAD_TEXT + 32], thread[RESIL__THREAD_TEXT];
+    see_what_it_does (child);
+    snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
+              (unsigned long long) child->incarnation, resil__child_thread (child, thread));
     resil__story_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
     resil__runner_set_child (child->runner, NULL);
@@ -459,8 +476,10 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 {
     child->cause = cause;
     child->look_us = 0;
-    if (cause > RESIL__FOR_GROUP)
+    if (cause > RESIL__FOR_GROUP) {
+        see_what_it_does (child);
         resil__story_cancelled (child);
+    }
     if (child->phase == RESIL__LEAVING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
     resil__event_tell (child, at_us);
@@ -478,22 +497,23 @@ void resil__child_describe_cause (const resil__child_t *child, resil_error_t *er
     const resil_spec_t *spec = &child->spec->is;
     const char *name = child->spec->name;
     resil__life_t life = resil__child_life (child);
+    char thread[RESIL__THREAD_TEXT];
+    resil__child_thread (child, thread);
     switch (child->cause) {
     case RESIL__HANGS:
         resil__error_set (error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
-                          "no progress within %lld ms%s%s (thread %d)", (long long) spec->hang_ms,
+                          "no progress within %lld ms%s%s (%s)", (long long) spec->hang_ms,
                           life.label ? ", the last was " : "", life.label ? life.label : "",
-                          life.thread_id);
+                          thread);
         break;
     case RESIL__START_OVERRAN:
         resil__error_set (error, RESIL_ERROR_START_OVERRUN, name, child->incarnation, ETIMEDOUT,
-                          "not ready within %lld ms (thread %d)", (long long) spec->start_ms,
-                          life.thread_id);
+                          "not ready within %lld ms (%s)", (long long) spec->start_ms, thread);
         break;
     default:
         resil__error_set (error, RESIL_ERROR_EXIT_OVERRUN, name, child->incarnation, ETIMEDOUT,
-                          "did not return within %lld ms (thread %d)",
-                          (long long) spec->shutdown_ms, life.thread_id);
+                          "did not return within %lld ms (%s)", (long long) spec->shutdown_ms,
+                          thread);
         break;
     }
 }
@@ -597,6 +617,7 @@ static void replace (resil__child_t *child, int64_t at_us)
         set_deadline (child, at_us, RESIL__MOMENT_MS);
         return;
     }
+    see_what_it_does (child);
     if (child->cause == RESIL__FOR_GROUP && !child->judged) {
         replace_in_group (child);
         return;
@@ -1029,34 +1050,4 @@ void resil__child_due (resil__timer_t *timer)
         child->look_us =
             child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US;
     set_timer (child, now_us);
-}
-
-void resil__child_excuse (resil__child_t *child)
-{
-    child->moved_at_us = child->supervisor->tree->now_us;
-}
-
-void resil__child_look_for_hang (resil__child_t *child)
-{
-    const resil_spec_t *spec = &child->spec->is;
-    if (child->phase != RESIL__UP || spec->hang_ms < 0 || child->subtree)
-        return;
-    int64_t now_us = child->supervisor->tree->now_us;
-    resil__life_t life = resil__runner_life (child->runner);
-    if (life.waiting || life.progress != child->progress) {
-        child->progress = life.progress;
-        child->moved_at_us = now_us;
-        return;
-    }
-    if (now_us - child->moved_at_us < spec->hang_ms * 1000)
-        return;
-    uint64_t incarnation = child->incarnation;
-    resil__child_serve (child);
-    resil__child_close_grant (child);
-    if (child->phase != RESIL__UP)
-        return;
-    if (child->incarnation == incarnation)
-        resil__child_event (child, RESIL__HUNG, now_us);
-    else
-        grant (child);
 }

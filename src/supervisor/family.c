@@ -17,11 +17,6 @@
 #include "supervisor/state.h"
 #include "supervisor/story.h"
 
-/*  The times a second that a hang deadline is looked after, within these bounds. */
-#define HANG_ROUNDS 8
-#define SHORTEST_HANG_ROUND_US 10000
-#define LONGEST_HANG_ROUND_US 250000
-
 static void walk (resil_supervisor_t *self);
 
 /*  ---- Who there is ------------------------------------------------------------------ */
@@ -111,25 +106,11 @@ int resil__family_change_options (resil_supervisor_t *self,
     return -1;
 }
 
-/*  Two timers for each child, which may be a supervisor, and one for the hangs. */
+/*  Three timers at most for each child: its own, and one for its hangs, or its group's if it is a
+    supervisor; the root has one too. */
 static int grow_timers (resil_supervisor_t *self)
 {
-    return resil__heap_reserve (&self->tree->heap, 2 * self->tree->child_count + 8);
-}
-
-static void arm_hang_rounds (resil__tree_t *tree, int64_t hang_ms)
-{
-    if (hang_ms < 0)
-        return;
-    int64_t period_us = hang_ms * 1000 / HANG_ROUNDS;
-    if (period_us < SHORTEST_HANG_ROUND_US)
-        period_us = SHORTEST_HANG_ROUND_US;
-    if (period_us > LONGEST_HANG_ROUND_US)
-        period_us = LONGEST_HANG_ROUND_US;
-    if (tree->hang_period_us && tree->hang_period_us <= period_us)
-        return;
-    tree->hang_period_us = period_us;
-    resil__heap_set (&tree->heap, &tree->hang_timer, tree->now_us + period_us);
+    return resil__heap_reserve (&self->tree->heap, 3 * self->tree->child_count + 8);
 }
 
 /*  What is added before spawn finds out now, and not at spawn, that it cannot fit. */
@@ -183,6 +164,8 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->subtree = subtree;
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
+    child->hang_timer.fire = resil__hang_due;
+    child->hang_timer.due_us = RESIL__NEVER;
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -230,7 +213,6 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     }
     self->children[self->child_count++] = child;
     self->tree->child_count++;
-    arm_hang_rounds (self->tree, spec->is.hang_ms);
     resil__story_added (child);
     resil__author_set (&child->author, self->tree->author);
     resil__event_added (child);
@@ -272,6 +254,15 @@ static void end_subtree (resil_supervisor_t *self)
         resil__family_forget (self->children[self->child_count - 1]);
 }
 
+/*  Whoever called down to here still holds it: it is freed after this turn. */
+static void leave (resil__child_t *child)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    resil__heap_set (&tree->heap, &child->hang_timer, RESIL__NEVER);
+    child->next = tree->forgotten;
+    tree->forgotten = child;
+}
+
 void resil__family_forget (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -293,9 +284,7 @@ void resil__family_forget (resil__child_t *child)
     else if (child->subtree)
         end_subtree (child->subtree);
     resil__event_removed (child);
-    /*  Whoever called down to here still holds it: it is freed after this turn. */
-    child->next = self->tree->forgotten;
-    self->tree->forgotten = child;
+    leave (child);
 }
 
 /*  ---- Answers ----------------------------------------------------------------------- */
@@ -480,8 +469,7 @@ static int restore_statics (resil_supervisor_t *self)
                 end_subtree (child->subtree);
             resil__event_removed (child);
             self->tree->child_count--;
-            child->next = self->tree->forgotten;
-            self->tree->forgotten = child;
+            leave (child);
         }
     size_t count = 0;
     for (size_t i = 0; i < self->static_count; i++) {

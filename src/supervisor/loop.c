@@ -24,10 +24,6 @@
     itself, at a quarter of the system calls, before it rests in its zpoller. */
 #define LINGER_MS 1
 
-/*  A round of hang detection that comes this late proves nothing: the supervisor itself
-    was not scheduled, and perhaps the component neither. */
-#define LATE_ROUND_US 100000
-
 /*  A zpoller tries at each wait whether a reader is a socket, and libzmq reads 1.6 KB into what it
     is given to tell: so a descriptor must lie before that much memory of ours. */
 #define READER_ROOM 2048
@@ -178,27 +174,11 @@ static bool take_events (resil__tree_t *tree, int timeout_ms)
 
 /*  ---- Time ----------------------------------------------------------------------------- */
 
-static void hang_round (resil__tree_t *tree)
-{
-    bool late = tree->now_us - tree->hang_timer.due_us > LATE_ROUND_US;
-    for (resil_supervisor_t *each = tree->supervisors; each; each = each->next)
-        for (size_t i = each->child_count; i > 0; i--)
-            if (late)
-                resil__child_excuse (each->children[i - 1]);
-            else if (i <= each->child_count)
-                resil__child_look_for_hang (each->children[i - 1]);
-    resil__heap_set (&tree->heap, &tree->hang_timer, tree->now_us + tree->hang_period_us);
-}
-
 void resil__loop_take_timers (resil__tree_t *tree)
 {
     resil__timer_t *timer;
-    while ((timer = resil__heap_first (&tree->heap)) && timer->due_us <= tree->now_us) {
-        if (timer == &tree->hang_timer)
-            hang_round (tree);
-        else
-            timer->fire (timer);
-    }
+    while ((timer = resil__heap_first (&tree->heap)) && timer->due_us <= tree->now_us)
+        timer->fire (timer);
 }
 
 /*  What supervisors have come to, told to those above them. Not at once: the one above may

@@ -17,6 +17,7 @@
 #include "component/spec.h"
 #include "foundation/heap.h"
 #include "foundation/random.h"
+#include "foundation/task.h"
 #include "runner/runner.h"
 #include "supervisor/author.h"
 #include "supervisor/event.h"
@@ -84,8 +85,11 @@ struct _resil__child_t {
     resil__author_t *author; /*  who has it started or stopped, or NULL                   */
 
     /*  hang detection */
-    uint64_t progress;   /*  as last seen ...                                         */
-    int64_t moved_at_us; /*  ... and when it was seen to move                         */
+    resil__timer_t hang_timer;
+    int64_t watched_from_us;      /*  the time without progress counts from here at the earliest */
+    int64_t sampled_at_us;        /*  when its thread's time on a core was noted, 0: not ...   */
+    int64_t sampled_cpu_us;       /*  ... and how much that was                                */
+    char doing[RESIL__TASK_TEXT]; /*  what its thread did when its time was up, or ""          */
 };
 
 /*  A supervisor's own life. */
@@ -243,9 +247,7 @@ struct _resil__tree_t {
     bool closing;
     bool leave;
     resil__heap_t heap;
-    resil__timer_t hang_timer;
-    int64_t hang_period_us; /*  0: nobody has a hang deadline                            */
-    int64_t now_us;         /*  of this turn of the loop                                 */
+    int64_t now_us; /*  of this turn of the loop                                 */
     resil__hung_t *hung;
     size_t hung_count;
     resil__runner_t **gone; /*  to be freed after this turn                              */
@@ -272,17 +274,15 @@ void resil__child_serve (resil__child_t *child);
 /*  Its timer has fired. */
 void resil__child_due (resil__timer_t *timer);
 
-/*  Does it hang? Looks, and acts if it does. */
-void resil__child_look_for_hang (resil__child_t *child);
-
-/*  The supervisor itself was late: what did not move meanwhile is no hang. */
-void resil__child_excuse (resil__child_t *child);
-
 /*  The error of an incarnation that does not end by itself. */
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error);
 
 /*  Signs of life of its thread; none of a subtree. */
 resil__life_t resil__child_life (const resil__child_t *child);
+
+/*  "thread 1234, blocked in pipe_read"; returns `text`. */
+#define RESIL__THREAD_TEXT (RESIL__TASK_TEXT + 32)
+const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT]);
 
 /*  From now on RESIL_FOREVER has a bound: also for the deadline that it waits for. */
 void resil__child_bound (resil__child_t *child);
@@ -313,6 +313,17 @@ void resil__child_subtree_ended (resil__child_t *child);
 
 /*  Serve a quarantined runner. */
 void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner);
+
+/*  ---- hang.c: who makes no progress ---------------------------------------------- */
+
+/*  It is up, and watched from now on, if its spec says so. */
+void resil__hang_watch (resil__child_t *child, int64_t at_us);
+
+/*  Its hang deadline may be another. */
+void resil__hang_spec_changed (resil__child_t *child);
+
+/*  Its timer has fired. */
+void resil__hang_due (resil__timer_t *timer);
 
 /*  ---- family.c: the children of one supervisor together ---------------------------- */
 

@@ -151,7 +151,7 @@ void resil__story_cancelled (const resil__child_t *child)
     resil__about_t who = about (child);
     resil__life_t life = resil__child_life (child);
     const resil_spec_t *spec = &child->spec->is;
-    char over[32], wait[32];
+    char over[32], wait[32], thread[RESIL__THREAD_TEXT];
     const char *what = child->cause == RESIL__HANGS           ? "made no progress"
                        : child->cause == RESIL__START_OVERRAN ? "did not become ready"
                                                               : "did not return after its report";
@@ -159,9 +159,10 @@ void resil__story_cancelled (const resil__child_t *child)
                       : child->cause == RESIL__START_OVERRAN ? spec->start_ms
                                                              : spec->shutdown_ms;
     resil__log (RESIL_LOG_WARN, &who, 0,
-                "%s#%" PRIu64 " %s within %s%s%s (thread %d); it is told to return, and has %s",
+                "%s#%" PRIu64 " %s within %s%s%s (%s); it is told to return, and has %s",
                 child->spec->name, child->incarnation, what, resil__story_time (over, over_ms),
-                life.label ? ", the last was " : "", life.label ? life.label : "", life.thread_id,
+                life.label ? ", the last was " : "", life.label ? life.label : "",
+                resil__child_thread (child, thread),
                 spec->shutdown_ms < 0 ? "no limit for it"
                                       : resil__story_time (wait, spec->shutdown_ms));
 }

@@ -266,7 +266,6 @@ static resil__tree_t *tree_new (const char *what)
         return NULL;
     }
     tree->wake_fd = tree->epoll_fd = tree->end_fd = -1;
-    tree->hang_timer.due_us = RESIL__NEVER;
     pthread_mutex_init (&tree->lock, NULL);
     pthread_cond_init (&tree->changed, NULL);
     if (prepare (tree, what) == 0)

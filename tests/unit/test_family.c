@@ -171,7 +171,6 @@ static void tree_begin (const resil_supervisor_options_t *options)
     note_count = 0;
     node_count = 0;
     tree = (resil__tree_t){.wake_fd = -1, .epoll_fd = -1, .end_fd = -1};
-    tree.hang_timer.due_us = RESIL__NEVER;
     pthread_mutex_init (&tree.lock, NULL);
     pthread_cond_init (&tree.changed, NULL);
     if (resil__heap_reserve (&tree.heap, 4))
@@ -1405,7 +1404,8 @@ static resil__spec_t *wild_spec (const char *name, bool is_subtree)
 static void wild_work (resil__runner_t *runner)
 {
     unsigned what = throw_below (100);
-    runner->progress += throw_percent (80);
+    if (throw_percent (80))
+        runner->moved_at_us = fake_now_us;
     if (what < 25)
         fake_says_ready (runner);
     else if (what < 28)
@@ -1599,7 +1599,7 @@ static int64_t first_due_us (void)
 {
     int64_t first_us = RESIL__NEVER;
     for (size_t i = 1; i <= tree.heap.count; i++)
-        if (tree.heap.timers[i] != &tree.hang_timer && tree.heap.timers[i]->due_us < first_us)
+        if (tree.heap.timers[i]->fire != resil__hang_due && tree.heap.timers[i]->due_us < first_us)
             first_us = tree.heap.timers[i]->due_us;
     return first_us;
 }

@@ -1,0 +1,123 @@
+/*  Hang detection. A component that is up has to make progress within its hang deadline; it dates each
+    progress itself, so that nobody has to look often. Its timer fires when it has made none for most of
+    the deadline: then the time of its thread on a core is noted. It fires again at the deadline, and
+    from the difference one that spins is told from one that is blocked.
+
+    A timer that is due earlier than it need be is left alone, so that a restart does not move it.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "foundation/clock.h"
+#include "foundation/task.h"
+#include "supervisor/state.h"
+
+/*  Timers are due at multiples of this, so that those of many components are due together. */
+#define GRID_US 10000
+
+/*  A timer that fires this late proves nothing: the supervisor itself was not scheduled, and
+    perhaps the component neither. */
+#define LATE_US 100000
+
+/*  What is known of its time on a core counts from so short a while on. */
+#define SHORTEST_SAMPLE_US 2000
+
+static void set (resil__child_t *child, int64_t due_us)
+{
+    int64_t on_grid_us = (due_us + GRID_US - 1) / GRID_US * GRID_US;
+    resil__heap_set (&child->supervisor->tree->heap, &child->hang_timer, on_grid_us);
+}
+
+/*  After so long without progress it is suspicious. */
+static int64_t patience_us (const resil__child_t *child)
+{
+    return child->spec->is.hang_ms * 750;
+}
+
+void resil__hang_watch (resil__child_t *child, int64_t at_us)
+{
+    child->watched_from_us = at_us;
+    child->sampled_at_us = 0;
+    if (child->spec->is.hang_ms >= 0 && !child->subtree && child->hang_timer.place == 0)
+        set (child, at_us + patience_us (child));
+}
+
+void resil__hang_spec_changed (resil__child_t *child)
+{
+    resil__heap_set (&child->supervisor->tree->heap, &child->hang_timer, RESIL__NEVER);
+    if (child->phase == RESIL__UP)
+        resil__hang_watch (child, child->supervisor->tree->now_us);
+}
+
+static void sample (resil__child_t *child, int64_t now_us)
+{
+    child->sampled_at_us = now_us;
+    child->sampled_cpu_us = resil__runner_cpu_us (child->runner);
+}
+
+/*  What it had of a core since the sample; -1: not known. */
+static int percent_of_core (const resil__child_t *child, int64_t now_us)
+{
+    int64_t cpu_us = resil__runner_cpu_us (child->runner);
+    int64_t wall_us = now_us - child->sampled_at_us;
+    if (child->sampled_at_us == 0 || child->sampled_cpu_us < 0 || cpu_us < 0 ||
+        wall_us < SHORTEST_SAMPLE_US)
+        return -1;
+    int64_t percent = (cpu_us - child->sampled_cpu_us) * 100 / wall_us;
+    return percent < 100 ? (int) percent : 100;
+}
+
+static void hangs (resil__child_t *child, int64_t now_us)
+{
+    uint64_t incarnation = child->incarnation;
+    resil__child_serve (child);
+    resil__child_close_grant (child);
+    if (child->phase != RESIL__UP)
+        return;
+    if (child->incarnation != incarnation) {
+        resil__child_open_grant (child);
+        set (child, child->watched_from_us + patience_us (child));
+        return;
+    }
+    resil__task_describe (resil__child_life (child).thread_id,
+                          percent_of_core (child, resil__now_us ()), child->doing);
+    resil__child_event (child, RESIL__HUNG, now_us);
+}
+
+/*  When to look again; 0: now it hangs. */
+static int64_t look (resil__child_t *child, int64_t now_us)
+{
+    resil__life_t life = resil__runner_life (child->runner);
+    int64_t moved_us =
+        life.moved_at_us > child->watched_from_us ? life.moved_at_us : child->watched_from_us;
+    int64_t deadline_us = moved_us + child->spec->is.hang_ms * 1000 + RESIL__COARSE_US;
+    int64_t suspicious_us = moved_us + patience_us (child);
+    bool is_suspicious = !life.waiting && now_us >= suspicious_us;
+    if (is_suspicious && child->sampled_at_us > moved_us)
+        return now_us < deadline_us ? deadline_us : 0;
+    child->sampled_at_us = 0;
+    if (life.waiting)
+        return now_us + patience_us (child);
+    if (!is_suspicious)
+        return suspicious_us;
+    sample (child, now_us);
+    return now_us + SHORTEST_SAMPLE_US < deadline_us ? deadline_us : now_us + SHORTEST_SAMPLE_US;
+}
+
+void resil__hang_due (resil__timer_t *timer)
+{
+    resil__child_t *child =
+        (resil__child_t *) ((char *) timer - offsetof (resil__child_t, hang_timer));
+    int64_t now_us = child->supervisor->tree->now_us;
+    bool is_late = now_us - timer->due_us > LATE_US;
+    resil__heap_set (&child->supervisor->tree->heap, timer, RESIL__NEVER);
+    if (child->phase != RESIL__UP || child->spec->is.hang_ms < 0)
+        return;
+    if (is_late) {
+        resil__hang_watch (child, now_us);
+        return;
+    }
+    int64_t again_us = look (child, now_us);
+    if (again_us)
+        set (child, again_us);
+    else
+        hangs (child, now_us);
+}
