@@ -285,12 +285,10 @@ static void other_arguments_come_with_the_next_start (void **state)
 }
 
 static atomic_int from_inside[6];
+static lever_t c;
 
 static int administers (resil_self_t *self, void *args)
 {
-    (void) self;
-    static lever_t c;
-    lever_open (&c, "c");
     resil_spec_t spec = lever_spec (&c);
     resil_supervisor_t *one = args;
     resil_count_t counted;
@@ -302,7 +300,6 @@ static int administers (resil_self_t *self, void *args)
     atomic_store (&from_inside[4], resil_supervisor_count_children (one, &counted));
     atomic_store (&from_inside[5], resil_supervisor_terminate_child (one, "admin"));
     resil_wait (self, NULL, RESIL_FOREVER);
-    lever_close (&c);
     return 0;
 }
 
@@ -310,6 +307,7 @@ static void a_component_administers_its_own_supervisor (void **state)
 {
     (void) state;
     static const int expected[] = {0, EEXIST, 0, ENOENT, 0, 0};
+    lever_open (&c, "c");
     ok (resil_supervisor_add_simple (supervisor, "admin", administers, NULL, supervisor));
     assert_non_null (support_log_wait ("admin#1 was stopped", SUPPORT_PATIENCE_MS));
     for (int i = 0; i < 6; i++)
@@ -317,6 +315,7 @@ static void a_component_administers_its_own_supervisor (void **state)
     while (count ().active != 2)
         poll (NULL, 0, 1);
     ok (resil_supervisor_stop (supervisor));
+    lever_close (&c);
 }
 
 static void all_is_answered_while_a_slow_stop_runs (void **state)
