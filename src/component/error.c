@@ -23,6 +23,14 @@ static const char *const kind_names[] = {
 
 void resil__error_format (resil_error_t *error, const char *format, va_list args)
 {
+    /*  The commonest format of all, without a printf. */
+    if (strcmp (format, "%s") == 0) {
+        const char *text = va_arg (args, const char *);
+        text = text ? text : "(null)";
+        resil__text_clean (error->text, sizeof error->text, text,
+                           strnlen (text, RESIL_ERROR_TEXT_MAX + 8));
+        return;
+    }
     char raw[RESIL_ERROR_TEXT_MAX + 8];
     int length = vsnprintf (raw, sizeof raw, format, args);
     if (length < 0)
@@ -41,10 +49,18 @@ void resil__error_set (resil_error_t *error, resil_error_kind_t kind, const char
     error->component = component;
     error->incarnation = incarnation;
     error->at_us = resil__now_us ();
+    error->text_hash = 0;
     va_list args;
     va_start (args, format);
     resil__error_format (error, format, args);
     va_end (args);
+}
+
+uint64_t resil__error_text_hash (resil_error_t *error)
+{
+    if (!error->text_hash)
+        error->text_hash = resil__text_hash (error->text);
+    return error->text_hash;
 }
 
 void resil__error_copy (resil_error_t *to, const resil_error_t *from)

@@ -17,6 +17,7 @@ struct _resil_error_t {
     const char *component; /*  the spec's copy of the name, which outlives the error    */
     uint64_t incarnation;
     int64_t at_us;
+    uint64_t text_hash; /*  0: not known                                             */
     char text[RESIL_ERROR_TEXT_MAX];
 };
 
@@ -27,6 +28,9 @@ void resil__error_set (resil_error_t *error, resil_error_kind_t kind, const char
 /*  The text alone, from a format or from bytes of any kind. */
 void resil__error_format (resil_error_t *error, const char *format, va_list args)
     RESIL_PRINTF (2, 0);
+
+/*  The hash of the text, found out once. */
+uint64_t resil__error_text_hash (resil_error_t *error);
 
 /*  Copy; the text only as far as it goes. */
 void resil__error_copy (resil_error_t *to, const resil_error_t *from);

@@ -21,13 +21,15 @@
 
 typedef enum {
     RESIL__RECORD_FILLER = 0, /*  nothing, up to the end of the ring                       */
-    RESIL__RECORD_STARTED,    /*  start has been entered                                   */
+    RESIL__RECORD_STARTED,    /*  start has been entered, as it was told to                */
     RESIL__RECORD_READY,
     RESIL__RECORD_REPORTED, /*  the first report by a helper, with the error             */
     RESIL__RECORD_SYNC,     /*  read the sockets to their end, then answer SYNC          */
     RESIL__RECORD_ENDED,    /*  how, in `outcome`; with the error if it failed of one that
                                 has not been reported by a helper                        */
-    RESIL__RECORD_HANDLED,  /*  the handler returned `value`                             */
+    RESIL__RECORD_HANDLED,  /*  the handler returned `value`. If it does not ask, start is entered
+                                again. Of one that might go on by itself this tells of its end
+                                too: that is not worth a record of its own               */
     RESIL__RECORD_GONE      /*  nothing more comes from this runner                      */
 } resil__record_kind_t;
 
@@ -48,14 +50,18 @@ typedef struct {
     int value;                /*  of HANDLED                                               */
     uint64_t incarnation;
     int64_t at_us;
+    int64_t ended_at_us; /*  of HANDLED: when start had returned, if no ENDED tells; by the
+                                coarse clock                                             */
 } resil__record_t;
+_Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes one step");
 
 /*  Records begin at multiples of this; there is always room for one without an error before the end. */
 #define RESIL__OUTBOX_STEP 64u
 
 #define RESIL__OUTBOX_BYTES 65536u
+#define RESIL__OUTBOX_RECORDS (int) (RESIL__OUTBOX_BYTES / RESIL__OUTBOX_STEP)
 
-/*  More than one incarnation can write: at most two records with errors and six without, each but once
+/*  More than one incarnation can write: at most two records with errors and five without, each but once
     with a filler before it. A runner that would go on by itself first looks whether there is so much. */
 #define RESIL__OUTBOX_INCARNATION 4096u
 
@@ -104,6 +110,13 @@ static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t r
     return true;
 }
 
+/*  Of the bytes after a record of that size, those that may be an error's. */
+static inline size_t resil__outbox_payload (unsigned size)
+{
+    size_t room = size - sizeof (resil__record_t);
+    return room < sizeof (resil_error_t) ? room : sizeof (resil_error_t);
+}
+
 /*  The reader's side: false when there is nothing. `error` is written if the record has one. */
 static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t *record,
                                        resil_error_t *error)
@@ -116,7 +129,7 @@ static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t 
         if (record->kind == RESIL__RECORD_FILLER)
             continue;
         if (record->has_error)
-            resil__error_copy (error, (const resil_error_t *) (at + sizeof *record));
+            memcpy (error, at + sizeof *record, resil__outbox_payload (record->size));
         atomic_store_explicit (&outbox->read, read + record->size, memory_order_release);
         return true;
     }

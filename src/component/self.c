@@ -231,7 +231,7 @@ zsock_t *resil_self_control (resil_self_t *self)
 static void note (resil_self_t *self, const resil_error_t *error)
 {
     self->notes++;
-    resil__about_t about = {self->supervisor, self->spec->name, self->incarnation};
+    resil__about_t about = {self->supervisor, self->spec->name, self->incarnation, 0};
     resil__log (RESIL_LOG_INFO, &about, 1, "%s#%llu says after its first report: %s (%s:%d)",
                 self->spec->name, (unsigned long long) self->incarnation, error->text, error->file,
                 error->line);
@@ -251,6 +251,7 @@ static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const ch
     error->component = self->spec->name;
     error->incarnation = self->incarnation;
     error->at_us = resil__now_us ();
+    error->text_hash = 0;
     resil__error_format (error, format ? format : "(no text)", args);
     if (self->reported) {
         note (self, error);

@@ -63,23 +63,23 @@ struct _resil_self_t {
     atomic_int cpu_clock;            /*  the thread's own, as a clockid_t                         */
     atomic_bool uses_control;        /*  the control socket was asked for, ever                   */
     atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
-    atomic_bool has_rung;            /*  the supervisor is going to look into the outbox          */
 
-    /*  moved by both sides: whoever comes first decides whether it has returned or is given up */
-    atomic_uint end;
-
-    /*  moved by both sides: may the next incarnation begin without asking? */
-    _Alignas(64) atomic_uint_fast64_t permit;
+    /*  moved by both sides, mostly by this one. What each side moves has cache lines of its own: with
+        every restart these are written, and the others read. */
+    _Alignas(64) atomic_uint_fast64_t permit; /*  may the next begin without asking?           */
+    atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
+    atomic_int_fast64_t returned_at_us; /*  set before that, by the coarse clock ...             */
+    atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
+    atomic_bool has_rung;               /*  the supervisor is going to look into the outbox       */
 
     /*  written by the supervisor, read by this side */
-    atomic_uint_fast64_t cancelled; /*  incarnations up to this one are to return            */
-    atomic_uint_fast64_t acked;     /*  the last incarnation whose report was accepted       */
-    atomic_uint_fast64_t
-        raw_accepted; /*  the last one whose accepted report was raw, in raw_error */
-    resil_error_t raw_error;
-    atomic_uint ack_bell;     /*  moves with each ack, for who sleeps on it                */
-    atomic_uint control_sent; /*  messages sent on control                                 */
+    _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
+    atomic_uint_fast64_t acked;        /*  the last incarnation whose report was accepted       */
+    atomic_uint_fast64_t raw_accepted; /*  the last such whose report was raw, in raw_error     */
+    atomic_uint ack_bell;              /*  moves with each ack, for who sleeps on it            */
+    atomic_uint control_sent;          /*  messages sent on control                             */
     atomic_bool quarantined;
+    resil_error_t raw_error;
 };
 
 /*  The component that runs in the calling thread, or NULL. */

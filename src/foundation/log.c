@@ -236,23 +236,21 @@ static void say_count (line_t *line, uint64_t count)
 
 /*  ---- folding ---- */
 
-/*  Exact enough for a second, and cheaper than the exact time. */
-static int64_t coarse_now_us (void)
+uint64_t resil__about_hash (const char *supervisor, const char *component)
 {
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return resil__text_hash (component) * 31 + resil__text_hash (supervisor);
 }
 
 static fold_t *fold_of (const resil__about_t *about)
 {
-    uint64_t hash = resil__text_hash (about->component) * 31 + resil__text_hash (about->supervisor);
+    uint64_t hash =
+        about->hash ? about->hash : resil__about_hash (about->supervisor, about->component);
     return &the.folds[(hash ^ hash >> 32) % FOLDS];
 }
 
 static void say_folded (fold_t *fold)
 {
-    resil__about_t about = {fold->supervisor, fold->component, fold->incarnation};
+    resil__about_t about = {fold->supervisor, fold->component, fold->incarnation, 0};
     line_t *line = push (fold->level, &about, fold->count);
     if (line)
         say_count (line, fold->count);
@@ -311,7 +309,7 @@ static uint64_t fold_in (resil_log_level_t level, const resil__about_t *about, u
     if (key == 0 && !ours)
         return 1;
 
-    int64_t now_us = coarse_now_us ();
+    int64_t now_us = resil__coarse_now_us (); /*  exact enough for a second            */
     if (ours && key && fold->key == key && fold->level == level) {
         if (now_us - fold->since_us < FOLD_US) {
             count_folded (fold, about->incarnation);
@@ -364,7 +362,7 @@ static void say_dropped (void)
     int level = atomic_load (&threshold);
     the.dropped = 0;
     line_t *line = push (level < RESIL_LOG_WARN ? (resil_log_level_t) level : RESIL_LOG_WARN,
-                         &(resil__about_t){"", "", 0}, dropped);
+                         &(resil__about_t){"", "", 0, 0}, dropped);
     say (line, "%" PRIu64 " lines were dropped here: more was logged than could be handed out",
          dropped);
 }
@@ -478,7 +476,7 @@ static int start (void)
     the.running = the.joinable = true;
     if (the.unknown_level[0]) {
         the.logged++;
-        line_t *line = push (RESIL_LOG_WARN, &(resil__about_t){"", "", 0}, 1);
+        line_t *line = push (RESIL_LOG_WARN, &(resil__about_t){"", "", 0, 0}, 1);
         if (line)
             say (line,
                  "RESIL_LOG is \"%s\", which is no level (silent, error, warn, info, debug): it "
@@ -557,10 +555,11 @@ bool resil__log_folds (resil_log_level_t level, const resil__about_t *about, uin
     if (fold == 0 || !resil__log_enabled (level))
         return false;
     enter ();
-    bool folds = is_folding (fold_of (about), level, about, fold, coarse_now_us ());
+    fold_t *of_it = fold_of (about);
+    bool folds = is_folding (of_it, level, about, fold, resil__coarse_now_us ());
     if (folds) {
         the.logged++;
-        count_folded (fold_of (about), about->incarnation);
+        count_folded (of_it, about->incarnation);
     }
     leave ();
     return folds;

@@ -13,7 +13,11 @@ typedef struct {
     const char *supervisor;
     const char *component; /*  "" for none                                              */
     uint64_t incarnation;  /*  0 for none                                               */
+    uint64_t hash;         /*  of the two names, as below; 0: to be found out           */
 } resil__about_t;
+
+/*  For who logs often about the same. */
+uint64_t resil__about_hash (const char *supervisor, const char *component);
 
 /*  The observer lives while anybody retains it: each supervisor does. retain returns
     0, or -1 with errno EAGAIN (no thread can be made) and a sentence. The last release waits a

@@ -27,14 +27,24 @@ size_t resil__utf8_length (const unsigned char *bytes, size_t size)
     return overlong || surrogate || beyond ? 0 : length;
 }
 
+/*  Bytes that the compiler's vectors work on at once. */
+typedef unsigned char block_t __attribute__ ((vector_size (16)));
+
+/*  All ones where there is a byte below ' ', or '~' + 1 and above: wrapped round, both are large. */
+#define is_odd(block) ((block) - ' ' > '~' - ' ')
+
 static size_t plain_length (const unsigned char *bytes, size_t size)
 {
-    const uint64_t ones = UINT64_C (0x0101010101010101);
+    block_t blocks[4];
     size_t length = 0;
-    /*  Eight bytes at a time: none is below ' ', or '~' + 1 and above. */
-    for (uint64_t word; size - length >= sizeof word; length += sizeof word) {
-        memcpy (&word, bytes + length, sizeof word);
-        if ((((word - ones * 0x20) & ~word) | (word + ones) | word) & ones * 0x80)
+    /*  Four blocks at a time, then each byte by itself. */
+    for (; size - length >= sizeof blocks; length += sizeof blocks) {
+        memcpy (blocks, bytes + length, sizeof blocks);
+        uint64_t odd[2];
+        block_t any = (block_t) (is_odd (blocks[0]) | is_odd (blocks[1]) | is_odd (blocks[2]) |
+                                 is_odd (blocks[3]));
+        memcpy (odd, &any, sizeof odd);
+        if (odd[0] | odd[1])
             break;
     }
     while (length < size && bytes[length] >= 0x20 && bytes[length] < 0x7f)
@@ -76,18 +86,26 @@ bool resil__text_clean (char *text, size_t room, const void *from, size_t size)
     return unchanged;
 }
 
+static uint64_t mix (uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+    return hash ^ hash >> 32;
+}
+
 uint64_t resil__text_hash (const char *text)
 {
     size_t left = strlen (text);
-    uint64_t hash = 0x9e3779b97f4a7c15u ^ left;
-    for (; left > 0; text += 8) {
-        uint64_t word = 0;
-        size_t size = left < sizeof word ? left : sizeof word;
-        memcpy (&word, text, size);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-        left -= size;
+    uint64_t hash = 0x9e3779b97f4a7c15u ^ left, other = ~hash, word;
+    /*  Two chains, that a core can follow side by side. */
+    for (; left >= 2 * sizeof word; left -= 2 * sizeof word) {
+        memcpy (&word, text, sizeof word);
+        hash = mix (hash, word);
+        memcpy (&word, text + sizeof word, sizeof word);
+        other = mix (other, word);
+        text += 2 * sizeof word;
     }
-    hash *= 0xc4ceb9fe1a85ec53u;
+    for (; left > 0; left--)
+        hash = mix (hash, (unsigned char) *text++);
+    hash = mix (hash, other) * 0xc4ceb9fe1a85ec53u;
     return hash ^ hash >> 29;
 }

@@ -108,6 +108,9 @@ resil__life_t resil__runner_life (const resil__runner_t *self);
 /*  The time on a core that its thread has had, in microseconds; -1: not known. Costs a system call. */
 int64_t resil__runner_cpu_us (const resil__runner_t *self);
 
+/*  When that incarnation has returned from start, by the coarse clock; 0: it has not. */
+int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t incarnation);
+
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of
     that is on its way. */

@@ -113,16 +113,17 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
     return RESIL__FAILED;
 }
 
-/*  One run of start, from fresh state to its outcome. `at_us` is when it began, or 0: now. */
-static resil__outcome_t run_incarnation (resil__runner_t *runner, bool ring, int64_t at_us)
+/*  One run of start, from fresh state to its outcome. One that was not told to start has said already
+    that it does. */
+static resil__outcome_t run_incarnation (resil__runner_t *runner, bool told_to)
 {
     resil_self_t *self = &runner->self;
     if (make_args (runner))
         return RESIL__FAILED;
     if (resil_cancelled (self)) /*  while the arguments were made                            */
         return RESIL__CANCELLED;
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED, .at_us = at_us}, NULL,
-                      ring);
+    if (told_to)
+        resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, NULL, true);
     int rc = call_start (self);
     bool cancelled = resil_cancelled (self);
     resil__self_clean_up (self);
@@ -167,6 +168,8 @@ static bool stopped (const resil_self_t *self)
 static bool has_returned (resil_self_t *self)
 {
     unsigned open = RESIL__END_IS_OPEN;
+    atomic_store_explicit (&self->returned_at_us, resil__coarse_now_us (), memory_order_relaxed);
+    atomic_store_explicit (&self->returned, self->incarnation, memory_order_relaxed);
     return atomic_compare_exchange_strong (&self->end, &open, RESIL__END_RETURNED) &&
            !atomic_load (&self->quarantined);
 }
@@ -188,32 +191,32 @@ static bool decide_to_go_on (resil_self_t *self)
 static void run (resil__runner_t *runner, uint64_t incarnation)
 {
     resil_self_t *self = &runner->self;
-    int64_t at_us = 0;
     for (bool told_to = true;; told_to = false, incarnation++) {
         resil__self_renew (self, incarnation);
         resil__outcome_t outcome =
-            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to, at_us);
+            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to);
         if (!has_returned (self))
             return;
         bool failed = outcome == RESIL__FAILED;
         /*  Who has told of its failure is being looked after. */
-        bool foreseen = failed && self->told && resil__self_may_go_on (self);
-        resil__self_tell (
-            self,
-            (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-            failed && !self->told ? &self->error : NULL, !foreseen);
+        bool foreseen = failed && self->told && !self->uses_raw && resil__self_may_go_on (self);
+        if (!foreseen)
+            resil__self_tell (
+                self,
+                (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+                failed && !self->told ? &self->error : NULL, true);
         if (!failed)
             return;
         int rc = call_handler (runner, &self->error);
         if (atomic_load (&self->quarantined))
             return;
         bool goes_on = rc == 0 && decide_to_go_on (self);
-        at_us = resil__now_us ();
-        resil__self_tell (
-            self,
-            (resil__record_t){
-                .kind = RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on, .at_us = at_us},
-            NULL, !goes_on);
+        resil__self_tell (self,
+                          (resil__record_t){.kind = RESIL__RECORD_HANDLED,
+                                            .value = rc,
+                                            .asks = !goes_on,
+                                            .ended_at_us = foreseen ? self->returned_at_us : 0},
+                          NULL, !goes_on);
         if (!goes_on)
             return;
         permit_is_spent (self);
@@ -604,6 +607,15 @@ int64_t resil__runner_cpu_us (const resil__runner_t *self)
 
 static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;
 static resil__runner_t *graveyard;
+
+int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t incarnation)
+{
+    const resil_self_t *inside = &self->self;
+    bool has_returned =
+        atomic_load (&inside->end) == RESIL__END_RETURNED &&
+        atomic_load_explicit (&inside->returned, memory_order_relaxed) == incarnation;
+    return has_returned ? atomic_load_explicit (&inside->returned_at_us, memory_order_relaxed) : 0;
+}
 
 bool resil__runner_give_up (resil__runner_t *self)
 {

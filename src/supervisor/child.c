@@ -40,12 +40,15 @@
 
 /*  ---- Deadlines ------------------------------------------------------------------ */
 
+/*  A timer that is due earlier than it need be is left alone, also where one that runs needs none: it
+    fires, and is set anew. So a restart hardly ever moves one. */
 static void set_timer (resil__child_t *child, int64_t now_us)
 {
     int64_t due_us = child->deadline_us;
     if (child->look_us && now_us + child->look_us < due_us)
         due_us = now_us + child->look_us;
-    resil__heap_set (&child->supervisor->tree->heap, &child->timer, due_us);
+    if (due_us < child->timer.due_us)
+        resil__heap_set (&child->supervisor->tree->heap, &child->timer, due_us);
 }
 
 static void set_deadline (resil__child_t *child, int64_t from_us, int64_t ms)
@@ -63,7 +66,7 @@ static void no_deadline (resil__child_t *child)
 {
     child->deadline_us = RESIL__NEVER;
     child->look_us = 0;
-    set_timer (child, 0);
+    resil__heap_set (&child->supervisor->tree->heap, &child->timer, RESIL__NEVER);
 }
 
 void resil__child_bound (resil__child_t *child)
@@ -225,8 +228,6 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->error.component = spec->name;
     resil__family_exchange_static (child->supervisor, old, spec);
     resil__spec_release (&old);
-    if (child->runner)
-        resil__runner_revoke (child->runner);
     resil__hang_spec_changed (child);
 }
 
@@ -248,14 +249,25 @@ static void grant (resil__child_t *child)
 }
 
 static bool take_records (resil__child_t *child);
+static void learn_that_it_returned (resil__child_t *child);
+
+/*  Whether there was one to take back. Then it rings for all that it does from now on. */
+static bool take_back_leave (resil__child_t *child)
+{
+    bool was_open = resil__runner_revoke (child->runner);
+    child->is_granted = false;
+    if (was_open)
+        child->look_us = 0;
+    return was_open;
+}
 
 void resil__child_close_grant (resil__child_t *child)
 {
-    if (!child->is_granted)
+    if (!child->runner || (!child->is_granted && child->look_us == 0))
         return;
-    child->is_granted = false;
-    resil__runner_revoke (child->runner);
+    take_back_leave (child);
     take_records (child);
+    learn_that_it_returned (child);
 }
 
 void resil__child_open_grant (resil__child_t *child)
@@ -268,7 +280,8 @@ static void note_up (resil__child_t *child, int64_t at_us)
 {
     child->up_at_us = at_us;
     child->first_start = child->failed = false;
-    no_deadline (child);
+    child->deadline_us = RESIL__NEVER;
+    child->look_us = 0;
     resil__hang_watch (child, at_us);
     grant (child);
     resil__story_up (child);
@@ -308,6 +321,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
 static void settle (resil__child_t *child)
 {
     child->is_granted = false;
+    child->to_ack = 0;
     if (child->runner) {
         resil__runner_set_child (child->runner, NULL);
         resil__loop_free_later (child->supervisor->tree, child->runner);
@@ -353,6 +367,7 @@ static void quarantine (resil__child_t *child, const char *what)
     resil__runner_set_child (child->runner, NULL);
     resil__loop_keep_hung (child->supervisor, child->runner, child->incarnation);
     child->runner = NULL;
+    child->to_ack = 0;
     resil_error_t error;
     resil__error_set (&error,
                       child->phase == RESIL__RETIRING || child->phase == RESIL__DOWN
@@ -446,18 +461,31 @@ static void judge_end (resil__child_t *child, int64_t at_us)
 
 /*  ---- Reports ------------------------------------------------------------------------ */
 
+/*  While it may call its handler unseen, a look is not later than that could be overdue. */
+static int64_t look_at_most (const resil__child_t *child, int64_t look_us)
+{
+    int64_t handler_us = child->spec->is.handler_ms * 1000;
+    if (child->phase != RESIL__ENDING || handler_us < 0 || look_us <= handler_us)
+        return look_us;
+    return handler_us > 0 ? handler_us : 1;
+}
+
 static void accept_report (resil__child_t *child, int64_t at_us)
 {
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
                  child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
                  !is_outdated (child);
-    child->look_us = go_on ? FIRST_LOOK_US : 0; /*  those of a former leave are over          */
+    child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
-    /*  Who has a grant has its leave, and may have used it. */
-    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
-                       go_on && !child->is_granted);
+    /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for its
+        last ack at most. */
+    bool may_wait = child->is_granted && !child->raw;
+    child->to_ack = may_wait ? child->incarnation : 0;
+    if (!may_wait)
+        resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
+                           go_on && !child->is_granted);
 }
 
 /*  ---- Cancel, and what comes of it ----------------------------------------------------- */
@@ -615,6 +643,7 @@ static void replace (resil__child_t *child, int64_t at_us)
     }
     if (!resil__runner_give_up (child->runner)) {
         set_deadline (child, at_us, RESIL__MOMENT_MS);
+        learn_that_it_returned (child);
         return;
     }
     see_what_it_does (child);
@@ -776,8 +805,6 @@ void resil__child_let_be (resil__child_t *child)
     resil__child_close_grant (child);
     child->to_stop = true;
     child->asked = false;
-    if (child->runner)
-        resil__runner_revoke (child->runner);
     /*  Stopped it is already; now it is for good. */
     if (child->cause == RESIL__FOR_GROUP) {
         child->cause = RESIL__TO_STOP;
@@ -845,7 +872,14 @@ void resil__child_subtree_ended (resil__child_t *child)
 /*  Its runner may have been made for a spec that is not the child's any more. */
 static void keep_error (resil__child_t *child, const resil_error_t *error)
 {
-    resil__error_copy (&child->error, error);
+    uint64_t hash = child->error.text_hash;
+    /*  Who fails again and again mostly says the same. */
+    if (strcmp (child->error.text, error->text) == 0) {
+        memcpy (&child->error, error, offsetof (resil_error_t, text));
+        child->error.text_hash = hash;
+    }
+    else
+        resil__error_copy (&child->error, error);
     child->error.component = child->spec->name;
 }
 
@@ -860,6 +894,41 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     keep_error (child, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
+}
+
+/*  It has returned from start after its report. What is told early is not before that. */
+static void fell (resil__child_t *child, int64_t at_us)
+{
+    if (child->phase == RESIL__ENDING || child->phase == RESIL__LEAVING)
+        resil__child_event (child, RESIL__FELL,
+                            at_us > child->error.at_us ? at_us : child->error.at_us);
+}
+
+/*  Of one that may go on by itself its end is told together with what its handler said: while that
+    runs, it can be seen. Only of one that has reported is it certain how it has ended. */
+static void learn_that_it_returned (resil__child_t *child)
+{
+    bool has_reported =
+        child->phase == RESIL__ENDING || (child->phase == RESIL__LEAVING && child->judged);
+    if (!has_reported || child->raw || !child->runner)
+        return;
+    int64_t at_us = resil__runner_returned_at_us (child->runner, child->incarnation);
+    if (at_us)
+        fell (child, at_us);
+}
+
+static void on_handled (resil__child_t *child, const resil__record_t *record)
+{
+    const resil__runner_t *runner = child->runner;
+    if (record->ended_at_us)
+        fell (child, record->ended_at_us);
+    resil__child_event (child,
+                        record->value  ? RESIL__DECLINED
+                        : record->asks ? RESIL__AGREED
+                                       : RESIL__WENT_ON,
+                        record->at_us);
+    if (!record->asks && !child->spec->is.ready_required && child->runner == runner)
+        resil__child_event (child, RESIL__IS_UP, record->at_us);
 }
 
 static void on_ended (resil__child_t *child, const resil__record_t *record,
@@ -905,11 +974,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
         on_ended (child, record, error);
         break;
     case RESIL__RECORD_HANDLED:
-        resil__child_event (child,
-                            record->value  ? RESIL__DECLINED
-                            : record->asks ? RESIL__AGREED
-                                           : RESIL__WENT_ON,
-                            record->at_us);
+        on_handled (child, record);
         break;
     case RESIL__RECORD_GONE:
         resil__child_event (child, RESIL__GONE, record->at_us);
@@ -917,18 +982,28 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     }
 }
 
-/*  Whether there were any. */
+static void ack (resil__child_t *child)
+{
+    if (child->to_ack && child->runner)
+        resil__runner_ack (child->runner, child->to_ack, NULL, false);
+    child->to_ack = 0;
+}
+
+/*  All that there are; of one that writes on and on no more than it could have ahead. Whether there were
+    any. */
 static bool take_records (resil__child_t *child)
 {
     resil__record_t record;
     resil_error_t error;
     resil__runner_t *runner = child->runner;
-    bool any = false;
-    while (runner && child->runner == runner && resil__runner_take (runner, &record, &error)) {
+    int count = 0;
+    while (runner && child->runner == runner && count < RESIL__OUTBOX_RECORDS &&
+           resil__runner_take (runner, &record, &error)) {
         on_record (child, &record, &error);
-        any = true;
+        count++;
     }
-    return any;
+    ack (child);
+    return count > 0;
 }
 
 /*  One that fails and goes on by itself, again and again, rings no bell as long as we say that we still
@@ -1025,14 +1100,15 @@ void resil__child_due (resil__timer_t *timer)
     resil__phase_t phase = child->phase;
     uint64_t incarnation = child->incarnation;
     bool looks = child->look_us > 0;
+    resil__heap_set (&child->supervisor->tree->heap, timer, RESIL__NEVER);
     resil__child_serve (child);
     bool is_late = now_us >= deadline_us;
     bool goes_on = false; /*  it has just used its leave: it is not late               */
     if (is_late && child->runner) {
-        goes_on = !resil__runner_revoke (child->runner) && looks && phase != RESIL__STARTING;
-        child->is_granted = false;
+        goes_on = !take_back_leave (child) && looks && phase != RESIL__STARTING;
         take_records (child);
     }
+    learn_that_it_returned (child);
     if (child->phase != phase || child->incarnation != incarnation ||
         child->deadline_us != deadline_us)
         return;
@@ -1047,7 +1123,7 @@ void resil__child_due (resil__timer_t *timer)
         }
     }
     else if (looks)
-        child->look_us =
-            child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US;
+        child->look_us = look_at_most (
+            child, child->look_us * 2 < LONGEST_LOOK_US ? child->look_us * 2 : LONGEST_LOOK_US);
     set_timer (child, now_us);
 }

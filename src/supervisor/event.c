@@ -166,29 +166,34 @@ static void forget_author (resil__child_t *child, resil_state_t state)
         resil__author_set (&child->author, NULL);
 }
 
+static void tell_state (resil__child_t *child, int64_t at_us, const resil__author_t *author)
+{
+    char path[RESIL__PATH_ROOM];
+    resil_error_t made;
+    resil_event_t event = about (child, RESIL_EVENT_STATE, at_us, path);
+    event.from = child->told;
+    event.delay_ms = event.to == RESIL_WAITING ? delay_ms_of (child, at_us) : -1;
+    event.error = error_of (child, event.to, &made);
+    tell (child->supervisor->tree, &event, author);
+}
+
 void resil__event_tell (resil__child_t *child, int64_t at_us)
 {
     resil_state_t state = resil__state_of_child (child);
     if (state == child->told && child->incarnation == child->told_incarnation &&
         child->done == child->told_done)
         return;
-    const resil__author_t *author = author_of (child, state);
+    const resil__author_t *author = child->author ? author_of (child, state) : NULL;
     /*  One that somebody starts does not go on from its failure. */
     if (state == RESIL_STARTING && author && author->commanded)
         child->failed = false;
-    if (count (child->supervisor->tree)) {
-        char path[RESIL__PATH_ROOM];
-        resil_error_t made;
-        resil_event_t event = about (child, RESIL_EVENT_STATE, at_us, path);
-        event.from = child->told;
-        event.delay_ms = state == RESIL_WAITING ? delay_ms_of (child, at_us) : -1;
-        event.error = error_of (child, state, &made);
-        tell (child->supervisor->tree, &event, author);
-    }
+    if (count (child->supervisor->tree))
+        tell_state (child, at_us, author);
     child->told = state;
     child->told_incarnation = child->incarnation;
     child->told_done = child->done;
-    forget_author (child, state);
+    if (child->author)
+        forget_author (child, state);
 }
 
 /*  An event about a supervisor. */

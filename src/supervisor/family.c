@@ -14,6 +14,7 @@
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
+#include "foundation/log.h"
 #include "supervisor/state.h"
 #include "supervisor/story.h"
 
@@ -164,6 +165,7 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->subtree = subtree;
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
+    child->about_hash = resil__about_hash (self->path + 1, spec->name);
     child->hang_timer.fire = resil__hang_due;
     child->hang_timer.due_us = RESIL__NEVER;
     child->first_start = true;
@@ -258,6 +260,7 @@ static void end_subtree (resil_supervisor_t *self)
 static void leave (resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
+    resil__heap_set (&tree->heap, &child->timer, RESIL__NEVER);
     resil__heap_set (&tree->heap, &child->hang_timer, RESIL__NEVER);
     child->next = tree->forgotten;
     tree->forgotten = child;

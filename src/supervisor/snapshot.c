@@ -40,26 +40,6 @@ static size_t count_below (const resil_supervisor_t *self)
     return count;
 }
 
-resil_state_t resil__state_of_child (const resil__child_t *child)
-{
-    switch (child->phase) {
-    case RESIL__STARTING:
-        return RESIL_STARTING;
-    case RESIL__UP:
-        return RESIL_UP;
-    case RESIL__ENDING:
-    case RESIL__HANDLING:
-        return RESIL_FAILING;
-    case RESIL__LEAVING:
-    case RESIL__RETIRING:
-        return RESIL_STOPPING;
-    case RESIL__WAITING:
-        return RESIL_WAITING;
-    default:
-        return RESIL_DOWN;
-    }
-}
-
 resil_state_t resil__state_of_root (const resil_supervisor_t *self)
 {
     switch (self->stage) {

@@ -8,11 +8,25 @@
 
 #include "supervisor/state.h"
 
-/*  NULL with ENOMEM and a sentence. */
 /*  What it is at, as others see it. */
-resil_state_t resil__state_of_child (const resil__child_t *child);
+static inline resil_state_t resil__state_of_child (const resil__child_t *child)
+{
+    static const unsigned char states[RESIL__PHASES] = {
+        [RESIL__DOWN] = RESIL_DOWN,
+        [RESIL__STARTING] = RESIL_STARTING,
+        [RESIL__UP] = RESIL_UP,
+        [RESIL__ENDING] = RESIL_FAILING,
+        [RESIL__HANDLING] = RESIL_FAILING,
+        [RESIL__LEAVING] = RESIL_STOPPING,
+        [RESIL__RETIRING] = RESIL_STOPPING,
+        [RESIL__WAITING] = RESIL_WAITING,
+    };
+    return (resil_state_t) states[child->phase];
+}
+
 resil_state_t resil__state_of_root (const resil_supervisor_t *self);
 
+/*  NULL with ENOMEM and a sentence. */
 resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self);
 
 #endif

@@ -70,7 +70,9 @@ struct _resil__child_t {
     bool grant_stands;   /*  ... and every further one                                */
     bool owes_handler;   /*  a new runner is to call it, with error                   */
     bool owes_sync;      /*  the runner waits until its sockets have been read        */
+    uint64_t to_ack;     /*  the last report that has been accepted and not yet acked, or 0 */
     resil_error_t error; /*  the last failure                                         */
+    uint64_t about_hash; /*  for the log                                              */
     int start_errno;     /*  what a call returns for a start in vain                  */
     int64_t up_at_us;    /*  0: not up yet                                            */
 

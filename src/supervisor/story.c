@@ -12,12 +12,13 @@
 
 static resil__about_t about (const resil__child_t *child)
 {
-    return (resil__about_t){child->supervisor->path + 1, child->spec->name, child->incarnation};
+    return (resil__about_t){child->supervisor->path + 1, child->spec->name, child->incarnation,
+                            child->about_hash};
 }
 
 static resil__about_t about_all (const resil_supervisor_t *self)
 {
-    return (resil__about_t){self->path + 1, "", 0};
+    return (resil__about_t){self->path + 1, "", 0, 0};
 }
 
 const char *resil__story_time (char text[32], int64_t ms)
@@ -91,7 +92,7 @@ static void foresee_restart (char *text, size_t room, const resil__child_t *chil
               delay_ms ? resil__story_time (delay, delay_ms) : "");
 }
 
-void resil__story_judged (const resil__child_t *child)
+void resil__story_judged (resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
     resil_log_level_t level =
@@ -102,7 +103,7 @@ void resil__story_judged (const resil__child_t *child)
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64], next[128], window[32];
     /*  A delay keeps lines apart by itself; those that come at once are folded. */
     uint64_t fold = child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us == 0
-                        ? resil__text_hash (child->error.text)
+                        ? resil__error_text_hash (&child->error)
                         : 0;
     if (resil__log_folds (level, &who, fold))
         return;
@@ -209,7 +210,7 @@ void resil__story_added (const resil__child_t *child)
 void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
                              const char *why)
 {
-    resil__about_t whom = {self->path + 1, error->component, error->incarnation};
+    resil__about_t whom = {self->path + 1, error->component, error->incarnation, 0};
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
     resil__story_describe (what, sizeof what, error);
     resil__log (RESIL_LOG_ERROR, &whom, 0, "%s; %s: supervisor %s stops its components and ends",

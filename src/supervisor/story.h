@@ -15,7 +15,7 @@ void resil__story_describe (char *text, size_t room, const resil_error_t *error)
 
 /*  One child. */
 void resil__story_up (const resil__child_t *child);
-void resil__story_judged (const resil__child_t *child);    /*  a failure, and what follows     */
+void resil__story_judged (resil__child_t *child);          /*  a failure, and what follows     */
 void resil__story_ended (const resil__child_t *child);     /*  completed or stopped            */
 void resil__story_cancelled (const resil__child_t *child); /*  for a reason other than a stop  */
 void resil__story_hung (const resil__child_t *child, const char *who, const char *what);

@@ -80,8 +80,10 @@ struct _resil__runner_t {
     uint64_t permit, cancelled, acked, raw_accepted;
     bool quarantined;
     bool rang, has_rung;
-    bool has_ended; /*  its incarnation                                          */
-    bool given_up;  /*  ... and before that                                      */
+    bool has_ended; /*  its incarnation ...                                      */
+    int64_t ended_at_us;
+    bool owes_ended; /*  ... and has not told                                     */
+    bool given_up;   /*  ... and before that                                      */
     resil__outbox_t outbox;
     resil__raw_t raws[FAKE_RAWS];
     unsigned raws_sent, raws_taken;
@@ -180,7 +182,7 @@ static inline bool fake_is_stopped (const resil__runner_t *self)
 static inline void fake_renew (resil__runner_t *self, uint64_t incarnation)
 {
     self->incarnation = incarnation;
-    self->has_ended = false;
+    self->has_ended = self->owes_ended = false;
     self->reported = self->told = self->ready = self->ignores = false;
     self->step = 0;
 }
@@ -227,7 +229,9 @@ static inline void fake_handler_returns (resil__runner_t *self, int rc)
                     "it went on by its leave, and had been told something else");
         goes_on = !fake_is_stopped (self);
     }
-    fake_tell (self, (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on},
+    fake_tell (self,
+               (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on,
+                                 .ended_at_us = self->owes_ended ? self->ended_at_us : 0},
                !goes_on);
     if (goes_on)
         fake_begin (self, self->incarnation + 1, false);
@@ -263,10 +267,13 @@ static inline void fake_end_incarnation (resil__runner_t *self, resil__outcome_t
     }
     bool failed = outcome == RESIL__FAILED;
     self->has_ended = true;
-    bool foreseen = failed && self->told && fake_may_go_on (self);
-    fake_tell_with (self,
-                    (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-                    failed && !self->told ? &self->error : NULL, !foreseen);
+    bool foreseen = failed && self->told && !self->uses_raw && fake_may_go_on (self);
+    self->ended_at_us = fake_now_us;
+    self->owes_ended = foreseen;
+    if (!foreseen)
+        fake_tell_with (self,
+                        (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+                        failed && !self->told ? &self->error : NULL, true);
     self->place = FAKE_PARKED;
     self->handles_other = false;
     if (failed)
@@ -289,7 +296,8 @@ static inline void fake_enter (resil__runner_t *self)
         fake_check (ledger->running == NULL, "two incarnations of a child at once");
         ledger->running = self;
     }
-    fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, self->told_to);
+    if (self->told_to)
+        fake_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, true);
     self->place = FAKE_RUNNING;
 }
 
@@ -659,6 +667,11 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
 {
     return (resil__life_t){.moved_at_us = self->moved_at_us,
                            .waiting = self->place != FAKE_RUNNING || !self->stuck};
+}
+
+int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t incarnation)
+{
+    return self->has_ended && self->incarnation == incarnation ? self->ended_at_us : 0;
 }
 
 bool resil__runner_give_up (resil__runner_t *self)

@@ -508,9 +508,11 @@ static void compare_child (const resil__child_t *child, const model_child_t *exp
     if (child->phase == RESIL__WAITING && child->held != expected->held)
         differs ("%s waits for %s", path, child->held ? "its group" : "itself");
     bool has_timer = expected->phase == MODEL_WAITING && !expected->held;
-    if (!has_timer && child->timer.place)
+    if (!has_timer &&
+        (child->deadline_us != RESIL__NEVER || (child->timer.place && child->phase != RESIL__UP)))
         differs ("%s has a timer", path);
-    if (has_timer && (!child->timer.place || child->timer.due_us != expected->due_us))
+    if (has_timer &&
+        (child->timer.due_us > expected->due_us || child->deadline_us != expected->due_us))
         differs ("%s is due at %lld, not %lld", path, (long long) child->timer.due_us,
                  (long long) expected->due_us);
     if (child->phase == RESIL__DOWN && child->asked != expected->asked)
@@ -1531,8 +1533,11 @@ static void check_child (const resil__child_t *child)
     if (child->phase == RESIL__DOWN && (child->timer.place || child->runner || child->stoppers))
         differs ("%s is down, and has a timer, a runner or one who waits for that",
                  child->spec->name);
-    if (child->phase == RESIL__UP && (child->timer.place || (!child->runner && !child->subtree)))
-        differs ("%s is up, and has a timer or no runner", child->spec->name);
+    if (child->phase == RESIL__UP && (child->deadline_us != RESIL__NEVER || child->look_us ||
+                                      (!child->runner && !child->subtree)))
+        differs ("%s is up, and has a deadline or no runner", child->spec->name);
+    if (child->timer.due_us > child->deadline_us)
+        differs ("%s has a deadline, and no timer for it", child->spec->name);
     if (alone && !child->timer.place)
         differs ("%s waits for a restart that never comes", child->spec->name);
     if (child->asked && child->phase != RESIL__DOWN)

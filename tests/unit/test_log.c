@@ -15,8 +15,8 @@
 
 #include "foundation/log.h"
 
-static const resil__about_t reader = {"resil", "reader", 4};
-static const resil__about_t writer = {"resil", "writer", 1};
+static const resil__about_t reader = {"resil", "reader", 4, 0};
+static const resil__about_t writer = {"resil", "writer", 1, 0};
 
 /*  ---- a callback that keeps what it gets, and that can be held up ---- */
 
@@ -124,7 +124,7 @@ static void lines_come_in_order_with_all_their_fields (void **state)
     (void) state;
     assert_int_equal (resil__observer_retain (), 0);
     resil__log (RESIL_LOG_WARN, &reader, 0, "failed: %s", "no route");
-    resil__log (RESIL_LOG_ERROR, &(resil__about_t){"top", "", 0}, 0, "ends");
+    resil__log (RESIL_LOG_ERROR, &(resil__about_t){"top", "", 0, 0}, 0, "ends");
     assert_int_equal (resil_log_flush (SUPPORT_PATIENCE_MS), 0);
     resil__observer_release ();
     assert_int_equal (kept.count, 2);
@@ -207,7 +207,8 @@ static void equal_lines_in_a_row_are_counted (void **state)
 {
     (void) state;
     for (unsigned i = 1; i <= 1000; i++)
-        resil__log (RESIL_LOG_WARN, &(resil__about_t){"resil", "reader", i}, key, "failed %u", i);
+        resil__log (RESIL_LOG_WARN, &(resil__about_t){"resil", "reader", i, 0}, key, "failed %u",
+                    i);
     resil__log (RESIL_LOG_WARN, &reader, key + 1, "something else");
     assert_int_equal (resil_log_flush (SUPPORT_PATIENCE_MS), 0);
     assert_int_equal (kept.count, 3);
@@ -233,8 +234,8 @@ static void a_line_without_a_key_ends_a_fold (void **state)
 static void components_are_folded_each_by_itself (void **state)
 {
     (void) state;
-    static const resil__about_t other = {"other", "reader", 1};
-    static const resil__about_t nobody = {"resil", "", 0};
+    static const resil__about_t other = {"other", "reader", 1, 0};
+    static const resil__about_t nobody = {"resil", "", 0, 0};
     for (int i = 0; i < 100; i++) {
         resil__log (RESIL_LOG_WARN, &reader, key, "failed");
         resil__log (RESIL_LOG_WARN, &writer, key, "failed");
@@ -309,7 +310,7 @@ static void *log_much (void *arg)
     char name[32];
     for (int i = 0; i < LINES_EACH; i++) {
         snprintf (name, sizeof name, "c%d", (i / 100 * 31 + which) % 600);
-        resil__about_t about = {"resil", name, (uint64_t) i};
+        resil__about_t about = {"resil", name, (uint64_t) i, 0};
         resil__log (RESIL_LOG_WARN, &about, (uint64_t) (i / 50 % 3), "failed %d", i);
     }
     return NULL;

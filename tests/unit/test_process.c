@@ -476,7 +476,7 @@ static int end_with_lines_unsaid (void *arg)
     if (arg)
         child_fill (STDERR_FILENO);
     for (int i = 0; i < 100; i++)
-        resil__log (RESIL_LOG_WARN, &(resil__about_t){"resil", "reader", 1}, 0, "line %d", i);
+        resil__log (RESIL_LOG_WARN, &(resil__about_t){"resil", "reader", 1, 0}, 0, "line %d", i);
     return 0;
 }
 
