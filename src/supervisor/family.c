@@ -146,7 +146,7 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
 {
     const resil__child_t *other = namesake (self, spec->name);
     int max = self->options.max_children;
-    if (self->stage >= RESIL__STOPPING || (self->level > 0 && !self->child))
+    if (self->stage >= RESIL__STOPPING || !resil__family_is_there (self))
         return resil__refuse (
             ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
             self->stage == RESIL__STOPPING ? "is stopping" : "has ended", spec->name);
@@ -237,11 +237,23 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     return child;
 }
 
+bool resil__family_is_there (const resil_supervisor_t *self)
+{
+    while (self->level > 0) {
+        if (!self->child)
+            return false;
+        self = self->child->supervisor;
+    }
+    return true;
+}
+
 /*  It is deleted: does it come back when its supervisor is restarted? Not if that had not begun with
-    it yet. */
+    it yet, and not if that goes itself. */
 static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 {
     size_t at = 0;
+    if (self->level > 0 && !self->child)
+        return false;
     while (at < self->static_count && self->statics[at].spec != child->spec)
         at++;
     if (!child->is_static || at == self->static_count)

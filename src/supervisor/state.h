@@ -316,6 +316,9 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner);
 
 /*  ---- family.c: the children of one supervisor together ---------------------------- */
 
+/*  It has not been deleted, nor has one above it. */
+bool resil__family_is_there (const resil_supervisor_t *self);
+
 /*  Make a supervisor one of the tree. */
 void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self);
 
