@@ -21,7 +21,7 @@ static resil__child_t *find (const resil_supervisor_t *self, const char *name)
 /*  0, or -1: it is ending or has ended. */
 static int check_open (const resil_supervisor_t *self)
 {
-    if (self->stage < RESIL__STOPPING && (self->level == 0 || self->child))
+    if (self->stage < RESIL__STOPPING && resil__family_is_there (self))
         return 0;
     return resil__refuse (ESHUTDOWN, "supervisor \"%s\" %s", self->path,
                           self->stage == RESIL__STOPPING ? "is stopping" : "has ended");
@@ -68,7 +68,7 @@ static void add (resil_supervisor_t *self, resil__command_t *command)
 
 static int check_spawn (const resil_supervisor_t *self)
 {
-    if (self->stage >= RESIL__STOPPING || (self->level > 0 && !self->child))
+    if (self->stage >= RESIL__STOPPING || !resil__family_is_there (self))
         return resil__refuse (ESHUTDOWN,
                               "supervisor \"%s\" has been stopped or has ended; make a new one",
                               self->name);
@@ -212,10 +212,10 @@ static void hurry (resil_supervisor_t *self, resil__command_t *command)
         resil__child_event (child, RESIL__GO, self->tree->now_us);
 }
 
-/*  0, or -1: it was deleted, and only its handle is left. */
+/*  0, or -1: it was deleted, or one above it, and only its handle is left. */
 static int check_exists (const resil_supervisor_t *self)
 {
-    if (self->level == 0 || self->child)
+    if (resil__family_is_there (self))
         return 0;
     return resil__refuse (ESHUTDOWN, "supervisor \"%s\" has been deleted", self->path);
 }
@@ -329,7 +329,9 @@ static void stop_all (resil_supervisor_t *self, resil__command_t *command)
         resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
         agree (self, command);
     }
-    else if (!self->child || self->child->phase == RESIL__DOWN)
+    else if (!resil__family_is_there (self) ||
+             (self->child->phase == RESIL__DOWN &&
+              (!self->child->asked || self->child->supervisor->stage >= RESIL__STOPPING)))
         agree (self, command);
     else if (self->child->supervisor->stage >= RESIL__STOPPING)
         await_down (self->child, command);

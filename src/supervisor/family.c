@@ -128,7 +128,7 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
 {
     const resil__child_t *other = namesake (self, spec->name);
     int max = self->options.max_children;
-    if (self->stage >= RESIL__STOPPING || (self->level > 0 && !self->child))
+    if (self->stage >= RESIL__STOPPING || !resil__family_is_there (self))
         return resil__refuse (
             ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
             self->stage == RESIL__STOPPING ? "is stopping" : "has ended", spec->name);
@@ -221,11 +221,23 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     return child;
 }
 
+bool resil__family_is_there (const resil_supervisor_t *self)
+{
+    while (self->level > 0) {
+        if (!self->child)
+            return false;
+        self = self->child->supervisor;
+    }
+    return true;
+}
+
 /*  It is deleted: does it come back when its supervisor is restarted? Not if that had not begun with
-    it yet. */
+    it yet, and not if that goes itself. */
 static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 {
     size_t at = 0;
+    if (self->level > 0 && !self->child)
+        return false;
     while (at < self->static_count && self->statics[at].spec != child->spec)
         at++;
     if (!child->is_static || at == self->static_count)
@@ -421,6 +433,7 @@ void resil__family_withdraw (resil__child_t *child)
 {
     bool was_asked = child->asked;
     child->asked = child->done = false;
+    child->stays_down = child->supervisor->group_pending;
     resil__event_tell (child, child->supervisor->tree->now_us);
     answer_waiter (child, ECANCELED);
     if (was_asked && is_never_kept (child))
@@ -707,6 +720,8 @@ static void ask_to_rejoin (resil__child_t *child)
 {
     if (child->subtree && child->subtree->stage == RESIL__CREATED)
         return; /*  it has not been spawned                                           */
+    if (child->stays_down)
+        return; /*  it was terminated since                                           */
     if (!child->asked)
         child->first_start = false;
     child->asked = true;
@@ -719,6 +734,7 @@ static void hold_group (resil_supervisor_t *self)
         resil__author_set (&child->author, self->group_author);
         if (child->phase == RESIL__DOWN) {
             ask_to_rejoin (child);
+            child->stays_down = false;
             continue;
         }
         int64_t due_us = resil__child_hold (child);
@@ -856,6 +872,7 @@ void resil__family_settled (resil__child_t *child)
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
     if (self->stage < RESIL__STOPPING) {
+        child->stays_down = child->to_stop && self->group_pending;
         child->to_stop = false;
         self->some_are_done |= child->done;
         if (child->done && child->spec->is.significant && !child->ignored)

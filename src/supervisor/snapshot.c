@@ -154,21 +154,40 @@ static int fill (resil_snapshot_t *snapshot, const resil_supervisor_t *self, siz
     return rc;
 }
 
+/*  Of one below another its place among its siblings counts: it is taken with them, which then go. */
+static void keep_only (resil_snapshot_t *snapshot, const resil_supervisor_t *self)
+{
+    size_t at = 0;
+    while (strcmp (snapshot->entries[at].path, self->path))
+        at++;
+    snapshot->size = count_below (self) + 1;
+    memmove (snapshot->entries, snapshot->entries + at, snapshot->size * sizeof (entry_t));
+}
+
+static void set_pointers (entry_t *entry)
+{
+    entry->is.path = entry->path;
+    entry->is.name = strrchr (entry->path, '/') + 1;
+    if (!entry->is.error)
+        return;
+    entry->is.error = &entry->error;
+    entry->error.component = entry->component;
+}
+
 resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self)
 {
-    size_t count = count_below (self) + 1;
+    const resil_supervisor_t *top = self->child ? self->child->supervisor : self;
+    size_t count = count_below (top) + 1;
     resil_snapshot_t *snapshot = calloc (1, sizeof *snapshot + count * sizeof (entry_t));
     if (snapshot)
         snapshot->worst = calloc (count, sizeof *snapshot->worst);
     if (snapshot && snapshot->worst) {
         snapshot->size = 1;
         snapshot->sequence = self->tree->events.sequence;
-        if (fill (snapshot, self, 0) == 0) {
-            for (size_t i = 0; i < snapshot->size; i++) {
-                entry_t *entry = &snapshot->entries[i];
-                entry->is.path = entry->path;
-                entry->is.name = strrchr (entry->path, '/') + 1;
-            }
+        if (fill (snapshot, top, 0) == 0) {
+            keep_only (snapshot, self);
+            for (size_t i = 0; i < snapshot->size; i++)
+                set_pointers (&snapshot->entries[i]);
             return snapshot;
         }
     }

@@ -53,6 +53,7 @@ struct _resil__child_t {
     bool to_stop;               /*  a level: no restart any more                             */
     bool renews;                /*  its runner ends so that it gets another, for its new spec  */
     bool held;                  /*  it is started again with its group and not by itself     */
+    bool stays_down;            /*  terminated while its group waited for the end of a boot  */
     bool done;                  /*  DOWN by itself: completed, ignored                       */
     bool first_start;           /*  somebody waits for it to come up                         */
     bool kept;                  /*  a first start in vain does not make it forgotten         */
@@ -328,6 +329,9 @@ void resil__hang_spec_changed (resil__child_t *child);
 void resil__hang_due (resil__timer_t *timer);
 
 /*  ---- family.c: the children of one supervisor together ---------------------------- */
+
+/*  It has not been deleted, nor has one above it. */
+bool resil__family_is_there (const resil_supervisor_t *self);
 
 /*  Make a supervisor one of the tree. */
 void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self);

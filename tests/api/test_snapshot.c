@@ -143,6 +143,34 @@ static void it_is_printed (void **state)
     free (text);
 }
 
+static void of_a_supervisor_below_it_is_that_one_and_what_is_below_it (void **state)
+{
+    (void) state;
+    char *text = NULL;
+    size_t size = 0;
+    resil_snapshot_t *all = resil_supervisor_snapshot (root);
+    const resil_standing_t *is = resil_snapshot_find (all, "/app/sub");
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (sub);
+    assert_int_equal (resil_snapshot_size (snapshot), 3);
+    const resil_standing_t *top = resil_snapshot_at (snapshot, 0);
+    assert_string_equal (top->path, "/app/sub");
+    assert_string_equal (top->name, "sub");
+    assert_int_equal (top->level, 1);
+    assert_true (top->is_supervisor);
+    assert_int_equal (top->worst_stop_ms, is->worst_stop_ms);
+    assert_int_equal (top->worst_restart_ms, is->worst_restart_ms);
+    assert_string_equal (resil_snapshot_at (snapshot, 1)->path, "/app/sub/b");
+    assert_string_equal (resil_snapshot_at (snapshot, 2)->path, "/app/sub/c");
+    resil_snapshot_destroy (&snapshot);
+    resil_snapshot_destroy (&all);
+    FILE *file = open_memstream (&text, &size);
+    ok (resil_supervisor_print (sub, file));
+    fclose (file);
+    assert_non_null (strstr (text, "sub "));
+    assert_null (strstr (text, "/app "));
+    free (text);
+}
+
 static void nothing_is_taken_for_something (void **state)
 {
     (void) state;
@@ -161,8 +189,11 @@ static void nothing_is_taken_for_something (void **state)
 int main (void)
 {
     const struct CMUnitTest cases[] = {
-        tree_case (it_lists_all_in_order),          tree_case (it_tells_how_each_stands),
-        tree_case (it_sums_up_the_worst_cases),     tree_case (it_is_printed),
+        tree_case (it_lists_all_in_order),
+        tree_case (it_tells_how_each_stands),
+        tree_case (it_sums_up_the_worst_cases),
+        tree_case (it_is_printed),
+        tree_case (of_a_supervisor_below_it_is_that_one_and_what_is_below_it),
         tree_case (nothing_is_taken_for_something),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -224,6 +224,85 @@ static void one_is_terminated_restarted_and_deleted_like_a_component (void **sta
     ok (resil_supervisor_stop (sub));
 }
 
+static void is_gone (resil_supervisor_t *supervisor)
+{
+    resil_count_t count;
+    resil_spec_t spec = lever_spec (&d);
+    refused (resil_supervisor_count_children (supervisor, &count), ESHUTDOWN, "deleted");
+    refused (resil_supervisor_add (supervisor, &spec), ESHUTDOWN, "has ended");
+    refused (resil_supervisor_spawn (supervisor), ESHUTDOWN, "has ended");
+    assert_null (resil_supervisor_snapshot (supervisor));
+    assert_int_equal (errno, ESHUTDOWN);
+}
+
+static void who_is_deleted_takes_along_whoever_is_below_it (void **state)
+{
+    (void) state;
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    resil_spec_t spec = {RESIL_SUBTREE, .name = "once", .restart = RESIL_TEMPORARY};
+    resil_supervisor_t *once = resil_supervisor_add_supervisor (root, &spec, &options);
+    resil_supervisor_t *inner = below (once, "inner", RESIL_UNLIMITED);
+    resil_supervisor_t *innermost = below (inner, "innermost", RESIL_UNLIMITED);
+    lever_add (root, &a);
+    lever_add (innermost, &b);
+    ok (resil_supervisor_spawn (root));
+    resil_supervisor_t *unspawned = below (innermost, "unspawned", RESIL_UNLIMITED);
+    ok (resil_supervisor_terminate_child (root, "once"));
+    is_gone (once);
+    is_gone (inner);
+    is_gone (innermost);
+    is_gone (unspawned);
+}
+
+static void who_comes_back_brings_along_whoever_is_below_it (void **state)
+{
+    (void) state;
+    resil_supervisor_t *outer = below (root, "outer", RESIL_UNLIMITED);
+    resil_supervisor_t *inner = below (outer, "inner", RESIL_UNLIMITED);
+    resil_supervisor_t *innermost = below (inner, "innermost", RESIL_UNLIMITED);
+    lever_add (root, &a);
+    lever_add (innermost, &b);
+    ok (resil_supervisor_spawn (root));
+    ok (resil_supervisor_terminate_child (outer, "inner"));
+    ok (resil_supervisor_delete_child (outer, "inner"));
+    is_gone (inner);
+    is_gone (innermost);
+    ok (resil_supervisor_terminate_child (root, "outer"));
+    ok (resil_supervisor_restart_child (root, "outer"));
+    trace_is ("+b#1 +a#1 -b +b#2");
+    ok (resil_supervisor_terminate_child (innermost, "b"));
+    trace_is ("+b#1 +a#1 -b +b#2 -b");
+}
+
+static resil_supervisor_t *to_stop;
+
+/*  While it is not up yet it stops a supervisor whose turn to start comes after it. */
+static int stop_the_next (resil_self_t *self, void *args)
+{
+    (void) args;
+    trace (resil_supervisor_stop (to_stop) ? "?" : "x");
+    resil_ready (self);
+    while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
+        ;
+    return 0;
+}
+
+static void who_is_stopped_before_its_turn_does_not_start (void **state)
+{
+    (void) state;
+    static const resil_type_t type = {RESIL_TYPE, .name = "stops the next", .start = stop_the_next};
+    ok (resil_type_register (&type));
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "stops the next", .ready_required = true};
+    ok (resil_supervisor_add (root, &spec));
+    to_stop = below (root, "sub", RESIL_UNLIMITED);
+    lever_add (to_stop, &b);
+    lever_add (root, &a);
+    ok (resil_supervisor_spawn (root));
+    trace_is ("x +a#1");
+    ok (resil_supervisor_restart_child (root, "sub"));
+    trace_is ("x +a#1 +b#1");
+}
+
 /*  Below a supervisor with a deadline of its own: two that need longer than that to return. */
 static atomic_bool may_return;
 
@@ -361,6 +440,9 @@ int main (void)
         tree_case (one_is_terminated_restarted_and_deleted_like_a_component),
         tree_case (one_that_does_not_stop_in_time_is_stopped_at_once),
         tree_case (one_that_does_not_start_in_time_has_failed),
+        tree_case (who_is_deleted_takes_along_whoever_is_below_it),
+        tree_case (who_comes_back_brings_along_whoever_is_below_it),
+        tree_case (who_is_stopped_before_its_turn_does_not_start),
         tree_case (one_may_be_added_while_the_root_runs),
         tree_case (one_cannot_be_spawned_before_its_root),
         tree_case (only_a_root_is_run_or_destroyed),

@@ -296,8 +296,9 @@ static inline void model_forget (model_child_t *child)
     self->child_count--;
     if (self->group_from > at)
         self->group_from--;
-    /*  When its supervisor is restarted; not if that had not begun with it yet. */
-    bool comes_back = child->of_static >= 0 && !self->is_root && self->stage != MODEL_CREATED;
+    /*  When its supervisor is restarted; not if that had not begun with it yet, or goes itself. */
+    bool comes_back =
+        child->of_static >= 0 && !self->is_root && self->place && self->stage != MODEL_CREATED;
     if (child->of_static >= 0 && self->stage == MODEL_CREATED)
         self->statics[child->of_static].path[0] = 0;
     if (comes_back)
@@ -941,7 +942,11 @@ static inline model_supervisor_t *model_new_supervisor (const char *path,
 
 static inline bool model_is_closed (const model_supervisor_t *self)
 {
-    return self->stage == MODEL_ENDED || self->deleted || (!self->is_root && !self->place);
+    bool is_closed = self->stage == MODEL_ENDED;
+    for (; !is_closed && !self->is_root; self = self->place->above)
+        if (self->deleted || !self->place)
+            return true;
+    return is_closed;
 }
 
 /*  It starts now, or with the group that waits. */
@@ -1139,6 +1144,8 @@ static inline void model_stop (model_supervisor_t *self, model_call_t *call)
         model_end (self, RESIL_ENDED_STOPPED, NULL, 0);
     else if (self->place && self->place->phase != MODEL_DOWN)
         model_stop_one (self->place);
+    else if (self->place && self->place->asked && !model_is_closed (self->place->above))
+        model_is_stopped (self->place);
     model_answer (&call, 0);
     model_follow_up ();
 }
