@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "component/error.h"
+#include "foundation/core.h"
 
 typedef enum {
     RESIL__RECORD_FILLER = 0, /*  nothing, up to the end of the ring                       */
@@ -60,6 +61,9 @@ _Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes 
 
 #define RESIL__OUTBOX_BYTES 65536u
 #define RESIL__OUTBOX_RECORDS (int) (RESIL__OUTBOX_BYTES / RESIL__OUTBOX_STEP)
+
+/*  What the records of a usual failure take. */
+#define RESIL__OUTBOX_AHEAD 512u
 
 /*  More than one incarnation can write: at most two records with errors and five without, each but once
     with a filler before it. A runner that would go on by itself first looks whether there is so much. */
@@ -108,6 +112,15 @@ static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t r
         memcpy (outbox->bytes + at + sizeof record, error, payload);
     atomic_store_explicit (&outbox->written, written + filler + size, memory_order_release);
     return true;
+}
+
+/*  The next records go where the reader has read before, so that core has the memory: have it fetched while
+    there is something else to do. */
+static inline void resil__outbox_prepare (const resil__outbox_t *outbox)
+{
+    size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
+    for (size_t i = 0; i < RESIL__OUTBOX_AHEAD; i += RESIL__OUTBOX_STEP)
+        resil__own_soon (outbox->bytes + (written + i) % RESIL__OUTBOX_BYTES);
 }
 
 /*  Of the bytes after a record of that size, those that may be an error's. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "foundation/clock.h"
+#include "foundation/core.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "foundation/log.h"

@@ -22,16 +22,6 @@ static inline void resil__futex_wait (atomic_uint *word, unsigned value, int64_t
              FUTEX_BITSET_MATCH_ANY);
 }
 
-/*  In a loop that waits for another core. */
-static inline void resil__relax (void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause ();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 static inline void resil__futex_wake (atomic_uint *word)
 {
     syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);

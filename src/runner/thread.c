@@ -220,6 +220,7 @@ static void run (resil__runner_t *runner, uint64_t incarnation)
         if (!goes_on)
             return;
         permit_is_spent (self);
+        resil__outbox_prepare (&self->outbox);
     }
 }
 
