@@ -11,8 +11,8 @@
     resil_cancelled and resil_progress, which any thread may call while start runs; from
     another thread the rest is refused: -1 with EPERM.
     After a component has been quarantined (it hung, and was replaced), what it still
-    does through its self is refused: -1 with ESTALE. A NULL self is -1 with EINVAL, or
-    NULL, 0, false. */
+    does through its self is refused: -1 with ESTALE; only its two sockets stay until it
+    returns. A NULL self is -1 with EINVAL, or NULL, 0, false. */
 typedef struct _resil_self_t resil_self_t;
 
 /*  The component's name. */
@@ -28,7 +28,8 @@ RESIL_EXPORT void *resil_self_args (const resil_self_t *self);
     resil_report; a second frame may carry a code as a decimal number, so
     zsock_send (errors, "si", text, code) does it. What is no text is reported all the
     same, with a text that says so; an empty message is no report. Nothing ever arrives on
-    it. Owned by resil; do not destroy, bind or connect it. */
+    it. What is sent after a quarantine is dropped. Owned by resil; do not destroy, bind or connect
+    it. */
 RESIL_EXPORT zsock_t *resil_self_errors (resil_self_t *self);
 
 /*  The control socket, a PAIR, for a zpoller or zloop of the component's own. From when it is

@@ -147,7 +147,7 @@ static int hangs_once (resil_self_t *self, void *arg)
         errno = 0;
         bool stale = resil_wait (self, NULL, 0) == -1 && errno == ESTALE &&
                      resil_report (self, 0, "too late") == -1 && resil_ready (self) == -1 &&
-                     resil_await_ack (self, 0) == -1 && !resil_self_errors (self);
+                     resil_await_ack (self, 0) == -1 && resil_self_errors (self);
         trace (stale ? "stale" : "not stale");
     }
     return 0;

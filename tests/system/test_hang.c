@@ -151,8 +151,11 @@ static void call_late (resil_self_t *self)
     count_refusal (resil_wait_fd (self, 0, POLLIN, 1000));
     count_refusal (resil_ready (self));
     count_refusal (resil_cleanup (self, free, NULL));
-    count_refusal (resil_self_errors (self) ? 0 : -1);
-    count_refusal (resil_self_control (self) ? 0 : -1);
+    /*  To send on a socket that is not there would end the program. */
+    bool sends = zsock_send (resil_self_errors (self), "si", "late", 1) == 0 &&
+                 zsock_signal (resil_self_control (self), 0) == 0;
+    errno = ESTALE;
+    count_refusal (sends ? -1 : 0);
     resil_progress (self, "late");
     resil_idle (self);
     resil_busy (self);
