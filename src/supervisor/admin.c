@@ -329,7 +329,9 @@ static void stop_all (resil_supervisor_t *self, resil__command_t *command)
         resil__family_stop (self, RESIL_ENDED_STOPPED, NULL);
         agree (self, command);
     }
-    else if (!self->child || self->child->phase == RESIL__DOWN)
+    else if (!resil__family_is_there (self) ||
+             (self->child->phase == RESIL__DOWN &&
+              (!self->child->asked || self->child->supervisor->stage >= RESIL__STOPPING)))
         agree (self, command);
     else if (self->child->supervisor->stage >= RESIL__STOPPING)
         await_down (self->child, command);

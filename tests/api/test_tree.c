@@ -274,6 +274,35 @@ static void who_comes_back_brings_along_whoever_is_below_it (void **state)
     trace_is ("+b#1 +a#1 -b +b#2 -b");
 }
 
+static resil_supervisor_t *to_stop;
+
+/*  While it is not up yet it stops a supervisor whose turn to start comes after it. */
+static int stop_the_next (resil_self_t *self, void *args)
+{
+    (void) args;
+    trace (resil_supervisor_stop (to_stop) ? "?" : "x");
+    resil_ready (self);
+    while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
+        ;
+    return 0;
+}
+
+static void who_is_stopped_before_its_turn_does_not_start (void **state)
+{
+    (void) state;
+    static const resil_type_t type = {RESIL_TYPE, .name = "stops the next", .start = stop_the_next};
+    ok (resil_type_register (&type));
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "stops the next", .ready_required = true};
+    ok (resil_supervisor_add (root, &spec));
+    to_stop = below (root, "sub", RESIL_UNLIMITED);
+    lever_add (to_stop, &b);
+    lever_add (root, &a);
+    ok (resil_supervisor_spawn (root));
+    trace_is ("x +a#1");
+    ok (resil_supervisor_restart_child (root, "sub"));
+    trace_is ("x +a#1 +b#1");
+}
+
 /*  Below a supervisor with a deadline of its own: two that need longer than that to return. */
 static atomic_bool may_return;
 
@@ -413,6 +442,7 @@ int main (void)
         tree_case (one_that_does_not_start_in_time_has_failed),
         tree_case (who_is_deleted_takes_along_whoever_is_below_it),
         tree_case (who_comes_back_brings_along_whoever_is_below_it),
+        tree_case (who_is_stopped_before_its_turn_does_not_start),
         tree_case (one_may_be_added_while_the_root_runs),
         tree_case (one_cannot_be_spawned_before_its_root),
         tree_case (only_a_root_is_run_or_destroyed),

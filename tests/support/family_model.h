@@ -1144,6 +1144,8 @@ static inline void model_stop (model_supervisor_t *self, model_call_t *call)
         model_end (self, RESIL_ENDED_STOPPED, NULL, 0);
     else if (self->place && self->place->phase != MODEL_DOWN)
         model_stop_one (self->place);
+    else if (self->place && self->place->asked && !model_is_closed (self->place->above))
+        model_is_stopped (self->place);
     model_answer (&call, 0);
     model_follow_up ();
 }
