@@ -656,7 +656,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
     case RESIL__BEGIN:
         if (from == RESIL__DOWN) {
             child->supervisor->live_count++;
-            child->asked = child->done = child->to_stop = false;
+            child->asked = child->done = child->to_stop = child->stays_down = false;
         }
         child->verdict.delay_us = 0; /*  it has been waited for                           */
         begin (child, at_us);

@@ -441,6 +441,7 @@ void resil__family_withdraw (resil__child_t *child)
 {
     bool was_asked = child->asked;
     child->asked = child->done = false;
+    child->stays_down = child->supervisor->group_pending;
     resil__event_tell (child, child->supervisor->tree->now_us);
     answer_waiter (child, ECANCELED);
     if (was_asked && is_never_kept (child))
@@ -728,6 +729,8 @@ static void ask_to_rejoin (resil__child_t *child)
 {
     if (child->subtree && child->subtree->stage == RESIL__CREATED)
         return; /*  it has not been spawned                                           */
+    if (child->stays_down)
+        return; /*  it was terminated since                                           */
     if (!child->asked)
         child->first_start = false;
     child->asked = true;
@@ -740,6 +743,7 @@ static void hold_group (resil_supervisor_t *self)
         resil__author_set (&child->author, self->group_author);
         if (child->phase == RESIL__DOWN) {
             ask_to_rejoin (child);
+            child->stays_down = false;
             continue;
         }
         int64_t due_us = resil__child_hold (child);
@@ -877,6 +881,7 @@ void resil__family_settled (resil__child_t *child)
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
     if (self->stage < RESIL__STOPPING) {
+        child->stays_down = child->to_stop && self->group_pending;
         child->to_stop = false;
         self->some_are_done |= child->done;
         if (child->done && child->spec->is.significant && !child->ignored)

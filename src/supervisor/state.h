@@ -52,6 +52,7 @@ struct _resil__child_t {
     bool to_stop;               /*  a level: no restart any more                             */
     bool renews;                /*  its runner ends so that it gets another, for its new spec  */
     bool held;                  /*  it is started again with its group and not by itself     */
+    bool stays_down;            /*  terminated while its group waited for the end of a boot  */
     bool done;                  /*  DOWN by itself: completed, ignored                       */
     bool first_start;           /*  somebody waits for it to come up                         */
     bool kept;                  /*  a first start in vain does not make it forgotten         */

@@ -3,6 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
+#include <resil/snapshot.h>
+
 static lever_t a, b, c;
 static resil_supervisor_t *supervisor;
 
@@ -228,6 +230,51 @@ static void a_failure_while_the_others_still_boot_waits_for_them (void **state)
     trace_wait ("-c -b +a#2 +b#2 +c#2");
 }
 
+static void await_state (const char *path, resil_state_t state)
+{
+    for (resil_state_t is = (resil_state_t) -1; is != state;) {
+        resil_snapshot_t *snapshot = resil_supervisor_snapshot (supervisor);
+        is = resil_snapshot_find (snapshot, path)->state;
+        resil_snapshot_destroy (&snapshot);
+        poll (NULL, 0, 1);
+    }
+}
+
+/*  It is not up before a has failed, been terminated, and is down. */
+static int terminate_a (resil_self_t *self, void *args)
+{
+    (void) args;
+    if (resil_self_incarnation (self) == 1) {
+        await_state ("/resil/a", RESIL_WAITING);
+        if (resil_supervisor_terminate_child (supervisor, "a"))
+            return 1;
+        await_state ("/resil/a", RESIL_DOWN);
+    }
+    trace ("+x#%d", (int) resil_self_incarnation (self));
+    resil_ready (self);
+    while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
+        ;
+    return 0;
+}
+
+static void who_is_terminated_while_its_group_waits_for_the_boot_stays_down (void **state)
+{
+    (void) state;
+    static const resil_type_t type = {RESIL_TYPE, .name = "terminates a", .start = terminate_a};
+    ok (resil_type_register (&type));
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "terminates a", .ready_required = true};
+    lever_pull (&a, LEVER_FAIL); /*  as soon as it is up                                   */
+    lever_add (supervisor, &a);
+    ok (resil_supervisor_add (supervisor, &spec));
+    lever_add (supervisor, &b);
+    ok (resil_supervisor_spawn (supervisor));
+    trace_wait ("+a#1 !a h:a +x#1 +b#1 -b +x#2 +b#2");
+    await_state ("/resil/a", RESIL_DOWN);
+    /*  The next failure is another matter. */
+    lever_pull (&b, LEVER_FAIL);
+    trace_wait ("+a#1 !a h:a +x#1 +b#1 -b +x#2 +b#2 !b h:b +a#2 +x#3 +b#3");
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -244,6 +291,7 @@ int main (void)
         case_of_three (the_group_waits_for_the_delay),
         case_of_three (a_stop_undoes_a_pending_one),
         case_of_three (a_failure_while_the_others_still_boot_waits_for_them),
+        case_of_three (who_is_terminated_while_its_group_waits_for_the_boot_stays_down),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
