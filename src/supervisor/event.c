@@ -233,8 +233,10 @@ void resil__event_added (resil__child_t *child)
         resil_event_t event = about (child, RESIL_EVENT_ADDED, tree->now_us, path);
         tell (tree, &event, child->author);
     }
-    for (size_t i = 0; child->subtree && i < child->subtree->child_count; i++)
+    for (size_t i = 0; child->subtree && i < child->subtree->child_count; i++) {
+        resil__author_set (&child->subtree->children[i]->author, child->author);
         resil__event_added (child->subtree->children[i]);
+    }
 }
 
 void resil__event_removed (const resil__child_t *child)
