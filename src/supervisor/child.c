@@ -202,6 +202,16 @@ static void begin (resil__child_t *child, int64_t at_us)
         resil__runner_start (child->runner, child->incarnation);
 }
 
+/*  What the runner may go on by is taken from it. Had it not used it? Then it will ask, and is late when
+    its deadline has passed. */
+static bool take_leave (resil__child_t *child)
+{
+    if (!child->runner || !resil__runner_revoke (child->runner))
+        return false;
+    child->look_us = 0;
+    return true;
+}
+
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 {
     resil__child_close_grant (child);
@@ -210,8 +220,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->error.component = spec->name;
     resil__family_exchange_static (child->supervisor, old, spec);
     resil__spec_release (&old);
-    if (child->runner)
-        resil__runner_revoke (child->runner);
+    take_leave (child);
 }
 
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
@@ -238,7 +247,7 @@ void resil__child_close_grant (resil__child_t *child)
     if (!child->is_granted)
         return;
     child->is_granted = false;
-    resil__runner_revoke (child->runner);
+    take_leave (child);
     take_records (child);
 }
 
@@ -755,8 +764,7 @@ void resil__child_let_be (resil__child_t *child)
     resil__child_close_grant (child);
     child->to_stop = true;
     child->asked = false;
-    if (child->runner)
-        resil__runner_revoke (child->runner);
+    take_leave (child);
     /*  Stopped it is already; now it is for good. */
     if (child->cause == RESIL__FOR_GROUP) {
         child->cause = RESIL__TO_STOP;
@@ -1008,7 +1016,7 @@ void resil__child_due (resil__timer_t *timer)
     bool is_late = now_us >= deadline_us;
     bool goes_on = false; /*  it has just used its leave: it is not late               */
     if (is_late && child->runner) {
-        goes_on = !resil__runner_revoke (child->runner) && looks && phase != RESIL__STARTING;
+        goes_on = !take_leave (child) && looks && phase != RESIL__STARTING;
         child->is_granted = false;
         take_records (child);
     }

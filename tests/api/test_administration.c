@@ -3,6 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
+#include <resil/snapshot.h>
+
 static lever_t a, b;
 static resil_supervisor_t *supervisor;
 
@@ -342,6 +344,77 @@ static void after_the_end_all_is_refused (void **state)
     refused (resil_supervisor_set_options (supervisor, &options), ESHUTDOWN, "has ended");
 }
 
+static resil_state_t standing (const char *path)
+{
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (supervisor);
+    resil_state_t is = resil_snapshot_find (snapshot, path)->state;
+    resil_snapshot_destroy (&snapshot);
+    return is;
+}
+
+/*  It has reported, and does not return until it may. */
+static atomic_bool may_return;
+
+static int report_and_hang (resil_self_t *self, void *args)
+{
+    (void) args;
+    resil_ready (self);
+    if (resil_self_incarnation (self) > 1)
+        return resil_wait (self, NULL, RESIL_FOREVER) < 0 ? 0 : 1;
+    resil_report (self, 0, "it will not return");
+    trace ("reported");
+    while (!atomic_load (&may_return))
+        poll (NULL, 0, 1);
+    return 0;
+}
+
+static bool one_is_quarantined (void *arg)
+{
+    (void) arg;
+    return resil_supervisor_quarantined (supervisor) == 1;
+}
+
+static bool none_is_quarantined (void *arg)
+{
+    (void) arg;
+    return resil_supervisor_quarantined (supervisor) == 0;
+}
+
+static void a_change_lets_nobody_off_a_deadline (bool of_spec)
+{
+    static const resil_type_t type = {RESIL_TYPE, .name = "reports and hangs",
+                                      .start = report_and_hang};
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "reports and hangs"};
+    spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    spec.shutdown_ms = 200;
+    spec.args_shared = true;
+    atomic_store (&may_return, false);
+    ok (resil_type_register (&type));
+    ok (resil_supervisor_add (supervisor, &spec));
+    trace_wait ("+a#1 +b#1 reported");
+    while (standing ("/resil/hog") != RESIL_FAILING)
+        poll (NULL, 0, 1);
+    spec.hang_ms = 60000;
+    ok (of_spec ? resil_supervisor_set_spec (supervisor, &spec)
+                : resil_supervisor_set_options (supervisor, &options));
+    assert_true (support_wait_until (one_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
+    atomic_store (&may_return, true);
+    assert_true (support_wait_until (none_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
+}
+
+static void a_change_of_options_lets_nobody_off_a_deadline (void **state)
+{
+    (void) state;
+    a_change_lets_nobody_off_a_deadline (false);
+}
+
+static void a_change_of_a_spec_lets_nobody_off_a_deadline (void **state)
+{
+    (void) state;
+    a_change_lets_nobody_off_a_deadline (true);
+}
+
 static void nothing_is_taken_for_something (void **state)
 {
     (void) state;
@@ -383,6 +456,8 @@ int main (void)
         admin_case (a_component_administers_its_own_supervisor),
         admin_case (all_is_answered_while_a_slow_stop_runs),
         admin_case (after_the_end_all_is_refused),
+        admin_case (a_change_of_options_lets_nobody_off_a_deadline),
+        admin_case (a_change_of_a_spec_lets_nobody_off_a_deadline),
         admin_case (nothing_is_taken_for_something),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
