@@ -22,6 +22,40 @@ typedef enum {
     RESIL_STOPPING  /*  it has been told to return                                      */
 } resil_state_t;
 
+/*  The most failures of one component or supervisor that are kept. */
+#define RESIL_FAILURES_MAX 8
+
+/*  What followed a failure. */
+typedef enum {
+    RESIL_THEN_RESTART = 1, /*  it was to be started again by itself, after delay_ms            */
+    RESIL_THEN_GROUP,       /*  it was to be started again together with others                 */
+    RESIL_THEN_DOWN,        /*  it was not to be started again: it was to stop, or is temporary */
+    RESIL_THEN_REFUSED,     /*  it was its first start, and who asked for that was told         */
+    RESIL_THEN_GAVE_UP      /*  its supervisor gave up                                          */
+} resil_then_t;
+
+/*  One failure, and what followed. Its error and strings are never NULL, and valid until the snapshot is
+    destroyed. */
+typedef struct {
+    const resil_error_t *error; /*  what happened: kind, code, text, file and line, which
+                                    incarnation, when on CLOCK_MONOTONIC                    */
+    int64_t wall_at_us;         /*  when, in microseconds since 1970; the wall clock may have
+                                    been set up to a second before unnoticed                */
+    resil_then_t then;          /*  what followed, as it was decided; what is undone by a stop
+                                    is DOWN afterwards                                      */
+    int64_t delay_ms;           /*  of RESTART, and of the GROUP that it took along (which may
+                                    wait longer for others): until the next try; 0: at once.
+                                    -1 otherwise                                            */
+    const char *why;            /*  why that followed and no restart, or no own: for a person;
+                                    "" if it needs no reason                                */
+    bool declined;              /*  its handler declined to have it started again, or hung  */
+    bool quarantined;           /*  its thread did not return, and was left behind          */
+    bool commanded;             /*  a call had it stopped, before it failed or before what was
+                                    to follow                                               */
+    const char *by;             /*  who did, as in an event (resil/event.h); not commanded: the
+                                    path of the one whose failure had it stopped, or ""      */
+} resil_failure_t;
+
 /*  How one component or supervisor stands. */
 typedef struct {
     const char *path;           /*  "/app/pipe/reader"                                   */
@@ -44,6 +78,14 @@ typedef struct {
     int64_t worst_restart_ms;   /*  the longest from its failure until it is up again, if
                                     its start then succeeds: its own exit, its handler,
                                     its longest delay, its start, and those of the group */
+
+    uint64_t failures;            /*  all there ever were; those that are not in the story are
+                                      older, or there was no memory for them               */
+    const resil_failure_t *story; /*  the last of them, oldest first. It goes on over restarts,
+                                      of its supervisor too if that began with it, stops
+                                      and other specs, and ends when it is forgotten. Of
+                                      the root: what ended it                              */
+    size_t story_size;            /*  how many: at most RESIL_FAILURES_MAX                 */
 } resil_standing_t;
 
 /*  Take a snapshot of this supervisor and all below it. NULL with errno: EINVAL, ENOMEM,
@@ -68,6 +110,13 @@ RESIL_EXPORT const resil_standing_t *resil_snapshot_at (const resil_snapshot_t *
 RESIL_EXPORT const resil_standing_t *resil_snapshot_find (const resil_snapshot_t *self,
                                                           const char *path);
 
+/*  Print the story of the one with that path: a line that says how many failures there were, and one for
+    each that is kept, oldest first: when (UTC), what happened and where, what followed, and who had it stopped.
+    NULL as path prints the stories of all that have one. Returns 0, or -1 with errno: ENOENT (no such path),
+    EINVAL, EIO. */
+RESIL_EXPORT int resil_snapshot_print_story (const resil_snapshot_t *self, const char *path,
+                                             FILE *file);
+
 /*  Print it, a line for each, indented by level, with its last failure below it. Returns 0, or -1 with
     EINVAL, EIO. */
 RESIL_EXPORT int resil_snapshot_print (const resil_snapshot_t *self, FILE *file);
@@ -77,5 +126,8 @@ RESIL_EXPORT int resil_supervisor_print (resil_supervisor_t *self, FILE *file);
 
 /*  The state as a word: "down", "starting", "up", "failing", "waiting", "stopping". */
 RESIL_EXPORT const char *resil_state_name (resil_state_t state);
+
+/*  What followed as a word: "restart", "group", "down", "refused", "gave up". */
+RESIL_EXPORT const char *resil_then_name (resil_then_t then);
 
 #endif

@@ -29,6 +29,14 @@ static inline int64_t resil__coarse_now_us (void)
     return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/*  The same instant of CLOCK_MONOTONIC in microseconds since 1970, by what the wall clock says now. */
+static inline int64_t resil__wall_us (int64_t at_us)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_REALTIME, &now);
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000 - (resil__now_us () - at_us);
+}
+
 /*  The instant `after_ms` from `now_us`; RESIL_FOREVER gives RESIL__NEVER. */
 static inline int64_t resil__deadline_us (int64_t now_us, int64_t after_ms)
 {

@@ -148,6 +148,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->start_errno = 0;
     child->doing[0] = 0;
     child->cause = RESIL__NOT_CANCELLED;
+    child->failures.is_open = false;
     child->up_at_us = 0;
     set_deadline (child, at_us, child->spec->is.start_ms);
     resil__event_tell (child, at_us);
@@ -317,6 +318,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
     if (child->judged)
         return;
     judge (child, true, at_us);
+    resil__failure_judged (child);
     resil__story_judged (child);
 }
 
@@ -378,6 +380,7 @@ static void quarantine (resil__child_t *child, const char *what)
                           ? RESIL_ERROR_HANDLER_OVERRUN
                           : RESIL_ERROR_EXIT_OVERRUN,
                       child->spec->name, child->incarnation, ETIMEDOUT, "%s", what);
+    resil__failure_quarantined (child);
     resil__event_quarantined (child, child->failed ? &child->error : &error);
 }
 
@@ -440,6 +443,7 @@ static void judge_start (resil__child_t *child, int64_t at_us)
     judge (child, true, at_us);
     if (child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us < START_RETRY_US)
         child->verdict.delay_us = START_RETRY_US;
+    resil__failure_judged (child);
     resil__story_judged (child);
     carry_out (child, at_us);
 }
@@ -456,6 +460,7 @@ static void judge_end (resil__child_t *child, int64_t at_us)
                           child->incarnation, 0, "it completed%s",
                           in_vain ? " before it was ready" : ", and is permanent");
         child->failed = true;
+        resil__failure_judged (child);
         resil__story_judged (child);
     }
     else
@@ -602,6 +607,7 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
 static void give_up (resil__child_t *child, const char *why)
 {
     child->verdict.judgement = RESIL__ESCALATE;
+    resil__failure_given_up (child, why);
     if (!child->to_stop && !child->first_start)
         escalate (child, why);
 }
@@ -622,19 +628,28 @@ static const char *obstacle_to_replace (const resil__child_t *child)
 /*  It did not return when its group was to be started again: it gets a new runner then. */
 static void replace_in_group (resil__child_t *child)
 {
+    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
     set_cause_as_error (child);
+    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    resil__failure_judged (child);
     quarantine (child, "did not return when it was stopped with its group");
     const char *obstacle = obstacle_to_replace (child);
-    if (child->spec->is.restart == RESIL_TEMPORARY)
-        child->verdict.judgement = RESIL__STAY_DOWN;
-    else if (obstacle)
+    if (rejoins && obstacle)
         give_up (child, obstacle);
-    else {
+    else if (rejoins) {
         rest (child);
         resil__family_at_rest (child);
         return;
     }
     settle (child);
+}
+
+/*  It was to stop, and that is not told as a failure; but it is one in its story. */
+static void fail_to_stop (resil__child_t *child)
+{
+    resil_error_t error;
+    resil__child_describe_cause (child, &error);
+    resil__failure_to_end (child, &error);
 }
 
 /*  It did not return: quarantine, and a new runner with the handler first, if that can be. */
@@ -660,6 +675,8 @@ static void replace (resil__child_t *child, int64_t at_us)
         set_cause_as_error (child);
         judge_failure (child, at_us);
     }
+    else
+        fail_to_stop (child);
     quarantine (child, was_stop ? "did not return when it was stopped"
                                 : "did not return when it was cancelled");
     bool restarts = !was_stop && child->verdict.judgement == RESIL__RESTART && !child->to_stop;
@@ -677,6 +694,39 @@ static void replace (resil__child_t *child, int64_t at_us)
     }
     child->owes_handler = true;
     begin (child, at_us);
+}
+
+static void decline (resil__child_t *child, const char *why)
+{
+    resil__failure_declined (child);
+    give_up (child, why);
+}
+
+/*  What the handler was called for has its end by that too, and then it is the last error no more. */
+static void give_up_runner (resil__child_t *child)
+{
+    static const char why[] = "a handler that hangs counts as one that declines";
+    resil__failure_declined (child);
+    resil__failure_given_up (child, why);
+    resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
+                      child->incarnation, ETIMEDOUT,
+                      "handle_irrecoverable did not return within %lld ms",
+                      (long long) child->spec->is.handler_ms);
+    resil__failure_judged (child);
+    quarantine (child, "hangs in handle_irrecoverable");
+    decline (child, why);
+    settle (child);
+}
+
+static void abandon (resil__child_t *child)
+{
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
+                      ETIMEDOUT, "args_free did not return within %lld ms",
+                      (long long) child->spec->is.handler_ms);
+    resil__failure_to_end (child, &error);
+    quarantine (child, "does not end: it hangs in args_free");
+    settle (child);
 }
 
 static void follow (resil__child_t *child, int64_t at_us)
@@ -753,24 +803,17 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         follow (child, at_us);
         break;
     case RESIL__GIVE_UP:
-        give_up (child, "its handler declined to have it started again");
+        decline (child, "its handler declined to have it started again");
         retire (child, at_us);
         break;
     case RESIL__GIVE_UP_RUNNER:
-        resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
-                          child->incarnation, ETIMEDOUT,
-                          "handle_irrecoverable did not return within %lld ms",
-                          (long long) child->spec->is.handler_ms);
-        quarantine (child, "hangs in handle_irrecoverable");
-        give_up (child, "a handler that hangs counts as one that declines");
-        settle (child);
+        give_up_runner (child);
         break;
     case RESIL__RETIRE:
         retire (child, at_us);
         break;
     case RESIL__ABANDON:
-        quarantine (child, "does not end: it hangs in args_free");
-        settle (child);
+        abandon (child);
         break;
     case RESIL__SETTLE:
         settle (child);

@@ -25,19 +25,12 @@ static bool count (resil__tree_t *tree)
     return self->calls || self->stream.subscribers > 0;
 }
 
-static int64_t wall_of (int64_t at_us)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_REALTIME, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000 - (resil__now_us () - at_us);
-}
-
 static void tell (resil__tree_t *tree, resil_event_t *event, const resil__author_t *author)
 {
     resil__events_t *self = &tree->events;
     bool is_own = author && strcmp (author->by, event->path) == 0 && !author->commanded;
     event->sequence = self->sequence;
-    event->wall_at_us = wall_of (event->at_us);
+    event->wall_at_us = resil__wall_us (event->at_us);
     event->commanded = author && author->commanded;
     event->by = author && !is_own ? author->by : "";
     if (self->calls) {

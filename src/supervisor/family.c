@@ -256,6 +256,7 @@ static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
+    resil__failures_release (&child->failures);
     resil__spec_release (&child->spec);
     free (child);
 }
@@ -623,8 +624,7 @@ static void find_author (resil_supervisor_t *self, const resil__child_t *culprit
         resil__author_set (&self->author, self->child ? self->child->author : self->tree->author);
 }
 
-void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
-                         const resil__child_t *culprit)
+void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason, resil__child_t *culprit)
 {
     if (self->stage >= RESIL__STOPPING)
         return;
@@ -634,8 +634,10 @@ void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
     self->group_pending = false;
     self->stop_at = 0;
     resil__heap_set (&self->tree->heap, &self->group_timer, RESIL__NEVER);
-    if (culprit)
+    if (culprit) {
         keep_error (self, culprit);
+        resil__failure_escalated (culprit);
+    }
     find_author (self, culprit);
     if (reason == RESIL_ENDED_ESCALATED)
         resil__event_escalated (self, culprit);
@@ -869,6 +871,7 @@ void resil__family_settled (resil__child_t *child)
     if (self->stage < RESIL__STOPPING)
         child->done = judgement == RESIL__DONE && !was_told;
     resil__event_tell (child, self->tree->now_us);
+    resil__failure_settled (child);
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
     if (self->stage < RESIL__STOPPING) {

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
@@ -26,6 +27,8 @@ struct _resil_snapshot_t {
     uint64_t sequence; /*  of the last event                                        */
     size_t size;
     resil__worst_t *worst; /*  of each entry's own; while it is made                    */
+    char *stories;         /*  of all entries that have one                             */
+    size_t stories_bytes;  /*  so far                                                   */
     entry_t entries[];
 };
 
@@ -38,6 +41,17 @@ static size_t count_below (const resil_supervisor_t *self)
         if (self->children[i]->subtree)
             count += count_below (self->children[i]->subtree);
     return count;
+}
+
+static size_t bytes_of_stories (const resil_supervisor_t *self)
+{
+    size_t bytes = resil__failures_bytes (&self->failures);
+    for (size_t i = 0; i < self->child_count; i++) {
+        bytes += resil__failures_bytes (&self->children[i]->failures);
+        if (self->children[i]->subtree)
+            bytes += bytes_of_stories (self->children[i]->subtree);
+    }
+    return bytes;
 }
 
 resil_state_t resil__state_of_root (const resil_supervisor_t *self)
@@ -76,7 +90,20 @@ static void keep_error (entry_t *entry, const resil_error_t *error)
     entry->is.error = &entry->error;
 }
 
-static void describe_child (entry_t *entry, const resil__child_t *child)
+static void keep_story (resil_snapshot_t *snapshot, entry_t *entry,
+                        const resil__failures_t *failures, const char *component)
+{
+    entry->is.failures = failures->ever;
+    entry->is.story_size = failures->count;
+    if (!failures->count)
+        return;
+    char *bytes = snapshot->stories + snapshot->stories_bytes;
+    resil__failures_write (failures, bytes, component, entry->path);
+    entry->is.story = (const resil_failure_t *) bytes;
+    snapshot->stories_bytes += resil__failures_bytes (failures);
+}
+
+static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const resil__child_t *child)
 {
     int64_t now_us = child->supervisor->tree->now_us;
     snprintf (entry->path, sizeof entry->path, "%s/%s", child->supervisor->path, child->spec->name);
@@ -92,9 +119,11 @@ static void describe_child (entry_t *entry, const resil__child_t *child)
         .thread_id = resil__child_life (child).thread_id,
     };
     keep_error (entry, &child->error);
+    keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
 }
 
-static void describe_supervisor (entry_t *entry, const resil_supervisor_t *self)
+static void describe_supervisor (resil_snapshot_t *snapshot, entry_t *entry,
+                                 const resil_supervisor_t *self)
 {
     if (!self->child) {
         snprintf (entry->path, sizeof entry->path, "%s", self->path);
@@ -108,6 +137,7 @@ static void describe_supervisor (entry_t *entry, const resil_supervisor_t *self)
         };
         if (self->has_error)
             keep_error (entry, &self->error);
+        keep_story (snapshot, entry, &self->failures, entry->component);
     }
     entry->is.restarts_in_window = resil__limit_used (&self->limit, self->tree->now_us);
     entry->is.quarantined = self->quarantined_count;
@@ -135,11 +165,11 @@ static int fill (resil_snapshot_t *snapshot, const resil_supervisor_t *self, siz
     size_t *places = malloc ((self->child_count + 1) * sizeof *places);
     resil__worst_t *children = malloc ((self->child_count + 1) * sizeof *children);
     int rc = places && children ? 0 : -1;
-    describe_supervisor (&snapshot->entries[at], self);
+    describe_supervisor (snapshot, &snapshot->entries[at], self);
     for (size_t i = 0; rc == 0 && i < self->child_count; i++) {
         const resil__child_t *child = self->children[i];
         size_t place = places[i] = snapshot->size++;
-        describe_child (&snapshot->entries[place], child);
+        describe_child (snapshot, &snapshot->entries[place], child);
         if (child->subtree)
             rc = fill (snapshot, child->subtree, place);
         else {
@@ -179,9 +209,11 @@ resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self)
     const resil_supervisor_t *top = self->child ? self->child->supervisor : self;
     size_t count = count_below (top) + 1;
     resil_snapshot_t *snapshot = calloc (1, sizeof *snapshot + count * sizeof (entry_t));
-    if (snapshot)
+    if (snapshot) {
         snapshot->worst = calloc (count, sizeof *snapshot->worst);
-    if (snapshot && snapshot->worst) {
+        snapshot->stories = malloc (bytes_of_stories (top) + 1);
+    }
+    if (snapshot && snapshot->worst && snapshot->stories) {
         snapshot->size = 1;
         snapshot->sequence = self->tree->events.sequence;
         if (fill (snapshot, top, 0) == 0) {
@@ -203,6 +235,7 @@ void resil_snapshot_destroy (resil_snapshot_t **self_p)
     if (!self_p || !*self_p)
         return;
     free ((*self_p)->worst);
+    free ((*self_p)->stories);
     free (*self_p);
     *self_p = NULL;
 }
@@ -237,6 +270,16 @@ const char *resil_state_name (resil_state_t state)
         [RESIL_FAILING] = "failing", [RESIL_WAITING] = "waiting",   [RESIL_STOPPING] = "stopping",
     };
     return state >= RESIL_DOWN && state <= RESIL_STOPPING ? names[state] : "";
+}
+
+const char *resil_then_name (resil_then_t then)
+{
+    static const char *const names[] = {
+        [RESIL_THEN_RESTART] = "restart", [RESIL_THEN_GROUP] = "group",
+        [RESIL_THEN_DOWN] = "down",       [RESIL_THEN_REFUSED] = "refused",
+        [RESIL_THEN_GAVE_UP] = "gave up",
+    };
+    return then >= RESIL_THEN_RESTART && then <= RESIL_THEN_GAVE_UP ? names[then] : "";
 }
 
 /*  ---- Printing it -------------------------------------------------------------------- */
@@ -287,6 +330,104 @@ int resil_snapshot_print (const resil_snapshot_t *self, FILE *file)
         print_one (&self->entries[i].is, self->entries[0].is.level, file);
     if (ferror (file))
         return resil__refuse (EIO, "the snapshot could not be written");
+    return 0;
+}
+
+/*  ---- Stories -------------------------------------------------------------------------- */
+
+static void print_time (int64_t wall_at_us, FILE *file)
+{
+    char text[32];
+    struct tm utc;
+    time_t seconds = (time_t) (wall_at_us / 1000000);
+    gmtime_r (&seconds, &utc);
+    strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    fprintf (file, "%s.%03dZ", text, (int) (wall_at_us / 1000 % 1000));
+}
+
+static void print_next_try (const resil_failure_t *failure, FILE *file)
+{
+    char time[32];
+    if (failure->delay_ms > 0)
+        fprintf (file, "in %s", resil__story_time (time, failure->delay_ms));
+    else
+        fprintf (file, "at once");
+}
+
+/*  What followed, and who wanted it. */
+static void print_then (const resil_failure_t *failure, FILE *file)
+{
+    fprintf (file, "%s", failure->why);
+    if (*failure->by)
+        fprintf (file, " (%s %s)", failure->commanded ? "by" : "because of", failure->by);
+    if (*failure->why)
+        fprintf (file, ": ");
+    switch (failure->then) {
+    case RESIL_THEN_RESTART:
+        fprintf (file, "next try ");
+        print_next_try (failure, file);
+        break;
+    case RESIL_THEN_GROUP:
+        fprintf (file, "next try with its group");
+        if (failure->delay_ms >= 0) {
+            fprintf (file, ", ");
+            print_next_try (failure, file);
+        }
+        break;
+    case RESIL_THEN_DOWN:
+        fprintf (file, "not started again");
+        break;
+    case RESIL_THEN_REFUSED:
+        fprintf (file, "who asked for it was told");
+        break;
+    case RESIL_THEN_GAVE_UP:
+        fprintf (file, "its supervisor gave up");
+        break;
+    }
+}
+
+static void print_failure (const resil_failure_t *failure, FILE *file)
+{
+    char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
+    fprintf (file, "    ");
+    print_time (failure->wall_at_us, file);
+    resil__story_describe (what, sizeof what, failure->error);
+    fprintf (file, " %s", what);
+    if (failure->error->line)
+        fprintf (file, ", at %s:%d", failure->error->file, failure->error->line);
+    if (failure->quarantined)
+        fprintf (file, "; its thread was left behind");
+    fprintf (file, "; ");
+    print_then (failure, file);
+    fprintf (file, "\n");
+}
+
+static void print_story (const resil_standing_t *is, FILE *file)
+{
+    fprintf (file, "%s: %" PRIu64 " failure%s", is->path, is->failures,
+             is->failures == 1 ? "" : "s");
+    if (is->story_size < is->failures)
+        fprintf (file, ", of which the last %zu:", is->story_size);
+    fprintf (file, "\n");
+    for (size_t i = 0; i < is->story_size; i++)
+        print_failure (&is->story[i], file);
+}
+
+int resil_snapshot_print_story (const resil_snapshot_t *self, const char *path, FILE *file)
+{
+    if (!self || !file)
+        return resil__refuse (EINVAL, "resil_snapshot_print_story: the %s is NULL",
+                              self ? "file" : "snapshot");
+    const resil_standing_t *is = path ? resil_snapshot_find (self, path) : NULL;
+    if (path && !is)
+        return resil__refuse (ENOENT, "nothing in the snapshot has the path \"%s\"", path);
+    if (is)
+        print_story (is, file);
+    for (size_t i = 0; !path && i < self->size; i++)
+        if (self->entries[i].is.failures)
+            print_story (&self->entries[i].is, file);
+    if (ferror (file))
+        return resil__refuse (EIO, "the story could not be written");
     return 0;
 }
 

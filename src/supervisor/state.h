@@ -21,6 +21,7 @@
 #include "runner/runner.h"
 #include "supervisor/author.h"
 #include "supervisor/event.h"
+#include "supervisor/failures.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/restart_policy.h"
 
@@ -79,6 +80,7 @@ struct _resil__child_t {
 
     resil__backoff_t backoff;
     uint64_t restarts; /*  automatic ones, ever                                     */
+    resil__failures_t failures;
 
     /*  for events */
     resil_state_t told; /*  what was told last, of which incarnation ...             */
@@ -200,6 +202,7 @@ struct _resil_supervisor_t {
     resil_state_t told;            /*  of a root: the state that was told last                  */
     resil__author_t *author;       /*  who has it stopped, or NULL                              */
     resil__author_t *group_author; /*  whose failure has its group started again                */
+    resil__failures_t failures;    /*  of a root: what ended it                                 */
 
     /*  what it begins with, again at each restart; of one below another */
     struct resil__static {
@@ -250,7 +253,9 @@ struct _resil__tree_t {
     bool closing;
     bool leave;
     resil__heap_t heap;
-    int64_t now_us; /*  of this turn of the loop                                 */
+    int64_t now_us;        /*  of this turn of the loop                                 */
+    int64_t wall_ahead_us; /*  of the monotonic clock, when it was looked ...           */
+    int64_t wall_seen_us;  /*  ... last, on the monotonic clock; 0: never               */
     resil__hung_t *hung;
     size_t hung_count;
     resil__runner_t **gone; /*  to be freed after this turn                              */
@@ -369,8 +374,7 @@ int resil__family_change_options (resil_supervisor_t *self,
                                   const resil_supervisor_options_t *options);
 
 /*  Begin to stop, for this reason, because of this child's error (or NULL), unless it does already. */
-void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason,
-                         const resil__child_t *culprit);
+void resil__family_stop (resil_supervisor_t *self, resil_ended_t reason, resil__child_t *culprit);
 void resil__family_stop_now (resil_supervisor_t *self);
 
 /*  What a call returns for a start that failed so. */

@@ -197,6 +197,7 @@ static void node_free (resil_supervisor_t *self)
     resil__limit_release (&self->limit);
     resil__author_set (&self->author, NULL);
     resil__author_set (&self->group_author, NULL);
+    resil__failures_release (&self->failures);
     free (self->statics);
     free (self->children);
     free (self->path);
