@@ -105,7 +105,7 @@ RESIL_EXPORT const char *resil_supervisor_path (const resil_supervisor_t *self);
     by one that runs), ENOSPC (max_children), EMFILE (no
     descriptors or sockets left for it: nothing was started), EAGAIN (no thread can be made),
     ENOMEM, ESHUTDOWN (supervision has ended or is ending), ETIMEDOUT, ECHILD (it failed before
-    it was ready; resil_errmsg has its error). As OTP's supervisor:start_child/2. */
+    it was ready; resil_errmsg has its error), ECANCELED (it was terminated before that). As OTP's supervisor:start_child/2. */
 RESIL_EXPORT int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec);
 
 /*  The simple case: a component named by two functions and a pointer, all else at its
