@@ -959,6 +959,19 @@ static void audit_hang (audit_t *self, const known_t *known, const run_t *run)
     audit_late (self, LATE_HANG, &told, due_us, "it hung");
 }
 
+/*  One of the same number, of whoever was added under the path later, may have been too late to begin: it has
+    no entry, and what was handled was its failure. */
+static int audit_handled (const known_t *known, const run_t *run)
+{
+    const entry_t *entry = run->entry;
+    int handled = entry->handled;
+    for (const run_t *other = run + 1; other < known->runs + known->run_count; other++)
+        if (other->incarnation == run->incarnation && !other->entry && other->has_failed &&
+            other->at_us <= entry->handled_us)
+            handled -= handled > run->has_failed;
+    return handled;
+}
+
 static void audit_settle (audit_t *self, const known_t *known, const run_t *run)
 {
     const entry_t *entry = run->entry;
@@ -970,9 +983,10 @@ static void audit_settle (audit_t *self, const known_t *known, const run_t *run)
     self->figures->handled += (uint64_t) entry->handled;
     if (run->is_quarantined)
         return;
-    if (run->has_failed != (entry->handled == 1))
+    int handled = audit_handled (known, run);
+    if (handled != run->has_failed)
         audit_wrong (self, run->sequence, "%s#%d %s, and was handled %d times", known->path, number,
-                     run->has_failed ? "failed" : "did not fail", entry->handled);
+                     run->has_failed ? "failed" : "did not fail", handled);
     if (run->has_failed && !audit_is_told_as_said (run, entry) && !(may_hang && is_deadline))
         audit_wrong (self, run->sequence, "%s#%d: told is %s \"%s\" (%d), said was %d \"%s\" (%d)",
                      known->path, number, run->cause, run->text, run->code, (int) entry->said,

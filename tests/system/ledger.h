@@ -61,9 +61,10 @@ static inline uint64_t hash_of (const char *text)
 
 /*  ---- The machine ---- */
 
-/*  How late somebody was who did nothing but wait, and how long a supervisor's own thread has waited for a
-    processor, as the kernel counts it: what that supervisor may be late by, too. */
-enum { MACHINE_FOLLOWED = 16, MACHINE_BEAT_MS = 2 };
+/*  How late somebody was who did nothing but wait; by how much longer than a moment it took to make a thread
+    that does nothing, as a supervisor waits for each that it makes; and how long the supervisor's own
+    thread has waited for a processor, as the kernel counts it: by all that it may be late, too. */
+enum { MACHINE_FOLLOWED = 16, MACHINE_BEAT_MS = 2, MACHINE_MOMENT_US = 1000 };
 
 typedef struct {
     int64_t at_us; /*  until then                                                */
@@ -81,11 +82,14 @@ typedef struct {
 static struct {
     pthread_mutex_t lock;
     lates_t own;
+    lates_t threads;
     lates_t *followed[MACHINE_FOLLOWED];
     int64_t worst_us;
     int64_t worst_wait_us;
+    int64_t worst_thread_us;
     atomic_bool ends;
     pthread_t thread;
+    pthread_t maker;
 } machine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static inline void lates_add (lates_t *self, int64_t at_us, int64_t us)
@@ -150,10 +154,38 @@ static inline void *machine_beat (void *arg)
     return NULL;
 }
 
+static inline void *machine_do_nothing (void *arg)
+{
+    return arg;
+}
+
+static inline void *machine_make_threads (void *arg)
+{
+    (void) arg;
+    while (!atomic_load (&machine.ends)) {
+        pthread_t thread;
+        int64_t began_us = system_now_us ();
+        if (pthread_create (&thread, NULL, machine_do_nothing, NULL))
+            abort ();
+        pthread_join (thread, NULL);
+        int64_t now_us = system_now_us ();
+        int64_t late_us = now_us - began_us - MACHINE_MOMENT_US;
+        pthread_mutex_lock (&machine.lock);
+        if (late_us > 0)
+            lates_add (&machine.threads, now_us, late_us);
+        if (late_us > machine.worst_thread_us)
+            machine.worst_thread_us = late_us;
+        pthread_mutex_unlock (&machine.lock);
+        poll (NULL, 0, 2 * MACHINE_BEAT_MS);
+    }
+    return NULL;
+}
+
 static inline void machine_start (void)
 {
     atomic_store (&machine.ends, false);
-    if (pthread_create (&machine.thread, NULL, machine_beat, NULL))
+    if (pthread_create (&machine.thread, NULL, machine_beat, NULL) ||
+        pthread_create (&machine.maker, NULL, machine_make_threads, NULL))
         abort ();
 }
 
@@ -161,8 +193,10 @@ static inline void machine_stop (void)
 {
     atomic_store (&machine.ends, true);
     pthread_join (machine.thread, NULL);
+    pthread_join (machine.maker, NULL);
     free (machine.own.lates);
-    machine.own = (lates_t){0};
+    free (machine.threads.lates);
+    machine.own = machine.threads = (lates_t){0};
 }
 
 /*  Count from now on how long this thread waits. */
@@ -196,8 +230,9 @@ static inline void machine_let_go (lates_t *lates)
 static inline int64_t machine_late_us (const lates_t *lates, int64_t from_us, int64_t to_us)
 {
     pthread_mutex_lock (&machine.lock);
-    int64_t sum_us =
-        lates_between (&machine.own, from_us, to_us) + lates_between (lates, from_us, to_us);
+    int64_t sum_us = lates_between (&machine.own, from_us, to_us) +
+                     lates_between (&machine.threads, from_us, to_us) +
+                     lates_between (lates, from_us, to_us);
     pthread_mutex_unlock (&machine.lock);
     return sum_us;
 }
@@ -225,6 +260,7 @@ typedef struct {
     char text[120];
     bool said_in_vain; /*  it was refused: it had been given up                      */
     int handled;
+    int64_t handled_us;    /*  the last time                                             */
     size_t beside;         /*  1 + which entry was inside, start or handler, when this began     */
     size_t handled_beside; /*  the same, when its handler was called                     */
 } entry_t;
@@ -389,7 +425,8 @@ static inline ptrdiff_t book_handle (book_t *book, const resil_error_t *error)
     else if (at >= 0) {
         entry_t *entry = &book->entries[at];
         size_t beside = book_somebody_inside (book);
-        if (entry->handled++ > 0)
+        entry->handled_us = system_now_us ();
+        if (entry->handled++ > 0 && !by_deadline)
             book_wrong (book, "#%d: handled twice", (int) incarnation);
         if (by_deadline ? !book->may_hang : !book_is_what_was_said (entry, error))
             book_wrong (book, "#%d: the handler is told \"%s\" (%s, %d), said was \"%s\" (%d, %d)",

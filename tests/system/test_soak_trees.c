@@ -1325,8 +1325,9 @@ static void print_figures (void)
         print_message (" %s %lld us (%lld) of %llu%s", kinds[i], (long long) all->worst_us[i],
                        (long long) all->worst_net_us[i], (unsigned long long) all->count[i],
                        i + 1 < LATES ? "," : "");
-    print_message ("; the machine %lld us, for a processor %lld us\n", (long long) machine.worst_us,
-                   (long long) machine.worst_wait_us);
+    print_message ("; the machine %lld us, for a processor %lld us, for a thread %lld us\n",
+                   (long long) machine.worst_us, (long long) machine.worst_wait_us,
+                   (long long) machine.worst_thread_us);
 }
 
 /*  Whom the last tree has left behind is gone by now: the next supervisor has it freed. */
