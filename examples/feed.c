@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,17 @@ static int connect_to (resil_self_t *self, int fd, const struct addrinfo *addres
     return is_connected_to_itself (fd) ? ECONNREFUSED : 0;
 }
 
+/*  Who only reads never learns that the other side is gone, if that could not say so: as when it died
+    while this connection was being made. So TCP is to ask, after a second of silence. */
+static void have_it_asked (int fd)
+{
+    int yes = 1, silence_s = 1, between_s = 1, answers_missed = 3;
+    setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    setsockopt (fd, IPPROTO_TCP, TCP_KEEPIDLE, &silence_s, sizeof silence_s);
+    setsockopt (fd, IPPROTO_TCP, TCP_KEEPINTVL, &between_s, sizeof between_s);
+    setsockopt (fd, IPPROTO_TCP, TCP_KEEPCNT, &answers_missed, sizeof answers_missed);
+}
+
 static int open_tcp (resil_self_t *self, feed_t *feed)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
@@ -126,6 +138,7 @@ static int open_tcp (resil_self_t *self, feed_t *feed)
     if (feed->fd < 0)
         return error == ECANCELED ? -1 : fail (self, feed, "cannot connect to", error);
 
+    have_it_asked (feed->fd);
     /*  A new connection begins with a new line. */
     feed->held = 0;
     feed->skipping = false;

@@ -1,7 +1,7 @@
 /*  What meets at the same moment: a report and a cancel, a return and a stop, a restart that does
     not ask and a stop, calls from many threads. The moments are random, so each case tries many.
 
-    ctest timeout: 240
+    ctest timeout: 480
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
