@@ -23,6 +23,7 @@ static const char *const kind_names[] = {
 
 void resil__error_format (resil_error_t *error, const char *format, va_list args)
 {
+    error->text_hash = 0;
     /*  The commonest format of all, without a printf. */
     if (strcmp (format, "%s") == 0) {
         const char *text = va_arg (args, const char *);
@@ -49,7 +50,6 @@ void resil__error_set (resil_error_t *error, resil_error_kind_t kind, const char
     error->component = component;
     error->incarnation = incarnation;
     error->at_us = resil__now_us ();
-    error->text_hash = 0;
     va_list args;
     va_start (args, format);
     resil__error_format (error, format, args);

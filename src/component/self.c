@@ -261,7 +261,6 @@ static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const ch
     error->component = self->spec->name;
     error->incarnation = self->incarnation;
     error->at_us = resil__now_us ();
-    error->text_hash = 0;
     resil__error_format (error, format ? format : "(no text)", args);
     if (self->reported) {
         note (self, error);
@@ -502,7 +501,8 @@ int resil_extend (resil_self_t *self, int64_t ms)
     if (check (self, "resil_extend"))
         return -1;
     if (ms < 0 || ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_extend: by %lld ms", (long long) ms);
+        return resil__refuse (EINVAL, "resil_extend: %lld ms are not from 0 to RESIL_LONGEST_MS",
+                              (long long) ms);
     int64_t hang_ms = self->spec->is.hang_ms;
     int64_t ahead_ms = hang_ms >= 0 && ms > hang_ms ? ms - hang_ms : 0;
     atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us () + ahead_ms * 1000,

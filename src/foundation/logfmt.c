@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "foundation/text.h"
 
@@ -144,11 +143,9 @@ size_t resil__logfmt (const resil_log_entry_t *entry, char line[RESIL__LOGFMT_MA
 {
     resil__logfmt_t writer = {.line = line, .room = RESIL__LOGFMT_MAX};
 
-    time_t seconds = (time_t) (entry->at_us / 1000000);
-    struct tm utc;
-    char text[64];
-    gmtime_r (&seconds, &utc);
-    put (&writer, text, strftime (text, sizeof text, "ts=%Y-%m-%dT%H:%M:%S", &utc));
+    char text[32];
+    put_string (&writer, "ts=");
+    put (&writer, text, resil__text_utc (text, entry->at_us));
     snprintf (text, sizeof text, ".%06dZ", (int) (entry->at_us % 1000000));
     put_string (&writer, text);
 

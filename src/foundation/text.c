@@ -4,6 +4,7 @@
 #include "foundation/text.h"
 
 #include <string.h>
+#include <time.h>
 
 static bool continues (const unsigned char *bytes, size_t from, size_t to)
 {
@@ -108,4 +109,12 @@ uint64_t resil__text_hash (const char *text)
         hash = mix (hash, (unsigned char) *text++);
     hash = mix (hash, other) * 0xc4ceb9fe1a85ec53u;
     return hash ^ hash >> 29;
+}
+
+size_t resil__text_utc (char text[32], int64_t wall_us)
+{
+    time_t seconds = (time_t) (wall_us / 1000000);
+    struct tm utc;
+    gmtime_r (&seconds, &utc);
+    return strftime (text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
 }

@@ -17,6 +17,9 @@ size_t resil__utf8_length (const unsigned char *bytes, size_t size);
     character and ends in "...". Always closes with a NUL. Returns whether nothing had to be changed. */
 bool resil__text_clean (char *text, size_t room, const void *bytes, size_t size);
 
+/*  "2026-11-24T15:25:57", in UTC, from microseconds since 1970; returns its length. */
+size_t resil__text_utc (char text[32], int64_t wall_us);
+
 /*  A hash of a text, for keys that need not resist an adversary (eight bytes at a
     time; the order of the bytes of a word shows). */
 uint64_t resil__text_hash (const char *text);

@@ -37,3 +37,9 @@ void resil__author_set (resil__author_t **slot, resil__author_t *author)
         author->holders++;
     resil__author_move (slot, author);
 }
+
+const char *resil__author_name (const resil__author_t *self, const char *path)
+{
+    bool is_own = self && !self->commanded && strcmp (self->by, path) == 0;
+    return self && !is_own ? self->by : "";
+}

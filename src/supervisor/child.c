@@ -14,7 +14,6 @@
 #include "foundation/clock.h"
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
-#include "foundation/futex.h"
 #include "foundation/process.h"
 #include "supervisor/state.h"
 #include "supervisor/story.h"

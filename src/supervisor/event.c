@@ -28,11 +28,10 @@ static bool count (resil__tree_t *tree)
 static void tell (resil__tree_t *tree, resil_event_t *event, const resil__author_t *author)
 {
     resil__events_t *self = &tree->events;
-    bool is_own = author && strcmp (author->by, event->path) == 0 && !author->commanded;
     event->sequence = self->sequence;
     event->wall_at_us = resil__wall_us (event->at_us);
     event->commanded = author && author->commanded;
-    event->by = author && !is_own ? author->by : "";
+    event->by = resil__author_name (author, event->path);
     if (self->calls) {
         char bytes[RESIL__EVENT_BYTES_MAX];
         resil__outlet_put (self->outlet, bytes, resil__event_pack (event, bytes));
@@ -115,8 +114,7 @@ static resil_event_t about (const resil__child_t *child, resil_event_kind_t kind
 
 static const resil__author_t *author_of (const resil__child_t *child, resil_state_t state)
 {
-    bool is_told =
-        child->to_stop || child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
+    bool is_told = child->to_stop || resil__is_told_to_return (child);
     switch (state) {
     case RESIL_STARTING: /*  on its way out it went on by a leave                     */
         return child->to_stop ? NULL : child->author;

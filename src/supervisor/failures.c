@@ -97,7 +97,7 @@ static size_t error_bytes (const resil_error_t *error)
 
 static size_t name_bytes (const resil__author_t *author)
 {
-    return author ? aligned (strlen (author->by) + 1) : 0;
+    return aligned ((author ? strlen (author->by) : 0) + 1);
 }
 
 size_t resil__failures_bytes (const resil__failures_t *self)
@@ -123,9 +123,7 @@ void resil__failures_write (const resil__failures_t *self, void *bytes, const ch
         resil__error_copy (error, error_of (entry));
         error->component = name;
         end += error_bytes (error);
-        bool is_own = author && !author->commanded && strcmp (author->by, path) == 0;
-        if (author)
-            strcpy (end, author->by);
+        strcpy (end, resil__author_name (author, path));
         out[i] = (resil_failure_t){.error = error,
                                    .wall_at_us = entry->wall_at_us,
                                    .then = entry->then,
@@ -134,7 +132,7 @@ void resil__failures_write (const resil__failures_t *self, void *bytes, const ch
                                    .declined = entry->declined,
                                    .quarantined = entry->quarantined,
                                    .commanded = author && author->commanded,
-                                   .by = author && !is_own ? end : ""};
+                                   .by = end};
         end += name_bytes (author);
     }
 }
@@ -153,8 +151,7 @@ static int64_t wall_of (resil__tree_t *tree, int64_t at_us)
 /*  Who wants it down, if somebody does. What could not even be begun was not cancelled. */
 static resil__author_t *author_of (const resil__child_t *child, const resil_error_t *error)
 {
-    bool is_cancelled = error->kind != RESIL_ERROR_START_FAILED &&
-                        (child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP);
+    bool is_cancelled = error->kind != RESIL_ERROR_START_FAILED && resil__is_told_to_return (child);
     return child->to_stop || is_cancelled ? child->author : NULL;
 }
 

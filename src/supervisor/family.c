@@ -13,8 +13,8 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
-#include "foundation/process.h"
 #include "foundation/log.h"
+#include "foundation/process.h"
 #include "supervisor/state.h"
 #include "supervisor/story.h"
 
@@ -567,7 +567,7 @@ static void publish_end (resil_supervisor_t *self)
 
 static void stop (resil__child_t *child)
 {
-    bool is_told = child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
+    bool is_told = resil__is_told_to_return (child);
     if (!is_told || child->phase == RESIL__WAITING)
         resil__child_event (child, RESIL__STOP, child->supervisor->tree->now_us);
 }

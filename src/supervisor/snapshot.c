@@ -8,10 +8,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/text.h"
 #include "supervisor/event_codec.h"
 #include "supervisor/story.h"
 #include "supervisor/worst_case.h"
@@ -338,10 +338,7 @@ int resil_snapshot_print (const resil_snapshot_t *self, FILE *file)
 static void print_time (int64_t wall_at_us, FILE *file)
 {
     char text[32];
-    struct tm utc;
-    time_t seconds = (time_t) (wall_at_us / 1000000);
-    gmtime_r (&seconds, &utc);
-    strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    resil__text_utc (text, wall_at_us);
     fprintf (file, "%s.%03dZ", text, (int) (wall_at_us / 1000 % 1000));
 }
 

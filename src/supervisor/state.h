@@ -272,6 +272,12 @@ static inline bool resil__is_group_strategy (const resil_supervisor_t *self)
            self->options.strategy == RESIL_REST_FOR_ONE;
 }
 
+/*  By a stop, its own or its group's, and not for something that it did. */
+static inline bool resil__is_told_to_return (const resil__child_t *child)
+{
+    return child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
+}
+
 /*  ---- child.c: one child's life ------------------------------------------------- */
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us);

@@ -170,16 +170,6 @@ static void root_anew (resil_strategy_t strategy, int max_restarts)
     ok (resil_supervisor_on_event (root, note, &notes));
 }
 
-static resil_supervisor_t *below (resil_supervisor_t *above, const char *name, int max_restarts)
-{
-    resil_supervisor_options_t options = options_of (name, RESIL_ONE_FOR_ONE, max_restarts);
-    resil_spec_t spec = {RESIL_SUBTREE, .name = name};
-    resil_supervisor_t *self = resil_supervisor_add_supervisor (above, &spec, &options);
-    if (!self)
-        fail_msg ("%s", resil_errmsg ());
-    return self;
-}
-
 static int tree_before (void **state)
 {
     int rc = trace_before (state);
@@ -217,7 +207,7 @@ static void spawn_two (void)
 static resil_supervisor_t *spawn_four (int sub_max_restarts)
 {
     lever_add (root, &a);
-    resil_supervisor_t *sub = below (root, "sub", sub_max_restarts);
+    resil_supervisor_t *sub = lever_below (root, "sub", sub_max_restarts);
     lever_add (sub, &b);
     lever_add (sub, &c);
     lever_add (root, &d);
@@ -439,7 +429,7 @@ static void calls_from_inside_name_the_component (void **state)
 {
     (void) state;
     spawn_two ();
-    resil_supervisor_t *sub = below (root, "sub", RESIL_UNLIMITED);
+    resil_supervisor_t *sub = lever_below (root, "sub", RESIL_UNLIMITED);
     ok (resil_supervisor_spawn (sub));
     resil_spec_t spec = {RESIL_SPEC, .name = "boss", .type = "boss", .args = root};
     static const resil_type_t type = {RESIL_TYPE, .name = "boss", .start = stop_a};
@@ -875,8 +865,8 @@ static void a_socket_gets_what_it_has_subscribed_to (void **state)
 {
     (void) state;
     unsigned long long since = 0;
-    resil_supervisor_t *web = below (root, "web", RESIL_UNLIMITED);
-    resil_supervisor_t *web2 = below (root, "web2", RESIL_UNLIMITED);
+    resil_supervisor_t *web = lever_below (root, "web", RESIL_UNLIMITED);
+    resil_supervisor_t *web2 = lever_below (root, "web2", RESIL_UNLIMITED);
     lever_add (web, &a);
     lever_add (web2, &b);
     zsock_t *all = subscribe ("", &since);

@@ -102,16 +102,6 @@ static void root_anew (resil_strategy_t strategy, int max_restarts, resil_delay_
     root_of (&options);
 }
 
-static resil_supervisor_t *below (const char *name, int max_restarts)
-{
-    resil_supervisor_options_t options = options_of (RESIL_ONE_FOR_ONE, max_restarts, no_delay);
-    resil_spec_t spec = {RESIL_SUBTREE, .name = name};
-    resil_supervisor_t *self = resil_supervisor_add_supervisor (root, &spec, &options);
-    if (!self)
-        fail_msg ("%s", resil_errmsg ());
-    return self;
-}
-
 static int tree_before (void **state)
 {
     int rc = trace_before (state);
@@ -422,7 +412,7 @@ static void what_waits_when_its_supervisor_ends_is_not_started_again (void **sta
 static void a_subtree_that_gives_up_has_failed_itself (void **state)
 {
     (void) state;
-    resil_supervisor_t *sub = below ("sub", 1);
+    resil_supervisor_t *sub = lever_below (root, "sub", 1);
     lever_add (sub, &a);
     lever_add (sub, &b);
     ok (resil_supervisor_spawn (root));
@@ -703,7 +693,7 @@ static void it_goes_on_over_restarts_and_other_specs_until_it_is_deleted (void *
 static void of_a_restarted_subtree_those_it_begins_with_keep_theirs (void **state)
 {
     (void) state;
-    resil_supervisor_t *sub = below ("sub", RESIL_UNLIMITED);
+    resil_supervisor_t *sub = lever_below (root, "sub", RESIL_UNLIMITED);
     lever_add (sub, &a);
     lever_add (sub, &c);
     ok (resil_supervisor_spawn (root));

@@ -18,18 +18,6 @@ static resil_supervisor_t *quick_new (const char *name, int max_restarts)
     return self;
 }
 
-static resil_supervisor_t *below (resil_supervisor_t *above, const char *name, int max_restarts)
-{
-    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
-    options.max_restarts = max_restarts;
-    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
-    resil_spec_t spec = {RESIL_SUBTREE, .name = name};
-    resil_supervisor_t *self = resil_supervisor_add_supervisor (above, &spec, &options);
-    if (!self)
-        fail_msg ("%s", resil_errmsg ());
-    return self;
-}
-
 static int tree_before (void **state)
 {
     int rc = trace_before (state);
@@ -57,7 +45,7 @@ static int tree_after (void **state)
 static resil_supervisor_t *spawn_four (int sub_max_restarts)
 {
     lever_add (root, &a);
-    resil_supervisor_t *sub = below (root, "sub", sub_max_restarts);
+    resil_supervisor_t *sub = lever_below (root, "sub", sub_max_restarts);
     lever_add (sub, &b);
     lever_add (sub, &c);
     lever_add (root, &d);
@@ -102,8 +90,8 @@ static void giving_up_goes_up_through_three_levels (void **state)
     (void) state;
     resil_supervisor_destroy (&root);
     root = quick_new ("app", 0);
-    resil_supervisor_t *middle = below (root, "middle", 0);
-    resil_supervisor_t *leaf = below (middle, "leaf", 0);
+    resil_supervisor_t *middle = lever_below (root, "middle", 0);
+    resil_supervisor_t *leaf = lever_below (middle, "leaf", 0);
     lever_add (root, &a);
     lever_add (middle, &b);
     lever_add (leaf, &c);
@@ -126,7 +114,7 @@ static void each_level_has_a_limit_of_its_own (void **state)
     (void) state;
     resil_supervisor_destroy (&root);
     root = quick_new ("app", 1);
-    resil_supervisor_t *sub = below (root, "sub", 1);
+    resil_supervisor_t *sub = lever_below (root, "sub", 1);
     lever_add (sub, &b);
     ok (resil_supervisor_spawn (root));
     lever_pull (&b, LEVER_FAIL);
@@ -174,7 +162,7 @@ static void a_boot_that_fails_stops_what_has_started (void **state)
     (void) state;
     atomic_store (&c.fail_starts, 1);
     lever_add (root, &a);
-    resil_supervisor_t *sub = below (root, "sub", RESIL_UNLIMITED);
+    resil_supervisor_t *sub = lever_below (root, "sub", RESIL_UNLIMITED);
     lever_add (sub, &b);
     lever_add (sub, &c);
     lever_add (root, &d);
@@ -241,12 +229,12 @@ static void who_is_deleted_takes_along_whoever_is_below_it (void **state)
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     resil_spec_t spec = {RESIL_SUBTREE, .name = "once", .restart = RESIL_TEMPORARY};
     resil_supervisor_t *once = resil_supervisor_add_supervisor (root, &spec, &options);
-    resil_supervisor_t *inner = below (once, "inner", RESIL_UNLIMITED);
-    resil_supervisor_t *innermost = below (inner, "innermost", RESIL_UNLIMITED);
+    resil_supervisor_t *inner = lever_below (once, "inner", RESIL_UNLIMITED);
+    resil_supervisor_t *innermost = lever_below (inner, "innermost", RESIL_UNLIMITED);
     lever_add (root, &a);
     lever_add (innermost, &b);
     ok (resil_supervisor_spawn (root));
-    resil_supervisor_t *unspawned = below (innermost, "unspawned", RESIL_UNLIMITED);
+    resil_supervisor_t *unspawned = lever_below (innermost, "unspawned", RESIL_UNLIMITED);
     ok (resil_supervisor_terminate_child (root, "once"));
     is_gone (once);
     is_gone (inner);
@@ -257,9 +245,9 @@ static void who_is_deleted_takes_along_whoever_is_below_it (void **state)
 static void who_comes_back_brings_along_whoever_is_below_it (void **state)
 {
     (void) state;
-    resil_supervisor_t *outer = below (root, "outer", RESIL_UNLIMITED);
-    resil_supervisor_t *inner = below (outer, "inner", RESIL_UNLIMITED);
-    resil_supervisor_t *innermost = below (inner, "innermost", RESIL_UNLIMITED);
+    resil_supervisor_t *outer = lever_below (root, "outer", RESIL_UNLIMITED);
+    resil_supervisor_t *inner = lever_below (outer, "inner", RESIL_UNLIMITED);
+    resil_supervisor_t *innermost = lever_below (inner, "innermost", RESIL_UNLIMITED);
     lever_add (root, &a);
     lever_add (innermost, &b);
     ok (resil_supervisor_spawn (root));
@@ -294,7 +282,7 @@ static void who_is_stopped_before_its_turn_does_not_start (void **state)
     ok (resil_type_register (&type));
     resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "stops the next", .ready_required = true};
     ok (resil_supervisor_add (root, &spec));
-    to_stop = below (root, "sub", RESIL_UNLIMITED);
+    to_stop = lever_below (root, "sub", RESIL_UNLIMITED);
     lever_add (to_stop, &b);
     lever_add (root, &a);
     ok (resil_supervisor_spawn (root));
@@ -367,7 +355,7 @@ static void one_may_be_added_while_the_root_runs (void **state)
     (void) state;
     lever_add (root, &a);
     ok (resil_supervisor_spawn (root));
-    resil_supervisor_t *sub = below (root, "sub", 0);
+    resil_supervisor_t *sub = lever_below (root, "sub", 0);
     lever_add (sub, &b);
     trace_is ("+a#1");
     ok (resil_supervisor_spawn (sub));
@@ -380,14 +368,14 @@ static void one_may_be_added_while_the_root_runs (void **state)
 static void one_cannot_be_spawned_before_its_root (void **state)
 {
     (void) state;
-    resil_supervisor_t *sub = below (root, "sub", 0);
+    resil_supervisor_t *sub = lever_below (root, "sub", 0);
     refused (resil_supervisor_spawn (sub), EINVAL, "spawn the root");
 }
 
 static void only_a_root_is_run_or_destroyed (void **state)
 {
     (void) state;
-    resil_supervisor_t *sub = below (root, "sub", 0), *same = sub;
+    resil_supervisor_t *sub = lever_below (root, "sub", 0), *same = sub;
     refused (resil_supervisor_run (sub), EINVAL, "run the root");
     resil_supervisor_destroy (&sub);
     assert_ptr_equal (sub, same);
@@ -399,7 +387,7 @@ static void a_tree_has_its_bounds (void **state)
     (void) state;
     resil_supervisor_t *at = root;
     for (int i = 1; i < RESIL_LEVELS_MAX; i++)
-        at = below (at, "x", 0);
+        at = lever_below (at, "x", 0);
     resil_spec_t spec = {RESIL_SUBTREE, .name = "y"};
     assert_null (resil_supervisor_add_supervisor (at, &spec, NULL));
     assert_int_equal (errno, EMLINK);

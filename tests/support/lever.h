@@ -108,4 +108,18 @@ static inline void lever_add (resil_supervisor_t *supervisor, lever_t *lever)
     ok (resil_supervisor_add (supervisor, &spec));
 }
 
+/*  A supervisor below another, which starts its children again one by one and at once. */
+static inline resil_supervisor_t *lever_below (resil_supervisor_t *above, const char *name,
+                                               int max_restarts)
+{
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    options.max_restarts = max_restarts;
+    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    resil_spec_t spec = {RESIL_SUBTREE, .name = name};
+    resil_supervisor_t *self = resil_supervisor_add_supervisor (above, &spec, &options);
+    if (!self)
+        fail_msg ("%s", resil_errmsg ());
+    return self;
+}
+
 #endif

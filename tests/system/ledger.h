@@ -22,24 +22,13 @@
 
 #include <resil.h>
 
+#include "dice.h"
 #include "system.h"
 
 /*  Whatever path there may be fits. */
 #define PATH_ROOM (2 * RESIL_PATH_MAX + 2)
 
 /*  ---- Chance ---- */
-
-typedef struct {
-    uint64_t state;
-} dice_t;
-
-static inline uint32_t roll (dice_t *dice, uint32_t sides)
-{
-    uint64_t z = dice->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (uint32_t) ((z ^ (z >> 31)) >> 32) % sides;
-}
 
 static inline bool once_in (dice_t *dice, uint32_t sides)
 {

@@ -7,6 +7,7 @@
     ctest timeout: 7200
 
     SPDX-License-Identifier: Apache-2.0 */
+#include "dice.h"
 #include "support.h"
 #include "system.h"
 
@@ -23,20 +24,6 @@
 
 /*  Times from two threads are compared no more exactly than this. */
 #define TOLERANCE_US 20000
-
-/*  ---- Randomness ---- */
-
-typedef struct {
-    uint64_t state;
-} dice_t;
-
-static uint32_t roll (dice_t *dice, uint32_t sides)
-{
-    uint64_t z = dice->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (uint32_t) ((z ^ (z >> 31)) >> 32) % sides;
-}
 
 /*  ---- The books ---- */
 

@@ -98,6 +98,15 @@ static resil__outlet_t *outlet_to (heard_t *heard)
     return outlet;
 }
 
+static resil__outlet_t *held_in_the_first_of_two (heard_t *heard)
+{
+    resil__outlet_t *outlet = outlet_to (heard);
+    put (outlet, 1);
+    put (outlet, 2);
+    assert_true (support_wait_until (is_inside, heard, SUPPORT_PATIENCE_MS));
+    return outlet;
+}
+
 static void all_come_in_order (void **state)
 {
     (void) state;
@@ -149,10 +158,7 @@ static void without_a_callback_nothing_waits (void **state)
 {
     (void) state;
     heard_t heard = {.holds = true};
-    resil__outlet_t *outlet = outlet_to (&heard);
-    put (outlet, 1);
-    put (outlet, 2);
-    assert_true (support_wait_until (is_inside, &heard, SUPPORT_PATIENCE_MS));
+    resil__outlet_t *outlet = held_in_the_first_of_two (&heard);
     resil__outlet_set (outlet, NULL, NULL);
     put (outlet, 3);
     assert_int_equal (resil__outlet_await (outlet), -1);
@@ -176,10 +182,7 @@ static void one_that_hangs_is_left_to_the_observer (void **state)
 {
     (void) state;
     heard_t heard = {.holds = true};
-    resil__outlet_t *outlet = outlet_to (&heard);
-    put (outlet, 1);
-    put (outlet, 2);
-    assert_true (support_wait_until (is_inside, &heard, SUPPORT_PATIENCE_MS));
+    resil__outlet_t *outlet = held_in_the_first_of_two (&heard);
     resil__outlet_destroy (&outlet);
     assert_int_equal (heard.got, 0);
     atomic_store (&heard.holds, false);
