@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "component/error.h"
+#include "component/tokens.h"
 #include "foundation/core.h"
 
 typedef enum {
@@ -48,6 +49,7 @@ typedef struct {
     unsigned size;            /*  in the ring; set by it                                   */
     bool has_error;           /*  set by it                                                */
     bool asks;                /*  of ENDED, HANDLED: the runner waits to be told           */
+    resil__payment_t payment; /*  of a record that tells of a failure first                */
     int value;                /*  of HANDLED                                               */
     uint64_t incarnation;
     int64_t at_us;

@@ -45,6 +45,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->incarnation = incarnation;
     self->reported = false;
     self->told = false;
+    self->payment = RESIL__NOT_PAID;
     self->ready = false;
     self->ignores = false;
     self->notes = 0;
@@ -83,12 +84,37 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
         ring_bell (bell);
 }
 
+static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
+{
+    return (permit == RESIL__PERMIT_STANDING || permit == RESIL__PERMIT_ONCE (self->incarnation)) &&
+           self->error.at_us >= atomic_load_explicit (&self->granted_from_us, memory_order_relaxed);
+}
+
+static bool has_room (resil_self_t *self)
+{
+    return resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+}
+
+resil__payment_t resil__self_pay (resil_self_t *self)
+{
+    uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_acquire);
+    if (is_granted (self, permit) && has_room (self))
+        self->payment = resil__tokens_pay (self->tokens, self->error.at_us);
+    return self->payment;
+}
+
+bool resil__self_is_paid (const resil_self_t *self)
+{
+    return self->payment == RESIL__PAID || self->payment == RESIL__PAID_NOTHING;
+}
+
 bool resil__self_may_go_on (resil_self_t *self)
 {
-    uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_relaxed);
-    return (permit == RESIL__PERMIT_STANDING ||
-            permit == RESIL__PERMIT_AFTER (self->incarnation)) &&
-           resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+    uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_acquire);
+    return (permit == RESIL__PERMIT_AFTER (self->incarnation) ||
+            permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation) ||
+            (resil__self_is_paid (self) && is_granted (self, permit))) &&
+           has_room (self);
 }
 
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
@@ -284,7 +310,9 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
         return 1;
     self->told = true;
     resil__self_tell (self,
-                      (resil__record_t){.kind = RESIL__RECORD_REPORTED, .at_us = self->error.at_us},
+                      (resil__record_t){.kind = RESIL__RECORD_REPORTED,
+                                        .payment = resil__self_pay (self),
+                                        .at_us = self->error.at_us},
                       &self->error, true);
     return 0;
 }

@@ -28,9 +28,10 @@ typedef struct {
 struct _resil_self_t {
     /*  set once, by the runner */
     resil__spec_t *spec;
-    const void *owner;      /*  the supervisor, to know calls from inside                */
-    const char *supervisor; /*  its name, for notes in the log                           */
-    zsock_t *errors;        /*  the component's ends of the two PAIRs ...                */
+    const void *owner;       /*  the supervisor, to know calls from inside                */
+    const char *supervisor;  /*  its name, for notes in the log                           */
+    resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
+    zsock_t *errors;         /*  the component's ends of the two PAIRs ...                */
     zsock_t *control;
     void *errors_handle; /*  ... and what libzmq calls them                           */
     void *control_handle;
@@ -40,14 +41,15 @@ struct _resil_self_t {
     pthread_t thread;
     uint64_t incarnation;
     void *args;
-    resil_error_t error; /*  of this incarnation; the supervisor reads it after REPORTED or
+    resil_error_t error;      /*  of this incarnation; the supervisor reads it after REPORTED or
                                     ENDED, and the next incarnation begins only by its leave */
-    bool reported;       /*  error holds this incarnation's report or panic           */
-    bool told;           /*  ... and the supervisor has been told of it               */
-    bool ready;          /*  ready has been said                                      */
-    bool ignores;        /*  there is nothing to do here                              */
-    bool uses_raw;       /*  the errors socket was asked for, ever                    */
-    jmp_buf *landing;    /*  where a panic goes; NULL: nowhere                        */
+    bool reported;            /*  error holds this incarnation's report or panic           */
+    bool told;                /*  ... and the supervisor has been told of it               */
+    resil__payment_t payment; /*  ... and how its restart was paid for                    */
+    bool ready;               /*  ready has been said                                      */
+    bool ignores;             /*  there is nothing to do here                              */
+    bool uses_raw;            /*  the errors socket was asked for, ever                    */
+    jmp_buf *landing;         /*  where a panic goes; NULL: nowhere                        */
     resil__cleanup_t *cleanups;
     size_t cleanup_count;
     size_t cleanup_room;
@@ -74,10 +76,11 @@ struct _resil_self_t {
 
     /*  written by the supervisor, read by this side */
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
-    atomic_uint_fast64_t acked;        /*  the last incarnation whose report was accepted       */
-    atomic_uint_fast64_t raw_accepted; /*  the last such whose report was raw, in raw_error     */
-    atomic_uint ack_bell;              /*  moves with each ack, for who sleeps on it            */
-    atomic_uint control_sent;          /*  messages sent on control                             */
+    atomic_int_fast64_t granted_from_us; /*  the grant is for failures from then on             */
+    atomic_uint_fast64_t acked;          /*  the last incarnation whose report was accepted       */
+    atomic_uint_fast64_t raw_accepted;   /*  the last such whose report was raw, in raw_error     */
+    atomic_uint ack_bell;                /*  moves with each ack, for who sleeps on it            */
+    atomic_uint control_sent;            /*  messages sent on control                             */
     atomic_bool quarantined;
     resil_error_t raw_error;
 };
@@ -107,15 +110,23 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 #define RESIL__END_RETURNED 1u
 #define RESIL__END_GIVEN_UP 2u
 
-/*  What the permit says. It is closed, so the runner asks before each incarnation; or open for every one
-    (a standing grant), which a runner marks while it spends it; or open for the one after
-    incarnation n alone. */
+/*  What the permit says. It is closed, so the runner asks before each incarnation; or, by a grant, it is open
+    for every failure that is paid for, which a runner marks while it spends it, or for the one of
+    incarnation n alone; or, by an ack, for what comes after incarnation n, which has been judged, and then
+    closed, or standing. */
 #define RESIL__PERMIT_CLOSED 0
 #define RESIL__PERMIT_STANDING 1
 #define RESIL__PERMIT_SPENDING 2
-#define RESIL__PERMIT_AFTER(n) ((uint_fast64_t) (n) + RESIL__PERMIT_SPENDING)
+#define RESIL__PERMIT_ONCE(n) (4 * (uint_fast64_t) (n))
+#define RESIL__PERMIT_AFTER(n) (4 * (uint_fast64_t) (n) + 1)
+#define RESIL__PERMIT_AFTER_AND_STANDING(n) (4 * (uint_fast64_t) (n) + 2)
 
-/*  Would it go on by itself if it failed now? */
+/*  It has just failed: pay for its restart, if it has a grant. To be said in the record that tells of it. */
+resil__payment_t resil__self_pay (resil_self_t *self);
+
+bool resil__self_is_paid (const resil_self_t *self);
+
+/*  It has failed: would it go on by itself now? */
 bool resil__self_may_go_on (resil_self_t *self);
 
 /*  Receive the next message on control into `text`, a string cut to `room`, until the

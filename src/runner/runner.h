@@ -22,6 +22,7 @@ typedef struct _resil__runner_t resil__runner_t;
 /*  What a runner is for and whose it is. */
 typedef struct {
     resil__spec_t *spec;     /*  retained                                                 */
+    resil__tokens_t *tokens; /*  what restarts by a grant are paid with; retained         */
     const void *owner;       /*  the supervisor                                           */
     const char *supervisor;  /*  its name; must outlive the runner or be static: copied   */
     const sigset_t *signals; /*  the mask that components run with                        */
@@ -72,15 +73,18 @@ void resil__runner_handle (resil__runner_t *self, const resil_error_t *error);
 void resil__runner_end (resil__runner_t *self);
 
 /*  Accept the report of `incarnation`. `raw` is the error if it came raw, else NULL.
-    With `go_on` the runner may, once it has returned and its handler has agreed, begin
-    the next incarnation without asking. */
+    With a leave the runner may, once it has returned and its handler has agreed, begin
+    the next incarnation without asking; with one for good it has a grant that stands from then on. */
+typedef enum { RESIL__NO_LEAVE = 0, RESIL__LEAVE_ONCE, RESIL__LEAVE_FOR_GOOD } resil__leave_t;
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
-                        bool go_on);
+                        resil__leave_t leave);
 
 /*  A grant: an ack in advance, with leave to go on after incarnation `incarnation`, or, if it stands,
-    after every one; with `ready_required` it stands until the next has begun. The runner does
-    not wait then, and what it does is learnt from its records. */
-void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing);
+    after every one, if it failed at from_us or later and has paid for its restart; with `ready_required`
+    it stands until the next has begun. The runner does not wait then, and what it does is learnt from
+    its records. */
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing,
+                          int64_t from_us);
 
 /*  Take back the leave to go on. True if it was open: then the runner asks before its
     next incarnation, and all that it has done by itself is in its records. False if there was none, or

@@ -2,7 +2,7 @@
 
     The thread is parked in a receive on control, or in start, a handler or args_*.
     It ends an incarnation by records: ENDED, then (if it failed) HANDLED. The permit (component/self.h) is
-    one word: leave to go on after one incarnation, or after every one. The
+    one word: leave to go on after one incarnation, or after every one that is paid for. The
     runner spends it by a compare-and-swap before its next incarnation; the supervisor
     revokes it by an exchange. Whoever comes first has it, so each side knows what the
     other will do. A standing grant is marked while it is spent, and open again when the record of that
@@ -142,12 +142,17 @@ static int call_handler (resil__runner_t *runner, const resil_error_t *error)
 /*  Whoever comes first has it: the supervisor takes it back by an exchange. */
 static bool spend_permit (resil_self_t *self)
 {
-    uint_fast64_t mine = RESIL__PERMIT_AFTER (self->incarnation);
-    uint_fast64_t standing = RESIL__PERMIT_STANDING;
     if (!resil__self_may_go_on (self))
         return false;
-    return atomic_compare_exchange_strong (&self->permit, &mine, RESIL__PERMIT_CLOSED) ||
-           atomic_compare_exchange_strong (&self->permit, &standing, RESIL__PERMIT_SPENDING);
+    uint_fast64_t standing = RESIL__PERMIT_STANDING;
+    uint_fast64_t once = RESIL__PERMIT_ONCE (self->incarnation);
+    uint_fast64_t acked = RESIL__PERMIT_AFTER (self->incarnation);
+    uint_fast64_t acked_for_good = RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation);
+    return atomic_compare_exchange_strong (&self->permit, &standing, RESIL__PERMIT_SPENDING) ||
+           atomic_compare_exchange_strong (&self->permit, &acked_for_good,
+                                           RESIL__PERMIT_SPENDING) ||
+           atomic_compare_exchange_strong (&self->permit, &once, RESIL__PERMIT_CLOSED) ||
+           atomic_compare_exchange_strong (&self->permit, &acked, RESIL__PERMIT_CLOSED);
 }
 
 /*  It has been told that the next one begins. That one has a grant when it is up. */
@@ -198,13 +203,19 @@ static void run (resil__runner_t *runner, uint64_t incarnation)
         if (!has_returned (self))
             return;
         bool failed = outcome == RESIL__FAILED;
+        bool is_news = failed && !self->told;
+        if (is_news)
+            resil__self_pay (self);
         /*  Who has told of its failure is being looked after. */
         bool foreseen = failed && self->told && !self->uses_raw && resil__self_may_go_on (self);
         if (!foreseen)
             resil__self_tell (
                 self,
-                (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-                failed && !self->told ? &self->error : NULL, true);
+                (resil__record_t){.kind = RESIL__RECORD_ENDED,
+                                  .outcome = outcome,
+                                  .asks = !failed,
+                                  .payment = is_news ? self->payment : RESIL__NOT_PAID},
+                is_news ? &self->error : NULL, true);
         if (!failed)
             return;
         int rc = call_handler (runner, &self->error);
@@ -355,12 +366,14 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     inside->spec = resil__spec_retain (spec);
     inside->owner = options->owner;
     inside->supervisor = self->supervisor;
+    inside->tokens = resil__tokens_retain (options->tokens);
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
     if (pair_new (&self->errors_end, &inside->errors) ||
         pair_new (&self->control_end, &inside->control) || handles_set (self) ||
         !(self->actor = zactor_new (runner_actor, self))) {
         sockets_destroy (self);
         resil__spec_release (&inside->spec);
+        resil__tokens_release (&inside->tokens);
         free (self);
         return NULL;
     }
@@ -380,6 +393,7 @@ void resil__runner_destroy (resil__runner_t **self_p)
         resil__process_unlist_hung (self->hung_handle);
     free (self->self.cleanups);
     resil__spec_release (&self->self.spec);
+    resil__tokens_release (&self->self.tokens);
     free (self);
 }
 
@@ -546,25 +560,31 @@ static void ring_ack_bell (resil_self_t *inside, uint64_t incarnation)
 }
 
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
-                        bool go_on)
+                        resil__leave_t leave)
 {
     resil_self_t *inside = &self->self;
     if (raw) {
         resil__error_copy (&inside->raw_error, raw);
         atomic_store_explicit (&inside->raw_accepted, incarnation, memory_order_release);
     }
-    if (go_on)
-        atomic_store (&inside->permit, RESIL__PERMIT_AFTER (incarnation));
+    if (leave == RESIL__LEAVE_FOR_GOOD)
+        atomic_store_explicit (&inside->granted_from_us, 0, memory_order_relaxed);
+    if (leave != RESIL__NO_LEAVE)
+        atomic_store (&inside->permit, leave == RESIL__LEAVE_ONCE
+                                           ? RESIL__PERMIT_AFTER (incarnation)
+                                           : RESIL__PERMIT_AFTER_AND_STANDING (incarnation));
     atomic_store (&inside->acked, incarnation);
     ring_ack_bell (inside, incarnation);
     if (atomic_load (&inside->uses_control))
         send_number (self, "ACK", incarnation);
 }
 
-void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing)
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing,
+                          int64_t from_us)
 {
+    atomic_store_explicit (&self->self.granted_from_us, from_us, memory_order_relaxed);
     atomic_store (&self->self.permit,
-                  standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_AFTER (incarnation));
+                  standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_ONCE (incarnation));
 }
 
 bool resil__runner_revoke (resil__runner_t *self)

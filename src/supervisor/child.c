@@ -122,6 +122,7 @@ static int get_runner (resil__child_t *child)
     if (resil__family_reserve (self))
         return -1;
     resil__runner_options_t options = {.spec = child->spec,
+                                       .tokens = self->limit.tokens,
                                        .owner = tree,
                                        .supervisor = self->path + 1,
                                        .signals = &tree->signals};
@@ -143,6 +144,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
 {
     child->incarnation++;
     child->judged = false;
+    child->must_ask = false;
     child->ignored = false;
     child->start_errno = 0;
     child->doing[0] = 0;
@@ -226,7 +228,7 @@ static void begin (resil__child_t *child, int64_t at_us)
 
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 {
-    resil__child_close_grant (child);
+    resil__child_end_grant (child);
     resil__spec_t *old = child->spec;
     child->spec = spec;
     child->error.component = spec->name;
@@ -235,21 +237,40 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     resil__hang_spec_changed (child);
 }
 
+/*  From when on a failure of the incarnation that is up is followed by a restart without delay. */
+static int64_t at_once_from_us (const resil__child_t *child)
+{
+    const resil_delay_t *delay = &child->spec->is.delay;
+    if (delay->initial_ms == 0 || child->backoff.attempts == 0)
+        return 0;
+    return delay->reset_ms < 0 ? RESIL__NEVER : child->up_at_us + delay->reset_ms * 1000;
+}
+
+static bool may_be_granted (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    return child->runner && !child->must_ask && !child->to_stop && !is_outdated (child) &&
+           self->stage < RESIL__STOPPING && !resil__is_group_strategy (self) &&
+           child->spec->is.restart != RESIL_TEMPORARY;
+}
+
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
     all the same, when it learns of it, and comes to the same. */
 static void grant (resil__child_t *child)
 {
-    const resil_supervisor_t *self = child->supervisor;
-    const resil_spec_t *spec = &child->spec->is;
-    bool stands = spec->delay.initial_ms == 0;
-    if (child->is_granted || !child->runner || child->to_stop || is_outdated (child) ||
-        self->stage >= RESIL__STOPPING || resil__is_group_strategy (self) ||
-        self->options.max_restarts != RESIL_UNLIMITED || spec->restart == RESIL_TEMPORARY ||
-        (!stands && child->backoff.attempts > 0))
+    resil_supervisor_t *self = child->supervisor;
+    if (child->is_granted || !may_be_granted (child))
         return;
+    int64_t from_us = at_once_from_us (child);
+    if (from_us > self->tree->now_us) {
+        if (from_us < child->timer.due_us)
+            resil__heap_set (&self->tree->heap, &child->timer, from_us);
+        return;
+    }
     child->is_granted = true;
-    child->grant_stands = stands;
-    resil__runner_grant (child->runner, child->incarnation, stands);
+    child->grant_stands = child->spec->is.delay.initial_ms == 0;
+    resil__runner_grant (child->runner, child->incarnation, child->grant_stands, from_us);
+    resil__family_lend (self);
 }
 
 static bool take_records (resil__child_t *child);
@@ -272,6 +293,12 @@ void resil__child_close_grant (resil__child_t *child)
     take_back_leave (child);
     take_records (child);
     learn_that_it_returned (child);
+}
+
+void resil__child_end_grant (resil__child_t *child)
+{
+    resil__child_close_grant (child);
+    child->must_ask = true;
 }
 
 void resil__child_open_grant (resil__child_t *child)
@@ -304,12 +331,16 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
                               .first_start = child->first_start,
                               .held = child->held,
                               .ignored = child->ignored,
+                              .paid = child->payment == RESIL__PAID,
                               .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
     child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
                                    &self->random, at_us);
+    child->payment = RESIL__NOT_PAID;
     child->judged = true;
     child->failed = failed;
     child->restarts += child->verdict.judgement == RESIL__RESTART;
+    if (self->options.max_restarts > 0)
+        resil__family_lend (self);
 }
 
 static void judge_failure (resil__child_t *child, int64_t at_us)
@@ -478,8 +509,16 @@ static int64_t look_at_most (const resil__child_t *child, int64_t look_us)
     return handler_us > 0 ? handler_us : 1;
 }
 
+static bool is_paid (const resil__child_t *child)
+{
+    return child->payment == RESIL__PAID || child->payment == RESIL__PAID_NOTHING;
+}
+
 static void accept_report (resil__child_t *child, int64_t at_us)
 {
+    /*  A restart that it could not pay for is asked for, whatever grant it has. */
+    if (child->is_granted && (child->raw || !is_paid (child)))
+        take_back_leave (child);
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
                  child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
@@ -489,11 +528,15 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
     /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for its
         last ack at most. */
-    bool may_wait = child->is_granted && !child->raw;
-    child->to_ack = may_wait ? child->incarnation : 0;
-    if (!may_wait)
-        resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
-                           go_on && !child->is_granted);
+    child->to_ack = child->is_granted ? child->incarnation : 0;
+    if (child->is_granted)
+        return;
+    child->is_granted = child->grant_stands =
+        go_on && child->spec->is.delay.initial_ms == 0 && may_be_granted (child);
+    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
+                       child->is_granted ? RESIL__LEAVE_FOR_GOOD
+                       : go_on           ? RESIL__LEAVE_ONCE
+                                         : RESIL__NO_LEAVE);
 }
 
 /*  ---- Cancel, and what comes of it ----------------------------------------------------- */
@@ -977,13 +1020,21 @@ static void on_handled (resil__child_t *child, const resil__record_t *record)
         resil__child_event (child, RESIL__IS_UP, record->at_us);
 }
 
+static void note_payment (resil__child_t *child, const resil__record_t *record)
+{
+    child->payment = record->payment;
+    resil__limit_settle (&child->supervisor->limit, record->payment);
+}
+
 static void on_ended (resil__child_t *child, const resil__record_t *record,
                       const resil_error_t *error)
 {
     bool failed = record->outcome == RESIL__FAILED;
     child->ignored = record->outcome == RESIL__IGNORED;
-    if (failed && record->has_error && !child->judged)
+    if (failed && record->has_error && !child->judged) {
         keep_error (child, error);
+        note_payment (child, record);
+    }
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
 }
 
@@ -1010,6 +1061,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
             break;
         }
         keep_error (child, error);
+        note_payment (child, record);
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);
         break;
@@ -1031,7 +1083,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
 static void ack (resil__child_t *child)
 {
     if (child->to_ack && child->runner)
-        resil__runner_ack (child->runner, child->to_ack, NULL, false);
+        resil__runner_ack (child->runner, child->to_ack, NULL, RESIL__NO_LEAVE);
     child->to_ack = 0;
 }
 
@@ -1129,11 +1181,14 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
     if (!is_empty)
         tree->look_again = true;
     resil__runner_hear (runner);
-    while (resil__runner_take (runner, &record, &error))
+    while (resil__runner_take (runner, &record, &error)) {
+        if (record.payment)
+            resil__limit_settle (&resil__loop_owner_of_hung (tree, runner)->limit, record.payment);
         if (record.kind == RESIL__RECORD_GONE) {
             resil__loop_free_later (tree, runner);
             return;
         }
+    }
 }
 
 /*  ---- Time ------------------------------------------------------------------------------------ */
@@ -1156,6 +1211,7 @@ void resil__child_due (resil__timer_t *timer)
         take_records (child);
     }
     learn_that_it_returned (child);
+    resil__child_open_grant (child); /*  its delay may have been reset                         */
     if (child->phase != phase || child->incarnation != incarnation ||
         child->deadline_us != deadline_us)
         return;

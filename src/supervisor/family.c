@@ -107,8 +107,8 @@ int resil__family_change_options (resil_supervisor_t *self,
     return -1;
 }
 
-/*  Three timers at most for each child: its own, and one for its hangs, or its group's if it is a
-    supervisor; the root has one too. */
+/*  Three timers at most for each child: its own, and one for its hangs, or its group's and its limit's if
+    it is a supervisor; the root has these too. */
 static int grow_timers (resil_supervisor_t *self)
 {
     return resil__heap_reserve (&self->tree->heap, 3 * self->tree->child_count + 8);
@@ -505,7 +505,7 @@ static int restore_statics (resil_supervisor_t *self)
 static void begin_again (resil_supervisor_t *self)
 {
     restore_statics (self);
-    self->limit.count = self->limit.next = 0;
+    resil__limit_clear (&self->limit);
     self->hurried = self->shuts_down = self->group_pending = false;
     self->coming = NULL;
     pthread_mutex_lock (&self->tree->lock);
@@ -537,6 +537,7 @@ static void publish_end (resil_supervisor_t *self)
 {
     resil__tree_t *tree = self->tree;
     self->stage = RESIL__ENDED;
+    resil__heap_set (&self->tree->heap, &self->limit_timer, RESIL__NEVER);
     resil__story_over (self, self->reason_to_be);
     resil__event_tell_root (self);
     resil__event_ended (self);
@@ -907,6 +908,24 @@ void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_
 void resil__family_check (resil_supervisor_t *self)
 {
     walk (self);
+}
+
+static void limit_is_due (resil__timer_t *timer)
+{
+    resil_supervisor_t *self =
+        (resil_supervisor_t *) ((char *) timer - offsetof (resil_supervisor_t, limit_timer));
+    resil__heap_set (&self->tree->heap, timer, RESIL__NEVER);
+    resil__family_lend (self);
+}
+
+void resil__family_lend (resil_supervisor_t *self)
+{
+    if (self->stage >= RESIL__STOPPING || resil__is_group_strategy (self))
+        return;
+    int64_t more_us = resil__limit_lend (&self->limit, self->tree->now_us);
+    self->limit_timer.fire = limit_is_due;
+    if (more_us && more_us < self->limit_timer.due_us)
+        resil__heap_set (&self->tree->heap, &self->limit_timer, more_us);
 }
 
 void resil__family_hurry_group (resil_supervisor_t *self)

@@ -97,6 +97,15 @@ void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner, u
     pthread_mutex_unlock (&tree->lock);
 }
 
+resil_supervisor_t *resil__loop_owner_of_hung (const resil__tree_t *tree,
+                                               const resil__runner_t *runner)
+{
+    size_t at = 0;
+    while (tree->hung[at].runner != runner)
+        at++;
+    return tree->hung[at].supervisor;
+}
+
 void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner)
 {
     epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_errors_fd (runner), NULL);

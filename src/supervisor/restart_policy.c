@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int resil__limit_init (resil__limit_t *self, int max, int64_t window_ms)
+static int make_ring (resil__limit_t *self, int max, int64_t window_ms)
 {
     *self = (resil__limit_t){.max = max, .window_us = window_ms * 1000};
     if (max <= 0)
@@ -19,26 +19,53 @@ int resil__limit_init (resil__limit_t *self, int max, int64_t window_ms)
     return -1;
 }
 
+int resil__limit_init (resil__limit_t *self, int max, int64_t window_ms)
+{
+    if (make_ring (self, max, window_ms))
+        return -1;
+    self->tokens = resil__tokens_new ();
+    if (self->tokens)
+        return 0;
+    resil__limit_release (self);
+    errno = ENOMEM;
+    return -1;
+}
+
 void resil__limit_release (resil__limit_t *self)
 {
     free (self->taken_at_us);
     self->taken_at_us = NULL;
+    resil__tokens_release (&self->tokens);
+}
+
+/*  The n-th of those that are counted, from the oldest. */
+static int64_t *nth (const resil__limit_t *self, size_t n)
+{
+    size_t max = (size_t) self->max;
+    return &self->taken_at_us[(self->next + max - self->count + n) % max];
 }
 
 int resil__limit_change (resil__limit_t *self, int max, int64_t window_ms)
 {
     resil__limit_t changed;
-    if (resil__limit_init (&changed, max, window_ms))
+    if (make_ring (&changed, max, window_ms))
         return -1;
+    resil__limit_call_in (self);
     size_t keep = max < 0 ? 0 : self->count < (size_t) max ? self->count : (size_t) max;
-    for (size_t i = self->count - keep; i < self->count; i++) {
-        size_t oldest = self->max > 0 ? (self->next + (size_t) self->max - self->count) : 0;
-        changed.taken_at_us[changed.count++] = self->taken_at_us[(oldest + i) % (size_t) self->max];
-    }
+    for (size_t i = self->count - keep; i < self->count; i++)
+        changed.taken_at_us[changed.count++] = *nth (self, i);
     changed.next = max > 0 ? changed.count % (size_t) max : 0;
-    resil__limit_release (self);
+    changed.tokens = self->tokens;
+    changed.lent = self->lent;
+    free (self->taken_at_us);
     *self = changed;
     return 0;
+}
+
+void resil__limit_clear (resil__limit_t *self)
+{
+    resil__limit_call_in (self);
+    self->next = self->count = 0;
 }
 
 static bool in_window (const resil__limit_t *self, int64_t at_us, int64_t now_us)
@@ -46,28 +73,81 @@ static bool in_window (const resil__limit_t *self, int64_t at_us, int64_t now_us
     return now_us - at_us <= self->window_us;
 }
 
-bool resil__limit_take (resil__limit_t *self, int64_t now_us)
+size_t resil__limit_used (const resil__limit_t *self, int64_t now_us)
+{
+    size_t gone = 0, rest = self->count;
+    while (rest > 0) {
+        size_t half = rest / 2;
+        if (in_window (self, *nth (self, gone + half), now_us))
+            rest = half;
+        else {
+            gone += half + 1;
+            rest -= half + 1;
+        }
+    }
+    return self->count - gone;
+}
+
+/*  Reports of several runners do not come in the order of their times. */
+static void count_one (resil__limit_t *self, int64_t at_us)
+{
+    size_t max = (size_t) self->max;
+    if (self->count < max)
+        self->count++;
+    self->next = (self->next + 1) % max;
+    size_t n = self->count - 1;
+    for (; n > 0 && *nth (self, n - 1) > at_us; n--)
+        *nth (self, n) = *nth (self, n - 1);
+    *nth (self, n) = at_us;
+}
+
+static bool is_left (const resil__limit_t *self, int64_t now_us)
+{
+    size_t max = (size_t) self->max, lent = (size_t) self->lent;
+    /*  With nothing lent a look at one says it. */
+    if (lent == 0)
+        return self->count < max || !in_window (self, *nth (self, 0), now_us);
+    return resil__limit_used (self, now_us) + lent < max;
+}
+
+bool resil__limit_take (resil__limit_t *self, int64_t now_us, bool paid)
 {
     if (self->max < 0)
         return true;
     if (self->max == 0)
-        return false;
-    size_t max = (size_t) self->max;
-    if (self->count == max && in_window (self, self->taken_at_us[self->next], now_us))
-        return false;
-    self->taken_at_us[self->next] = now_us;
-    self->next = (self->next + 1) % max;
-    if (self->count < max)
-        self->count++;
+        return paid;
+    if (!paid) {
+        resil__limit_call_in (self);
+        if (!is_left (self, now_us))
+            return false;
+    }
+    count_one (self, now_us);
     return true;
 }
 
-size_t resil__limit_used (const resil__limit_t *self, int64_t now_us)
+int64_t resil__limit_lend (resil__limit_t *self, int64_t now_us)
 {
-    size_t used = 0;
-    for (size_t i = 0; i < self->count; i++)
-        used += in_window (self, self->taken_at_us[i], now_us);
-    return used;
+    if (self->max < 0) {
+        resil__tokens_lend_endless (self->tokens);
+        return 0;
+    }
+    int used = (int) resil__limit_used (self, now_us);
+    int more = self->max - used - self->lent;
+    if (more > 0) {
+        self->lent += more;
+        resil__tokens_lend (self->tokens, more, now_us);
+    }
+    return used > 0 ? *nth (self, self->count - (size_t) used) + self->window_us + 1 : 0;
+}
+
+void resil__limit_call_in (resil__limit_t *self)
+{
+    self->lent -= resil__tokens_call_in (self->tokens);
+}
+
+void resil__limit_settle (resil__limit_t *self, resil__payment_t payment)
+{
+    self->lent -= payment == RESIL__PAID || payment == RESIL__PAID_IN_VAIN;
 }
 
 static double grown (const resil_delay_t *delay, double base_ms)
@@ -123,7 +203,7 @@ resil__verdict_t resil__judge (const resil__case_t *the_case, const resil_delay_
         return (resil__verdict_t){.judgement = RESIL__REJOIN};
     if (!wants_restart (the_case))
         return (resil__verdict_t){.judgement = RESIL__DONE};
-    if (!resil__limit_take (limit, now_us))
+    if (!resil__limit_take (limit, now_us, the_case->paid))
         return (resil__verdict_t){.judgement = RESIL__ESCALATE};
     return (resil__verdict_t){
         .judgement = RESIL__RESTART,

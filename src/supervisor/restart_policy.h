@@ -11,6 +11,7 @@
 
 #include <resil/spec.h>
 
+#include "component/tokens.h"
 #include "foundation/random.h"
 
 /*  ---- The limit: at most `max` restarts within a window, as OTP's intensity --------- */
@@ -18,9 +19,11 @@
 typedef struct {
     int max; /*  RESIL_UNLIMITED: none                                    */
     int64_t window_us;
-    int64_t *taken_at_us; /*  the last `max` restarts, a ring; NULL if max <= 0        */
-    size_t next;          /*  where the next goes: also the oldest                     */
+    int64_t *taken_at_us; /*  the last `max` restarts by time, a ring; NULL if max <= 0 */
+    size_t next;          /*  where the next goes: also the oldest, if it is full      */
     size_t count;
+    resil__tokens_t *tokens; /*  restarts lent to runners ...                          */
+    int lent;                /*  ... and not heard of: in tokens, or taken since       */
 } resil__limit_t;
 
 /*  0, or -1 with ENOMEM. */
@@ -28,14 +31,26 @@ int resil__limit_init (resil__limit_t *self, int max, int64_t window_ms);
 void resil__limit_release (resil__limit_t *self);
 
 /*  Another limit from now on; restarts that were counted stay so, the latest if they are more.
-    0, or -1 with ENOMEM and everything as before. */
+    Nothing is lent until it is said anew. 0, or -1 with ENOMEM and everything as before. */
 int resil__limit_change (resil__limit_t *self, int max, int64_t window_ms);
 
-/*  Take one restart at `now_us`: true if it is allowed, and then it counts. A restart is in
-    the window up to and including its full length, as in OTP. */
-bool resil__limit_take (resil__limit_t *self, int64_t now_us);
+/*  Count none any more, and lend none. */
+void resil__limit_clear (resil__limit_t *self);
 
-/*  How many restarts are in the window. Looks at each of them: for a person, not for a decision. */
+/*  Take one restart at `now_us`: true if it is allowed, and then it counts. A restart is in
+    the window up to and including its full length, as in OTP. One that is `paid` for is allowed. */
+bool resil__limit_take (resil__limit_t *self, int64_t now_us, bool paid);
+
+/*  Lend all that there would still be at `now_us`. Returns when there will be more, or 0. */
+int64_t resil__limit_lend (resil__limit_t *self, int64_t now_us);
+
+/*  Lend none; what has been taken already is still to be heard of. */
+void resil__limit_call_in (resil__limit_t *self);
+
+/*  A runner tells that it has paid so. */
+void resil__limit_settle (resil__limit_t *self, resil__payment_t payment);
+
+/*  How many restarts are in the window. */
 size_t resil__limit_used (const resil__limit_t *self, int64_t now_us);
 
 /*  ---- The delay: none, then growing, with jitter, up to a cap ------------------------ */
@@ -76,6 +91,7 @@ typedef struct {
     bool first_start; /*  somebody waits for it to come up                         */
     bool held;        /*  its group is being stopped, to be started again          */
     bool ignored;     /*  it had nothing to do here                                */
+    bool paid;        /*  its restart has been taken from the limit in advance     */
     int64_t ran_us;   /*  since it was up; 0 if it never was                       */
 } resil__case_t;
 

@@ -66,17 +66,19 @@ struct _resil__child_t {
     resil__cause_t cause;
     bool judged; /*  verdict holds                                            */
     resil__verdict_t verdict;
-    bool ignored;        /*  it said that there is nothing to do here                 */
-    bool raw;            /*  error came raw                                           */
-    bool is_granted;     /*  its runner may begin the next one without asking ...     */
-    bool grant_stands;   /*  ... and every further one                                */
-    bool owes_handler;   /*  a new runner is to call it, with error                   */
-    bool owes_sync;      /*  the runner waits until its sockets have been read        */
-    uint64_t to_ack;     /*  the last report that has been accepted and not yet acked, or 0 */
-    resil_error_t error; /*  the last failure                                         */
-    uint64_t about_hash; /*  for the log                                              */
-    int start_errno;     /*  what a call returns for a start in vain                  */
-    int64_t up_at_us;    /*  0: not up yet                                            */
+    bool ignored;             /*  it said that there is nothing to do here                 */
+    bool raw;                 /*  error came raw                                           */
+    bool is_granted;          /*  its runner may begin the next one without asking ...     */
+    bool grant_stands;        /*  ... and every further one                                */
+    bool must_ask;            /*  it gets no grant: what a restart depends on has changed  */
+    resil__payment_t payment; /*  of a failure that is to be judged                        */
+    bool owes_handler;        /*  a new runner is to call it, with error                   */
+    bool owes_sync;           /*  the runner waits until its sockets have been read        */
+    uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
+    resil_error_t error;      /*  the last failure                                         */
+    uint64_t about_hash;      /*  for the log                                              */
+    int start_errno;          /*  what a call returns for a start in vain                  */
+    int64_t up_at_us;         /*  0: not up yet                                            */
 
     resil__backoff_t backoff;
     uint64_t restarts; /*  automatic ones, ever                                     */
@@ -198,6 +200,7 @@ struct _resil_supervisor_t {
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;
     resil__limit_t limit;
+    resil__timer_t limit_timer; /*  then there are more restarts to lend                     */
     resil__random_t random;
     resil_state_t told;            /*  of a root: the state that was told last                  */
     resil__author_t *author;       /*  who has it stopped, or NULL                              */
@@ -311,9 +314,11 @@ void resil__child_let_be (resil__child_t *child);
     Returns when it would have been, or 0. */
 int64_t resil__child_hold (resil__child_t *child);
 
-/*  A grant that stands, taken back, and all that was done with it taken note of; given again. */
+/*  A grant that stands, taken back, and all that was done with it taken note of; given again; or
+    taken back for as long as this incarnation runs, as what a restart depends on is going to be another. */
 void resil__child_close_grant (resil__child_t *child);
 void resil__child_open_grant (resil__child_t *child);
+void resil__child_end_grant (resil__child_t *child);
 
 /*  It has another spec from now on. Taken. */
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec);
@@ -369,6 +374,9 @@ void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_
 /*  After a child has been forgotten: is it over? */
 void resil__family_check (resil_supervisor_t *self);
 
+/*  Lend its runners the restarts that its limit still allows, now and whenever there are more. */
+void resil__family_lend (resil_supervisor_t *self);
+
 /*  The group that waits for its delay starts now. */
 void resil__family_hurry_group (resil_supervisor_t *self);
 
@@ -419,6 +427,8 @@ void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int err
 void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner,
                             uint64_t incarnation);
 void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner);
+resil_supervisor_t *resil__loop_owner_of_hung (const resil__tree_t *tree,
+                                               const resil__runner_t *runner);
 
 /*  Have the one above told, after this turn. */
 void resil__loop_news (resil_supervisor_t *self);

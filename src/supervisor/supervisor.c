@@ -181,7 +181,7 @@ static resil_supervisor_t *node_new (const resil_supervisor_options_t *options, 
     self->options.name = self->name;
     self->level = above ? above->level + 1 : 0;
     self->random.state = seed_of (options);
-    self->group_timer.due_us = RESIL__NEVER;
+    self->group_timer.due_us = self->limit_timer.due_us = RESIL__NEVER;
     if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms) == 0)
         return self;
     free (self->path);

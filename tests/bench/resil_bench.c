@@ -8,8 +8,8 @@
 
     m1   from just before a component reports its failure, with a text of 256 bytes, to the
          first statement of its next incarnation, which fails at once; n is how many idle siblings
-         wait meanwhile. What the log says goes to a callback that counts. By a grant, which stands
-         where neither a limit nor a delay forbids it; -ask: by asking, as under a limit.
+         wait meanwhile. What the log says goes to a callback that counts. By a grant, as one for one
+         without a delay; -limit: under a limit of restarts too; -ask: by asking, as in a group (rest for one).
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
@@ -40,6 +40,7 @@
 
 #define IDLE_MS 5000
 #define HANG_MS 5000
+#define LIMIT_MS 3600000
 
 typedef struct {
     const char *group;
@@ -50,7 +51,8 @@ typedef struct {
     size_t samples;    /*  of m1 and m1s                                            */
     bool one_core;
     bool paced;  /*  one failure a millisecond                                */
-    bool asks;   /*  under a limit that is never passed, so without grants    */
+    bool limit;  /*  under one that is never passed                           */
+    bool asks;   /*  in a group, so without grants                            */
     bool panics; /*  in place of a report                                     */
     int64_t hang_ms;
 } case_t;
@@ -206,10 +208,12 @@ static resil_supervisor_t *new_supervisor (void)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
-    if (the_case->asks) {
-        options.max_restarts = 1000000;
-        options.window_ms = 1;
+    if (the_case->limit) {
+        options.max_restarts = (int) the_case->samples;
+        options.window_ms = LIMIT_MS;
     }
+    if (the_case->asks)
+        options.strategy = RESIL_REST_FOR_ONE;
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     if (!supervisor)
         give_up ("no supervisor");
@@ -325,6 +329,7 @@ static void measure_idleness (void)
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),
     RESTARTS (0, 100000, "resil-1core", .one_core = true),
+    RESTARTS (0, 100000, "resil-limit", .limit = true),
     RESTARTS (0, 5000, "resil-ask", .asks = true),
     RESTARTS (0, 5000, "resil-ask-1core", .asks = true, .one_core = true),
     RESTARTS (0, 100000, "resil-panic", .panics = true),

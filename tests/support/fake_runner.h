@@ -69,6 +69,7 @@ struct _resil__runner_t {
     bool has_args;
     bool told_to; /*  to start; else it went on by its leave                   */
     bool handles_other;
+    resil__payment_t payment;
     bool reported, told, ready, ignores, uses_raw, was_cancelled;
     bool for_report; /*  SYNCING: it reports then, and does not return            */
     int rc;
@@ -77,6 +78,8 @@ struct _resil__runner_t {
     unsigned step;
 
     /*  between the two */
+    resil__tokens_t *tokens;
+    int64_t granted_from_us;
     uint64_t permit, cancelled, acked, raw_accepted;
     bool quarantined;
     bool rang, has_rung;
@@ -154,11 +157,32 @@ static inline void fake_tell (resil__runner_t *self, resil__record_t record, boo
     fake_tell_with (self, record, NULL, ring);
 }
 
-static inline bool fake_may_go_on (resil__runner_t *self)
+static inline bool fake_is_granted (const resil__runner_t *self)
 {
     return (self->permit == RESIL__PERMIT_STANDING ||
-            self->permit == RESIL__PERMIT_AFTER (self->incarnation)) &&
-           resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+            self->permit == RESIL__PERMIT_ONCE (self->incarnation)) &&
+           self->error.at_us >= self->granted_from_us;
+}
+
+static inline bool fake_has_room (resil__runner_t *self)
+{
+    return resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+}
+
+static inline resil__payment_t fake_pay (resil__runner_t *self)
+{
+    if (fake_is_granted (self) && fake_has_room (self))
+        self->payment = resil__tokens_pay (self->tokens, self->error.at_us);
+    return self->payment;
+}
+
+static inline bool fake_may_go_on (resil__runner_t *self)
+{
+    bool is_paid = self->payment == RESIL__PAID || self->payment == RESIL__PAID_NOTHING;
+    return (self->permit == RESIL__PERMIT_AFTER (self->incarnation) ||
+            self->permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation) ||
+            (is_paid && fake_is_granted (self))) &&
+           fake_has_room (self);
 }
 
 static inline void fake_send_raw (resil__runner_t *self, resil__raw_t raw)
@@ -184,6 +208,7 @@ static inline void fake_renew (resil__runner_t *self, uint64_t incarnation)
     self->incarnation = incarnation;
     self->has_ended = self->owes_ended = false;
     self->reported = self->told = self->ready = self->ignores = false;
+    self->payment = RESIL__NOT_PAID;
     self->step = 0;
 }
 
@@ -223,8 +248,10 @@ static inline void fake_handler_returns (resil__runner_t *self, int rc)
     }
     bool goes_on = rc == 0 && fake_may_go_on (self);
     if (goes_on) {
-        if (self->permit != RESIL__PERMIT_STANDING || self->spec->is.ready_required)
-            self->permit = RESIL__PERMIT_CLOSED;
+        bool stands = self->permit == RESIL__PERMIT_STANDING ||
+                      self->permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation);
+        self->permit = stands && !self->spec->is.ready_required ? RESIL__PERMIT_STANDING
+                                                                : RESIL__PERMIT_CLOSED;
         fake_check (self->taken == self->sent,
                     "it went on by its leave, and had been told something else");
         goes_on = !fake_is_stopped (self);
@@ -266,14 +293,18 @@ static inline void fake_end_incarnation (resil__runner_t *self, resil__outcome_t
         return;
     }
     bool failed = outcome == RESIL__FAILED;
+    bool is_news = failed && !self->told;
+    if (is_news)
+        fake_pay (self);
     self->has_ended = true;
     bool foreseen = failed && self->told && !self->uses_raw && fake_may_go_on (self);
     self->ended_at_us = fake_now_us;
     self->owes_ended = foreseen;
     if (!foreseen)
         fake_tell_with (self,
-                        (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-                        failed && !self->told ? &self->error : NULL, true);
+                        (resil__record_t){RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed,
+                                          .payment = is_news ? self->payment : RESIL__NOT_PAID},
+                        is_news ? &self->error : NULL, true);
     self->place = FAKE_PARKED;
     self->handles_other = false;
     if (failed)
@@ -394,8 +425,9 @@ static inline void fake_keep_report (resil__runner_t *self)
     fake_fail_with (self, RESIL_ERROR_REPORTED, 7);
     self->told = true;
     if (!self->quarantined)
-        fake_tell_with (self, (resil__record_t){.kind = RESIL__RECORD_REPORTED}, &self->error,
-                        true);
+        fake_tell_with (
+            self, (resil__record_t){.kind = RESIL__RECORD_REPORTED, .payment = fake_pay (self)},
+            &self->error, true);
 }
 
 static inline bool fake_begins_sync (resil__runner_t *self)
@@ -501,6 +533,7 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     if (!self)
         abort ();
     self->spec = resil__spec_retain (options->spec);
+    self->tokens = resil__tokens_retain (options->tokens);
     self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, RESIL__OUTBOX_BYTES);
     if (!self->outbox.bytes)
         abort ();
@@ -524,6 +557,7 @@ void resil__runner_destroy (resil__runner_t **self_p)
         at = &(*at)->next;
     *at = self->next;
     resil__spec_release (&self->spec);
+    resil__tokens_release (&self->tokens);
     free (self->outbox.bytes);
     free (self);
 }
@@ -615,7 +649,7 @@ void resil__runner_end (resil__runner_t *self)
 }
 
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
-                        bool go_on)
+                        resil__leave_t leave)
 {
     fake_runs_on (self);
     if (raw) {
@@ -623,8 +657,11 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
         self->raw_accepted = incarnation;
     }
     fake_check (incarnation > self->acked, "a second ack for an incarnation");
-    if (go_on)
-        self->permit = RESIL__PERMIT_AFTER (incarnation);
+    if (leave == RESIL__LEAVE_FOR_GOOD)
+        self->granted_from_us = 0;
+    if (leave != RESIL__NO_LEAVE)
+        self->permit = leave == RESIL__LEAVE_ONCE ? RESIL__PERMIT_AFTER (incarnation)
+                                                  : RESIL__PERMIT_AFTER_AND_STANDING (incarnation);
     self->acked = incarnation;
 }
 
@@ -636,10 +673,12 @@ bool resil__runner_revoke (resil__runner_t *self)
     return had;
 }
 
-void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing)
+void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing,
+                          int64_t from_us)
 {
     fake_runs_on (self);
-    self->permit = standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_AFTER (incarnation);
+    self->granted_from_us = from_us;
+    self->permit = standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_ONCE (incarnation);
 }
 
 void resil__runner_synced (resil__runner_t *self)

@@ -141,7 +141,7 @@ static resil_supervisor_t *node_new (const resil_supervisor_options_t *options, 
     self->options.name = self->name;
     self->level = above ? above->level + 1 : 0;
     self->random.state = 1;
-    self->group_timer.due_us = RESIL__NEVER;
+    self->group_timer.due_us = self->limit_timer.due_us = RESIL__NEVER;
     if (resil__limit_init (&self->limit, options->max_restarts, options->window_ms))
         abort ();
     self->tree = &tree;
@@ -556,6 +556,10 @@ static void compare_supervisor (const resil_supervisor_t *self, const model_supe
     if (resil__limit_used (&self->limit, tree.now_us) != used)
         differs ("%s counts %zu restarts, not %zu", path,
                  resil__limit_used (&self->limit, tree.now_us), used);
+    /*  All is told, so what is lent lies there. */
+    int left = atomic_load (&self->limit.tokens->left);
+    if (self->limit.lent != (left == RESIL__ENDLESS ? 0 : left))
+        differs ("%s has lent %d, and %d are left", path, self->limit.lent, left);
     bool pauses = expected->stage == MODEL_PAUSING;
     if (pauses != (self->group_timer.place != 0) ||
         (pauses && self->group_timer.due_us != expected->group_due_us))

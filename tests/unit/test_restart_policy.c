@@ -23,11 +23,11 @@ static void unlimited_is_always_allowed_and_0_never (void **state)
     resil__limit_t limit;
     assert_int_equal (resil__limit_init (&limit, RESIL_UNLIMITED, 5000), 0);
     for (int i = 0; i < 10000; i++)
-        assert_true (resil__limit_take (&limit, 0));
+        assert_true (resil__limit_take (&limit, 0, false));
     resil__limit_release (&limit);
     assert_int_equal (resil__limit_init (&limit, 0, 5000), 0);
     for (int i = 0; i < 100; i++)
-        assert_false (resil__limit_take (&limit, i * 1000000000LL));
+        assert_false (resil__limit_take (&limit, i * 1000000000LL, false));
     assert_int_equal (resil__limit_used (&limit, 0), 0);
     resil__limit_release (&limit);
     resil__limit_release (&limit);
@@ -44,10 +44,11 @@ static void one_restart_counts_up_to_and_including_the_full_window (void **state
     for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
         resil__limit_t limit;
         assert_int_equal (resil__limit_init (&limit, 1, 5000), 0);
-        assert_true (resil__limit_take (&limit, 1000));
+        assert_true (resil__limit_take (&limit, 1000, false));
         assert_int_equal (resil__limit_used (&limit, 1000 + table[at].after_us),
                           table[at].allowed ? 0 : 1);
-        assert_int_equal (resil__limit_take (&limit, 1000 + table[at].after_us), table[at].allowed);
+        assert_int_equal (resil__limit_take (&limit, 1000 + table[at].after_us, false),
+                          table[at].allowed);
         resil__limit_release (&limit);
     }
 }
@@ -57,9 +58,9 @@ static void what_is_refused_does_not_count (void **state)
     (void) state;
     resil__limit_t limit;
     assert_int_equal (resil__limit_init (&limit, 1, 1000), 0);
-    assert_true (resil__limit_take (&limit, 0));
-    assert_false (resil__limit_take (&limit, 900000));
-    assert_true (resil__limit_take (&limit, 1000001));
+    assert_true (resil__limit_take (&limit, 0, false));
+    assert_false (resil__limit_take (&limit, 900000, false));
+    assert_true (resil__limit_take (&limit, 1000001, false));
     resil__limit_release (&limit);
 }
 
@@ -84,12 +85,134 @@ static void the_limit_is_that_of_a_plain_list_of_times (void **state)
                 in_window += now_us - taken[i] <= window_ms * 1000;
             bool allowed = in_window < (size_t) max;
             assert_int_equal (resil__limit_used (&limit, now_us), in_window);
-            assert_int_equal (resil__limit_take (&limit, now_us), allowed);
+            assert_int_equal (resil__limit_take (&limit, now_us, false), allowed);
             if (allowed)
                 taken[count++] = now_us;
         }
         resil__limit_release (&limit);
     }
+}
+
+/*  ---- what is lent ---- */
+
+static void all_that_is_left_is_lent_and_more_when_it_is_more (void **state)
+{
+    (void) state;
+    resil__limit_t limit;
+    assert_int_equal (resil__limit_init (&limit, 3, 1000), 0);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 0), RESIL__NOT_PAID);
+    assert_true (resil__limit_take (&limit, 5, false));
+    assert_int_equal (resil__limit_lend (&limit, 10), 1000006);
+    assert_int_equal (limit.lent, 2);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 20), RESIL__PAID);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 30), RESIL__PAID);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 40), RESIL__NOT_PAID);
+    assert_false (
+        resil__limit_take (&limit, 40, false)); /*  as two are on the way                  */
+    resil__limit_settle (&limit, RESIL__PAID);
+    assert_true (resil__limit_take (&limit, 30, true));
+    resil__limit_settle (&limit, RESIL__PAID);
+    assert_true (resil__limit_take (&limit, 20, true));
+    assert_int_equal (limit.lent, 0);
+    assert_int_equal (resil__limit_lend (&limit, 1000005), 1000006);
+    assert_int_equal (limit.lent, 0);
+    assert_int_equal (resil__limit_lend (&limit, 1000006), 1000021);
+    assert_int_equal (limit.lent, 1);
+    /*  Who failed before cannot have it: then there were three. */
+    assert_int_equal (resil__tokens_pay (limit.tokens, 1000005), RESIL__PAID_IN_VAIN);
+    resil__limit_settle (&limit, RESIL__PAID_IN_VAIN);
+    assert_false (resil__limit_take (&limit, 1000005, false));
+    resil__limit_lend (&limit, 1000006);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 1000006), RESIL__PAID);
+    resil__limit_release (&limit);
+}
+
+static void who_asks_may_have_what_is_lent_and_not_used (void **state)
+{
+    (void) state;
+    resil__limit_t limit;
+    assert_int_equal (resil__limit_init (&limit, 1, 1000), 0);
+    resil__limit_lend (&limit, 0);
+    assert_true (resil__limit_take (&limit, 0, false));
+    assert_int_equal (resil__tokens_pay (limit.tokens, 0), RESIL__NOT_PAID);
+    assert_int_equal (limit.lent, 0);
+    resil__limit_release (&limit);
+}
+
+static void without_a_limit_nobody_pays_and_a_new_one_finds_nothing_lent (void **state)
+{
+    (void) state;
+    resil__limit_t limit;
+    assert_int_equal (resil__limit_init (&limit, RESIL_UNLIMITED, 1000), 0);
+    assert_int_equal (resil__limit_lend (&limit, 0), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal (resil__tokens_pay (limit.tokens, i), RESIL__PAID_NOTHING);
+    assert_int_equal (resil__limit_change (&limit, 2, 1000), 0);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 0), RESIL__NOT_PAID);
+    resil__limit_lend (&limit, 100);
+    assert_int_equal (resil__tokens_pay (limit.tokens, 100), RESIL__PAID);
+    /*  One has been taken and not told of: it counts for the next limit too. */
+    assert_int_equal (resil__limit_change (&limit, 1, 1000), 0);
+    assert_int_equal (limit.lent, 1);
+    assert_false (resil__limit_take (&limit, 200, false));
+    resil__limit_settle (&limit, RESIL__PAID);
+    assert_true (resil__limit_take (&limit, 100, true));
+    resil__limit_clear (&limit);
+    resil__limit_lend (&limit, 200);
+    assert_int_equal (limit.lent, 1);
+    resil__limit_release (&limit);
+}
+
+/*  Runners that pay now and are heard of later, in any order, and others that ask. */
+static void however_it_is_paid_there_are_never_more_in_a_window (void **state)
+{
+    (void) state;
+    resil__random_t random = seeded ();
+    size_t paid = 0, refused = 0;
+    for (int round = 0; round < 100; round++) {
+        int64_t taken[STEPS], waiting[STEPS], now_us = 0;
+        size_t count = 0, waits = 0;
+        int max = 1 + (int) (resil__random_next (&random) % 7);
+        int64_t window_us = 1000 * (1 + (int64_t) (resil__random_next (&random) % 20));
+        resil__limit_t limit;
+        assert_int_equal (resil__limit_init (&limit, max, window_us / 1000), 0);
+        for (int step = 0; step < STEPS; step++) {
+            now_us += (int64_t) (resil__random_next (&random) % 3) * 500;
+            /*  Who has paid is heard of within half a window. */
+            for (size_t i = 0; i < waits;)
+                if (resil__random_next (&random) % 4 == 0 || now_us - waiting[i] > window_us / 2) {
+                    resil__limit_settle (&limit, RESIL__PAID);
+                    assert_true (resil__limit_take (&limit, waiting[i], true));
+                    waiting[i] = waiting[--waits];
+                }
+                else
+                    i++;
+            if (resil__random_next (&random) % 3 == 0)
+                resil__limit_lend (&limit, now_us);
+            size_t in_window = 0;
+            for (size_t i = 0; i < count; i++)
+                in_window += now_us - taken[i] <= window_us;
+            assert_true (in_window <= (size_t) max);
+            bool allowed;
+            if (resil__random_next (&random) % 2) {
+                resil__payment_t payment = resil__tokens_pay (limit.tokens, now_us);
+                assert_true (payment == RESIL__PAID || payment == RESIL__NOT_PAID);
+                allowed = payment == RESIL__PAID;
+                paid += allowed;
+                if (allowed)
+                    waiting[waits++] = now_us;
+            }
+            else {
+                allowed = resil__limit_take (&limit, now_us, false);
+                assert_int_equal (allowed, in_window < (size_t) max);
+                refused += !allowed;
+            }
+            if (allowed)
+                taken[count++] = now_us;
+        }
+        resil__limit_release (&limit);
+    }
+    assert_true (paid > 1000 && refused > 1000);
 }
 
 /*  ---- the delay ---- */
@@ -230,14 +353,15 @@ static void a_limit_that_changes_keeps_the_latest_restarts (void **state)
                 assert_int_equal (resil__limit_init (&limit, sizes[from], 1000), 0);
                 for (int i = 0; i < taken;
                      i++) /*  one each 100 ms                                */
-                    resil__limit_take (&limit, i * 100000);
+                    resil__limit_take (&limit, i * 100000, false);
                 size_t before = resil__limit_used (&limit, taken * 100000);
                 assert_int_equal (resil__limit_change (&limit, sizes[to], 1000), 0);
                 size_t after = resil__limit_used (&limit, taken * 100000);
                 size_t most = sizes[to] < 0 ? 0 : (size_t) sizes[to];
                 assert_int_equal (after, before < most ? before : most);
                 if (sizes[to] > 0)
-                    assert_int_equal (resil__limit_take (&limit, taken * 100000), after < most);
+                    assert_int_equal (resil__limit_take (&limit, taken * 100000, false),
+                                      after < most);
                 resil__limit_release (&limit);
             }
 }
@@ -308,6 +432,10 @@ int main (void)
         cmocka_unit_test (one_restart_counts_up_to_and_including_the_full_window),
         cmocka_unit_test (what_is_refused_does_not_count),
         cmocka_unit_test (the_limit_is_that_of_a_plain_list_of_times),
+        cmocka_unit_test (all_that_is_left_is_lent_and_more_when_it_is_more),
+        cmocka_unit_test (who_asks_may_have_what_is_lent_and_not_used),
+        cmocka_unit_test (without_a_limit_nobody_pays_and_a_new_one_finds_nothing_lent),
+        cmocka_unit_test (however_it_is_paid_there_are_never_more_in_a_window),
         cmocka_unit_test (the_first_restart_is_at_once_and_the_delay_grows_to_its_cap),
         cmocka_unit_test (health_begins_it_anew_from_its_full_length_on),
         cmocka_unit_test (without_a_reset_it_never_shrinks),
