@@ -242,19 +242,22 @@ static void set_options (resil_supervisor_t *self, resil__command_t *command)
     const resil_supervisor_options_t *options = command->options;
     const char *name = self->options.name;
     uint64_t seed = self->options.seed;
-    if (check_open (self) || resil__family_change_options (self, options)) {
-        refuse (self, command);
-        return;
-    }
+    /*  What was done by a grant is judged as it was then. */
     for (size_t i = self->child_count; i > 0; i--)
         if (i <= self->child_count)
             resil__child_close_grant (self->children[i - 1]);
-    self->options = *options;
-    self->options.name = name;
-    self->options.seed = seed;
+    bool is_refused = check_open (self) || resil__family_change_options (self, options);
+    if (!is_refused) {
+        self->options = *options;
+        self->options.name = name;
+        self->options.seed = seed;
+    }
     for (size_t i = 0; i < self->child_count; i++)
         resil__child_open_grant (self->children[i]);
-    agree (self, command);
+    if (is_refused)
+        refuse (self, command);
+    else
+        agree (self, command);
 }
 
 static void get_spec (resil_supervisor_t *self, resil__command_t *command)
