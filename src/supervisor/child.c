@@ -242,8 +242,8 @@ static void grant (resil__child_t *child)
     const resil_supervisor_t *self = child->supervisor;
     const resil_spec_t *spec = &child->spec->is;
     bool stands = spec->delay.initial_ms == 0;
-    if (child->is_granted || !child->runner || child->to_stop || is_outdated (child) ||
-        self->stage >= RESIL__STOPPING || resil__is_group_strategy (self) ||
+    if (child->is_granted || child->withholds || !child->runner || child->to_stop ||
+        is_outdated (child) || self->stage >= RESIL__STOPPING || resil__is_group_strategy (self) ||
         self->options.max_restarts != RESIL_UNLIMITED || spec->restart == RESIL_TEMPORARY ||
         (!stands && child->backoff.attempts > 0))
         return;
@@ -270,7 +270,9 @@ void resil__child_close_grant (resil__child_t *child)
     if (!child->runner || (!child->is_granted && child->look_us == 0))
         return;
     take_back_leave (child);
+    child->withholds = true; /*  also from one that turns out to be up                   */
     take_records (child);
+    child->withholds = false;
     learn_that_it_returned (child);
 }
 
