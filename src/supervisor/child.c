@@ -209,6 +209,7 @@ static void begin (resil__child_t *child, int64_t at_us)
         return;
     }
     child->look_us = 0;
+    child->is_spending = false; /*  it has asked                                         */
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
@@ -248,6 +249,7 @@ static void grant (resil__child_t *child)
         (!stands && child->backoff.attempts > 0))
         return;
     child->is_granted = true;
+    child->is_spending = false;
     child->grant_stands = stands;
     resil__runner_grant (child->runner, child->incarnation, stands);
 }
@@ -259,6 +261,8 @@ static void learn_that_it_returned (resil__child_t *child);
 static bool take_back_leave (resil__child_t *child)
 {
     bool was_open = resil__runner_revoke (child->runner);
+    if (child->is_granted)
+        child->is_spending = !was_open;
     child->is_granted = false;
     if (was_open)
         child->look_us = 0;
@@ -327,7 +331,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
 
 static void settle (resil__child_t *child)
 {
-    child->is_granted = false;
+    child->is_granted = child->is_spending = false;
     child->to_ack = 0;
     if (child->runner) {
         resil__runner_set_child (child->runner, NULL);
@@ -513,7 +517,8 @@ static resil__cause_t cause_of (const resil__child_t *child, resil__event_t even
 static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 {
     child->cause = cause;
-    child->look_us = 0;
+    if (child->phase != RESIL__HANDLING) /*  from there it may go on, and does not ring       */
+        child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
         see_what_it_does (child);
         resil__story_cancelled (child);
@@ -781,7 +786,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
     case RESIL__JUDGE_FAILURE:
         child->look_us = 0;
         judge_failure (child, at_us);
-        if (child->is_granted)
+        if (child->is_granted || child->is_spending)
             child->look_us = FIRST_LOOK_US;
         set_deadline (child, at_us, child->spec->is.handler_ms);
         break;

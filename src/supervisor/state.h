@@ -70,6 +70,7 @@ struct _resil__child_t {
     bool raw;            /*  error came raw                                           */
     bool is_granted;     /*  its runner may begin the next one without asking ...     */
     bool grant_stands;   /*  ... and every further one                                */
+    bool is_spending;    /*  it was using one that was taken back: it does not ring for that    */
     bool withholds;      /*  it gets no grant: one is being taken back                */
     bool owes_handler;   /*  a new runner is to call it, with error                   */
     bool owes_sync;      /*  the runner waits until its sockets have been read        */
