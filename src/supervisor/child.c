@@ -855,7 +855,6 @@ void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at
 
 void resil__child_let_be (resil__child_t *child)
 {
-    resil__child_close_grant (child);
     child->to_stop = true;
     child->asked = false;
     /*  Stopped it is already; now it is for good. */

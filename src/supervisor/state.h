@@ -306,7 +306,8 @@ void resil__child_bound (resil__child_t *child);
 /*  Bring its deadline forward. */
 void resil__child_hurry (resil__child_t *child, int64_t deadline_us);
 
-/*  No restart any more; what waits for one settles. */
+/*  No restart any more; what waits for one settles. What it did by a grant has been taken note of: the
+    author of the stop is not who had it go on. */
 void resil__child_let_be (resil__child_t *child);
 
 /*  It is started again with its group: a restart of its own that is pending is not due any more.
