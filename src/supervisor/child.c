@@ -848,8 +848,12 @@ static void handle_event (resil__child_t *child, resil__event_t event, resil__ou
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us)
 {
-    if (event == RESIL__STOP)
+    if (event == RESIL__STOP) {
         resil__child_close_grant (child);
+        /*  By that it may have come to rest, and its group may have been started again. */
+        if (!child->to_stop && (!child->held || resil__child_is_at_rest (child)))
+            return;
+    }
     handle_event (child, event, RESIL__COMPLETED, at_us);
 }
 
