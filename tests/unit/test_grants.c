@@ -98,7 +98,7 @@ static const case_t cases_of_grants[] = {
     {"two, one declines", "R", 1, "", "r", "", 0, false, false, false, NO_LIMIT, true},
     {"two, one terminated", "r", 1, "u", "r", "t", 0, false, false, false, NO_LIMIT, true},
     {"two, stopped", "r", 1, "u", "r", "x", 0, false, false, false, NO_LIMIT, true},
-    {"two, made a group", "r", 1, "p", "u", "G", 0, false, false, false, NO_LIMIT, true},
+    {"two, made a group", "rp", 1, "", "r", "G", 0, false, false, false, NO_LIMIT, true},
     {"two, at most one", "rp", 1, "", "r", "", 0, false, false, false, 1, true},
     {"two, at most two", "r", 1, "r", "r", "", 0, false, false, false, 2, true},
 };
