@@ -499,7 +499,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     child->to_ack = may_wait ? child->incarnation : 0;
     if (!may_wait)
         resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
-                           go_on && !child->is_granted);
+                           go_on && !child->is_granted && !child->withholds);
 }
 
 /*  ---- Cancel, and what comes of it ----------------------------------------------------- */
@@ -851,7 +851,8 @@ void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at
     if (event == RESIL__STOP) {
         resil__child_close_grant (child);
         /*  By that it may have come to rest, and its group may have been started again. */
-        if (!child->to_stop && (!child->held || resil__child_is_at_rest (child)))
+        bool gathers = child->supervisor->stage == RESIL__GATHERING;
+        if (!child->to_stop && (!gathers || resil__child_is_at_rest (child)))
             return;
     }
     handle_event (child, event, RESIL__COMPLETED, at_us);
