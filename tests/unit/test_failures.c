@@ -116,6 +116,9 @@ static void the_oldest_go_and_are_counted (void **state)
 static void once_there_is_room_nothing_is_allocated (void **state)
 {
     (void) state;
+#ifdef __SANITIZE_ADDRESS__
+    skip (); /*  there not every call of realloc is counted                         */
+#endif
     for (int i = 0; i < RESIL_FAILURES_MAX; i++)
         put (i, 100);
     assert_int_equal (allocations, RESIL_FAILURES_MAX + 1);
