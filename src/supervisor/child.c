@@ -211,6 +211,7 @@ static void begin (resil__child_t *child, int64_t at_us)
         return;
     }
     child->look_us = 0;
+    child->is_spending = false; /*  it has asked                                         */
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
@@ -249,9 +250,9 @@ static int64_t at_once_from_us (const resil__child_t *child)
 static bool may_be_granted (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
-    return child->runner && !child->must_ask && !child->to_stop && !is_outdated (child) &&
-           self->stage < RESIL__STOPPING && !resil__is_group_strategy (self) &&
-           child->spec->is.restart != RESIL_TEMPORARY;
+    return child->runner && !child->withholds && !child->must_ask && !child->to_stop &&
+           !is_outdated (child) && self->stage < RESIL__STOPPING &&
+           !resil__is_group_strategy (self) && child->spec->is.restart != RESIL_TEMPORARY;
 }
 
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
@@ -268,6 +269,7 @@ static void grant (resil__child_t *child)
         return;
     }
     child->is_granted = true;
+    child->is_spending = false;
     child->grant_stands = child->spec->is.delay.initial_ms == 0;
     resil__runner_grant (child->runner, child->incarnation, child->grant_stands, from_us);
     resil__family_lend (self);
@@ -280,6 +282,8 @@ static void learn_that_it_returned (resil__child_t *child);
 static bool take_back_leave (resil__child_t *child)
 {
     bool was_open = resil__runner_revoke (child->runner);
+    if (child->is_granted)
+        child->is_spending = !was_open;
     child->is_granted = false;
     if (was_open)
         child->look_us = 0;
@@ -291,7 +295,9 @@ void resil__child_close_grant (resil__child_t *child)
     if (!child->runner || (!child->is_granted && child->look_us == 0))
         return;
     take_back_leave (child);
+    child->withholds = true; /*  also from one that turns out to be up                   */
     take_records (child);
+    child->withholds = false;
     learn_that_it_returned (child);
 }
 
@@ -356,7 +362,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
 
 static void settle (resil__child_t *child)
 {
-    child->is_granted = false;
+    child->is_granted = child->is_spending = false;
     child->to_ack = 0;
     if (child->runner) {
         resil__runner_set_child (child->runner, NULL);
@@ -531,8 +537,10 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     child->to_ack = child->is_granted ? child->incarnation : 0;
     if (child->is_granted)
         return;
+    go_on = go_on && !child->withholds;
     child->is_granted = child->grant_stands =
         go_on && child->spec->is.delay.initial_ms == 0 && may_be_granted (child);
+    child->is_spending = child->is_spending && !child->is_granted;
     resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
                        child->is_granted ? RESIL__LEAVE_FOR_GOOD
                        : go_on           ? RESIL__LEAVE_ONCE
@@ -554,7 +562,8 @@ static resil__cause_t cause_of (const resil__child_t *child, resil__event_t even
 static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 {
     child->cause = cause;
-    child->look_us = 0;
+    if (child->phase != RESIL__HANDLING) /*  from there it may go on, and does not ring       */
+        child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
         see_what_it_does (child);
         resil__story_cancelled (child);
@@ -822,7 +831,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
     case RESIL__JUDGE_FAILURE:
         child->look_us = 0;
         judge_failure (child, at_us);
-        if (child->is_granted)
+        if (child->is_granted || child->is_spending)
             child->look_us = FIRST_LOOK_US;
         set_deadline (child, at_us, child->spec->is.handler_ms);
         break;
@@ -884,14 +893,18 @@ static void handle_event (resil__child_t *child, resil__event_t event, resil__ou
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us)
 {
-    if (event == RESIL__STOP)
+    if (event == RESIL__STOP) {
         resil__child_close_grant (child);
+        /*  By that it may have come to rest, and its group may have been started again. */
+        bool gathers = child->supervisor->stage == RESIL__GATHERING;
+        if (!child->to_stop && (!gathers || resil__child_is_at_rest (child)))
+            return;
+    }
     handle_event (child, event, RESIL__COMPLETED, at_us);
 }
 
 void resil__child_let_be (resil__child_t *child)
 {
-    resil__child_close_grant (child);
     child->to_stop = true;
     child->asked = false;
     /*  Stopped it is already; now it is for good. */

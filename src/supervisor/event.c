@@ -117,7 +117,7 @@ static const resil__author_t *author_of (const resil__child_t *child, resil_stat
     bool is_told = child->to_stop || resil__is_told_to_return (child);
     switch (state) {
     case RESIL_STARTING: /*  on its way out it went on by a leave                     */
-        return child->to_stop ? NULL : child->author;
+        return child->to_stop || child->held ? NULL : child->author;
     case RESIL_WAITING:
         return child->held ? child->author : NULL;
     case RESIL_STOPPING:

@@ -66,11 +66,13 @@ struct _resil__child_t {
     resil__cause_t cause;
     bool judged; /*  verdict holds                                            */
     resil__verdict_t verdict;
-    bool ignored;             /*  it said that there is nothing to do here                 */
-    bool raw;                 /*  error came raw                                           */
-    bool is_granted;          /*  its runner may begin the next one without asking ...     */
-    bool grant_stands;        /*  ... and every further one                                */
-    bool must_ask;            /*  it gets no grant: what a restart depends on has changed  */
+    bool ignored;      /*  it said that there is nothing to do here                 */
+    bool raw;          /*  error came raw                                           */
+    bool is_granted;   /*  its runner may begin the next one without asking ...     */
+    bool grant_stands; /*  ... and every further one                                */
+    bool is_spending;  /*  it was using one that was taken back: it does not ring for that    */
+    bool withholds;    /*  it gets no grant: one is being taken back                */
+    bool must_ask;     /*  it gets none: what a restart depends on has changed      */
     resil__payment_t payment; /*  of a failure that is to be judged                        */
     bool owes_handler;        /*  a new runner is to call it, with error                   */
     bool owes_sync;           /*  the runner waits until its sockets have been read        */
@@ -307,7 +309,8 @@ void resil__child_bound (resil__child_t *child);
 /*  Bring its deadline forward. */
 void resil__child_hurry (resil__child_t *child, int64_t deadline_us);
 
-/*  No restart any more; what waits for one settles. */
+/*  No restart any more; what waits for one settles. What it did by a grant has been taken note of: the
+    author of the stop is not who had it go on. */
 void resil__child_let_be (resil__child_t *child);
 
 /*  It is started again with its group: a restart of its own that is pending is not due any more.

@@ -546,6 +546,39 @@ static void what_a_restarted_subtree_begins_with (void **state)
         "sub/c#2:starting sub/c#2:up sub#2:up");
 }
 
+/*  Who has the subtree started again has back those that it begins with. */
+static void one_that_is_back_says_who_had_its_subtree_started (void **state)
+{
+    (void) state;
+    resil_supervisor_t *sub = spawn_four (0);
+    ok (resil_supervisor_terminate_child (sub, "c"));
+    ok (resil_supervisor_delete_child (sub, "c"));
+    ok (resil_supervisor_terminate_child (root, "sub"));
+    told ("sub/c#1:stopping@program sub/c#1:down@program sub/c#1:removed@program "
+          "sub#1:stopping@program sub/b#1:stopping@program sub/b#1:down@program "
+          "sub#1:stopped@program sub#1:down@program");
+    ok (resil_supervisor_restart_child (root, "sub"));
+    told ("sub#2:starting@program sub/c#1:added@program sub/b#2:starting@program sub/b#2:up "
+          "sub/c#2:starting@program sub/c#2:up sub#2:up");
+}
+
+static void one_that_is_back_says_who_took_its_subtree_along (void **state)
+{
+    (void) state;
+    root_anew (RESIL_ONE_FOR_ALL, RESIL_UNLIMITED);
+    resil_supervisor_t *sub = spawn_four (0);
+    ok (resil_supervisor_terminate_child (sub, "c"));
+    ok (resil_supervisor_delete_child (sub, "c"));
+    ok (resil_supervisor_terminate_child (root, "d"));
+    told ("sub/c#1:stopping@program sub/c#1:down@program sub/c#1:removed@program "
+          "d#1:stopping@program d#1:down@program");
+    lever_pull (&a, LEVER_FAIL);
+    told ("a#1:failing!reported a#1:waiting!reported sub#1:stopping@a? sub/b#1:stopping@a? "
+          "sub/b#1:down@a? sub#1:stopped@a? sub#1:waiting@a? a#2:starting!reported a#2:up "
+          "sub#2:starting@a? sub/c#1:added@a? sub/b#2:starting@a? sub/b#2:up "
+          "sub/c#2:starting@a? sub/c#2:up sub#2:up d#2:starting@a? d#2:up");
+}
+
 static void a_subtree_is_deleted_with_all_below_it (void **state)
 {
     (void) state;
@@ -1231,6 +1264,8 @@ int main (void)
         tree_case (a_subtree_that_gives_up),
         tree_case (escalation_ends_the_root),
         tree_case (what_a_restarted_subtree_begins_with),
+        tree_case (one_that_is_back_says_who_had_its_subtree_started),
+        tree_case (one_that_is_back_says_who_took_its_subtree_along),
         tree_case (a_subtree_is_deleted_with_all_below_it),
         tree_case (one_that_hangs_is_quarantined_and_may_return),
         tree_case (one_that_does_not_stop),

@@ -29,7 +29,9 @@ typedef enum {
     FAKE_RUNNING, /*  in start                                                 */
     FAKE_SYNCING, /*  waits until its raw messages have been read              */
     FAKE_HANDLING,
-    FAKE_FREEING, /*  in args_free                                             */
+    FAKE_SPENDING, /*  has spent its leave, and not looked whether it was stopped */
+    FAKE_GOING_ON, /*  has told that it goes on, and not begun                  */
+    FAKE_FREEING,  /*  in args_free                                             */
     FAKE_GONE
 } fake_place_t;
 
@@ -107,6 +109,8 @@ static void (*fake_told) (const resil__runner_t *runner, char what);
 static int (*fake_refuses) (void);
 /*  What does not hold. Does not return. */
 static void (*fake_broken) (const char *what);
+/*  It uses no leave that it has, and always asks: as one with a full outbox. */
+static bool fake_asks;
 
 static inline void fake_check (bool holds, const char *what)
 {
@@ -171,7 +175,7 @@ static inline bool fake_has_room (resil__runner_t *self)
 
 static inline resil__payment_t fake_pay (resil__runner_t *self)
 {
-    if (fake_is_granted (self) && fake_has_room (self))
+    if (!fake_asks && fake_is_granted (self) && fake_has_room (self))
         self->payment = resil__tokens_pay (self->tokens, self->error.at_us);
     return self->payment;
 }
@@ -179,6 +183,8 @@ static inline resil__payment_t fake_pay (resil__runner_t *self)
 static inline bool fake_may_go_on (resil__runner_t *self)
 {
     bool is_paid = self->payment == RESIL__PAID || self->payment == RESIL__PAID_NOTHING;
+    if (fake_asks)
+        return false;
     return (self->permit == RESIL__PERMIT_AFTER (self->incarnation) ||
             self->permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation) ||
             (is_paid && fake_is_granted (self))) &&
@@ -235,6 +241,14 @@ static inline void fake_leave (resil__runner_t *self)
 
 static inline void fake_begin (resil__runner_t *self, uint64_t incarnation, bool told_to);
 
+static inline void fake_tell_handled (resil__runner_t *self, int rc, bool goes_on)
+{
+    fake_tell (self,
+               (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on,
+                                 .ended_at_us = self->owes_ended ? self->ended_at_us : 0},
+               !goes_on);
+}
+
 static inline void fake_handler_returns (resil__runner_t *self, int rc)
 {
     if (self->quarantined) {
@@ -242,26 +256,36 @@ static inline void fake_handler_returns (resil__runner_t *self, int rc)
         return;
     }
     self->place = FAKE_PARKED;
-    if (self->handles_other) {
+    if (self->handles_other)
         fake_tell (self, (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = true}, true);
-        return;
-    }
-    bool goes_on = rc == 0 && fake_may_go_on (self);
-    if (goes_on) {
+    else if (rc != 0 || !fake_may_go_on (self))
+        fake_tell_handled (self, rc, false);
+    else {
         bool stands = self->permit == RESIL__PERMIT_STANDING ||
                       self->permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation);
-        self->permit = stands && !self->spec->is.ready_required ? RESIL__PERMIT_STANDING
-                                                                : RESIL__PERMIT_CLOSED;
-        fake_check (self->taken == self->sent,
-                    "it went on by its leave, and had been told something else");
-        goes_on = !fake_is_stopped (self);
+        self->permit = stands ? RESIL__PERMIT_SPENDING : RESIL__PERMIT_CLOSED;
+        self->place = FAKE_SPENDING;
     }
-    fake_tell (self,
-               (resil__record_t){RESIL__RECORD_HANDLED, .value = rc, .asks = !goes_on,
-                                 .ended_at_us = self->owes_ended ? self->ended_at_us : 0},
-               !goes_on);
-    if (goes_on)
-        fake_begin (self, self->incarnation + 1, false);
+}
+
+/*  Spending: was it stopped meanwhile? */
+static inline void fake_has_spent (resil__runner_t *self)
+{
+    bool goes_on = !fake_is_stopped (self);
+    fake_check (self->quarantined || self->taken == self->sent,
+                "it went on by its leave, and had been told something else");
+    if (!goes_on)
+        self->permit = RESIL__PERMIT_CLOSED;
+    self->place = goes_on ? FAKE_GOING_ON : FAKE_PARKED;
+    fake_tell_handled (self, 0, goes_on);
+}
+
+static inline void fake_goes_on (resil__runner_t *self)
+{
+    if (self->permit == RESIL__PERMIT_SPENDING)
+        self->permit =
+            self->spec->is.ready_required ? RESIL__PERMIT_CLOSED : RESIL__PERMIT_STANDING;
+    fake_begin (self, self->incarnation + 1, false);
 }
 
 static inline void fake_call_handler (resil__runner_t *self, uint64_t of)
@@ -363,7 +387,8 @@ static inline void fake_begin (resil__runner_t *self, uint64_t incarnation, bool
     fake_check (self->quarantined ||
                     (incarnation > self->ledger->begun && incarnation > self->ledger->handled),
                 "an incarnation has the number of one before");
-    self->ledger->begun = incarnation;
+    if (!self->quarantined)
+        self->ledger->begun = incarnation;
     if (fake_told)
         fake_told (self, '+');
     if (fake_is_stopped (self))
@@ -595,6 +620,8 @@ int resil__runner_control_fd (const resil__runner_t *self)
 
 bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
 {
+    if (self->outbox.written == self->outbox.read)
+        fake_runs_on (self);
     return resil__outbox_take (&self->outbox, record, error);
 }
 
@@ -668,9 +695,9 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
 bool resil__runner_revoke (resil__runner_t *self)
 {
     fake_runs_on (self);
-    bool had = self->permit != RESIL__PERMIT_CLOSED;
+    bool was_open = self->permit != RESIL__PERMIT_CLOSED && self->permit != RESIL__PERMIT_SPENDING;
     self->permit = RESIL__PERMIT_CLOSED;
-    return had;
+    return was_open;
 }
 
 void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing,

@@ -356,6 +356,12 @@ static bool thread_step (resil__runner_t *runner)
             return false;
         fake_handler_returns (runner, plan.handler == PLAN_DECLINE);
         return true;
+    case FAKE_SPENDING:
+        fake_has_spent (runner);
+        return true;
+    case FAKE_GOING_ON:
+        fake_goes_on (runner);
+        return true;
     case FAKE_FREEING:
         if (!plan.leaves)
             return false;
@@ -1469,6 +1475,12 @@ static bool do_wild_step (resil__runner_t *runner)
     case FAKE_HANDLING:
         fake_handler_returns (runner, !is_calm && throw_percent (7));
         return true;
+    case FAKE_SPENDING:
+        fake_has_spent (runner);
+        return true;
+    case FAKE_GOING_ON:
+        fake_goes_on (runner);
+        return true;
     case FAKE_FREEING:
         fake_args_freed (runner);
         return true;
@@ -1481,10 +1493,9 @@ static bool do_wild_step (resil__runner_t *runner)
 static bool wild_step (resil__runner_t *runner)
 {
     fake_place_t place = runner->place;
-    uint64_t incarnation = runner->incarnation;
     bool moved = do_wild_step (runner);
     const resil__child_t *child = runner->child;
-    hold (is_meanwhile || place != FAKE_HANDLING || runner->incarnation == incarnation || !child ||
+    hold (is_meanwhile || place != FAKE_HANDLING || runner->place != FAKE_SPENDING || !child ||
               !child->to_stop,
           "it goes on by its leave after a stop");
     if (moved)
