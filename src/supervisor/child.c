@@ -455,6 +455,11 @@ static void judge_start (resil__child_t *child, int64_t at_us)
         child->verdict.delay_us = START_RETRY_US;
     resil__failure_judged (child);
     resil__story_judged (child);
+    if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
+        rest (child);
+        resil__family_regroup (child, at_us + START_RETRY_US);
+        return;
+    }
     carry_out (child, at_us);
 }
 
@@ -999,8 +1004,9 @@ static void on_ended (resil__child_t *child, const resil__record_t *record,
 }
 
 /*  There is no thread for its runner. Then it has done nothing of what it was told. */
-static void on_unborn (resil__child_t *child, const resil_error_t *error, int64_t at_us)
+static void on_unborn (resil__child_t *child, const resil_error_t *error)
 {
+    int64_t at_us = child->supervisor->tree->now_us; /*  it is asked for again a while from now   */
     bool is_stopped = child->phase == RESIL__LEAVING && resil__is_told_to_return (child);
     bool handles = child->phase == RESIL__HANDLING;
     if (child->phase == RESIL__RETIRING) {
@@ -1057,7 +1063,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
         resil__child_event (child, RESIL__GONE, record->at_us);
         break;
     case RESIL__RECORD_UNBORN:
-        on_unborn (child, error, record->at_us);
+        on_unborn (child, error);
         break;
     }
 }
