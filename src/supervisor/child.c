@@ -456,7 +456,7 @@ static void judge_start (resil__child_t *child, int64_t at_us)
     resil__failure_judged (child);
     resil__story_judged (child);
     if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
-        rest (child);
+        rest (child); /*  and its group waits for that too                         */
         resil__family_regroup (child, at_us + START_RETRY_US);
         return;
     }
