@@ -32,7 +32,8 @@ typedef enum {
     RESIL__RECORD_HANDLED,  /*  the handler returned `value`. If it does not ask, start is entered
                                 again. Of one that might go on by itself this tells of its end
                                 too: that is not worth a record of its own               */
-    RESIL__RECORD_GONE      /*  nothing more comes from this runner                      */
+    RESIL__RECORD_GONE,     /*  nothing more comes from this runner                      */
+    RESIL__RECORD_UNBORN    /*  and nothing has: no thread could be made for it, with the error */
 } resil__record_kind_t;
 
 /*  How an incarnation ended. */

@@ -34,6 +34,7 @@
 #define THREADS_MAX 64
 
 static atomic_int sockets_held;
+static atomic_int sockets_promised;
 static atomic_int socket_limit = INT_MAX;
 static atomic_bool context_is_shared;
 static atomic_int_fast64_t given_back_at_us = -CLOSING_US;
@@ -110,6 +111,11 @@ void resil__process_took_sockets (int sockets)
         atomic_store (&given_back_at_us, resil__now_us ());
 }
 
+void resil__process_promise_sockets (int sockets)
+{
+    atomic_fetch_add (&sockets_promised, sockets);
+}
+
 bool resil__process_is_closing (void)
 {
     return resil__now_us () - atomic_load (&given_back_at_us) < CLOSING_US;
@@ -118,6 +124,7 @@ bool resil__process_is_closing (void)
 void resil__budget_forked (void)
 {
     atomic_store (&sockets_held, 0);
+    atomic_store (&sockets_promised, 0);
     resil__budget_set_context (INT_MAX, false);
 }
 
@@ -157,6 +164,15 @@ static void *pass (void *gate)
     return NULL;
 }
 
+int resil__process_refuse_thread (int error, const char *for_what)
+{
+    return resil__refuse (EAGAIN,
+                          "%s: no thread can be made (%s); raise the limit of processes (ulimit "
+                          "-u, or pids.max of the control group) or of memory, or run fewer "
+                          "components",
+                          for_what, strerror (error));
+}
+
 /*  Really makes them, all there at once, and ends them again. */
 static int has_threads (int needed, const char *for_what)
 {
@@ -175,13 +191,12 @@ static int has_threads (int needed, const char *for_what)
     pthread_mutex_unlock (&gate);
     for (int i = 0; i < made; i++)
         pthread_join (threads[i], NULL);
-    if (error == 0)
-        return 0;
-    return resil__refuse (EAGAIN,
-                          "%s: no thread can be made (%s); raise the limit of processes (ulimit "
-                          "-u, or pids.max of the control group) or of memory, or run fewer "
-                          "components",
-                          for_what, strerror (error));
+    return error ? resil__process_refuse_thread (error, for_what) : 0;
+}
+
+int resil__process_has_thread (const char *for_what)
+{
+    return has_threads (1, for_what);
 }
 
 /*  ---- what fits ---- */
@@ -200,7 +215,8 @@ int resil__process_has_room (int sockets, int descriptors, bool thread, const ch
 {
     int reserve =
         reserve_of (descriptor_limit (), RESERVED_DESCRIPTORS_MIN, RESERVED_DESCRIPTORS_MAX);
-    if (has_descriptors (sockets + descriptors, reserve, for_what) == -1 ||
+    int promised = atomic_load (&sockets_promised);
+    if (has_descriptors (sockets + descriptors, reserve + promised, for_what) == -1 ||
         has_sockets (sockets, for_what) == -1)
         return -1;
     return thread ? has_threads (1, for_what) : 0;

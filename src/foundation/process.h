@@ -15,12 +15,21 @@
     and says what to raise. Any thread. */
 int resil__process_has_room (int sockets, int descriptors, bool thread, const char *for_what);
 
+/*  Can a thread be made? Really makes one, and waits for its end. Returns and says the same. Any thread. */
+int resil__process_has_thread (const char *for_what);
+
+/*  The same refusal, where making one has failed with `error`. Returns -1. Any thread. */
+int resil__process_refuse_thread (int error, const char *for_what);
+
 /*  Could the limits hold `sockets` sockets if nothing else were open? For what is to be started
     later; cheap. Returns and says the same. Any thread. */
 int resil__process_could_hold (int sockets, const char *for_what);
 
 /*  The process-wide account of ZeroMQ sockets that resil holds. Any thread. */
 void resil__process_took_sockets (int sockets); /*  negative: gave back                  */
+
+/*  Of those, sockets that are still to be made: their descriptors look free, and are not. Any thread. */
+void resil__process_promise_sockets (int sockets); /*  negative: they have been made      */
 
 /*  May sockets that were given back still hold their descriptors? ZeroMQ closes them when it
     gets round to it. Any thread. */

@@ -13,6 +13,7 @@
 #include <signal.h>
 
 #include "component/self.h"
+#include "runner/maker.h"
 
 /*  Sockets, and so descriptors, that one runner takes. */
 #define RESIL__RUNNER_SOCKETS 6
@@ -26,13 +27,15 @@ typedef struct {
     const void *owner;       /*  the supervisor                                           */
     const char *supervisor;  /*  its name; must outlive the runner or be static: copied   */
     const sigset_t *signals; /*  the mask that components run with                        */
+    resil__maker_t *maker;   /*  makes and ends its thread; must outlive it, or bury it   */
 } resil__runner_options_t;
 
-/*  A new runner, parked: it waits to be told. NULL with errno and a sentence: EMFILE,
-    EAGAIN, ENOMEM. */
+/*  A new runner, parked: it waits to be told. It can be told all from now on, while its thread is still being
+    made; if none can be made, it says UNBORN, and that is the only record of it. NULL with errno and a
+    sentence: EMFILE, EAGAIN, ENOMEM. */
 resil__runner_t *resil__runner_new (const resil__runner_options_t *options);
 
-/*  Free a runner that has said GONE. */
+/*  Free a runner that has said GONE or UNBORN, soon: its maker does. */
 void resil__runner_destroy (resil__runner_t **self_p);
 
 /*  The spec that it was made for. */
@@ -105,7 +108,7 @@ typedef struct {
                                     in the future                                          */
     bool waiting;
     const char *label; /*  of the last progress, or NULL                            */
-    int thread_id;
+    int thread_id;     /*  0: its thread has not begun                              */
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
 

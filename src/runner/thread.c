@@ -13,6 +13,10 @@
     before it begins. One sent to stop every incarnation sets the level first, and
     the runner looks at the level after it has emptied control.
 
+    The maker makes the thread and ends it, as both wait for the kernel to run it. Until the thread is there
+    the maker is the outbox's only writer. As it does one thing at a time, a runner that is
+    to be freed has been made before.
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/runner.h"
 
@@ -35,14 +39,20 @@
     lines. The bound is for a machine that does not schedule them. */
 #define LAST_LINES_MS 30000
 
+/*  Of its sockets, those that zactor_new makes. */
+#define ACTOR_SOCKETS 2
+
 /*  A raw message is read up to this size; the rest is cut. */
 #define RAW_MAX RESIL_ERROR_TEXT_MAX
 
 struct _resil__runner_t {
     resil_self_t self;
     char supervisor[RESIL_PATH_MAX + 1];
-    zactor_t *actor;
-    zsock_t *errors_end; /*  the supervisor's ends of the two PAIRs                   */
+    resil__maker_t *maker; /*  NULL: buried                                            */
+    resil__job_t birth, death;
+    atomic_bool was_made; /*  the maker's last word; else all of it may go            */
+    zactor_t *actor;      /*  the maker's; NULL: unborn                               */
+    zsock_t *errors_end;  /*  the supervisor's ends of the two PAIRs                   */
     zsock_t *control_end;
     void *errors_handle;
     void *control_handle;
@@ -294,6 +304,14 @@ static void runner_actor (zsock_t *pipe, void *args)
 
 /*  ---- The supervisor's side ------------------------------------------------------ */
 
+#define WHAT_SIZE (RESIL_NAME_MAX + 16)
+
+static const char *describe (const resil__spec_t *spec, char what[WHAT_SIZE])
+{
+    snprintf (what, WHAT_SIZE, "component \"%s\"", spec->name);
+    return what;
+}
+
 /*  A PAIR of sockets, `end` bound and `other` connected. The name is not used again: a
     PAIR that is replaced under its name loses messages without a word. */
 static int pair_new (zsock_t **end, zsock_t **other)
@@ -346,12 +364,63 @@ static void sockets_destroy (resil__runner_t *self)
     resil__process_took_sockets (-RESIL__RUNNER_SOCKETS);
 }
 
+/*  ---- The maker's side ------------------------------------------------------------- */
+
+static int make_thread (resil__runner_t *self)
+{
+    char what[WHAT_SIZE];
+    if (resil__process_has_thread (describe (self->self.spec, what)))
+        return -1;
+    self->actor = zactor_new (runner_actor, self);
+    return self->actor ? 0 : resil__refuse (ENOMEM, "no memory to run %s", what);
+}
+
+static void tell_unborn (resil__runner_t *self)
+{
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_START_FAILED, self->self.spec->name, 0, errno, "%s",
+                      resil_errmsg ());
+    resil__self_tell (&self->self, (resil__record_t){.kind = RESIL__RECORD_UNBORN}, &error, true);
+}
+
+static void give_birth (resil__job_t *job)
+{
+    resil__runner_t *self = (resil__runner_t *) ((char *) job - offsetof (resil__runner_t, birth));
+    if (atomic_load (&self->self.quarantined))
+        resil__self_tell (&self->self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
+    else if (make_thread (self))
+        tell_unborn (self);
+    resil__process_promise_sockets (-ACTOR_SOCKETS);
+    atomic_store (&self->was_made, true);
+}
+
+static void release (resil__runner_t *self)
+{
+    if (self->actor) {
+        zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
+        zactor_destroy (&self->actor);
+    }
+    sockets_destroy (self);
+    resil__process_unlist_hung (self->hung_handle);
+    free (self->self.cleanups);
+    resil__spec_release (&self->self.spec);
+    resil__tokens_release (&self->self.tokens);
+    free (self);
+}
+
+static void let_die (resil__job_t *job)
+{
+    release ((resil__runner_t *) ((char *) job - offsetof (resil__runner_t, death)));
+}
+
+/*  ---- The supervisor's side again -------------------------------------------------- */
+
 resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
 {
     resil__spec_t *spec = options->spec;
-    char what[RESIL_NAME_MAX + 16];
-    snprintf (what, sizeof what, "component \"%s\"", spec->name);
-    if (resil__process_has_room (RESIL__RUNNER_SOCKETS, 0, true, what))
+    char what[WHAT_SIZE];
+    if (resil__process_has_room (RESIL__RUNNER_SOCKETS, 0, false, describe (spec, what)) ||
+        resil__maker_begin (options->maker, what))
         return NULL;
     resil__runner_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
     if (!self) {
@@ -369,14 +438,18 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     inside->tokens = resil__tokens_retain (options->tokens);
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
     if (pair_new (&self->errors_end, &inside->errors) ||
-        pair_new (&self->control_end, &inside->control) || handles_set (self) ||
-        !(self->actor = zactor_new (runner_actor, self))) {
+        pair_new (&self->control_end, &inside->control) || handles_set (self)) {
         sockets_destroy (self);
         resil__spec_release (&inside->spec);
         resil__tokens_release (&inside->tokens);
         free (self);
         return NULL;
     }
+    self->maker = options->maker;
+    self->birth.run = give_birth;
+    self->death.run = let_die;
+    resil__process_promise_sockets (ACTOR_SOCKETS);
+    resil__maker_post (self->maker, &self->birth, true);
     return self;
 }
 
@@ -384,17 +457,10 @@ void resil__runner_destroy (resil__runner_t **self_p)
 {
     resil__runner_t *self = *self_p;
     *self_p = NULL;
-    if (!self)
-        return;
-    zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
-    zactor_destroy (&self->actor);
-    sockets_destroy (self);
-    if (self->hung_handle)
-        resil__process_unlist_hung (self->hung_handle);
-    free (self->self.cleanups);
-    resil__spec_release (&self->self.spec);
-    resil__tokens_release (&self->self.tokens);
-    free (self);
+    if (self && self->maker)
+        resil__maker_post (self->maker, &self->death, false);
+    else if (self)
+        release (self);
 }
 
 const resil__spec_t *resil__runner_spec (const resil__runner_t *self)
@@ -654,6 +720,7 @@ void resil__runner_quarantine (resil__runner_t *self, const char *who)
 
 void resil__runner_bury (resil__runner_t **self_p)
 {
+    (*self_p)->maker = NULL;
     pthread_mutex_lock (&graveyard_lock);
     (*self_p)->next = graveyard;
     graveyard = *self_p;
@@ -665,8 +732,10 @@ static bool is_gone (resil__runner_t *self)
 {
     resil__record_t record;
     resil_error_t error;
+    if (!atomic_load (&self->was_made))
+        return false;
     while (resil__runner_take (self, &record, &error))
-        if (record.kind == RESIL__RECORD_GONE)
+        if (record.kind == RESIL__RECORD_GONE || record.kind == RESIL__RECORD_UNBORN)
             return true;
     return false;
 }

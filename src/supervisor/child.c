@@ -94,8 +94,12 @@ resil__life_t resil__child_life (const resil__child_t *child)
 
 const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT])
 {
-    snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", resil__child_life (child).thread_id,
-              *child->doing ? ", " : "", child->doing);
+    int thread_id = resil__child_life (child).thread_id;
+    if (thread_id)
+        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *child->doing ? ", " : "",
+                  child->doing);
+    else
+        snprintf (text, RESIL__THREAD_TEXT, "its thread has not begun");
     return text;
 }
 
@@ -125,7 +129,8 @@ static int get_runner (resil__child_t *child)
                                        .tokens = self->limit.tokens,
                                        .owner = tree,
                                        .supervisor = self->path + 1,
-                                       .signals = &tree->signals};
+                                       .signals = &tree->signals,
+                                       .maker = tree->maker};
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;
@@ -174,12 +179,13 @@ static int64_t first_handler_ms (const resil__child_t *child)
                                                       : spec->start_ms + spec->handler_ms;
 }
 
-static void cannot_begin (resil__child_t *child, int64_t at_us)
+/*  It has no thread, as errno and the sentence say; so that incarnation does not begin. */
+static void cannot_begin (resil__child_t *child, uint64_t incarnation, int64_t at_us)
 {
     int error = errno;
     resil_error_t owed = child->error;
-    resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name,
-                      child->incarnation + 1, error, "%s", resil_errmsg ());
+    resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name, incarnation,
+                      error, "%s", resil_errmsg ());
     child->start_errno = resil__family_errno (&child->error);
     child->phase = RESIL__STARTING;
     resil__event_tell (child, at_us);
@@ -207,7 +213,7 @@ static void begin (resil__child_t *child, int64_t at_us)
         return;
     }
     if (get_runner (child)) {
-        cannot_begin (child, at_us);
+        cannot_begin (child, child->incarnation + 1, at_us);
         return;
     }
     child->look_us = 0;
@@ -360,15 +366,20 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
 
 /*  ---- The end of a child's supervision --------------------------------------------- */
 
-static void settle (resil__child_t *child)
+static void leave_runner (resil__child_t *child)
 {
     child->is_granted = child->is_spending = false;
     child->to_ack = 0;
-    if (child->runner) {
-        resil__runner_set_child (child->runner, NULL);
-        resil__loop_free_later (child->supervisor->tree, child->runner);
-        child->runner = NULL;
-    }
+    if (!child->runner)
+        return;
+    resil__runner_set_child (child->runner, NULL);
+    resil__loop_free_later (child->supervisor->tree, child->runner);
+    child->runner = NULL;
+}
+
+static void settle (resil__child_t *child)
+{
+    leave_runner (child);
     bool renews = child->renews && !child->to_stop;
     child->renews = false;
     if (renews && child->held) {
@@ -457,6 +468,10 @@ static void carry_out (resil__child_t *child, int64_t at_us)
         restart (child, at_us);
         return;
     case RESIL__REJOIN:
+        if (!child->held) { /*  its turn came, and first of all its handler was owed        */
+            begin (child, at_us);
+            return;
+        }
         rest (child);
         resil__family_at_rest (child);
         return;
@@ -481,6 +496,11 @@ static void judge_start (resil__child_t *child, int64_t at_us)
         child->verdict.delay_us = START_RETRY_US;
     resil__failure_judged (child);
     resil__story_judged (child);
+    if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
+        rest (child); /*  and its group waits for that too                         */
+        resil__family_regroup (child, at_us + START_RETRY_US);
+        return;
+    }
     carry_out (child, at_us);
 }
 
@@ -1051,10 +1071,31 @@ static void on_ended (resil__child_t *child, const resil__record_t *record,
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
 }
 
+/*  There is no thread for its runner. Then it has done nothing of what it was told. */
+static void on_unborn (resil__child_t *child, const resil_error_t *error)
+{
+    int64_t at_us = child->supervisor->tree->now_us; /*  it is asked for again a while from now   */
+    bool is_stopped = child->phase == RESIL__LEAVING && resil__is_told_to_return (child);
+    bool handles = child->phase == RESIL__HANDLING;
+    if (child->phase == RESIL__RETIRING) {
+        resil__child_event (child, RESIL__GONE, at_us);
+        return;
+    }
+    leave_runner (child);
+    if (is_stopped) {
+        handle_event (child, RESIL__RETURNED, RESIL__CANCELLED, at_us);
+        return;
+    }
+    child->owes_handler = handles;
+    resil__refuse (error->code, "%s", error->text);
+    cannot_begin (child, handles ? child->incarnation + 1 : child->incarnation, at_us);
+}
+
 static void on_record (resil__child_t *child, const resil__record_t *record,
                        const resil_error_t *error)
 {
-    if (record->incarnation != child->incarnation && record->kind != RESIL__RECORD_GONE) {
+    bool is_of_runner = record->kind == RESIL__RECORD_GONE || record->kind == RESIL__RECORD_UNBORN;
+    if (record->incarnation != child->incarnation && !is_of_runner) {
         resil__story_ignored (child, "a record of another incarnation");
         return;
     }
@@ -1089,6 +1130,9 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
         break;
     case RESIL__RECORD_GONE:
         resil__child_event (child, RESIL__GONE, record->at_us);
+        break;
+    case RESIL__RECORD_UNBORN:
+        on_unborn (child, error);
         break;
     }
 }
@@ -1197,7 +1241,7 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
     while (resil__runner_take (runner, &record, &error)) {
         if (record.payment)
             resil__limit_settle (&resil__loop_owner_of_hung (tree, runner)->limit, record.payment);
-        if (record.kind == RESIL__RECORD_GONE) {
+        if (record.kind == RESIL__RECORD_GONE || record.kind == RESIL__RECORD_UNBORN) {
             resil__loop_free_later (tree, runner);
             return;
         }

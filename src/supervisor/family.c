@@ -694,7 +694,9 @@ static void pause_group (resil_supervisor_t *self)
 {
     self->stage = RESIL__PAUSING;
     self->group_timer.fire = group_is_due;
-    if (self->group_due_us > self->tree->now_us)
+    if (self->shuts_down)
+        end_if_over (self); /*  a significant one ended while the group was being started        */
+    else if (self->group_due_us > self->tree->now_us)
         resil__heap_set (&self->tree->heap, &self->group_timer, self->group_due_us);
     else
         rejoin (self);

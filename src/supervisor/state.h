@@ -237,8 +237,9 @@ struct _resil__tree_t {
     resil_supervisor_t *supervisors; /*  all that ever were: handles stay valid                   */
     sigset_t signals;                /*  the mask of who made it: components run with it          */
     zactor_t *actor;
-    int wake_fd;  /*  an eventfd: a command is waiting                         */
-    int epoll_fd; /*  gathers wake_fd and the sockets of all runners           */
+    resil__maker_t *maker; /*  makes the threads of its components                      */
+    int wake_fd;           /*  an eventfd: a command is waiting                         */
+    int epoll_fd;          /*  gathers wake_fd and the sockets of all runners           */
 
     /*  under lock */
     pthread_mutex_t lock;

@@ -215,6 +215,7 @@ static void tree_free (resil__tree_t *tree)
         close (tree->wake_fd);
     if (tree->epoll_fd >= 0)
         close (tree->epoll_fd);
+    resil__maker_destroy (&tree->maker);
     resil__heap_release (&tree->heap);
     free (tree->hung);
     free (tree->gone);
@@ -242,6 +243,9 @@ static int prepare (resil__tree_t *tree, const char *what)
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
     if (resil__heap_reserve (&tree->heap, 4))
         return resil__refuse (ENOMEM, "no memory for %s", what);
+    tree->maker = resil__maker_new (what);
+    if (!tree->maker)
+        return -1;
     tree->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     tree->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);
     if (tree->wake_fd < 0 || tree->epoll_fd < 0 ||
@@ -318,6 +322,7 @@ void resil__supervisor_close (resil_supervisor_t *self)
     pthread_mutex_unlock (&tree->lock);
     zsock_set_rcvtimeo (zactor_sock (tree->actor), LAST_LINES_MS);
     zactor_destroy (&tree->actor);
+    resil__maker_destroy (&tree->maker);
     resil__process_took_sockets (-SOCKETS);
     resil__runner_sweep ();
 }

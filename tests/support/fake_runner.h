@@ -24,6 +24,7 @@
 
 /*  Where its thread is. */
 typedef enum {
+    FAKE_UNBORN,  /*  still to be made                                         */
     FAKE_PARKED,  /*  waits to be told                                         */
     FAKE_MAKING,  /*  makes arguments, to start or to handle                   */
     FAKE_RUNNING, /*  in start                                                 */
@@ -107,6 +108,10 @@ static void (*fake_meanwhile) (resil__runner_t *runner);
 static void (*fake_told) (const resil__runner_t *runner, char what);
 /*  An errno: no runner can be had. */
 static int (*fake_refuses) (void);
+/*  A thread is there at once. */
+static bool fake_is_born_at_once;
+/*  An errno: no thread can be made for one. */
+static int (*fake_births) (void);
 /*  What does not hold. Does not return. */
 static void (*fake_broken) (const char *what);
 /*  It uses no leave that it has, and always asks: as one with a full outbox. */
@@ -232,6 +237,25 @@ static inline void fake_fail_with (resil__runner_t *self, resil_error_kind_t kin
     error->at_us = fake_now_us;
     error->text[0] = 0;
     self->reported = true;
+}
+
+/*  Unborn: the maker has come to it. */
+static inline void fake_make_thread (resil__runner_t *self)
+{
+    int error = self->quarantined || !fake_births ? 0 : fake_births ();
+    self->place = FAKE_PARKED;
+    if (!self->quarantined && !error)
+        return;
+    resil_error_t why = {.kind = RESIL_ERROR_START_FAILED,
+                         .code = error,
+                         .file = "",
+                         .component = self->spec->name,
+                         .text = "no thread can be had"};
+    fake_tell_with (self,
+                    (resil__record_t){.kind = error ? RESIL__RECORD_UNBORN : RESIL__RECORD_GONE},
+                    error ? &why : NULL, true);
+    self->rang = true;
+    self->place = FAKE_GONE;
 }
 
 static inline void fake_leave (resil__runner_t *self)
@@ -562,6 +586,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, RESIL__OUTBOX_BYTES);
     if (!self->outbox.bytes)
         abort ();
+    if (fake_is_born_at_once)
+        self->place = FAKE_PARKED;
     self->next = fake_all;
     fake_all = self;
     return self;
@@ -574,7 +600,7 @@ void resil__runner_destroy (resil__runner_t **self_p)
     if (!self)
         return;
     /*  One that was never used is told to end, and zactor_destroy waits for that. */
-    bool ends = self->place == FAKE_PARKED && self->sent - self->taken == 1 &&
+    bool ends = self->place <= FAKE_PARKED && self->sent - self->taken == 1 &&
                 self->messages[self->taken % FAKE_MESSAGES].verb == FAKE_END;
     fake_check (self->place == FAKE_GONE || ends, "a runner is destroyed before it is gone");
     resil__runner_t **at = &fake_all;

@@ -818,8 +818,8 @@ static inline void model_regroup (model_child_t *child, int64_t due_us)
             if (self->walk != walk)
                 return;
         }
-    if (self->group_due_us > model.now_us)
-        self->stage = MODEL_PAUSING;
+    if (self->group_due_us > model.now_us || self->shuts_down)
+        self->stage = MODEL_PAUSING; /*  what shuts down ends then, by model_follow_up           */
     else
         model_rejoin (self);
 }

@@ -345,6 +345,9 @@ static bool thread_step (resil__runner_t *runner)
         return false; /*  it hangs, or is gone                                     */
     plan_t plan = plan_of (&model.rates, path_of (runner), runner->incarnation);
     switch (runner->place) {
+    case FAKE_UNBORN:
+        fake_make_thread (runner);
+        return true;
     case FAKE_PARKED:
         return fake_receive (runner);
     case FAKE_SYNCING:
@@ -754,7 +757,7 @@ static void both_begin (const resil_supervisor_options_t *options, const plan_ra
     model_clear ();
     fake_all = NULL;
     fake_ledgers = NULL;
-    fake_refuses = NULL;
+    fake_refuses = fake_births = NULL;
     model.rates = *rates;
     model_new_supervisor ("/r", options);
     tree_begin (options);
@@ -879,21 +882,24 @@ static void a_member_with_other_arguments_starts_again_with_its_group (void **st
     both_end ();
 }
 
-static int no_descriptors (void)
+/*  Once. */
+static int nothing_left (void)
 {
-    fake_refuses = NULL;
+    fake_refuses = fake_births = NULL;
     return EMFILE;
 }
 
-static void a_member_without_a_thread_is_asked_for_again_with_its_group (void **state)
+/*  Found out at once, or when the thread is to be made. */
+static int (**const wants[]) (void) = {&fake_refuses, &fake_births};
+
+static void ask_again_with_its_group (int (**want) (void))
 {
-    (void) state;
     static const plan_rates_t nobody_returns = {.stay = 100};
     begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_NEVER, &nobody_returns);
     add (0, "a", RESIL_TRANSIENT);
     add (0, "b", RESIL_TRANSIENT);
     both_spawn (0);
-    fake_refuses = no_descriptors;
+    *want = nothing_left;
     ordered = child_of (0, "a")->runner;
     order = TO_FAIL;
     settle ();
@@ -905,6 +911,13 @@ static void a_member_without_a_thread_is_asked_for_again_with_its_group (void **
     resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
     settle ();
     both_end ();
+}
+
+static void a_member_without_a_thread_is_asked_for_again_with_its_group (void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+        ask_again_with_its_group (wants[i]);
 }
 
 static void who_waits_for_a_start_that_is_terminated_is_told (void **state)
@@ -1043,15 +1056,14 @@ static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **st
     both_end ();
 }
 
-static void a_handler_that_is_owed_is_not_owed_after_the_end (void **state)
+static void end_with_a_handler_owed (int (**want) (void))
 {
-    (void) state;
     static const plan_rates_t nobody_returns = {.stay = 100};
     begin_with (RESIL_ONE_FOR_ONE, RESIL_SHUTDOWN_NEVER, &nobody_returns);
     add_below (0, "t1", 1);
     add (1, "a", RESIL_PERMANENT);
     both_spawn (0);
-    fake_refuses = no_descriptors;
+    *want = nothing_left;
     ordered = child_of (1, "a")->runner;
     order = TO_FAIL_AND_HANG;
     settle ();
@@ -1061,6 +1073,13 @@ static void a_handler_that_is_owed_is_not_owed_after_the_end (void **state)
     resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
     settle ();
     both_end ();
+}
+
+static void a_handler_that_is_owed_is_not_owed_after_the_end (void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++)
+        end_with_a_handler_owed (wants[i]);
 }
 
 static void there_is_room_for_all_that_hang (void **state)
@@ -1458,6 +1477,9 @@ static bool do_wild_step (resil__runner_t *runner)
             return false;
     }
     switch (runner->place) {
+    case FAKE_UNBORN:
+        fake_make_thread (runner);
+        return true;
     case FAKE_PARKED:
         return fake_receive (runner);
     case FAKE_MAKING:
@@ -1649,7 +1671,7 @@ static void calm_down (void)
     note ("calm at %lld", (long long) tree.now_us);
     is_calm = true;
     fake_meanwhile = NULL;
-    fake_refuses = NULL;
+    fake_refuses = fake_births = NULL;
     for (resil__runner_t *runner = fake_all; runner; runner = runner->next)
         runner->stuck = false;
     /*  What a turn has told a thread, that does in the next round. */
@@ -1749,7 +1771,7 @@ static void storm_step (void)
     unsigned what = throw_below (100);
     is_calm = false;
     fake_meanwhile = run_on_meanwhile;
-    fake_refuses = refuse_sometimes;
+    fake_refuses = fake_births = refuse_sometimes;
     if (what < 60)
         step_some_thread ();
     else if (what < 65 && calls_that_wait () < CALLS / 2)

@@ -458,6 +458,7 @@ static bool can_step (const resil__runner_t *runner)
     case FAKE_GOING_ON:
     case FAKE_FREEING:
         return true;
+    case FAKE_UNBORN:
     case FAKE_MAKING:
     case FAKE_SYNCING:
     case FAKE_GONE:
@@ -553,6 +554,7 @@ static void thread_step (resil__runner_t *runner)
     case FAKE_FREEING:
         fake_args_freed (runner);
         break;
+    case FAKE_UNBORN:
     case FAKE_MAKING:
     case FAKE_SYNCING:
     case FAKE_GONE:
@@ -1079,6 +1081,7 @@ static outcomes_t drive_all (bool asks)
 {
     outcomes_t found = {0};
     fake_asks = asks;
+    fake_is_born_at_once = true;
     choice_count = 0;
     seen_forget ();
     do {
@@ -1103,6 +1106,7 @@ static void print_outcome (const outcome_t *outcome, bool asks)
 {
     bool at_end = false;
     fake_asks = asks;
+    fake_is_born_at_once = true;
     writes = true;
     memcpy (choices, outcome->choices, outcome->count * sizeof *choices);
     choice_count = outcome->count;

@@ -1,0 +1,34 @@
+/*  A maker is a thread that makes and ends the threads of one tree's runners, and waits for the kernel to
+    run them, so that the tree's supervisor need not: on a loaded machine that takes longer than its
+    deadlines bear.
+
+    The supervisor's thread owns it. It gets its thread with its first job, and has none before.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_RUNNER_MAKER_H
+#define RESIL_RUNNER_MAKER_H
+
+#include <stdbool.h>
+
+typedef struct _resil__maker_t resil__maker_t;
+
+/*  Part of what it is about, and left alone by its owner until it has run. */
+typedef struct _resil__job_t resil__job_t;
+struct _resil__job_t {
+    void (*run) (resil__job_t *job);
+    resil__job_t *next;
+};
+
+/*  NULL with ENOMEM and a sentence. */
+resil__maker_t *resil__maker_new (const char *for_what);
+
+/*  Waits until all jobs have run, and ends its thread. Any thread, when nobody gives it jobs any more. */
+void resil__maker_destroy (resil__maker_t **self_p);
+
+/*  See that it has its thread. 0, or -1 with EAGAIN and a sentence that begins with "<for_what>". */
+int resil__maker_begin (resil__maker_t *self, const char *for_what);
+
+/*  Jobs run one at a time, in order, `urgent` ones before all others. It has its thread. */
+void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent);
+
+#endif
