@@ -58,15 +58,15 @@ typedef struct {
 
 /*  How one component or supervisor stands. */
 typedef struct {
-    const char *path;           /*  "/app/pipe/reader"                                   */
-    const char *name;           /*  the last part of it                                  */
-    int level;                  /*  the root's is 0                                      */
-    bool is_supervisor;         /*  else a component                                     */
-    resil_state_t state;        /*  what it is at                                        */
-    bool is_done;               /*  DOWN by itself: completed or ignored                 */
-    uint64_t incarnation;       /*  the running or the last one, 0 before the first; of the
+    const char *path;     /*  "/app/pipe/reader"                                   */
+    const char *name;     /*  the last part of it                                  */
+    int level;            /*  the root's is 0                                      */
+    bool is_supervisor;   /*  else a component                                     */
+    resil_state_t state;  /*  what it is at                                        */
+    bool is_done;         /*  DOWN by itself: completed or ignored                 */
+    uint64_t incarnation; /*  the running or the last one, 0 before the first; of the
                                     root always 1                                        */
-    uint64_t restarts;          /*  automatic ones, ever                                 */
+    uint64_t restarts;    /*  automatic ones that were decided, ever; a stop may have come before */
     size_t restarts_in_window;  /*  of a supervisor's children, by its limit             */
     int64_t up_ms;              /*  since it was up; -1 when it is not                   */
     int64_t pending_ms;         /*  until its pending restart; -1 when none is           */

@@ -16,7 +16,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
 #include "supervisor/state.h"
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 
 #define FIRST_LOOK_US 10000
 #define LONGEST_LOOK_US 1000000
@@ -327,7 +327,7 @@ static void note_up (resil__child_t *child, int64_t at_us)
     child->look_us = 0;
     resil__hang_watch (child, at_us);
     grant (child);
-    resil__story_up (child);
+    resil__narrate_up (child);
     resil__event_tell (child, at_us);
     resil__family_up (child);
 }
@@ -361,7 +361,7 @@ static void judge_failure (resil__child_t *child, int64_t at_us)
         return;
     judge (child, true, at_us);
     resil__failure_judged (child);
-    resil__story_judged (child);
+    resil__narrate_judged (child);
 }
 
 /*  ---- The end of a child's supervision --------------------------------------------- */
@@ -415,7 +415,7 @@ static void quarantine (resil__child_t *child, const char *what)
     see_what_it_does (child);
     snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
-    resil__story_hung (child, who, what);
+    resil__narrate_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
     resil__runner_set_child (child->runner, NULL);
     resil__loop_keep_hung (child->supervisor, child->runner, child->incarnation);
@@ -445,7 +445,7 @@ static void escalate (resil__child_t *child, const char *why)
 static void restart (resil__child_t *child, int64_t at_us)
 {
     int64_t due_us = at_us + child->verdict.delay_us;
-    if (resil__is_group_strategy (child->supervisor)) {
+    if (!resil__restarts_by_itself (child)) {
         rest (child);
         resil__family_regroup (child, due_us);
     }
@@ -495,7 +495,7 @@ static void judge_start (resil__child_t *child, int64_t at_us)
     if (child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us < START_RETRY_US)
         child->verdict.delay_us = START_RETRY_US;
     resil__failure_judged (child);
-    resil__story_judged (child);
+    resil__narrate_judged (child);
     if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
         rest (child); /*  and its group waits for that too                         */
         resil__family_regroup (child, at_us + START_RETRY_US);
@@ -517,10 +517,10 @@ static void judge_end (resil__child_t *child, int64_t at_us)
                           in_vain ? " before it was ready" : ", and is permanent");
         child->failed = true;
         resil__failure_judged (child);
-        resil__story_judged (child);
+        resil__narrate_judged (child);
     }
     else
-        resil__story_ended (child);
+        resil__narrate_ended (child);
     carry_out (child, at_us);
 }
 
@@ -547,7 +547,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         take_back_leave (child);
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
-                 child->verdict.delay_us == 0 && !resil__is_group_strategy (child->supervisor) &&
+                 child->verdict.delay_us == 0 && resil__restarts_by_itself (child) &&
                  !is_outdated (child);
     child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
@@ -586,7 +586,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
         child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
         see_what_it_does (child);
-        resil__story_cancelled (child);
+        resil__narrate_cancelled (child);
     }
     if (child->phase == RESIL__LEAVING)
         set_deadline (child, at_us, child->spec->is.shutdown_ms);
@@ -638,7 +638,7 @@ static void leave_for_group (resil__child_t *child, int64_t at_us)
 {
     bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
     child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
-    resil__story_ended (child);
+    resil__narrate_ended (child);
     if (!rejoins) {
         retire (child, at_us);
         return;
@@ -651,7 +651,7 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
 {
     if (!child->judged && child->cause == RESIL__TO_STOP) {
         child->verdict.judgement = RESIL__STAY_DOWN;
-        resil__story_ended (child);
+        resil__narrate_ended (child);
         retire (child, at_us);
         return;
     }
@@ -824,7 +824,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
     case RESIL__NOTHING:
         break;
     case RESIL__IGNORE:
-        resil__story_ignored (child, resil__event_name (event));
+        resil__narrate_ignored (child, resil__event_name (event));
         if (event == RESIL__DUE)
             no_deadline (child);
         break;
@@ -965,7 +965,7 @@ static void subtree_gave_up (resil__child_t *child)
     const resil_supervisor_t *subtree = child->subtree;
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
     int64_t now_us = child->supervisor->tree->now_us;
-    resil__story_describe (what, sizeof what, &subtree->error);
+    resil__narrate_describe (what, sizeof what, &subtree->error);
     resil__error_set (&child->error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
                       subtree->error.code, "%s", what);
     child->start_errno = subtree->error_errno;
@@ -1010,7 +1010,7 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     error->incarnation = child->incarnation;
     if (child->judged ||
         resil__lifecycle_step (child->phase, RESIL__REPORTED).action != RESIL__ACCEPT) {
-        resil__story_ignored (child, error->text);
+        resil__narrate_ignored (child, error->text);
         return;
     }
     keep_error (child, error);
@@ -1096,7 +1096,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
 {
     bool is_of_runner = record->kind == RESIL__RECORD_GONE || record->kind == RESIL__RECORD_UNBORN;
     if (record->incarnation != child->incarnation && !is_of_runner) {
-        resil__story_ignored (child, "a record of another incarnation");
+        resil__narrate_ignored (child, "a record of another incarnation");
         return;
     }
     switch (record->kind) {
@@ -1111,7 +1111,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
         break;
     case RESIL__RECORD_REPORTED:
         if (child->judged) {
-            resil__story_ignored (child, "a second report");
+            resil__narrate_ignored (child, "a second report");
             break;
         }
         keep_error (child, error);

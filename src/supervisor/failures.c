@@ -175,7 +175,7 @@ void resil__failure_judged (resil__child_t *child)
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
         put (child, error,
-             resil__is_group_strategy (child->supervisor) ? RESIL_THEN_GROUP : RESIL_THEN_RESTART,
+             resil__restarts_by_itself (child) ? RESIL_THEN_RESTART : RESIL_THEN_GROUP,
              (child->verdict.delay_us + 999) / 1000, "");
         break;
     case RESIL__REJOIN:

@@ -16,7 +16,7 @@
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "supervisor/state.h"
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 
 static void walk (resil_supervisor_t *self);
 
@@ -215,7 +215,7 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     }
     self->children[self->child_count++] = child;
     self->tree->child_count++;
-    resil__story_added (child);
+    resil__narrate_added (child);
     resil__author_set (&child->author, self->tree->author);
     resil__event_added (child);
     return child;
@@ -538,7 +538,7 @@ static void publish_end (resil_supervisor_t *self)
     resil__tree_t *tree = self->tree;
     self->stage = RESIL__ENDED;
     resil__heap_set (&self->tree->heap, &self->limit_timer, RESIL__NEVER);
-    resil__story_over (self, self->reason_to_be);
+    resil__narrate_over (self, self->reason_to_be);
     resil__event_tell_root (self);
     resil__event_ended (self);
     pthread_mutex_lock (&tree->lock);
@@ -782,7 +782,7 @@ void resil__family_regroup (resil__child_t *child, int64_t due_us)
         walk (self);
         return;
     }
-    resil__story_regrouped (child, self->child_count - self->group_from);
+    resil__narrate_regrouped (child, self->child_count - self->group_from);
     gather (self);
     walk (self);
 }
@@ -800,7 +800,7 @@ void resil__family_escalate (resil__child_t *child, const char *why)
     resil_supervisor_t *self = child->supervisor;
     if (self->stage >= RESIL__STOPPING)
         return;
-    resil__story_escalated (self, &child->error, why);
+    resil__narrate_escalated (self, &child->error, why);
     resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
 }
 

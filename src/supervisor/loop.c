@@ -16,7 +16,7 @@
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "supervisor/state.h"
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 
 #define EVENTS_A_TURN 64
 
@@ -117,7 +117,7 @@ void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner)
             uint64_t incarnation = tree->hung[i].incarnation;
             owner->quarantined_count--;
             tree->hung[i] = tree->hung[--tree->hung_count];
-            resil__story_returned (owner);
+            resil__narrate_returned (owner);
             resil__event_returned (owner, resil__runner_spec (runner)->name, incarnation);
             pthread_mutex_lock (&tree->lock);
             tree->quarantined_count = tree->hung_count;

@@ -13,7 +13,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/text.h"
 #include "supervisor/event_codec.h"
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 #include "supervisor/worst_case.h"
 
 typedef struct {
@@ -286,7 +286,7 @@ const char *resil_then_name (resil_then_t then)
 
 static const char *worst (char text[32], int64_t ms)
 {
-    return ms < 0 ? "no limit" : resil__story_time (text, ms);
+    return ms < 0 ? "no limit" : resil__narrate_time (text, ms);
 }
 
 static void print_one (const resil_standing_t *is, int above, FILE *file)
@@ -302,9 +302,9 @@ static void print_one (const resil_standing_t *is, int above, FILE *file)
     fprintf (file, "%-9s",
              is->state == RESIL_DOWN && is->is_done ? "done" : resil_state_name (is->state));
     if (is->up_ms >= 0)
-        fprintf (file, "%s, ", resil__story_time (time, is->up_ms));
+        fprintf (file, "%s, ", resil__narrate_time (time, is->up_ms));
     if (is->pending_ms >= 0)
-        fprintf (file, "restart in %s, ", resil__story_time (time, is->pending_ms));
+        fprintf (file, "restart in %s, ", resil__narrate_time (time, is->pending_ms));
     if (is->level > above || is->restarts > 0)
         fprintf (file, "%" PRIu64 " restarts, ", is->restarts);
     if (is->is_supervisor)
@@ -317,7 +317,7 @@ static void print_one (const resil_standing_t *is, int above, FILE *file)
     fprintf (file, "\n");
     if (!is->error)
         return;
-    resil__story_describe (what, sizeof what, is->error);
+    resil__narrate_describe (what, sizeof what, is->error);
     fprintf (file, "%*slast failure: %s\n", indent + 4, "", what);
 }
 
@@ -346,7 +346,7 @@ static void print_next_try (const resil_failure_t *failure, FILE *file)
 {
     char time[32];
     if (failure->delay_ms > 0)
-        fprintf (file, "in %s", resil__story_time (time, failure->delay_ms));
+        fprintf (file, "in %s", resil__narrate_time (time, failure->delay_ms));
     else
         fprintf (file, "at once");
 }
@@ -388,7 +388,7 @@ static void print_failure (const resil_failure_t *failure, FILE *file)
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
     fprintf (file, "    ");
     print_time (failure->wall_at_us, file);
-    resil__story_describe (what, sizeof what, failure->error);
+    resil__narrate_describe (what, sizeof what, failure->error);
     fprintf (file, " %s", what);
     if (failure->error->line)
         fprintf (file, ", at %s:%d", failure->error->file, failure->error->line);

@@ -278,6 +278,18 @@ static inline bool resil__is_group_strategy (const resil_supervisor_t *self)
            self->options.strategy == RESIL_REST_FOR_ONE;
 }
 
+/*  No sibling is concerned by the restart that it is judged to have: its strategy is for one, or it is all of its
+    group and waits for nothing. */
+static inline bool resil__restarts_by_itself (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    bool is_all = self->options.strategy == RESIL_ONE_FOR_ALL
+                      ? self->child_count == 1
+                      : self->children[self->child_count - 1] == child;
+    return !resil__is_group_strategy (self) ||
+           (is_all && !child->held && child->verdict.delay_us == 0);
+}
+
 /*  By a stop, its own or its group's, and not for something that it did. */
 static inline bool resil__is_told_to_return (const resil__child_t *child)
 {

@@ -9,7 +9,8 @@
     m1   from just before a component reports its failure, with a text of 256 bytes, to the
          first statement of its next incarnation, which fails at once; n is how many idle siblings
          wait meanwhile. What the log says goes to a callback that counts. By a grant, as one for one
-         without a delay; -limit: under a limit of restarts too; -ask: by asking, as in a group (rest for one).
+         without a delay; -limit: under a limit of restarts too; -ask: by asking, as the last one of
+         rest for one.
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
@@ -52,7 +53,7 @@ typedef struct {
     bool one_core;
     bool paced;  /*  one failure a millisecond                                */
     bool limit;  /*  under one that is never passed                           */
-    bool asks;   /*  in a group, so without grants                            */
+    bool asks;   /*  in a group, if of its own, so without grants             */
     bool panics; /*  in place of a report                                     */
     int64_t hang_ms;
 } case_t;

@@ -1031,6 +1031,23 @@ static void who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown (vo
     both_end ();
 }
 
+static void who_shuts_down_does_not_wait_for_its_group (void **state)
+{
+    (void) state;
+    static const plan_rates_t third_is_bad = {.from = 3, .fail = 100};
+    begin_with (RESIL_ONE_FOR_ALL, RESIL_SHUTDOWN_ANY_SIGNIFICANT, &third_is_bad);
+    add (0, "s1", RESIL_TRANSIENT);
+    add (0, "b", RESIL_PERMANENT);
+    both_spawn (0);
+    have_group_wait ("b");
+    model_policy_t temporary = policy_of (RESIL_TEMPORARY);
+    both_set_spec (0, "s1", &temporary);
+    assert_true (both_wait_until (model.now_us + 1000000));
+    assert_int_equal (tree.root->stage, RESIL__ENDED);
+    assert_int_equal (tree.root->reason, RESIL_ENDED_COMPLETED);
+    both_end ();
+}
+
 static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)
 {
     (void) state;
@@ -1869,6 +1886,7 @@ int main (void)
         support_case (a_handler_that_hangs_after_a_restart_in_vain_is_given_up),
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
+        support_case (who_shuts_down_does_not_wait_for_its_group),
         support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
         support_case (a_handler_that_is_owed_is_not_owed_after_the_end),
         support_case (there_is_room_for_all_that_hang),

@@ -1,7 +1,7 @@
 /*  Sentences for people. The core decides without them; nothing reads them back.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static resil__about_t about_all (const resil_supervisor_t *self)
     return (resil__about_t){self->path + 1, "", 0, 0};
 }
 
-const char *resil__story_time (char text[32], int64_t ms)
+const char *resil__narrate_time (char text[32], int64_t ms)
 {
     if (ms >= 120000 && ms % 60000 == 0)
         snprintf (text, 32, "%" PRId64 " min", ms / 60000);
@@ -34,7 +34,7 @@ const char *resil__story_time (char text[32], int64_t ms)
     return text;
 }
 
-void resil__story_up (const resil__child_t *child)
+void resil__narrate_up (const resil__child_t *child)
 {
     if (!resil__log_enabled (RESIL_LOG_INFO))
         return;
@@ -62,7 +62,7 @@ static const char *verb_of (const resil_error_t *error)
 }
 
 /*  "reader#4 failed: open(/dev/x): No such file or directory (errno 2)" */
-void resil__story_describe (char *text, size_t room, const resil_error_t *error)
+void resil__narrate_describe (char *text, size_t room, const resil_error_t *error)
 {
     const char *meaning = error->code ? strerrordesc_np (error->code) : NULL;
     int length = snprintf (text, room, "%s#%" PRIu64 " %s: %s", error->component,
@@ -85,14 +85,14 @@ static void foresee_restart (char *text, size_t room, const resil__child_t *chil
     if (self->limit.max > 0)
         snprintf (count, sizeof count, "restart %zu of %d in %s, ",
                   resil__limit_used (&self->limit, child->error.at_us), self->limit.max,
-                  resil__story_time (window, self->options.window_ms));
+                  resil__narrate_time (window, self->options.window_ms));
     else
         snprintf (count, sizeof count, "restart %" PRIu64 ", ", child->backoff.attempts);
     snprintf (text, room, "%snext try %s%s", count, delay_ms ? "in " : "at once",
-              delay_ms ? resil__story_time (delay, delay_ms) : "");
+              delay_ms ? resil__narrate_time (delay, delay_ms) : "");
 }
 
-void resil__story_judged (resil__child_t *child)
+void resil__narrate_judged (resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
     resil_log_level_t level =
@@ -107,7 +107,7 @@ void resil__story_judged (resil__child_t *child)
                         : 0;
     if (resil__log_folds (level, &who, fold))
         return;
-    resil__story_describe (what, sizeof what, &child->error);
+    resil__narrate_describe (what, sizeof what, &child->error);
     switch (child->verdict.judgement) {
     case RESIL__RESTART:
         foresee_restart (next, sizeof next, child);
@@ -126,13 +126,13 @@ void resil__story_judged (resil__child_t *child)
         break;
     case RESIL__ESCALATE:
         snprintf (next, sizeof next, "that is more than %d restarts in %s", self->limit.max,
-                  resil__story_time (window, self->options.window_ms));
+                  resil__narrate_time (window, self->options.window_ms));
         break;
     }
     resil__log (level, &who, fold, "%s, %s", what, next);
 }
 
-void resil__story_ended (const resil__child_t *child)
+void resil__narrate_ended (const resil__child_t *child)
 {
     if (!resil__log_enabled (RESIL_LOG_INFO))
         return;
@@ -147,7 +147,7 @@ void resil__story_ended (const resil__child_t *child)
                 child->incarnation, how, next);
 }
 
-void resil__story_cancelled (const resil__child_t *child)
+void resil__narrate_cancelled (const resil__child_t *child)
 {
     resil__about_t who = about (child);
     resil__life_t life = resil__child_life (child);
@@ -161,14 +161,14 @@ void resil__story_cancelled (const resil__child_t *child)
                                                              : spec->shutdown_ms;
     resil__log (RESIL_LOG_WARN, &who, 0,
                 "%s#%" PRIu64 " %s within %s%s%s (%s); it is told to return, and has %s",
-                child->spec->name, child->incarnation, what, resil__story_time (over, over_ms),
+                child->spec->name, child->incarnation, what, resil__narrate_time (over, over_ms),
                 life.label ? ", the last was " : "", life.label ? life.label : "",
                 resil__child_thread (child, thread),
                 spec->shutdown_ms < 0 ? "no limit for it"
-                                      : resil__story_time (wait, spec->shutdown_ms));
+                                      : resil__narrate_time (wait, spec->shutdown_ms));
 }
 
-void resil__story_hung (const resil__child_t *child, const char *who, const char *what)
+void resil__narrate_hung (const resil__child_t *child, const char *who, const char *what)
 {
     resil__about_t whom = about (child);
     resil__log (RESIL_LOG_ERROR, &whom, 0,
@@ -177,14 +177,14 @@ void resil__story_hung (const resil__child_t *child, const char *who, const char
                 who, what, (int) getpid ());
 }
 
-void resil__story_ignored (const resil__child_t *child, const char *what)
+void resil__narrate_ignored (const resil__child_t *child, const char *what)
 {
     resil__about_t who = about (child);
     resil__log (RESIL_LOG_DEBUG, &who, 4, "%s#%" PRIu64 " is %s; this comes late or twice: %s",
                 child->spec->name, child->incarnation, resil__phase_name (child->phase), what);
 }
 
-void resil__story_added (const resil__child_t *child)
+void resil__narrate_added (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
     const resil_spec_t *spec = &child->spec->is;
@@ -197,8 +197,8 @@ void resil__story_added (const resil__child_t *child)
                     "%s alone can never pass the limit of %d restarts in %s: with its delays, "
                     "that many take at least %s. Lengthen window_ms or shorten the delay",
                     child->spec->name, self->limit.max,
-                    resil__story_time (window, self->options.window_ms),
-                    resil__story_time (sum, least_ms));
+                    resil__narrate_time (window, self->options.window_ms),
+                    resil__narrate_time (sum, least_ms));
     if (!child->subtree && !resil__spec_can_replace (child->spec))
         resil__log (spec->hang_ms < 0 ? RESIL_LOG_DEBUG : RESIL_LOG_WARN, &who, 0,
                     "if a thread of %s hangs for good it cannot be replaced, and supervision ends: "
@@ -207,17 +207,17 @@ void resil__story_added (const resil__child_t *child)
                     child->spec->name);
 }
 
-void resil__story_escalated (const resil_supervisor_t *self, const resil_error_t *error,
-                             const char *why)
+void resil__narrate_escalated (const resil_supervisor_t *self, const resil_error_t *error,
+                               const char *why)
 {
     resil__about_t whom = {self->path + 1, error->component, error->incarnation, 0};
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
-    resil__story_describe (what, sizeof what, error);
+    resil__narrate_describe (what, sizeof what, error);
     resil__log (RESIL_LOG_ERROR, &whom, 0, "%s; %s: supervisor %s stops its components and ends",
                 what, why, self->name);
 }
 
-void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
+void resil__narrate_over (const resil_supervisor_t *self, resil_ended_t reason)
 {
     const char *const words[] = {
         [RESIL_ENDED_COMPLETED] = self->shuts_down
@@ -230,7 +230,7 @@ void resil__story_over (const resil_supervisor_t *self, resil_ended_t reason)
     resil__log (RESIL_LOG_INFO, &who, 0, "supervision has ended: %s", words[reason]);
 }
 
-void resil__story_regrouped (const resil__child_t *child, size_t size)
+void resil__narrate_regrouped (const resil__child_t *child, size_t size)
 {
     if (size < 2 || !resil__log_enabled (RESIL_LOG_INFO))
         return;
@@ -239,7 +239,7 @@ void resil__story_regrouped (const resil__child_t *child, size_t size)
                 child->spec->name, size);
 }
 
-void resil__story_returned (const resil_supervisor_t *self)
+void resil__narrate_returned (const resil_supervisor_t *self)
 {
     resil__about_t who = about_all (self);
     resil__log (RESIL_LOG_WARN, &who, 0,

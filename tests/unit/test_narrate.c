@@ -3,7 +3,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include "supervisor/story.h"
+#include "supervisor/narrate.h"
 
 static void a_time_is_said_in_the_unit_a_person_would_use (void **state)
 {
@@ -19,7 +19,7 @@ static void a_time_is_said_in_the_unit_a_person_would_use (void **state)
                  {300001, "300.0 s"}};
     for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
         char text[32];
-        assert_ptr_equal (resil__story_time (text, table[at].ms), text);
+        assert_ptr_equal (resil__narrate_time (text, table[at].ms), text);
         assert_string_equal (text, table[at].text);
     }
 }
