@@ -69,7 +69,7 @@ static void many_that_fail_at_once_have_as_many_restarts_as_the_limit_allows (vo
     ok (resil_type_register (&failing));
     resil_supervisor_t *supervisor = new_supervisor (RESTARTS, HOUR_MS);
     for (int i = 0; i < FAILERS; i++) {
-        char name[8];
+        char name[16];
         snprintf (name, sizeof name, "f%d", i);
         resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "failing", .args = &failers[i]};
         ok (resil_supervisor_add (supervisor, &spec));

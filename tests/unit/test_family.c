@@ -259,7 +259,7 @@ static void note_told (const resil__runner_t *runner, char what)
         return;
     model_told_t *entry = &told[told_count++];
     *entry = (model_told_t){.what = what, .incarnation = runner->incarnation};
-    snprintf (entry->path, sizeof entry->path, "%s", path_of (runner));
+    snprintf (entry->path, sizeof entry->path, "%.*s", MODEL_PATH - 1, path_of (runner));
     note ("        core: %c%s#%d", what, entry->path, (int) entry->incarnation);
 }
 
