@@ -112,14 +112,24 @@ static void await_down (resil__child_t *child, resil__command_t *command)
     }
 }
 
+/*  As it is when all that it did by a grant has been taken note of. By that it may be gone, or its
+    supervisor may have ended. */
+static resil__child_t *find_up_to_date (resil_supervisor_t *self, const char *name)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, name);
+    if (!child)
+        return NULL;
+    resil__child_close_grant (child);
+    return check_open (self) ? NULL : find (self, name);
+}
+
 static void terminate (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    resil__child_t *child = find_up_to_date (self, command->name);
     if (!child) {
         refuse (self, command);
         return;
     }
-    resil__child_close_grant (child);
     resil__author_set (&child->author, self->tree->author);
     if (child->phase == RESIL__DOWN) {
         resil__family_withdraw (child);
@@ -285,8 +295,10 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
 
 static void set_spec (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    resil__child_t *child = find_up_to_date (self, command->name);
     if (!child || check_set_spec (self, child, command->spec)) {
+        if (child)
+            resil__child_open_grant (child);
         refuse (self, command);
         return;
     }

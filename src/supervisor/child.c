@@ -235,7 +235,7 @@ static void begin (resil__child_t *child, int64_t at_us)
 
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 {
-    resil__child_end_grant (child);
+    child->must_ask = true;
     resil__spec_t *old = child->spec;
     child->spec = spec;
     child->error.component = spec->name;

@@ -286,8 +286,8 @@ static inline bool resil__restarts_by_itself (const resil__child_t *child)
     bool is_all = self->options.strategy == RESIL_ONE_FOR_ALL
                       ? self->child_count == 1
                       : self->children[self->child_count - 1] == child;
-    return !resil__is_group_strategy (self) ||
-           (is_all && !child->held && child->verdict.delay_us == 0);
+    return !resil__is_group_strategy (self) || (is_all && self->stage == RESIL__RUNNING &&
+                                                !child->held && child->verdict.delay_us == 0);
 }
 
 /*  By a stop, its own or its group's, and not for something that it did. */
@@ -336,7 +336,7 @@ void resil__child_close_grant (resil__child_t *child);
 void resil__child_open_grant (resil__child_t *child);
 void resil__child_end_grant (resil__child_t *child);
 
-/*  It has another spec from now on. Taken. */
+/*  It has another spec from now on. Taken. Its grant has been taken back. */
 void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec);
 
 /*  It does not run, and nothing of it does. */

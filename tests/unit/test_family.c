@@ -1048,6 +1048,43 @@ static void who_shuts_down_does_not_wait_for_its_group (void **state)
     both_end ();
 }
 
+static void end_meanwhile (resil__runner_t *runner)
+{
+    if (runner->place == FAKE_PARKED)
+        fake_receive (runner);
+    if (runner->place == FAKE_FREEING)
+        fake_args_freed (runner);
+}
+
+static void who_turns_out_to_be_gone_is_not_terminated (void **state)
+{
+    (void) state;
+    begin_with (RESIL_DYNAMIC, RESIL_SHUTDOWN_NEVER, &all_well);
+    both_spawn (0);
+    add (0, "a", RESIL_TRANSIENT);
+    assert_true (is_up (0, "a"));
+    /*  It has a grant, goes on by it, completes, and ends as soon as it is told to. */
+    resil__runner_t *runner = child_of (0, "a")->runner;
+    runner->uses_raw = false;
+    fake_reports (runner);
+    fake_returns (runner, -1, false);
+    fake_handler_returns (runner, 0);
+    fake_has_spent (runner);
+    fake_goes_on (runner);
+    fake_returns (runner, 0, false);
+    fake_meanwhile = end_meanwhile;
+    call_t *call = new_call (nodes[0], RESIL__TERMINATE, "a");
+    resil__admin_execute (nodes[0], &call->command);
+    fake_meanwhile = NULL;
+    assert_true (call->answered);
+    assert_int_equal (call->error, ENOENT);
+    assert_null (child_of (0, "a"));
+    call->in_use = false;
+    resil__family_stop (tree.root, RESIL_ENDED_STOPPED, NULL);
+    settle ();
+    both_end ();
+}
+
 static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)
 {
     (void) state;
@@ -1887,6 +1924,7 @@ int main (void)
         support_case (who_was_deleted_before_the_first_start_does_not_come_back),
         support_case (who_fails_as_its_group_is_stopped_is_no_reason_for_auto_shutdown),
         support_case (who_shuts_down_does_not_wait_for_its_group),
+        support_case (who_turns_out_to_be_gone_is_not_terminated),
         support_case (a_supervisor_that_ends_in_time_or_not_is_stopped_now_once),
         support_case (a_handler_that_is_owed_is_not_owed_after_the_end),
         support_case (there_is_room_for_all_that_hang),
