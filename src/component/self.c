@@ -51,6 +51,10 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->notes = 0;
     self->cleanup_count = 0;
     atomic_store (&self->end, RESIL__END_IS_OPEN);
+    /*  What the one before has promised is not for this one. */
+    atomic_store_explicit (&self->moved_at_us,
+                           atomic_load_explicit (&self->returned_at_us, memory_order_relaxed),
+                           memory_order_relaxed);
     atomic_store_explicit (&self->waiting, 0, memory_order_relaxed);
     atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
 }

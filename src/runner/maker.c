@@ -1,4 +1,5 @@
-/*  Two queues under a lock: threads to be made, which somebody waits for, go before those to be ended.
+/*  Two queues under a lock: threads to be made, which somebody waits for, and those to be ended, which hold
+    descriptors. They take turns, so that neither waits for all of the other.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/maker.h"
@@ -7,8 +8,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
+
+/*  For its last jobs. A thread that cannot be made although it could a moment before may hold it for ever. */
+#define LEAVE_MS 15000
 
 typedef struct {
     resil__job_t *first;
@@ -23,7 +28,9 @@ struct _resil__maker_t {
     pthread_cond_t work;
     queue_t urgent;
     queue_t others;
-    bool leaves; /*  when there are no more jobs                              */
+    uint64_t posted, taken; /*  urgent ones, ever                                        */
+    bool was_urgent;        /*  the last that was taken                                  */
+    bool leaves;            /*  when there are no more jobs                              */
 };
 
 static void put (queue_t *queue, resil__job_t *job)
@@ -44,10 +51,22 @@ static resil__job_t *take (queue_t *queue)
 /*  NULL when it is to leave. */
 static resil__job_t *next_job (resil__maker_t *self)
 {
-    resil__job_t *job;
+    resil__job_t *job = NULL;
     pthread_mutex_lock (&self->lock);
-    while (!(job = take (&self->urgent)) && !(job = take (&self->others)) && !self->leaves)
-        pthread_cond_wait (&self->work, &self->lock);
+    while (!job) {
+        const resil__job_t *other = self->others.first;
+        bool other_may = other && other->after <= self->taken;
+        bool is_urgent = self->urgent.first && !(other_may && self->was_urgent);
+        if (is_urgent || other_may) {
+            job = take (is_urgent ? &self->urgent : &self->others);
+            self->taken += is_urgent;
+            self->was_urgent = is_urgent;
+        }
+        else if (self->leaves)
+            break;
+        else
+            pthread_cond_wait (&self->work, &self->lock);
+    }
     pthread_mutex_unlock (&self->lock);
     return job;
 }
@@ -86,7 +105,12 @@ void resil__maker_destroy (resil__maker_t **self_p)
         self->leaves = true;
         pthread_cond_signal (&self->work);
         pthread_mutex_unlock (&self->lock);
-        pthread_join (self->thread, NULL);
+        struct timespec deadline =
+            resil__deadline_spec (resil__deadline_us (resil__now_us (), LEAVE_MS));
+        if (pthread_clockjoin_np (self->thread, NULL, CLOCK_MONOTONIC, &deadline)) {
+            resil__process_list_hung ("a thread that makes threads (resil-maker)");
+            return; /*  it has what it needs for as long as it needs it                */
+        }
     }
     pthread_cond_destroy (&self->work);
     pthread_mutex_destroy (&self->lock);
@@ -106,6 +130,8 @@ int resil__maker_begin (resil__maker_t *self, const char *for_what)
 void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent)
 {
     pthread_mutex_lock (&self->lock);
+    self->posted += urgent;
+    job->after = self->posted;
     put (urgent ? &self->urgent : &self->others, job);
     pthread_mutex_unlock (&self->lock);
     pthread_cond_signal (&self->work);

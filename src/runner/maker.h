@@ -9,6 +9,7 @@
 #define RESIL_RUNNER_MAKER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct _resil__maker_t resil__maker_t;
 
@@ -17,18 +18,21 @@ typedef struct _resil__job_t resil__job_t;
 struct _resil__job_t {
     void (*run) (resil__job_t *job);
     resil__job_t *next;
+    uint64_t after; /*  so many urgent ones                                      */
 };
 
 /*  NULL with ENOMEM and a sentence. */
 resil__maker_t *resil__maker_new (const char *for_what);
 
-/*  Waits until all jobs have run, and ends its thread. Any thread, when nobody gives it jobs any more. */
+/*  Waits until all jobs have run, and ends its thread; after 15 s it is left behind, and listed as hung. Any thread,
+    when nobody gives it jobs any more. */
 void resil__maker_destroy (resil__maker_t **self_p);
 
 /*  See that it has its thread. 0, or -1 with EAGAIN and a sentence that begins with "<for_what>". */
 int resil__maker_begin (resil__maker_t *self, const char *for_what);
 
-/*  Jobs run one at a time, in order, `urgent` ones before all others. It has its thread. */
+/*  Jobs run one at a time; urgent ones in order; others in order, each after all urgent ones that had been
+    posted before it; in turns where there are both. It has its thread. */
 void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent);
 
 #endif

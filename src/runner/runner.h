@@ -118,6 +118,10 @@ int64_t resil__runner_cpu_us (const resil__runner_t *self);
 /*  When that incarnation has returned from start, by the coarse clock; 0: it has not. */
 int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t incarnation);
 
+/*  It is waited for no longer: true if there was no thread for it yet, and then there will be none, and nothing of it
+    has to be waited for. */
+bool resil__runner_abort_birth (resil__runner_t *self);
+
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of
     that is on its way. */

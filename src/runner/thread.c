@@ -42,6 +42,12 @@
 /*  Of its sockets, those that zactor_new makes. */
 #define ACTOR_SOCKETS 2
 
+/*  That long a maker waits for another's thread. */
+#define LONGEST_BIRTH_MS 1000
+
+/*  Whoever comes first: its thread (or the maker, who cannot make it), or a supervisor that waits no longer. */
+enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
+
 /*  A raw message is read up to this size; the rest is cut. */
 #define RAW_MAX RESIL_ERROR_TEXT_MAX
 
@@ -50,6 +56,7 @@ struct _resil__runner_t {
     char supervisor[RESIL_PATH_MAX + 1];
     resil__maker_t *maker; /*  NULL: buried                                            */
     resil__job_t birth, death;
+    atomic_int birth_state;
     atomic_bool was_made; /*  the maker's last word; else all of it may go            */
     zactor_t *actor;      /*  the maker's; NULL: unborn                               */
     zsock_t *errors_end;  /*  the supervisor's ends of the two PAIRs                   */
@@ -270,6 +277,13 @@ static void name_thread (const char *name)
     pthread_setname_np (pthread_self (), shorter);
 }
 
+/*  Has it begun before its supervisor waited no longer? Else it has nothing to do, and says nothing. */
+static bool is_born (resil__runner_t *self)
+{
+    int birth = IS_UNBORN;
+    return atomic_compare_exchange_strong (&self->birth_state, &birth, IS_BORN);
+}
+
 /*  The actor: parked until told, until END or quarantine. */
 static void runner_actor (zsock_t *pipe, void *args)
 {
@@ -279,6 +293,10 @@ static void runner_actor (zsock_t *pipe, void *args)
     uint64_t number;
     pthread_sigmask (SIG_SETMASK, &runner->signals, NULL);
     name_thread (self->spec->name);
+    if (!is_born (runner)) {
+        zsock_signal (pipe, 0);
+        return;
+    }
     self->thread = pthread_self ();
     atomic_store (&self->thread_id, (int) syscall (SYS_gettid));
     clockid_t clock;
@@ -366,13 +384,30 @@ static void sockets_destroy (resil__runner_t *self)
 
 /*  ---- The maker's side ------------------------------------------------------------- */
 
-static int make_thread (resil__runner_t *self)
+static int make_actor (resil__runner_t *self)
 {
     char what[WHAT_SIZE];
-    if (resil__process_has_thread (describe (self->self.spec, what)))
+    describe (self->self.spec, what);
+    if (resil__process_has_room (ACTOR_SOCKETS, 0, false, what) || resil__process_has_thread (what))
         return -1;
     self->actor = zactor_new (runner_actor, self);
     return self->actor ? 0 : resil__refuse (ENOMEM, "no memory to run %s", what);
+}
+
+/*  zactor_new waits for ever for a thread that could not be made. So what was just looked for is not taken by
+    another maker. One that waits so all the same does not keep the others for ever. */
+static int make_thread (resil__runner_t *self)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct timespec deadline =
+        resil__deadline_spec (resil__deadline_us (resil__now_us (), LONGEST_BIRTH_MS));
+    bool is_locked = pthread_mutex_clocklock (&lock, CLOCK_MONOTONIC, &deadline) == 0;
+    int rc = make_actor (self);
+    int error = errno;
+    if (is_locked)
+        pthread_mutex_unlock (&lock);
+    errno = error;
+    return rc;
 }
 
 static void tell_unborn (resil__runner_t *self)
@@ -386,11 +421,10 @@ static void tell_unborn (resil__runner_t *self)
 static void give_birth (resil__job_t *job)
 {
     resil__runner_t *self = (resil__runner_t *) ((char *) job - offsetof (resil__runner_t, birth));
-    if (atomic_load (&self->self.quarantined))
-        resil__self_tell (&self->self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
-    else if (make_thread (self))
-        tell_unborn (self);
     resil__process_promise_sockets (-ACTOR_SOCKETS);
+    bool is_awaited = atomic_load (&self->birth_state) != IS_ABORTED;
+    if (is_awaited && make_thread (self) && is_born (self))
+        tell_unborn (self);
     atomic_store (&self->was_made, true);
 }
 
@@ -702,6 +736,12 @@ int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t inca
         atomic_load (&inside->end) == RESIL__END_RETURNED &&
         atomic_load_explicit (&inside->returned, memory_order_relaxed) == incarnation;
     return has_returned ? atomic_load_explicit (&inside->returned_at_us, memory_order_relaxed) : 0;
+}
+
+bool resil__runner_abort_birth (resil__runner_t *self)
+{
+    int birth = IS_UNBORN;
+    return atomic_compare_exchange_strong (&self->birth_state, &birth, IS_ABORTED);
 }
 
 bool resil__runner_give_up (resil__runner_t *self)

@@ -1091,6 +1091,16 @@ static void on_unborn (resil__child_t *child, const resil_error_t *error)
     cannot_begin (child, handles ? child->incarnation + 1 : child->incarnation, at_us);
 }
 
+/*  Its thread has not begun, and its deadline has passed. It holds nothing, so there is nothing to quarantine. */
+static void on_unborn_in_time (resil__child_t *child)
+{
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_START_FAILED, child->spec->name, child->incarnation,
+                      EAGAIN, "component \"%s\": the system has not run its new thread in time",
+                      child->spec->name);
+    on_unborn (child, &error);
+}
+
 static void on_record (resil__child_t *child, const resil__record_t *record,
                        const resil_error_t *error)
 {
@@ -1278,7 +1288,10 @@ void resil__child_due (resil__timer_t *timer)
             child->deadline_us = now_us + FIRST_LOOK_US;
         }
         else {
-            resil__child_event (child, RESIL__DUE, now_us);
+            if (child->runner && resil__runner_abort_birth (child->runner))
+                on_unborn_in_time (child);
+            else
+                resil__child_event (child, RESIL__DUE, now_us);
             return;
         }
     }

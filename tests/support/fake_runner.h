@@ -766,6 +766,15 @@ int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t inca
     return self->has_ended && self->incarnation == incarnation ? self->ended_at_us : 0;
 }
 
+bool resil__runner_abort_birth (resil__runner_t *self)
+{
+    fake_runs_on (self);
+    if (self->place != FAKE_UNBORN)
+        return false;
+    self->place = FAKE_GONE;
+    return true;
+}
+
 bool resil__runner_give_up (resil__runner_t *self)
 {
     fake_runs_on (self);
