@@ -765,9 +765,10 @@ static uint64_t mix_root (uint64_t hash, const resil_supervisor_t *root)
     bare.tree = NULL;
     bare.children = NULL;
     bare.limit.taken_at_us = NULL;
+    bare.limit.tokens = NULL;
     bare.options.name = NULL;
     bare.failures.ring = NULL;
-    bare.group_timer.fire = NULL;
+    bare.group_timer.fire = bare.limit_timer.fire = NULL;
     memset (&bare.error, 0, sizeof bare.error);
     BLANK (bare.coming);
     BLANK (bare.spawner);
@@ -775,6 +776,8 @@ static uint64_t mix_root (uint64_t hash, const resil_supervisor_t *root)
     BLANK (bare.group_author);
     hash = mix_bytes (hash, &bare, sizeof bare);
     hash = mix_error (hash, &root->error);
+    hash = mix (hash, (uint64_t) atomic_load (&root->limit.tokens->left));
+    hash = mix (hash, (uint64_t) atomic_load (&root->limit.tokens->from_us));
     for (size_t i = 0; i < root->limit.count; i++)
         hash = mix (hash, (uint64_t) root->limit.taken_at_us[i]);
     hash = mix_story (hash, &root->failures);
@@ -801,6 +804,7 @@ static uint64_t mix_runner (uint64_t hash, const resil__runner_t *runner)
     bare.spec = NULL;
     bare.ledger = NULL;
     bare.next = NULL;
+    bare.tokens = NULL;
     BLANK (bare.child);
     memset (&bare.error, 0, sizeof bare.error);
     memset (&bare.to_handle, 0, sizeof bare.to_handle);
