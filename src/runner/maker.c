@@ -12,8 +12,8 @@
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
 
-/*  For its last jobs. A thread that cannot be made although it could a moment before may hold it for ever. */
-#define LEAVE_MS 15000
+/*  For each of its last jobs. A thread that cannot be made although it could a moment before may hold it for ever. */
+#define LAST_JOB_MS 15000
 
 typedef struct {
     resil__job_t *first;
@@ -29,8 +29,10 @@ struct _resil__maker_t {
     queue_t urgent;
     queue_t others;
     uint64_t posted, taken; /*  urgent ones, ever                                        */
+    uint64_t begun;         /*  of both                                                  */
     bool was_urgent;        /*  the last that was taken                                  */
     bool leaves;            /*  when there are no more jobs                              */
+    bool has_left;
 };
 
 static void put (queue_t *queue, resil__job_t *job)
@@ -59,11 +61,15 @@ static resil__job_t *next_job (resil__maker_t *self)
         bool is_urgent = self->urgent.first && !(other_may && self->was_urgent);
         if (is_urgent || other_may) {
             job = take (is_urgent ? &self->urgent : &self->others);
+            self->begun++;
             self->taken += is_urgent;
             self->was_urgent = is_urgent;
         }
-        else if (self->leaves)
+        else if (self->leaves) {
+            self->has_left = true;
+            pthread_cond_signal (&self->work);
             break;
+        }
         else
             pthread_cond_wait (&self->work, &self->lock);
     }
@@ -94,24 +100,38 @@ resil__maker_t *resil__maker_new (const char *for_what)
     return self;
 }
 
+/*  Have it leave. False: it does not get on with its jobs. */
+static bool has_it_leave (resil__maker_t *self)
+{
+    uint64_t begun;
+    pthread_mutex_lock (&self->lock);
+    self->leaves = true;
+    pthread_cond_signal (&self->work);
+    do {
+        struct timespec deadline =
+            resil__deadline_spec (resil__deadline_us (resil__now_us (), LAST_JOB_MS));
+        begun = self->begun;
+        while (!self->has_left && pthread_cond_clockwait (&self->work, &self->lock, CLOCK_MONOTONIC,
+                                                          &deadline) != ETIMEDOUT)
+            ;
+    } while (!self->has_left && self->begun != begun);
+    bool has_left = self->has_left;
+    pthread_mutex_unlock (&self->lock);
+    return has_left;
+}
+
 void resil__maker_destroy (resil__maker_t **self_p)
 {
     resil__maker_t *self = *self_p;
     *self_p = NULL;
     if (!self)
         return;
-    if (self->has_thread) {
-        pthread_mutex_lock (&self->lock);
-        self->leaves = true;
-        pthread_cond_signal (&self->work);
-        pthread_mutex_unlock (&self->lock);
-        struct timespec deadline =
-            resil__deadline_spec (resil__deadline_us (resil__now_us (), LEAVE_MS));
-        if (pthread_clockjoin_np (self->thread, NULL, CLOCK_MONOTONIC, &deadline)) {
-            resil__process_list_hung ("a thread that makes threads (resil-maker)");
-            return; /*  it has what it needs for as long as it needs it                */
-        }
+    if (self->has_thread && !has_it_leave (self)) {
+        resil__process_list_hung ("a thread that makes threads (resil-maker)");
+        return; /*  it has what it needs for as long as it needs it                */
     }
+    if (self->has_thread)
+        pthread_join (self->thread, NULL);
     pthread_cond_destroy (&self->work);
     pthread_mutex_destroy (&self->lock);
     free (self);

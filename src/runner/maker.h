@@ -24,8 +24,8 @@ struct _resil__job_t {
 /*  NULL with ENOMEM and a sentence. */
 resil__maker_t *resil__maker_new (const char *for_what);
 
-/*  Waits until all jobs have run, and ends its thread; after 15 s it is left behind, and listed as hung. Any thread,
-    when nobody gives it jobs any more. */
+/*  Waits until all jobs have run, and ends its thread; if one of them takes 15 s it is left behind, and listed as
+    hung. Any thread, when nobody gives it jobs any more. */
 void resil__maker_destroy (resil__maker_t **self_p);
 
 /*  See that it has its thread. 0, or -1 with EAGAIN and a sentence that begins with "<for_what>". */

@@ -43,7 +43,7 @@
 #define ACTOR_SOCKETS 2
 
 /*  That long a maker waits for another's thread. */
-#define LONGEST_BIRTH_MS 1000
+#define LONGEST_BIRTH_S 1
 
 /*  Whoever comes first: its thread (or the maker, who cannot make it), or a supervisor that waits no longer. */
 enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
@@ -399,9 +399,10 @@ static int make_actor (resil__runner_t *self)
 static int make_thread (resil__runner_t *self)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    struct timespec deadline =
-        resil__deadline_spec (resil__deadline_us (resil__now_us (), LONGEST_BIRTH_MS));
-    bool is_locked = pthread_mutex_clocklock (&lock, CLOCK_MONOTONIC, &deadline) == 0;
+    struct timespec deadline;
+    clock_gettime (CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += LONGEST_BIRTH_S;
+    bool is_locked = pthread_mutex_timedlock (&lock, &deadline) == 0;
     int rc = make_actor (self);
     int error = errno;
     if (is_locked)
