@@ -19,6 +19,7 @@ typedef void (act_fn) (resil_self_t *self);
 /*  One case's component: what it does in its first incarnation, and what its handler was told. */
 static struct {
     act_fn *act;
+    act_fn *act_again; /*  in its second incarnation; NULL: nothing                  */
     int pipe[2];
     atomic_int_fast64_t moved_at_us; /*  its last sign of life                                */
     struct {
@@ -51,6 +52,8 @@ static int work (resil_self_t *self, void *args)
     resil_ready (self);
     if (resil_self_incarnation (self) == 1)
         the.act (self);
+    else if (resil_self_incarnation (self) == 2 && the.act_again)
+        the.act_again (self);
     return 0;
 }
 
@@ -237,6 +240,30 @@ static void an_extended_deadline_is_one (void **state)
     assert_true (the.error.at_us - atomic_load (&the.moved_at_us) >= 5 * HANG_MS * 1000);
 }
 
+static void spin_without_a_word (resil_self_t *self)
+{
+    while (!resil_cancelled (self))
+        ;
+}
+
+static void extend_and_panic (resil_self_t *self)
+{
+    assert_int_equal (resil_extend (self, 3600000), 0);
+    resil_panic (self, 1, "in good time");
+}
+
+static void an_extended_deadline_is_not_inherited (void **state)
+{
+    (void) state;
+    resil_spec_t spec = spec_of (HANG_MS);
+    spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    the.act_again = spin_without_a_word;
+    live (extend_and_panic, &spec);
+    the.act_again = NULL;
+    assert_hung_with ("no progress");
+    assert_int_equal (the.error.incarnation, 2);
+}
+
 static void extend_wrongly (resil_self_t *self)
 {
     assert_int_equal (resil_extend (self, -1), -1);
@@ -355,6 +382,7 @@ int main (void)
         support_case (who_makes_progress_does_not_hang),
         support_case (a_deadline_is_extended_until_the_next_progress),
         support_case (an_extended_deadline_is_one),
+        support_case (an_extended_deadline_is_not_inherited),
         support_case (what_is_no_time_is_refused),
         support_case (a_deadline_may_come_later),
         support_case (restarts_at_once_are_watched_too),
