@@ -107,17 +107,12 @@ resil__payment_t resil__self_pay (resil_self_t *self)
     return self->payment;
 }
 
-bool resil__self_is_paid (const resil_self_t *self)
-{
-    return self->payment == RESIL__PAID || self->payment == RESIL__PAID_NOTHING;
-}
-
 bool resil__self_may_go_on (resil_self_t *self)
 {
     uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_acquire);
     return (permit == RESIL__PERMIT_AFTER (self->incarnation) ||
             permit == RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation) ||
-            (resil__self_is_paid (self) && is_granted (self, permit))) &&
+            (resil__is_paid (self->payment) && is_granted (self, permit))) &&
            has_room (self);
 }
 

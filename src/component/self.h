@@ -124,8 +124,6 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 /*  It has just failed: pay for its restart, if it has a grant. To be said in the record that tells of it. */
 resil__payment_t resil__self_pay (resil_self_t *self);
 
-bool resil__self_is_paid (const resil_self_t *self);
-
 /*  It has failed: would it go on by itself now? */
 bool resil__self_may_go_on (resil_self_t *self);
 

@@ -42,8 +42,6 @@ resil__payment_t resil__tokens_pay (resil__tokens_t *self, int64_t at_us)
 
 void resil__tokens_lend (resil__tokens_t *self, int count, int64_t from_us)
 {
-    if (count == 0)
-        return;
     atomic_store (&self->from_us, from_us);
     atomic_fetch_add (&self->left, count);
 }

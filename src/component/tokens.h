@@ -7,6 +7,7 @@
 #define RESIL_COMPONENT_TOKENS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /*  Its `left` where restarts have no limit. */
@@ -25,6 +26,12 @@ typedef enum {
     RESIL__PAID_IN_VAIN, /*  with one that is too young: not paid, and it goes back   */
     RESIL__PAID_NOTHING  /*  and need not: there is no limit                          */
 } resil__payment_t;
+
+/*  Then it need not be asked for. */
+static inline bool resil__is_paid (resil__payment_t payment)
+{
+    return payment == RESIL__PAID || payment == RESIL__PAID_NOTHING;
+}
 
 /*  NULL: no memory. */
 resil__tokens_t *resil__tokens_new (void);

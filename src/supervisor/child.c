@@ -15,8 +15,8 @@
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
-#include "supervisor/state.h"
 #include "supervisor/narrate.h"
+#include "supervisor/state.h"
 
 #define FIRST_LOOK_US 10000
 #define LONGEST_LOOK_US 1000000
@@ -535,15 +535,10 @@ static int64_t look_at_most (const resil__child_t *child, int64_t look_us)
     return handler_us > 0 ? handler_us : 1;
 }
 
-static bool is_paid (const resil__child_t *child)
-{
-    return child->payment == RESIL__PAID || child->payment == RESIL__PAID_NOTHING;
-}
-
 static void accept_report (resil__child_t *child, int64_t at_us)
 {
     /*  A restart that it could not pay for is asked for, whatever grant it has. */
-    if (child->is_granted && (child->raw || !is_paid (child)))
+    if (child->is_granted && (child->raw || !resil__is_paid (child->payment)))
         take_back_leave (child);
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
@@ -1096,7 +1091,9 @@ static void on_unborn_in_time (resil__child_t *child)
 {
     resil_error_t error;
     resil__error_set (&error, RESIL_ERROR_START_FAILED, child->spec->name, child->incarnation,
-                      EAGAIN, "component \"%s\": the system has not run its new thread in time",
+                      EAGAIN,
+                      "component \"%s\": the system has not run its new thread in time; lengthen "
+                      "its deadlines, or have the machine do less",
                       child->spec->name);
     on_unborn (child, &error);
 }

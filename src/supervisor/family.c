@@ -15,8 +15,8 @@
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
-#include "supervisor/state.h"
 #include "supervisor/narrate.h"
+#include "supervisor/state.h"
 
 static void walk (resil_supervisor_t *self);
 

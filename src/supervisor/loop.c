@@ -15,8 +15,8 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
-#include "supervisor/state.h"
 #include "supervisor/narrate.h"
+#include "supervisor/state.h"
 
 #define EVENTS_A_TURN 64
 

@@ -101,15 +101,6 @@ static void count_one (resil__limit_t *self, int64_t at_us)
     *nth (self, n) = at_us;
 }
 
-static bool is_left (const resil__limit_t *self, int64_t now_us)
-{
-    size_t max = (size_t) self->max, lent = (size_t) self->lent;
-    /*  With nothing lent a look at one says it. */
-    if (lent == 0)
-        return self->count < max || !in_window (self, *nth (self, 0), now_us);
-    return resil__limit_used (self, now_us) + lent < max;
-}
-
 bool resil__limit_take (resil__limit_t *self, int64_t now_us, bool paid)
 {
     if (self->max < 0)
@@ -118,7 +109,7 @@ bool resil__limit_take (resil__limit_t *self, int64_t now_us, bool paid)
         return paid;
     if (!paid) {
         resil__limit_call_in (self);
-        if (!is_left (self, now_us))
+        if ((int) resil__limit_used (self, now_us) + self->lent >= self->max)
             return false;
     }
     count_one (self, now_us);
@@ -131,13 +122,13 @@ int64_t resil__limit_lend (resil__limit_t *self, int64_t now_us)
         resil__tokens_lend_endless (self->tokens);
         return 0;
     }
-    int used = (int) resil__limit_used (self, now_us);
-    int more = self->max - used - self->lent;
+    size_t used = resil__limit_used (self, now_us);
+    int more = self->max - (int) used - self->lent;
     if (more > 0) {
         self->lent += more;
         resil__tokens_lend (self->tokens, more, now_us);
     }
-    return used > 0 ? *nth (self, self->count - (size_t) used) + self->window_us + 1 : 0;
+    return used > 0 ? *nth (self, self->count - used) + self->window_us + 1 : 0;
 }
 
 void resil__limit_call_in (resil__limit_t *self)

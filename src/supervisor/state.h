@@ -283,11 +283,12 @@ static inline bool resil__is_group_strategy (const resil_supervisor_t *self)
 static inline bool resil__restarts_by_itself (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
+    if (!resil__is_group_strategy (self))
+        return true;
     bool is_all = self->options.strategy == RESIL_ONE_FOR_ALL
                       ? self->child_count == 1
                       : self->children[self->child_count - 1] == child;
-    return !resil__is_group_strategy (self) || (is_all && self->stage == RESIL__RUNNING &&
-                                                !child->held && child->verdict.delay_us == 0);
+    return is_all && self->stage == RESIL__RUNNING && !child->held && child->verdict.delay_us == 0;
 }
 
 /*  By a stop, its own or its group's, and not for something that it did. */

@@ -60,4 +60,13 @@ const char *support_log_wait (const char *text, int64_t deadline_ms);
 /*  Print the log of this case so far, for the reader of a failure. */
 void support_log_print (void);
 
+/*  A call that is to succeed; if not, its sentence is shown. */
+#define ok(call)                                                                                   \
+    do {                                                                                           \
+        if ((call) != 0) {                                                                         \
+            support_log_print ();                                                                  \
+            fail_msg (#call ": %s (%s)", resil_errmsg (), strerror (errno));                       \
+        }                                                                                          \
+    } while (0)
+
 #endif

@@ -111,15 +111,6 @@ static inline resil_supervisor_t *supervisor_new (int max_restarts)
     return self;
 }
 
-/*  A call that is to succeed; if not, its sentence is shown. */
-#define ok(call)                                                                                   \
-    do {                                                                                           \
-        if ((call) != 0) {                                                                         \
-            support_log_print ();                                                                  \
-            fail_msg (#call ": %s (%s)", resil_errmsg (), strerror (errno));                       \
-        }                                                                                          \
-    } while (0)
-
 /*  A call that is to be refused with that errno, and a sentence that holds those words. */
 #define refused(call, error, words)                                                                \
     do {                                                                                           \

@@ -5,17 +5,13 @@
 #include "support.h"
 #include "system.h"
 
+#include <errno.h>
 #include <resil.h>
+#include <string.h>
 
 #define RESTARTS (SYSTEM_IS_SANITIZED ? 2000 : 20000)
 #define FAILERS 4
 #define HOUR_MS 3600000
-
-static void ok (int rc)
-{
-    if (rc)
-        fail_msg ("%s", resil_errmsg ());
-}
 
 typedef struct {
     atomic_int starts;
@@ -138,8 +134,8 @@ static void who_stays_below_the_limit_goes_on (void **state)
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test (many_that_fail_at_once_have_as_many_restarts_as_the_limit_allows),
-        cmocka_unit_test (who_stays_below_the_limit_goes_on),
+        support_case (many_that_fail_at_once_have_as_many_restarts_as_the_limit_allows),
+        support_case (who_stays_below_the_limit_goes_on),
     };
-    return cmocka_run_group_tests (tests, NULL, NULL);
+    return cmocka_run_group_tests (tests, support_setup, support_teardown);
 }

@@ -199,23 +199,6 @@ static void tree_end (void)
 
 /*  ---- Specs ---- */
 
-static int start_nothing (resil_self_t *self, void *args)
-{
-    (void) self;
-    (void) args;
-    return 0;
-}
-
-static int handle_nothing (void *args, const resil_error_t *error)
-{
-    (void) args;
-    (void) error;
-    return 0;
-}
-
-static const resil_type_t plain_type = {RESIL_TYPE, .name = "plain", .start = start_nothing,
-                                        .handle_irrecoverable = handle_nothing};
-
 /*  For who answers at once or never: no deadline leaves any time. */
 static resil__spec_t *spec_of (const char *name, const model_policy_t *policy, bool is_subtree)
 {
@@ -231,7 +214,7 @@ static resil__spec_t *spec_of (const char *name, const model_policy_t *policy, b
                           .significant = plan_is_significant (name)};
     spec.delay = below.delay = policy->delay;
     resil__spec_t *self = is_subtree ? resil__spec_new_subtree (&below, &policy->delay)
-                                     : resil__spec_new (&spec, &plain_type, &policy->delay);
+                                     : resil__spec_new (&spec, &fake_type, &policy->delay);
     if (!self)
         broken (resil_errmsg ());
     if (!is_subtree)
@@ -1458,8 +1441,8 @@ static void free_something (void *args)
 
 static const resil_type_t fresh_type = {RESIL_TYPE,
                                         .name = "fresh",
-                                        .start = start_nothing,
-                                        .handle_irrecoverable = handle_nothing,
+                                        .start = fake_start,
+                                        .handle_irrecoverable = fake_handle,
                                         .args_new = make_something,
                                         .args_free = free_something};
 
