@@ -14,8 +14,8 @@
     the runner looks at the level after it has emptied control.
 
     The maker makes the thread and ends it, as both wait for the kernel to run it. Until the thread is there
-    the maker is the outbox's only writer. As it does one thing at a time, a runner that is
-    to be freed has been made before.
+    the maker is the outbox's only writer. It ends none before those are made that were asked for
+    before, so a runner that is to be freed has been made.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/runner.h"
