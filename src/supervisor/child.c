@@ -1091,10 +1091,10 @@ static void on_unborn_in_time (resil__child_t *child)
 {
     resil_error_t error;
     resil__error_set (&error, RESIL_ERROR_START_FAILED, child->spec->name, child->incarnation,
-                      EAGAIN,
-                      "component \"%s\": the system has not run its new thread in time; lengthen "
-                      "its deadlines, or have the machine do less",
-                      child->spec->name);
+                      ETIMEDOUT,
+                      "not ready within %lld ms (its thread has not begun); lengthen start_ms, or "
+                      "have the machine do less",
+                      (long long) child->spec->is.start_ms);
     on_unborn (child, &error);
 }
 

@@ -746,7 +746,8 @@ static void starts_that_hang_one_after_the_other_leave_all_their_threads (void *
     enum { COUNT = 40 };
     begin (IN_ARGS_NEW, COUNT, 0);
     resil_spec_t spec = hog_spec ("fresh hog", NULL);
-    spec.start_ms = 10;
+    spec.start_ms =
+        50; /*  so that each has begun, also on a slow machine: only then it is left behind */
     spec.shutdown_ms = 0;
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal (resil_supervisor_add (the.supervisor, &spec), -1);

@@ -147,8 +147,8 @@ static void overrun_start (void)
     resil_spec_t spec = slow_spec ();
     spec.start_ms = spec.shutdown_ms = 50;
     assert_int_equal (resil_supervisor_add (supervisor, &spec), -1);
-    assert_int_equal (errno, EAGAIN);
-    assert_non_null (strstr (resil_errmsg (), "has not run its new thread in time"));
+    assert_int_equal (errno, ETIMEDOUT);
+    assert_non_null (strstr (resil_errmsg (), "not ready within 50 ms (its thread has not begun)"));
     /*  There is nothing that could be left behind. */
     assert_int_equal (resil_supervisor_quarantined (supervisor), 0);
 }
