@@ -7,6 +7,8 @@
 #include <resil/base.h>
 #include <resil/error.h>
 #include <resil/log.h>
+#include <resil/address.h>
+#include <resil/message.h>
 #include <resil/self.h>
 #include <resil/type.h>
 #include <resil/spec.h>

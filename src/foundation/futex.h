@@ -27,4 +27,9 @@ static inline void resil__futex_wake (atomic_uint *word)
     syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+static inline void resil__futex_wake_one (atomic_uint *word)
+{
+    syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
 #endif

@@ -1,0 +1,50 @@
+/*  A call: somebody waits for the reply to a message. Either a thread sleeps on it, or a component
+    has the reply put into its mailbox. Whoever settles it first has: a reply, a broken promise, or who waited
+    and does no more.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MAILBOX_CALL_H
+#define RESIL_MAILBOX_CALL_H
+
+#include "foundation/heap.h"
+#include "mailbox/message.h"
+
+typedef struct _resil__call_t resil__call_t;
+struct _resil__call_t {
+    atomic_uint references; /*  of who waits, and of the message or its reply            */
+    atomic_uint state;      /*  RESIL__CALL_...; who sleeps on it waits for its change   */
+    resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
+    int code;
+    resil_address_t caller; /*  a component's; RESIL_NOBODY: a thread waits              */
+    uint64_t incarnation;   /*  ... that it is for                                       */
+    uint64_t context;
+
+    /*  the calling component's thread only: among its calls that are open */
+    resil__timer_t timer;
+    resil__call_t *next;
+    resil__call_t **previous;
+};
+
+enum { RESIL__CALL_OPEN = 0, RESIL__CALL_BEING_SETTLED, RESIL__CALL_SETTLED };
+
+/*  With a reference for who waits, which is released in the end. NULL: no memory. */
+resil__call_t *resil__call_new (void);
+void resil__call_release (resil__call_t *self);
+
+/*  `message` is a call from now on, and has a reference. */
+void resil__call_attach (resil__call_t *self, resil_message_t *message);
+
+/*  Answer `request`, which is no call any more; `reply` is taken. 0, or an errno: ENOMSG (it is none, or not any
+    more), ESTALE (nobody waits any more); then `reply` is the caller's. */
+int resil__call_answer (resil_message_t *request, resil_message_t *reply);
+
+/*  It will not be answered, for that reason (an errno). What is no call is left alone. */
+void resil__call_break (resil_message_t *request, int why);
+
+/*  Who waited does so no more: true; false: it has been settled before. */
+bool resil__call_abandon (resil__call_t *self);
+
+/*  Sleep until it is settled: true; or until the deadline. */
+bool resil__call_await (resil__call_t *self, int64_t deadline_us);
+
+#endif

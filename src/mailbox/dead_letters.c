@@ -1,0 +1,82 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "mailbox/dead_letters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static resil__dead_letter_t *letter_new (const char *path, const char *name,
+                                         resil_message_t *message, resil__lost_t why)
+{
+    size_t size = strlen (path) + strlen (name) + 2;
+    resil__dead_letter_t *letter = malloc (sizeof *letter + size);
+    if (!letter)
+        return NULL;
+    letter->next = NULL;
+    letter->message = message;
+    letter->why = why;
+    snprintf (letter->receiver, size, "%s/%s", path, name);
+    return letter;
+}
+
+static resil__dead_letter_t *take_oldest (resil__dead_letters_t *self)
+{
+    resil__dead_letter_t *letter = self->first;
+    if (letter) {
+        self->first = letter->next;
+        self->kept--;
+    }
+    return letter;
+}
+
+void resil__dead_letters_put (resil__dead_letters_t *self, const char *path, const char *name,
+                              resil_message_t *message, resil__lost_t why)
+{
+    resil__dead_letter_t *letter = letter_new (path, name, message, why), *oldest = NULL;
+    resil__lock (&self->lock);
+    self->count[why]++;
+    if (letter) {
+        if (self->kept == RESIL__DEAD_LETTERS)
+            oldest = take_oldest (self);
+        if (self->first)
+            self->last->next = letter;
+        else
+            self->first = letter;
+        self->last = letter;
+        self->kept++;
+    }
+    resil__unlock (&self->lock);
+    if (!letter)
+        resil_message_destroy (&message);
+    resil__dead_letter_free (oldest);
+}
+
+resil__dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self)
+{
+    resil__lock (&self->lock);
+    resil__dead_letter_t *letter = take_oldest (self);
+    resil__unlock (&self->lock);
+    return letter;
+}
+
+void resil__dead_letter_free (resil__dead_letter_t *letter)
+{
+    if (letter)
+        resil_message_destroy (&letter->message);
+    free (letter);
+}
+
+uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil__lost_t why)
+{
+    resil__lock (&self->lock);
+    uint64_t count = self->count[why];
+    resil__unlock (&self->lock);
+    return count;
+}
+
+void resil__dead_letters_release (resil__dead_letters_t *self)
+{
+    resil__dead_letter_t *letter;
+    while ((letter = resil__dead_letters_take (self)))
+        resil__dead_letter_free (letter);
+}

@@ -1,0 +1,43 @@
+/*  Messages that were not handled, with the reason: the last so many of a tree, and how many there were.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MAILBOX_DEAD_LETTERS_H
+#define RESIL_MAILBOX_DEAD_LETTERS_H
+
+#include "mailbox/mailbox.h"
+
+/*  So many are kept; then the oldest goes for a newer one. */
+#define RESIL__DEAD_LETTERS 1000
+
+typedef struct _resil__dead_letter_t {
+    struct _resil__dead_letter_t *next;
+    resil_message_t *message;
+    resil__lost_t why;
+    char receiver[]; /*  its path                                                 */
+} resil__dead_letter_t;
+
+/*  All zero is an empty one. Any thread. */
+typedef struct _resil__dead_letters_t {
+    resil__lock_t lock;
+    resil__dead_letter_t *first;
+    resil__dead_letter_t *last;
+    size_t kept;
+    uint64_t count[RESIL__LOSSES]; /*  by reason, ever                                          */
+} resil__dead_letters_t;
+
+/*  `message` was for the component `name` of that supervisor; it is taken. Where there is no memory to keep it, it is
+    counted. */
+void resil__dead_letters_put (resil__dead_letters_t *self, const char *path, const char *name,
+                              resil_message_t *message, resil__lost_t why);
+
+/*  The oldest that is kept, or NULL. */
+resil__dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self);
+void resil__dead_letter_free (resil__dead_letter_t *letter);
+
+/*  How many there were for that reason, kept or not. */
+uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil__lost_t why);
+
+/*  Free all that are kept. */
+void resil__dead_letters_release (resil__dead_letters_t *self);
+
+#endif

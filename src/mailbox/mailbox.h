@@ -1,0 +1,160 @@
+/*  A mailbox is a component's named inbox. It is the runtime's and not the incarnation's: it outlives
+    restarts and quarantine with what waits in it, and only its reader of the moment can take from it.
+
+    It is two queues with a lock each: senders append to one, the reader takes from the other and swaps
+    when its own is empty, so that they meet once in many messages. Control goes before data and has
+    no bound of its own: there is as much of it as was asked for (replies, timers, watches).
+
+    Mailboxes lie in memory that is never anything else, so that an address may be tried at any time: it
+    bears the number that the mailbox had when it was given to its component.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MAILBOX_MAILBOX_H
+#define RESIL_MAILBOX_MAILBOX_H
+
+#include "foundation/lock.h"
+#include "mailbox/message.h"
+
+/*  Who is told that there is something to take: whoever reads in a thread of its own waits for the
+    bell; others are told by their host. Called under the senders' lock; what it returns is woken after that,
+    NULL: nobody. */
+typedef struct _resil__mailbox_host_t {
+    atomic_uint *(*notify) (struct _resil__mailbox_host_t *self);
+} resil__mailbox_host_t;
+
+/*  What it holds at most, and what becomes of a message that an incarnation fails with. The owner's;
+    outlives the mailbox's use. */
+typedef struct {
+    size_t max_messages;
+    size_t max_bytes;
+    unsigned deliver_again; /*  so often; then it is a dead letter                       */
+} resil__mailbox_rules_t;
+
+/*  What the mailboxes of one supervisor have in common. Outlives their use. */
+typedef struct {
+    const char *path;                            /*  the supervisor's                         */
+    struct _resil__dead_letters_t *dead_letters; /*  where what is lost goes                  */
+} resil__office_t;
+
+/*  Why a message was not handled. */
+typedef enum {
+    RESIL__LOST_DROPPED = 0, /*  for a newer one, as its sender wanted                    */
+    RESIL__LOST_EXPIRED,     /*  its deadline had passed                                  */
+    RESIL__LOST_FAILED,      /*  its receiver failed with it in hand                      */
+    RESIL__LOST_DOWN,        /*  its receiver has ended for good                          */
+    RESIL__LOSSES
+} resil__lost_t;
+
+typedef struct _resil__mailbox_t resil__mailbox_t;
+struct _resil__mailbox_t {
+    /*  under lock: the senders' side */
+    alignas (64) resil__lock_t lock;
+    bool is_open;
+    bool is_armed; /*  its reader has found nothing and is to be told           */
+    bool has_fd;
+    uint64_t number; /*  of its address; another for each component               */
+    resil__chain_t data;
+    resil__chain_t control;
+    uint64_t sent;       /*  data, ever                                               */
+    uint64_t taken_seen; /*  of `taken`, when it last had to be looked at             */
+
+    uint64_t sent_weight; /*  the same in bytes                                        */
+    uint64_t taken_weight_seen;
+    atomic_uint bell;            /*  moves when its reader is told                            */
+    atomic_uint is_asleep;       /*  ... who may be asleep                                    */
+    resil__mailbox_host_t *host; /*  NULL: its reader waits for the bell                      */
+    const resil__mailbox_rules_t *rules;
+    const resil__office_t *office;
+    const char *name; /*  its component's; the owner's                             */
+
+    /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
+    alignas (64) resil__lock_t reader_lock;
+    int event_fd;
+    const void *reader;    /*  who may take                                             */
+    resil_message_t *mail; /*  taken over from `data`, oldest first                     */
+    resil_message_t *in_hand;
+    atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
+    atomic_uint_fast64_t taken_weight;
+    uint64_t lost; /*  of these                                                 */
+    atomic_bool has_control;
+    atomic_uint room_is_awaited; /*  a sender waits for room, on the bell here                */
+};
+_Static_assert(sizeof (resil__mailbox_t) == 192, "three cache lines");
+
+/*  How a mailbox stands. */
+typedef struct {
+    uint64_t sent; /*  = handled + lost + in_hand + waiting                     */
+    uint64_t handled;
+    uint64_t lost;
+    uint64_t waiting;
+    uint64_t waiting_bytes;
+    uint64_t in_hand;     /*  0 or 1                                                   */
+    int64_t oldest_at_us; /*  of those that wait, by the coarse clock; 0: none         */
+} resil__mailbox_books_t;
+
+/*  A new one: closed, empty, with a number that none had. NULL: no memory. `rules`, `office` and `name` stay valid
+    until it is freed, by when nobody reads it any more. Any thread. */
+resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
+                                      const resil__office_t *office, const char *name);
+void resil__mailbox_free (resil__mailbox_t **self_p);
+resil_address_t resil__mailbox_address (const resil__mailbox_t *self);
+
+/*  It takes messages from now on; or no more, and what is in it is lost: how many that were. */
+void resil__mailbox_open (resil__mailbox_t *self);
+size_t resil__mailbox_close (resil__mailbox_t *self);
+
+/*  Another spec's rules and name. */
+void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
+                               const char *name);
+
+/*  ---- Senders: any thread ---------------------------------------------------------------------- */
+
+/*  What a sender wants where the mailbox is full. */
+typedef enum { RESIL__FULL_FAILS = 0, RESIL__FULL_WAITS, RESIL__FULL_DROPS_OLDEST } resil__full_t;
+
+/*  Put a message in; it is taken if this returns 0. Else an errno, without a sentence: ESHUTDOWN (the address is
+    nobody's any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it may
+    hold), ETIMEDOUT (full until the deadline). */
+int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__full_t full,
+                        int64_t deadline_us);
+
+/*  The same for control, whether the mailbox is full or not. */
+int resil__mailbox_put_control (resil_address_t to, resil_message_t *message);
+
+/*  ---- Its reader ------------------------------------------------------------------------------------ */
+
+/*  `reader` alone may take from now on, and is told by `host`; what was in hand is not its own. */
+void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
+                                resil__mailbox_host_t *host);
+
+/*  The next message, which is in hand then; the one before is handled. NULL: there is none, or another one reads
+    now (is_stale); then who reads is told when there is one. What has expired at now_us is
+    passed over and lost. */
+resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
+                                      bool *is_stale);
+
+/*  What is in hand has been handled; or is the caller's now. */
+void resil__mailbox_done (resil__mailbox_t *self, const void *reader);
+resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader);
+
+/*  Its reader has failed: what is in hand is delivered again, by the rules, or lost. `copies`: the reader may
+    still look at it, as it never returned. */
+void resil__mailbox_failed (resil__mailbox_t *self, bool copies);
+
+/*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing
+    to take. */
+unsigned resil__mailbox_bell (resil__mailbox_t *self);
+void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadline_us);
+
+/*  Have it look: there is something else for it than messages. Any thread. */
+void resil__mailbox_ring (resil__mailbox_t *self);
+
+/*  A descriptor that is readable while there may be something to take; from its first call on. -1 with errno
+    and a sentence. */
+int resil__mailbox_fd (resil__mailbox_t *self);
+
+/*  ---- Anybody ------------------------------------------------------------------------------------------ */
+
+resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self);
+
+#endif

@@ -1,0 +1,92 @@
+/*  The inside of a message: one block, that is linked into whatever queue it is in.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MAILBOX_MESSAGE_H
+#define RESIL_MAILBOX_MESSAGE_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include <resil/address.h>
+#include <resil/message.h>
+
+#include "mailbox/blocks.h"
+
+struct _resil__call_t;
+
+/*  Bytes that are not in the message: shared by its duplicates, and never changed. */
+typedef struct {
+    atomic_uint references;
+    void (*release) (void *bytes,
+                     void *hint); /*  NULL: they need none, or are part of this block  */
+    void *bytes;
+    void *hint;
+} resil__payload_t;
+
+struct _resil_message_t {
+    resil_message_t *next;
+    const void *bytes;
+    size_t size;
+    uint32_t tag;
+    uint8_t kind;              /*  resil_message_kind_t                                     */
+    bool is_packed;            /*  several frames of a zmsg                                 */
+    uint16_t retries;          /*  incarnations that failed with it                         */
+    resil__payload_t *payload; /*  NULL: the bytes are in here                              */
+    resil_address_t sender;
+    int64_t deadline_us; /*  nobody wants it after that                               */
+    int64_t sent_at_us;  /*  by the coarse clock                                      */
+    _Atomic (struct _resil__call_t *) call; /*  of a CALL, a REPLY: who takes it away has it  */
+    uint64_t context; /*  of a REPLY, DOWN, TIMER: what its receiver gave for it   */
+    int32_t code;     /*  of a REPLY: 0, or the errno why there is none            */
+    alignas (16) unsigned char in_here[RESIL_MESSAGE_INLINE];
+};
+_Static_assert(sizeof (resil_message_t) == RESIL__BLOCK_BYTES, "a message is one block");
+
+/*  A first-in-first-out chain of messages. All zero is an empty one. */
+typedef struct {
+    resil_message_t *first;
+    resil_message_t *last; /*  undefined if first is NULL                               */
+} resil__chain_t;
+
+static inline void resil__chain_append (resil__chain_t *chain, resil_message_t *message)
+{
+    message->next = NULL;
+    if (chain->first)
+        chain->last->next = message;
+    else
+        chain->first = message;
+    chain->last = message;
+}
+
+static inline void resil__chain_put_first (resil__chain_t *chain, resil_message_t *message)
+{
+    message->next = chain->first;
+    if (!chain->first)
+        chain->last = message;
+    chain->first = message;
+}
+
+static inline resil_message_t *resil__chain_take (resil__chain_t *chain)
+{
+    resil_message_t *message = chain->first;
+    if (message)
+        chain->first = message->next;
+    return message;
+}
+
+/*  What it counts for in a mailbox that is bounded in bytes: what it takes, about. */
+static inline size_t resil__message_weight (const resil_message_t *self)
+{
+    return self->payload ? RESIL__BLOCK_BYTES + self->size : RESIL__BLOCK_BYTES;
+}
+
+/*  A message with room for `size` bytes that are to be filled in by `*room`. NULL with errno and a sentence. */
+resil_message_t *resil__message_new_room (uint32_t tag, size_t size, void **room);
+
+/*  One of that kind, without bytes. NULL: no memory. */
+resil_message_t *resil__message_note (resil_message_kind_t kind);
+
+/*  Give up its bytes and the block, and of a reply its call; a request's has been answered before. */
+void resil__message_free (resil_message_t *self);
+
+#endif
