@@ -581,8 +581,8 @@ static bool audit_is_legal (const known_t *known, const told_t *told)
     case RESIL_DOWN:
         return told->to == RESIL_STARTING || (told->to == RESIL_DOWN && known->is_done) ||
                (is_root && told->to == RESIL_STOPPING);
-    case RESIL_STARTING:
-        return told->to != RESIL_DOWN || is_sup;
+    case RESIL_STARTING: /*  one that has no thread has nothing to end                 */
+        return told->to != RESIL_DOWN || is_sup || strcmp (told->cause, "start failed") == 0;
     case RESIL_UP:
         return told->to != RESIL_UP && (told->to != RESIL_DOWN || is_sup);
     case RESIL_FAILING:
