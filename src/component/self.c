@@ -48,6 +48,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->payment = RESIL__NOT_PAID;
     self->ready = false;
     self->ignores = false;
+    self->is_entered = false;
     self->notes = 0;
     self->cleanup_count = 0;
     atomic_store (&self->end, RESIL__END_IS_OPEN);
@@ -575,19 +576,28 @@ int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
 }
 
 /*  In a function of its own: the frame that a panic lands in must outlive what it calls. */
-static void run_cleanup (resil_self_t *self, resil__cleanup_t cleanup)
+int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void *), void *arg)
 {
     jmp_buf landing;
+    volatile int rc = -1;
     self->landing = &landing;
     if (_setjmp (landing) == 0)
-        cleanup.fn (cleanup.arg);
+        rc = function (self, arg);
     self->landing = NULL;
+    return rc;
+}
+
+static int run_last_cleanup (resil_self_t *self, void *cleanups)
+{
+    resil__cleanup_t last = ((resil__cleanup_t *) cleanups)[--self->cleanup_count];
+    last.fn (last.arg);
+    return 0;
 }
 
 void resil__self_clean_up (resil_self_t *self)
 {
     while (self->cleanup_count)
-        run_cleanup (self, self->cleanups[--self->cleanup_count]);
+        resil__self_call (self, run_last_cleanup, self->cleanups);
 }
 
 static _Noreturn void abort_panic (const char *why, const char *text)

@@ -41,6 +41,9 @@ struct _resil_self_t {
     pthread_t thread;
     uint64_t incarnation;
     void *args;
+    bool has_args;
+    bool is_entered;          /*  functions of the component are, or have been, called in this
+                                    incarnation                                            */
     resil_error_t error;      /*  of this incarnation; the supervisor reads it after REPORTED or
                                     ENDED, and the next incarnation begins only by its leave */
     bool reported;            /*  error holds this incarnation's report or panic           */
@@ -91,6 +94,10 @@ void resil__self_set_current (resil_self_t *self);
 
 /*  Begin incarnation `incarnation` with everything fresh. */
 void resil__self_renew (resil_self_t *self, uint64_t incarnation);
+
+/*  Call a function of the component's: what it returns, or -1 if it has panicked, and then it has
+    reported. */
+int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void *), void *arg);
 
 /*  Run and forget the cleanups, last first; each is safe against a panic in it. */
 void resil__self_clean_up (resil_self_t *self);

@@ -1,5 +1,5 @@
 /*  A runner without thread and socket: all of runner.h over plain data, for tests of the supervision
-    core. What the thread would do, it does when the test says so, a step at a time, as thread.c
+    core. What the thread would do, it does when the test says so, a step at a time, as incarnation.c
     does it: the same records in the same order, the same permit, the same levels. A test that
     includes this has no other runner.
 
