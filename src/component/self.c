@@ -78,14 +78,16 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 {
     if (!record.at_us)
         record.at_us = resil__now_us ();
+    record.of = self;
     record.incarnation = self->incarnation;
-    /*  Once GONE is written, self may be freed. */
-    void *bell = self->errors_handle;
+    resil__outbox_t *outbox = self->outbox;
+    /*  Once GONE is written, all of that may be freed. */
+    void *bell = outbox->bell;
     bool is_last = record.kind == RESIL__RECORD_GONE;
-    bool written = resil__outbox_put (&self->outbox, record, error);
+    bool written = resil__outbox_put (outbox, record, error);
     assert (written);
     (void) written;
-    if (is_last || (ring && !atomic_exchange (&self->has_rung, true)))
+    if (is_last || (ring && !atomic_exchange (&outbox->has_rung, true)))
         ring_bell (bell);
 }
 
@@ -97,7 +99,7 @@ static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
 
 static bool has_room (resil_self_t *self)
 {
-    return resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+    return resil__outbox_has_room (self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
 }
 
 resil__payment_t resil__self_pay (resil_self_t *self)

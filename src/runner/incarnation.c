@@ -181,7 +181,7 @@ bool resil__incarnation_end (resil_self_t *self, int rc)
     if (!goes_on)
         return false;
     permit_is_spent (self);
-    resil__outbox_prepare (&self->outbox);
+    resil__outbox_prepare (self->outbox);
     return true;
 }
 

@@ -67,7 +67,8 @@ struct _resil__runner_t {
     atomic_bool handing_over; /*  ... and published by this                                */
     uint64_t hung_handle;     /*  in the process's list of hung threads                    */
     resil__runner_t *next;    /*  in the graveyard                                         */
-    _Alignas(64) unsigned char outbox[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
+    resil__outbox_t outbox;
+    _Alignas(64) unsigned char records[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
 };
 
 /*  ---- The runner's thread ------------------------------------------------------ */
@@ -180,7 +181,7 @@ static int handles_set (resil__runner_t *self)
     self->control_handle = zsock_resolve (self->control_end);
     self->errors_fd = (int) zsock_fd (self->errors_end);
     self->control_fd = (int) zsock_fd (self->control_end);
-    inside->errors_handle = zsock_resolve (inside->errors);
+    inside->errors_handle = self->outbox.bell = zsock_resolve (inside->errors);
     inside->control_handle = zsock_resolve (inside->control);
     inside->control_fd = (int) zsock_fd (inside->control);
     /*  Nothing ever comes on errors, and nobody reads much on control's other way: using
@@ -281,9 +282,11 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
         resil__refuse (ENOMEM, "no memory to run %s", what);
         return NULL;
     }
-    memset (self, 0, offsetof (resil__runner_t, outbox));
+    memset (self, 0, offsetof (resil__runner_t, records));
     resil_self_t *inside = &self->self;
-    inside->outbox.bytes = self->outbox;
+    self->outbox.bytes = self->records;
+    self->outbox.size = sizeof self->records;
+    inside->outbox = &self->outbox;
     snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
     self->signals = *options->signals;
     inside->spec = resil__spec_retain (spec);
@@ -344,12 +347,12 @@ int resil__runner_control_fd (const resil__runner_t *self)
 
 bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
 {
-    return resil__outbox_take (&self->self.outbox, record, error);
+    return resil__outbox_take (&self->outbox, record, error);
 }
 
 void resil__runner_hear (resil__runner_t *self)
 {
-    atomic_exchange (&self->self.has_rung, false);
+    resil__outbox_hear (&self->outbox);
 }
 
 static void skip_frames (void *handle)

@@ -600,7 +600,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
         abort ();
     self->spec = resil__spec_retain (options->spec);
     self->tokens = resil__tokens_retain (options->tokens);
-    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, RESIL__OUTBOX_BYTES);
+    self->outbox.size = RESIL__OUTBOX_BYTES;
+    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, self->outbox.size);
     if (!self->outbox.bytes)
         abort ();
     if (fake_is_born_at_once)
