@@ -1,5 +1,5 @@
-/*  What a runner tells its supervisor: records in a ring with one writer (the runner's thread) and
-    one reader (the supervisor's). The errors socket only rings the bell. So a report needs no
+/*  What a thread that carries components tells its supervisor: records in a ring with one writer (that
+    thread) and one reader (the supervisor's). The errors socket only rings the bell. So a report needs no
     memory, cannot be lost to a full socket, and crosses between the threads through atomics,
     which race detectors understand.
 
@@ -52,6 +52,7 @@ typedef struct {
     bool asks;                /*  of ENDED, HANDLED: the runner waits to be told           */
     resil__payment_t payment; /*  of a record that tells of a failure first                */
     int value;                /*  of HANDLED                                               */
+    void *of;                 /*  the runner that it is of: its self                       */
     uint64_t incarnation;
     int64_t at_us;
     int64_t ended_at_us; /*  of HANDLED: when start had returned, if no ENDED tells; by the
@@ -62,6 +63,7 @@ _Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes 
 /*  Records begin at multiples of this; there is always room for one without an error before the end. */
 #define RESIL__OUTBOX_STEP 64u
 
+/*  Of a thread that carries one component. */
 #define RESIL__OUTBOX_BYTES 65536u
 #define RESIL__OUTBOX_RECORDS (int) (RESIL__OUTBOX_BYTES / RESIL__OUTBOX_STEP)
 
@@ -69,24 +71,33 @@ _Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes 
 #define RESIL__OUTBOX_AHEAD 512u
 
 /*  More than one incarnation can write: at most two records with errors and five without, each but once
-    with a filler before it. A runner that would go on by itself first looks whether there is so much. */
+    with a filler before it. Who would go on by itself first looks whether there is so much. */
 #define RESIL__OUTBOX_INCARNATION 4096u
 
 typedef struct {
-    unsigned char *bytes;            /*  RESIL__OUTBOX_BYTES, aligned to a step                */
+    unsigned char *bytes;            /*  aligned to a step                                     */
+    size_t size;                     /*  a power of two                                        */
+    void *bell;                      /*  the writer's socket, as libzmq calls it               */
     _Alignas(64) size_t read_seen;   /*  the writer's: `read`, when it last had to look        */
     atomic_size_t written;           /*  bytes ever written ...                                */
+    atomic_bool has_rung;            /*  the reader is going to look                           */
     _Alignas(64) atomic_size_t read; /*  ... and read                                          */
 } resil__outbox_t;
+
+/*  Where in the ring the byte of that number is. */
+static inline size_t resil__outbox_place (const resil__outbox_t *outbox, size_t number)
+{
+    return number & (outbox->size - 1);
+}
 
 /*  The writer's side. Is there room for so many bytes? */
 static inline bool resil__outbox_has_room (resil__outbox_t *outbox, size_t bytes)
 {
     size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
-    if (RESIL__OUTBOX_BYTES - (written - outbox->read_seen) >= bytes)
+    if (outbox->size - (written - outbox->read_seen) >= bytes)
         return true;
     outbox->read_seen = atomic_load_explicit (&outbox->read, memory_order_acquire);
-    return RESIL__OUTBOX_BYTES - (written - outbox->read_seen) >= bytes;
+    return outbox->size - (written - outbox->read_seen) >= bytes;
 }
 
 /*  Write a record, with `error` or NULL. false: there is no room, which is a broken promise of the
@@ -99,8 +110,8 @@ static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t r
     size_t size = (sizeof record + payload + RESIL__OUTBOX_STEP - 1) / RESIL__OUTBOX_STEP *
                   RESIL__OUTBOX_STEP;
     size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
-    size_t at = written % RESIL__OUTBOX_BYTES;
-    size_t filler = at + size > RESIL__OUTBOX_BYTES ? RESIL__OUTBOX_BYTES - at : 0;
+    size_t at = resil__outbox_place (outbox, written);
+    size_t filler = at + size > outbox->size ? outbox->size - at : 0;
     if (!resil__outbox_has_room (outbox, filler + size))
         return false;
     if (filler) {
@@ -123,7 +134,7 @@ static inline void resil__outbox_prepare (const resil__outbox_t *outbox)
 {
     size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
     for (size_t i = 0; i < RESIL__OUTBOX_AHEAD; i += RESIL__OUTBOX_STEP)
-        resil__own_soon (outbox->bytes + (written + i) % RESIL__OUTBOX_BYTES);
+        resil__own_soon (outbox->bytes + resil__outbox_place (outbox, written + i));
 }
 
 /*  Of the bytes after a record of that size, those that may be an error's. */
@@ -133,6 +144,13 @@ static inline size_t resil__outbox_payload (unsigned size)
     return room < sizeof (resil_error_t) ? room : sizeof (resil_error_t);
 }
 
+/*  The reader's side: the bell has been heard, and rings again for what is written from now on. To be said
+    after each that was taken from the socket, before the records are. */
+static inline void resil__outbox_hear (resil__outbox_t *outbox)
+{
+    atomic_exchange (&outbox->has_rung, false);
+}
+
 /*  The reader's side: false when there is nothing. `error` is written if the record has one. */
 static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t *record,
                                        resil_error_t *error)
@@ -140,7 +158,7 @@ static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t 
     size_t read = atomic_load_explicit (&outbox->read, memory_order_relaxed);
     size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
     for (; read != written; read += record->size) {
-        const unsigned char *at = outbox->bytes + read % RESIL__OUTBOX_BYTES;
+        const unsigned char *at = outbox->bytes + resil__outbox_place (outbox, read);
         memcpy (record, at, sizeof *record);
         if (record->kind == RESIL__RECORD_FILLER)
             continue;

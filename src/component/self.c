@@ -48,6 +48,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->payment = RESIL__NOT_PAID;
     self->ready = false;
     self->ignores = false;
+    self->is_entered = false;
     self->notes = 0;
     self->cleanup_count = 0;
     atomic_store (&self->end, RESIL__END_IS_OPEN);
@@ -77,14 +78,16 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 {
     if (!record.at_us)
         record.at_us = resil__now_us ();
+    record.of = self;
     record.incarnation = self->incarnation;
-    /*  Once GONE is written, self may be freed. */
-    void *bell = self->errors_handle;
+    resil__outbox_t *outbox = self->outbox;
+    /*  Once GONE is written, all of that may be freed. */
+    void *bell = outbox->bell;
     bool is_last = record.kind == RESIL__RECORD_GONE;
-    bool written = resil__outbox_put (&self->outbox, record, error);
+    bool written = resil__outbox_put (outbox, record, error);
     assert (written);
     (void) written;
-    if (is_last || (ring && !atomic_exchange (&self->has_rung, true)))
+    if (is_last || (ring && !atomic_exchange (&outbox->has_rung, true)))
         ring_bell (bell);
 }
 
@@ -96,7 +99,7 @@ static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
 
 static bool has_room (resil_self_t *self)
 {
-    return resil__outbox_has_room (&self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+    return resil__outbox_has_room (self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
 }
 
 resil__payment_t resil__self_pay (resil_self_t *self)
@@ -575,19 +578,28 @@ int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
 }
 
 /*  In a function of its own: the frame that a panic lands in must outlive what it calls. */
-static void run_cleanup (resil_self_t *self, resil__cleanup_t cleanup)
+int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void *), void *arg)
 {
     jmp_buf landing;
+    volatile int rc = -1;
     self->landing = &landing;
     if (_setjmp (landing) == 0)
-        cleanup.fn (cleanup.arg);
+        rc = function (self, arg);
     self->landing = NULL;
+    return rc;
+}
+
+static int run_last_cleanup (resil_self_t *self, void *cleanups)
+{
+    resil__cleanup_t last = ((resil__cleanup_t *) cleanups)[--self->cleanup_count];
+    last.fn (last.arg);
+    return 0;
 }
 
 void resil__self_clean_up (resil_self_t *self)
 {
     while (self->cleanup_count)
-        run_cleanup (self, self->cleanups[--self->cleanup_count]);
+        resil__self_call (self, run_last_cleanup, self->cleanups);
 }
 
 static _Noreturn void abort_panic (const char *why, const char *text)

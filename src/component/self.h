@@ -33,7 +33,8 @@ struct _resil_self_t {
     resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
     zsock_t *errors;         /*  the component's ends of the two PAIRs ...                */
     zsock_t *control;
-    void *errors_handle; /*  ... and what libzmq calls them                           */
+    resil__outbox_t *outbox; /*  of the thread that it runs in                            */
+    void *errors_handle;     /*  ... and what libzmq calls them                           */
     void *control_handle;
     int control_fd;
 
@@ -41,6 +42,9 @@ struct _resil_self_t {
     pthread_t thread;
     uint64_t incarnation;
     void *args;
+    bool has_args;
+    bool is_entered;          /*  functions of the component are, or have been, called in this
+                                    incarnation                                            */
     resil_error_t error;      /*  of this incarnation; the supervisor reads it after REPORTED or
                                     ENDED, and the next incarnation begins only by its leave */
     bool reported;            /*  error holds this incarnation's report or panic           */
@@ -57,7 +61,6 @@ struct _resil_self_t {
     unsigned control_taken; /*  messages of control that were received by us             */
 
     /*  written by this side, read by the supervisor */
-    resil__outbox_t outbox;
     atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
     atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
@@ -72,7 +75,6 @@ struct _resil_self_t {
     atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
     atomic_int_fast64_t returned_at_us; /*  set before that, by the coarse clock ...             */
     atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
-    atomic_bool has_rung;               /*  the supervisor is going to look into the outbox       */
 
     /*  written by the supervisor, read by this side */
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
@@ -91,6 +93,10 @@ void resil__self_set_current (resil_self_t *self);
 
 /*  Begin incarnation `incarnation` with everything fresh. */
 void resil__self_renew (resil_self_t *self, uint64_t incarnation);
+
+/*  Call a function of the component's: what it returns, or -1 if it has panicked, and then it has
+    reported. */
+int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void *), void *arg);
 
 /*  Run and forget the cleanups, last first; each is safe against a panic in it. */
 void resil__self_clean_up (resil_self_t *self);

@@ -53,8 +53,7 @@ int resil__runner_control_fd (const resil__runner_t *self);
 /*  The next record, in order; false when there is none. `error` is written if the record has one. */
 bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error);
 
-/*  Its bell has been heard: it rings again for what it writes from now on. To be said after each bell that
-    was taken from the socket, before the records are. */
+/*  Its bell has been heard (resil__outbox_hear). */
 void resil__runner_hear (resil__runner_t *self);
 
 /*  What came on the sockets themselves. */

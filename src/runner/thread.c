@@ -1,12 +1,7 @@
 /*  The thread placement: one zactor thread, and two PAIRs, a runner.
 
-    The thread is parked in a receive on control, or in start, a handler or args_*.
-    It ends an incarnation by records: ENDED, then (if it failed) HANDLED. The permit (component/self.h) is
-    one word: leave to go on after one incarnation, or after every one that is paid for. The
-    runner spends it by a compare-and-swap before its next incarnation; the supervisor
-    revokes it by an exchange. Whoever comes first has it, so each side knows what the
-    other will do. A standing grant is marked while it is spent, and open again when the record of that
-    is written: so who revokes an open one finds all that the runner did with it in the outbox.
+    The thread is parked in a receive on control, or in start, a handler or args_*: what it does with an
+    incarnation is in incarnation.c.
 
     What keeps a stale "$TERM" from the next incarnation: the supervisor sends one for
     an incarnation only after it has revoked the permit, and the runner empties control
@@ -31,9 +26,9 @@
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
-#include "foundation/log.h"
 #include "foundation/process.h"
 #include "foundation/text.h"
+#include "runner/incarnation.h"
 
 /*  zactor_destroy is called after the thread's last record; what is left of it is a few
     lines. The bound is for a machine that does not schedule them. */
@@ -68,206 +63,32 @@ struct _resil__runner_t {
     sigset_t signals;
     void *child;
     bool unread;              /*  control has something that its descriptor does not tell         */
-    bool has_args;            /*  the runner's thread only                                 */
     resil_error_t to_handle;  /*  set before HANDLE is sent ...                            */
     atomic_bool handing_over; /*  ... and published by this                                */
     uint64_t hung_handle;     /*  in the process's list of hung threads                    */
     resil__runner_t *next;    /*  in the graveyard                                         */
-    _Alignas(64) unsigned char outbox[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
+    resil__outbox_t outbox;
+    _Alignas(64) unsigned char records[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
 };
 
 /*  ---- The runner's thread ------------------------------------------------------ */
 
-/*  Fill the error unless the incarnation has one. */
-static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, const char *text)
+/*  Incarnations from `incarnation` on, until one does not go on by itself. */
+static void run (resil_self_t *self, uint64_t incarnation)
 {
-    if (self->reported)
-        return;
-    resil__error_set (&self->error, kind, self->spec->name, self->incarnation, code, "%s", text);
-    self->reported = true;
+    int rc;
+    bool told_to = true;
+    do {
+        bool begins = resil__incarnation_begin (self, incarnation++, told_to);
+        rc = begins ? resil__self_call (self, self->spec->type.start, self->args) : 0;
+        told_to = false;
+    } while (resil__incarnation_end (self, rc));
 }
 
-/*  0, or -1 if args_new and its like could not make any. */
-static int make_args (resil__runner_t *runner)
-{
-    resil_self_t *self = &runner->self;
-    if (runner->has_args)
-        return 0;
-    if (resil__spec_make_args (self->spec, &self->args)) {
-        int error = errno;
-        char text[RESIL_ERROR_TEXT_MAX];
-        snprintf (text, sizeof text, "%s: %s", resil_errmsg (), strerror (error));
-        fail_with (self, RESIL_ERROR_START_FAILED, error, text);
-        return -1;
-    }
-    runner->has_args = true;
-    return 0;
-}
-
-/*  In a function of its own: its frame is where a panic lands. */
-static int call_start (resil_self_t *self)
-{
-    jmp_buf landing;
-    volatile int rc = -1;
-    self->landing = &landing;
-    if (_setjmp (landing) == 0)
-        rc = self->spec->type.start (self, self->args);
-    self->landing = NULL;
-    return rc;
-}
-
-static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
-{
-    if (self->reported)
-        return RESIL__FAILED;
-    if (cancelled)
-        return RESIL__CANCELLED;
-    if (rc == 0)
-        return self->ignores ? RESIL__IGNORED : RESIL__COMPLETED;
-    char text[64];
-    snprintf (text, sizeof text, "an unexpected shutdown was observed: start returned %d", rc);
-    fail_with (self, RESIL_ERROR_RETURNED, rc, text);
-    return RESIL__FAILED;
-}
-
-/*  One run of start, from fresh state to its outcome. One that was not told to start has said already
-    that it does. */
-static resil__outcome_t run_incarnation (resil__runner_t *runner, bool told_to)
-{
-    resil_self_t *self = &runner->self;
-    if (make_args (runner))
-        return RESIL__FAILED;
-    if (resil_cancelled (self)) /*  while the arguments were made                            */
-        return RESIL__CANCELLED;
-    if (told_to)
-        resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, NULL, true);
-    int rc = call_start (self);
-    bool cancelled = resil_cancelled (self);
-    resil__self_clean_up (self);
-    resil__self_settle_raw (self);
-    return decide (self, rc, cancelled);
-}
-
-static int call_handler (resil__runner_t *runner, const resil_error_t *error)
-{
-    resil_self_t *self = &runner->self;
-    if (!runner->has_args || !self->spec->type.handle_irrecoverable)
-        return 0;
-    return self->spec->type.handle_irrecoverable (self->args, error);
-}
-
-/*  Whoever comes first has it: the supervisor takes it back by an exchange. */
-static bool spend_permit (resil_self_t *self)
-{
-    if (!resil__self_may_go_on (self))
-        return false;
-    uint_fast64_t standing = RESIL__PERMIT_STANDING;
-    uint_fast64_t once = RESIL__PERMIT_ONCE (self->incarnation);
-    uint_fast64_t acked = RESIL__PERMIT_AFTER (self->incarnation);
-    uint_fast64_t acked_for_good = RESIL__PERMIT_AFTER_AND_STANDING (self->incarnation);
-    return atomic_compare_exchange_strong (&self->permit, &standing, RESIL__PERMIT_SPENDING) ||
-           atomic_compare_exchange_strong (&self->permit, &acked_for_good,
-                                           RESIL__PERMIT_SPENDING) ||
-           atomic_compare_exchange_strong (&self->permit, &once, RESIL__PERMIT_CLOSED) ||
-           atomic_compare_exchange_strong (&self->permit, &acked, RESIL__PERMIT_CLOSED);
-}
-
-/*  It has been told that the next one begins. That one has a grant when it is up. */
-static void permit_is_spent (resil_self_t *self)
-{
-    uint_fast64_t spending = RESIL__PERMIT_SPENDING;
-    atomic_compare_exchange_strong (&self->permit, &spending,
-                                    self->spec->is.ready_required ? RESIL__PERMIT_CLOSED
-                                                                  : RESIL__PERMIT_STANDING);
-}
-
-static bool stopped (const resil_self_t *self)
-{
-    return atomic_load (&self->cancelled) == RESIL__CANCEL_ALL;
-}
-
-/*  From here on it is not late any more, and its handler is its own to call. */
-static bool has_returned (resil_self_t *self)
-{
-    unsigned open = RESIL__END_IS_OPEN;
-    atomic_store_explicit (&self->returned_at_us, resil__coarse_now_us (), memory_order_relaxed);
-    atomic_store_explicit (&self->returned, self->incarnation, memory_order_relaxed);
-    return atomic_compare_exchange_strong (&self->end, &open, RESIL__END_RETURNED) &&
-           !atomic_load (&self->quarantined);
-}
-
-/*  Its handler has agreed: does it go on by itself? */
-static bool decide_to_go_on (resil_self_t *self)
-{
-    if (!spend_permit (self))
-        return false;
-    resil__self_empty_control (self);
-    if (!stopped (self))
-        return true;
-    atomic_store (&self->permit, RESIL__PERMIT_CLOSED);
-    return false;
-}
-
-/*  Incarnations from `incarnation` on, until one does not go on by itself. What the
-    supervisor foresaw when it gave its leave does not wake it: it looks soon enough. */
-static void run (resil__runner_t *runner, uint64_t incarnation)
-{
-    resil_self_t *self = &runner->self;
-    for (bool told_to = true;; told_to = false, incarnation++) {
-        resil__self_renew (self, incarnation);
-        resil__outcome_t outcome =
-            stopped (self) ? RESIL__CANCELLED : run_incarnation (runner, told_to);
-        if (!has_returned (self))
-            return;
-        bool failed = outcome == RESIL__FAILED;
-        bool is_news = failed && !self->told;
-        if (is_news)
-            resil__self_pay (self);
-        /*  Who has told of its failure is being looked after. */
-        bool foreseen = failed && self->told && !self->uses_raw && resil__self_may_go_on (self);
-        if (!foreseen)
-            resil__self_tell (
-                self,
-                (resil__record_t){.kind = RESIL__RECORD_ENDED,
-                                  .outcome = outcome,
-                                  .asks = !failed,
-                                  .payment = is_news ? self->payment : RESIL__NOT_PAID},
-                is_news ? &self->error : NULL, true);
-        if (!failed)
-            return;
-        int rc = call_handler (runner, &self->error);
-        if (atomic_load (&self->quarantined))
-            return;
-        bool goes_on = rc == 0 && decide_to_go_on (self);
-        resil__self_tell (self,
-                          (resil__record_t){.kind = RESIL__RECORD_HANDLED,
-                                            .value = rc,
-                                            .asks = !goes_on,
-                                            .ended_at_us = foreseen ? self->returned_at_us : 0},
-                          NULL, !goes_on);
-        if (!goes_on)
-            return;
-        permit_is_spent (self);
-        resil__outbox_prepare (&self->outbox);
-    }
-}
-
-/*  The handler for a former runner's incarnation, with arguments of this one. */
 static void handle (resil__runner_t *runner)
 {
-    resil_self_t *self = &runner->self;
-    if (!atomic_load_explicit (&runner->handing_over, memory_order_acquire))
-        return;
-    resil__self_renew (self, runner->to_handle.incarnation);
-    /*  Without arguments there is nothing to handle with; the start that follows fails of the
-        same and is told. */
-    int rc = 0;
-    if (make_args (runner) == 0 && !atomic_load (&self->quarantined))
-        rc = call_handler (runner, &runner->to_handle);
-    if (!atomic_load (&self->quarantined))
-        resil__self_tell (
-            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = rc, .asks = true}, NULL,
-            true);
+    if (atomic_load_explicit (&runner->handing_over, memory_order_acquire))
+        resil__incarnation_handle (&runner->self, &runner->to_handle);
 }
 
 static void name_thread (const char *name)
@@ -308,14 +129,13 @@ static void runner_actor (zsock_t *pipe, void *args)
     while (!atomic_load (&self->quarantined) &&
            resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0) {
         if (resil__message_is (message, "START ", &number))
-            run (runner, number);
+            run (self, number);
         else if (resil__message_is (message, "HANDLE", &number))
             handle (runner);
         else if (resil__message_is (message, "END", &number))
             break;
     }
-    if (runner->has_args)
-        resil__spec_free_args (self->spec, self->args);
+    resil__incarnation_free_args (self);
     resil__self_set_current (NULL);
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
 }
@@ -361,7 +181,7 @@ static int handles_set (resil__runner_t *self)
     self->control_handle = zsock_resolve (self->control_end);
     self->errors_fd = (int) zsock_fd (self->errors_end);
     self->control_fd = (int) zsock_fd (self->control_end);
-    inside->errors_handle = zsock_resolve (inside->errors);
+    inside->errors_handle = self->outbox.bell = zsock_resolve (inside->errors);
     inside->control_handle = zsock_resolve (inside->control);
     inside->control_fd = (int) zsock_fd (inside->control);
     /*  Nothing ever comes on errors, and nobody reads much on control's other way: using
@@ -462,9 +282,11 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
         resil__refuse (ENOMEM, "no memory to run %s", what);
         return NULL;
     }
-    memset (self, 0, offsetof (resil__runner_t, outbox));
+    memset (self, 0, offsetof (resil__runner_t, records));
     resil_self_t *inside = &self->self;
-    inside->outbox.bytes = self->outbox;
+    self->outbox.bytes = self->records;
+    self->outbox.size = sizeof self->records;
+    inside->outbox = &self->outbox;
     snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
     self->signals = *options->signals;
     inside->spec = resil__spec_retain (spec);
@@ -525,12 +347,12 @@ int resil__runner_control_fd (const resil__runner_t *self)
 
 bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
 {
-    return resil__outbox_take (&self->self.outbox, record, error);
+    return resil__outbox_take (&self->outbox, record, error);
 }
 
 void resil__runner_hear (resil__runner_t *self)
 {
-    atomic_exchange (&self->self.has_rung, false);
+    resil__outbox_hear (&self->outbox);
 }
 
 static void skip_frames (void *handle)

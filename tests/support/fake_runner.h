@@ -1,5 +1,5 @@
 /*  A runner without thread and socket: all of runner.h over plain data, for tests of the supervision
-    core. What the thread would do, it does when the test says so, a step at a time, as thread.c
+    core. What the thread would do, it does when the test says so, a step at a time, as incarnation.c
     does it: the same records in the same order, the same permit, the same levels. A test that
     includes this has no other runner.
 
@@ -600,7 +600,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
         abort ();
     self->spec = resil__spec_retain (options->spec);
     self->tokens = resil__tokens_retain (options->tokens);
-    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, RESIL__OUTBOX_BYTES);
+    self->outbox.size = RESIL__OUTBOX_BYTES;
+    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, self->outbox.size);
     if (!self->outbox.bytes)
         abort ();
     if (fake_is_born_at_once)

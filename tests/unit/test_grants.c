@@ -774,7 +774,7 @@ static uint64_t mix_outbox (uint64_t hash, const resil__outbox_t *outbox)
 {
     for (size_t at = outbox->read; at != outbox->written;) {
         resil__record_t record;
-        memcpy (&record, outbox->bytes + at % RESIL__OUTBOX_BYTES, sizeof record);
+        memcpy (&record, outbox->bytes + resil__outbox_place (outbox, at), sizeof record);
         hash = mix_bytes (hash, &record, sizeof record);
         at += record.size;
     }

@@ -9,8 +9,10 @@
 
 #include "component/outbox.h"
 
-static _Alignas(64) unsigned char bytes[RESIL__OUTBOX_BYTES];
-static resil__outbox_t outbox = {.bytes = bytes};
+#define LARGEST (4 * RESIL__OUTBOX_BYTES)
+
+static _Alignas(64) unsigned char bytes[LARGEST];
+static resil__outbox_t outbox = {.bytes = bytes, .size = RESIL__OUTBOX_BYTES};
 
 static resil__record_t numbered (uint64_t number)
 {
@@ -18,6 +20,7 @@ static resil__record_t numbered (uint64_t number)
                              .outcome = RESIL__FAILED,
                              .asks = number % 2,
                              .value = (int) (number % 1000),
+                             .of = bytes + number % LARGEST,
                              .incarnation = number,
                              .at_us = (int64_t) (number * 3)};
 }
@@ -26,7 +29,8 @@ static bool is_numbered (const resil__record_t *record, uint64_t number)
 {
     return record->kind == RESIL__RECORD_ENDED && record->outcome == RESIL__FAILED &&
            record->asks == number % 2 && record->value == (int) (number % 1000) &&
-           record->incarnation == number && record->at_us == (int64_t) (number * 3);
+           record->of == bytes + number % LARGEST && record->incarnation == number &&
+           record->at_us == (int64_t) (number * 3);
 }
 
 /*  Every third record has no error, the others one with a text of some length up to the longest. */
@@ -101,6 +105,24 @@ static void what_is_said_to_fit_fits (void **state)
     }
 }
 
+static void it_holds_what_its_size_says (void **state)
+{
+    (void) state;
+    resil__record_t record;
+    resil_error_t error;
+    for (size_t size = RESIL__OUTBOX_BYTES / 4; size <= LARGEST; size *= 4) {
+        outbox.size = size;
+        begin_at (0 - size / 2);
+        for (size_t i = 0; i < size / RESIL__OUTBOX_STEP; i++)
+            assert_true (resil__outbox_put (&outbox, numbered (i), NULL));
+        assert_false (resil__outbox_put (&outbox, numbered (0), NULL));
+        for (size_t i = 0; i < size / RESIL__OUTBOX_STEP; i++)
+            assert_true (resil__outbox_take (&outbox, &record, &error) && is_numbered (&record, i));
+        assert_false (resil__outbox_take (&outbox, &record, &error));
+    }
+    outbox.size = RESIL__OUTBOX_BYTES;
+}
+
 #define MANY 200000
 
 static void *writes_many (void *arg)
@@ -138,6 +160,7 @@ int main (void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test (records_come_in_order_until_there_is_none),
         cmocka_unit_test (what_is_said_to_fit_fits),
+        cmocka_unit_test (it_holds_what_its_size_says),
         cmocka_unit_test (no_record_is_lost_or_torn_between_two_threads),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
