@@ -15,6 +15,7 @@
 #include <resil/supervisor.h>
 #include <resil/snapshot.h>
 #include <resil/event.h>
+#include <resil/messaging.h>
 #include <resil/zactor.h>
 
 #endif

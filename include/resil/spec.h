@@ -73,17 +73,28 @@ typedef struct {
     bool significant;            /*  its end by itself counts for its supervisor's
                                      auto_shutdown; not for a permanent one                   */
     resil_placement_t placement; /*  RESIL_OWN_THREAD                                         */
+    size_t mailbox_messages;     /*  so many messages wait for it at most; 10000              */
+    size_t mailbox_bytes;        /*  and so many bytes, 192 a message counted in; 64 MiB       */
+    unsigned deliver_again;      /*  how often a message is given to the next incarnation when
+                                     one failed with it in hand; 0: it is a dead letter       */
 } resil_spec_t;
+
+/*  What these may be. */
+#define RESIL_MAILBOX_MOST 100000000
+#define RESIL_MAILBOX_LEAST_BYTES 1024
+#define RESIL_DELIVER_MOST 1000
 
 /*  Begins a resil_spec_t:
     `resil_spec_t spec = {RESIL_SPEC, .name = "reader", .type = "reader"};`. */
 #define RESIL_SPEC                                                                                 \
     .size = sizeof (resil_spec_t), .delay = RESIL_DELAY_INHERITED, .start_ms = 30000,              \
-    .shutdown_ms = 5000, .handler_ms = 5000, .hang_ms = RESIL_FOREVER
+    .shutdown_ms = 5000, .handler_ms = 5000, .hang_ms = RESIL_FOREVER, .mailbox_messages = 10000,  \
+    .mailbox_bytes = 64 << 20
 
 /*  Begins the resil_spec_t of a supervisor below another one: no deadline but its components' own. */
 #define RESIL_SUBTREE                                                                              \
     .size = sizeof (resil_spec_t), .delay = RESIL_DELAY_INHERITED, .start_ms = RESIL_FOREVER,      \
-    .shutdown_ms = RESIL_FOREVER, .handler_ms = RESIL_FOREVER, .hang_ms = RESIL_FOREVER
+    .shutdown_ms = RESIL_FOREVER, .handler_ms = RESIL_FOREVER, .hang_ms = RESIL_FOREVER,           \
+    .mailbox_messages = 1, .mailbox_bytes = RESIL_MAILBOX_LEAST_BYTES
 
 #endif

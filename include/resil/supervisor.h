@@ -5,6 +5,7 @@
 #define RESIL_SUPERVISOR_H
 
 #include <resil/error.h>
+#include <resil/address.h>
 #include <resil/spec.h>
 
 /*  It starts its children in the order they were added, restarts those that fail, and stops them
@@ -157,6 +158,13 @@ typedef struct {
 /*  Count the children of this supervisor, not those further below. Returns 0, or -1 with EINVAL, or
     ESHUTDOWN (it has been deleted). As OTP's supervisor:count_children/1. */
 RESIL_EXPORT int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *count);
+
+/*  The address of a component: "reader" is a child of this supervisor, "pipe/reader" one further below,
+    "/app/pipe/reader" begins with the root's name. Look once, and keep it: it is good for as long as the component is
+    there, over all its restarts. Returns 0, or -1 with errno: ENOENT (resil_errmsg names what is not
+    there), EINVAL (also for a supervisor, which has no mailbox), ESHUTDOWN (it has been deleted). */
+RESIL_EXPORT int resil_supervisor_find (resil_supervisor_t *self, const char *path,
+                                        resil_address_t *address);
 
 /*  Change limit, delay, strategy, auto_shutdown, max_children and max_quarantined without touching
     a child; restarts that have been counted stay counted. `options->name` and `seed` are

@@ -5,6 +5,7 @@
 #define RESIL_TYPE_H
 
 #include <resil/error.h>
+#include <resil/message.h>
 #include <resil/self.h>
 
 /*  The component's work, in a thread of its own. It returns when its work is done (0),
@@ -17,6 +18,17 @@ typedef int (resil_start_fn) (resil_self_t *self, void *args);
     in `args`. 0 lets the component start again; non-zero declines, and the failure
     goes up: the supervisor stops and says why. */
 typedef int (resil_handle_irrecoverable_fn) (void *args, const resil_error_t *error);
+
+/*  What a component's handler returns when its work is done: the component completes. */
+#define RESIL_DONE 1
+
+/*  A component may be written as handlers in place of a start: each is called for one thing that has happened, one
+    at a time, and returns soon. 0: go on; RESIL_DONE: its work is done; else it has failed, best with a report
+    before (`return resil_fail (...)`). */
+typedef int (resil_handler_fn) (resil_self_t *self, void *args);
+
+/*  The same with what has come. The message is in hand during the call, and resil's unless resil_keep takes it. */
+typedef int (resil_message_fn) (resil_self_t *self, void *args, resil_message_t *message);
 
 /*  A type says how its components work and where their arguments come from. The first of
     these that it has:
@@ -33,7 +45,7 @@ typedef int (resil_handle_irrecoverable_fn) (void *args, const resil_error_t *er
 typedef struct {
     size_t size;           /*  of this struct; set by RESIL_TYPE         */
     const char *name;      /*  what specs call it; as a component's name */
-    resil_start_fn *start; /*  required                                  */
+    resil_start_fn *start; /*  required, or on_message                   */
     /*  NULL: always start again. */
     resil_handle_irrecoverable_fn *handle_irrecoverable;
     /*  NULL and errno when it cannot. */
@@ -44,6 +56,15 @@ typedef struct {
     int (*args_encode) (const void *args, void **bytes_p, size_t *size_p);
     /*  NULL and errno when it cannot. */
     void *(*args_decode) (const void *bytes, size_t size);
+
+    /*  In place of start. Each may be NULL but on_message. */
+    resil_handler_fn *on_start;   /*  first of all; when it has returned the component is up   */
+    resil_message_fn *on_message; /*  a cast, or a call: resil_reply answers it                */
+    resil_message_fn *on_reply;   /*  to a call of its own, by resil_call_async                */
+    resil_message_fn *on_timer;   /*  resil_timer_set                                          */
+    resil_message_fn *on_down;    /*  somebody whom it watches is down                         */
+    resil_handler_fn *on_stop;    /*  last of all, unless it has failed; what it returns says
+                                      whether that has succeeded                               */
 } resil_type_t;
 
 /*  Begins a resil_type_t:

@@ -203,7 +203,7 @@ static int check_current (const resil_self_t *self, const char *call)
                           self->spec->name);
 }
 
-static int check_thread (const resil_self_t *self, const char *call)
+int resil__self_check_thread (const resil_self_t *self, const char *call)
 {
     return check (self, call) ? -1 : check_current (self, call);
 }
@@ -214,20 +214,20 @@ static int check_owner (const resil_self_t *self, const char *call)
     return self ? check_current (self, call) : check (self, call);
 }
 
-static void note_progress (resil_self_t *self)
+void resil__self_note_progress (resil_self_t *self)
 {
     atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us (), memory_order_relaxed);
 }
 
-static void wait_begins (resil_self_t *self)
+void resil__self_wait_begins (resil_self_t *self)
 {
     atomic_fetch_add_explicit (&self->waiting, 1, memory_order_relaxed);
 }
 
 /*  Who sees that it does not wait sees also since when. */
-static void wait_ends (resil_self_t *self)
+void resil__self_wait_ends (resil_self_t *self)
 {
-    note_progress (self);
+    resil__self_note_progress (self);
     atomic_fetch_sub_explicit (&self->waiting, 1, memory_order_release);
 }
 
@@ -302,7 +302,7 @@ RESIL_PRINTF (6, 0)
 static int report (resil_self_t *self, const char *call, int code, const char *file, int line,
                    const char *format, va_list args)
 {
-    if (check_thread (self, call))
+    if (resil__self_check_thread (self, call))
         return -1;
     if (!self->landing)
         return resil__refuse (EPERM, "%s: only while start runs", call);
@@ -376,7 +376,7 @@ static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
 
 int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 {
-    if (check_thread (self, "resil_await_ack"))
+    if (resil__self_check_thread (self, "resil_await_ack"))
         return -1;
     if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
         return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms",
@@ -387,7 +387,7 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
         return resil__refuse (ENOMSG, "resil_await_ack: \"%s\" has reported nothing",
                               self->spec->name);
     int rc = 0;
-    wait_begins (self);
+    resil__self_wait_begins (self);
     atomic_store (&self->awaits_ack, self->incarnation);
     if (!sleep_until_acked (self, resil__deadline_us (resil__now_us (), timeout_ms)))
         rc = check (self, "resil_await_ack")
@@ -395,7 +395,7 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
                  : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
                                   (long long) timeout_ms);
     atomic_store_explicit (&self->awaits_ack, 0, memory_order_relaxed);
-    wait_ends (self);
+    resil__self_wait_ends (self);
     return rc;
 }
 
@@ -407,7 +407,7 @@ bool resil_cancelled (const resil_self_t *self)
            atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
 }
 
-static int refuse_cancelled (resil_self_t *self)
+int resil__self_refuse_cancelled (const resil_self_t *self)
 {
     return resil__refuse (ECANCELED, "%s#%llu is to return", self->spec->name,
                           (unsigned long long) self->incarnation);
@@ -428,7 +428,7 @@ static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadli
     int count = source.socket || source.fd >= 0 ? 2 : 1;
     for (;;) {
         if (resil_cancelled (self))
-            return refuse_cancelled (self);
+            return resil__self_refuse_cancelled (self);
         int rc = zmq_poll (items, count, resil__until_ms (deadline_us, resil__now_us ()));
         if (rc < 0 && errno != EINTR)
             return resil__refuse (errno, "resil_wait: %s", zmq_strerror (errno));
@@ -437,7 +437,7 @@ static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadli
         if (check (self, "resil_wait"))
             return -1;
         if (resil_cancelled (self))
-            return refuse_cancelled (self);
+            return resil__self_refuse_cancelled (self);
         if (rc > 0 && count == 2 && items[1].revents)
             return 1;
         if (resil__now_us () >= deadline_us)
@@ -450,16 +450,16 @@ static int bounded_wait (resil_self_t *self, zmq_pollitem_t source, int64_t time
     if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
         return resil__refuse (EINVAL, "resil_wait: a timeout of %lld ms", (long long) timeout_ms);
     if (resil_cancelled (self))
-        return refuse_cancelled (self);
-    wait_begins (self);
+        return resil__self_refuse_cancelled (self);
+    resil__self_wait_begins (self);
     int rc = wait_until (self, source, resil__deadline_us (resil__now_us (), timeout_ms));
-    wait_ends (self);
+    resil__self_wait_ends (self);
     return rc;
 }
 
 int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
 {
-    if (check_thread (self, "resil_wait"))
+    if (resil__self_check_thread (self, "resil_wait"))
         return -1;
     if (!source)
         return bounded_wait (self, (zmq_pollitem_t){.fd = -1}, timeout_ms);
@@ -473,7 +473,7 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
     size_t size = sizeof events;
     if (!resil_cancelled (self) && zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0 &&
         (events & ZMQ_POLLIN)) {
-        note_progress (self);
+        resil__self_note_progress (self);
         return 1;
     }
     return bounded_wait (self, (zmq_pollitem_t){.socket = handle, .events = ZMQ_POLLIN, .fd = -1},
@@ -482,7 +482,7 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
 
 int resil_wait_fd (resil_self_t *self, int fd, short events, int64_t timeout_ms)
 {
-    if (check_thread (self, "resil_wait_fd"))
+    if (resil__self_check_thread (self, "resil_wait_fd"))
         return -1;
     if (fd < 0)
         return resil__refuse (EINVAL, "resil_wait_fd: %d is no descriptor", fd);
@@ -497,9 +497,16 @@ int resil_wait_fd (resil_self_t *self, int fd, short events, int64_t timeout_ms)
                          timeout_ms);
 }
 
+void resil__self_has_started (resil_self_t *self)
+{
+    if (self->owes_started)
+        resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, NULL, true);
+    self->owes_started = false;
+}
+
 int resil_ready (resil_self_t *self)
 {
-    if (check_thread (self, "resil_ready"))
+    if (resil__self_check_thread (self, "resil_ready"))
         return -1;
     if (self->ready || !self->landing)
         return 0;
@@ -510,7 +517,7 @@ int resil_ready (resil_self_t *self)
 
 int resil_ignore (resil_self_t *self)
 {
-    if (check_thread (self, "resil_ignore"))
+    if (resil__self_check_thread (self, "resil_ignore"))
         return -1;
     self->ignores = true;
     return 0;
@@ -522,7 +529,7 @@ void resil_progress (resil_self_t *self, const char *label)
         return;
     if (label)
         atomic_store_explicit (&self->label, label, memory_order_relaxed);
-    note_progress (self);
+    resil__self_note_progress (self);
 }
 
 /*  The progress is dated ahead, so that from there its hang deadline ends when it is to. */
@@ -543,20 +550,20 @@ int resil_extend (resil_self_t *self, int64_t ms)
 void resil_idle (resil_self_t *self)
 {
     if (self && current == self)
-        wait_begins (self);
+        resil__self_wait_begins (self);
 }
 
 void resil_busy (resil_self_t *self)
 {
     if (self && current == self && atomic_load_explicit (&self->waiting, memory_order_relaxed) > 0)
-        wait_ends (self);
+        resil__self_wait_ends (self);
 }
 
 /*  ---- Cleanups and panics ------------------------------------------------------ */
 
 int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
 {
-    if (check_thread (self, "resil_cleanup"))
+    if (resil__self_check_thread (self, "resil_cleanup"))
         return -1;
     if (!cleanup)
         return resil__refuse (EINVAL, "resil_cleanup: the function is NULL");

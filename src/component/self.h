@@ -12,6 +12,7 @@
 #include <resil/self.h>
 
 #include "component/error.h"
+#include "component/inbox.h"
 #include "component/outbox.h"
 #include "component/spec.h"
 
@@ -50,6 +51,7 @@ struct _resil_self_t {
     bool reported;            /*  error holds this incarnation's report or panic           */
     bool told;                /*  ... and the supervisor has been told of it               */
     resil__payment_t payment; /*  ... and how its restart was paid for                    */
+    bool owes_started;        /*  it was told to start, and is up when that has been said   */
     bool ready;               /*  ready has been said                                      */
     bool ignores;             /*  there is nothing to do here                              */
     bool uses_raw;            /*  the errors socket was asked for, ever                    */
@@ -57,6 +59,7 @@ struct _resil_self_t {
     resil__cleanup_t *cleanups;
     size_t cleanup_count;
     size_t cleanup_room;
+    resil__inbox_t inbox;
     unsigned notes;         /*  reports after the first                                  */
     unsigned control_taken; /*  messages of control that were received by us             */
 
@@ -97,6 +100,19 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation);
 /*  Call a function of the component's: what it returns, or -1 if it has panicked, and then it has
     reported. */
 int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void *), void *arg);
+
+/*  Its start, or its on_start, has begun or is done: it is up, unless it says so itself. */
+void resil__self_has_started (resil_self_t *self);
+
+/*  What the calls of a component check first: may it call that, in this thread? 0, or -1 with errno and a
+    sentence. */
+int resil__self_check_thread (const resil_self_t *self, const char *call);
+int resil__self_refuse_cancelled (const resil_self_t *self);
+
+/*  While it waits it does not count as hung. */
+void resil__self_wait_begins (resil_self_t *self);
+void resil__self_wait_ends (resil_self_t *self);
+void resil__self_note_progress (resil_self_t *self);
 
 /*  Run and forget the cleanups, last first; each is safe against a panic in it. */
 void resil__self_clean_up (resil_self_t *self);

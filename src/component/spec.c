@@ -45,6 +45,20 @@ int resil__delay_check (const char *what, const resil_delay_t *delay)
     return check_time (what, "delay.reset_ms", delay->reset_ms, 1, true);
 }
 
+static int check_mailbox (const char *what, const resil_spec_t *spec)
+{
+    if (spec->mailbox_messages < 1 || spec->mailbox_messages > RESIL_MAILBOX_MOST)
+        return resil__refuse (EINVAL, "%s: mailbox_messages is %zu; it must be from 1 to %d", what,
+                              spec->mailbox_messages, RESIL_MAILBOX_MOST);
+    if (spec->mailbox_bytes < RESIL_MAILBOX_LEAST_BYTES)
+        return resil__refuse (EINVAL, "%s: mailbox_bytes is %zu; it must be at least %d", what,
+                              spec->mailbox_bytes, RESIL_MAILBOX_LEAST_BYTES);
+    if (spec->deliver_again > RESIL_DELIVER_MOST)
+        return resil__refuse (EINVAL, "%s: deliver_again is %u; it must be from 0 to %d", what,
+                              spec->deliver_again, RESIL_DELIVER_MOST);
+    return 0;
+}
+
 static int check_fields (const char *what, const resil_spec_t *spec)
 {
     if (spec->restart != RESIL_TRANSIENT && spec->restart != RESIL_PERMANENT &&
@@ -61,6 +75,8 @@ static int check_fields (const char *what, const resil_spec_t *spec)
     if (spec->placement != RESIL_OWN_THREAD)
         return resil__refuse (EINVAL, "%s: placement is %d; this version knows RESIL_OWN_THREAD",
                               what, (int) spec->placement);
+    if (check_mailbox (what, spec))
+        return -1;
     if (check_time (what, "start_ms", spec->start_ms, 1, true) ||
         check_time (what, "shutdown_ms", spec->shutdown_ms, 0, true) ||
         check_time (what, "handler_ms", spec->handler_ms, 1, true) ||
@@ -109,6 +125,9 @@ static resil__spec_t *copy (const resil_spec_t *spec, const resil_type_t *type,
     self->is.type = type_name;
     self->type = *type;
     self->type.name = NULL;
+    self->mail = (resil__mailbox_rules_t){.max_messages = spec->mailbox_messages,
+                                          .max_bytes = spec->mailbox_bytes,
+                                          .deliver_again = spec->deliver_again};
     return self;
 }
 

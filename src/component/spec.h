@@ -8,10 +8,13 @@
 
 #include <resil/spec.h>
 
+#include "mailbox/mailbox.h"
+
 typedef struct {
     atomic_int references; /*  the supervisor's, and each runner's                      */
     resil_spec_t is;       /*  as given; its delay is never the inherited one           */
-    resil_type_t type;     /*  a copy: of a registered one, or made for this spec       */
+    resil__mailbox_rules_t mail;
+    resil_type_t type; /*  a copy: of a registered one, or made for this spec       */
     char name[];
 } resil__spec_t;
 

@@ -43,6 +43,20 @@ int resil__check_name (const char *what, const char *name)
     return 0;
 }
 
+/*  Either a start or handlers. */
+static int check_work (const resil_type_t *type)
+{
+    bool has_some =
+        type->on_start || type->on_reply || type->on_timer || type->on_down || type->on_stop;
+    if (type->start && (type->on_message || has_some))
+        return resil__refuse (EINVAL, "type \"%s\" has a start function and handlers; give either",
+                              type->name);
+    if (!type->start && !type->on_message)
+        return resil__refuse (EINVAL, "type \"%s\" has no %s", type->name,
+                              has_some ? "on_message, which handlers need" : "start function");
+    return 0;
+}
+
 int resil__type_check (const resil_type_t *type)
 {
     if (!type)
@@ -55,8 +69,8 @@ int resil__type_check (const resil_type_t *type)
             type->size, sizeof *type);
     if (resil__check_name ("the type", type->name))
         return -1;
-    if (!type->start)
-        return resil__refuse (EINVAL, "type \"%s\" has no start function", type->name);
+    if (check_work (type))
+        return -1;
     if (!type->args_encode != !type->args_decode)
         return resil__refuse (
             EINVAL, "type \"%s\" has args_%s without args_%s; give both or neither", type->name,
@@ -93,7 +107,10 @@ static bool same (const resil_type_t *a, const resil_type_t *b)
 {
     return a->start == b->start && a->handle_irrecoverable == b->handle_irrecoverable &&
            a->args_new == b->args_new && a->args_free == b->args_free &&
-           a->args_encode == b->args_encode && a->args_decode == b->args_decode;
+           a->args_encode == b->args_encode && a->args_decode == b->args_decode &&
+           a->on_start == b->on_start && a->on_message == b->on_message &&
+           a->on_reply == b->on_reply && a->on_timer == b->on_timer && a->on_down == b->on_down &&
+           a->on_stop == b->on_stop;
 }
 
 int resil_type_register (const resil_type_t *type)

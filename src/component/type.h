@@ -6,6 +6,12 @@
 
 #include <resil/type.h>
 
+/*  Is it written as handlers? */
+static inline bool resil__type_has_handlers (const resil_type_t *type)
+{
+    return type->on_message;
+}
+
 /*  Is it a name? 0, or -1 with EINVAL and a sentence that begins with `what`. */
 int resil__check_name (const char *what, const char *name);
 

@@ -21,6 +21,7 @@ resil__call_t *resil__call_new (void)
         return NULL;
     *self = (resil__call_t){.caller = RESIL_NOBODY};
     atomic_init (&self->references, 1);
+    self->bell = &self->own_bell;
     return self;
 }
 
@@ -56,8 +57,12 @@ static void settle_for_thread (resil__call_t *self, resil_message_t *reply, int 
 {
     self->reply = reply;
     self->code = code;
+    atomic_uint *bell = self->bell;
+    if (reply)
+        reply->kind = RESIL_MESSAGE_REPLY;
     atomic_store (&self->state, RESIL__CALL_SETTLED);
-    resil__futex_wake (&self->state);
+    atomic_fetch_add (bell, 1);
+    resil__futex_wake (bell);
     resil__call_release (self);
 }
 
@@ -119,21 +124,12 @@ bool resil__call_abandon (resil__call_t *self)
     return atomic_compare_exchange_strong (&self->state, &open, RESIL__CALL_SETTLED);
 }
 
-/*  Settled, or about to be: then it is in a moment. */
-bool resil__call_await (resil__call_t *self, int64_t deadline_us)
+void resil__call_sleep (resil__call_t *self, unsigned bell, int64_t deadline_us)
 {
     for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
-        if (atomic_load_explicit (&self->state, memory_order_acquire) == RESIL__CALL_SETTLED)
-            return true;
+        if (atomic_load_explicit (self->bell, memory_order_relaxed) != bell)
+            return;
         resil__relax ();
     }
-    for (;;) {
-        unsigned state = atomic_load (&self->state);
-        if (state == RESIL__CALL_SETTLED)
-            return true;
-        if (state == RESIL__CALL_OPEN && resil__now_us () >= deadline_us &&
-            resil__call_abandon (self))
-            return false;
-        resil__futex_wait (&self->state, state, deadline_us);
-    }
+    resil__futex_wait (self->bell, bell, deadline_us);
 }

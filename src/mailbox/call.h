@@ -12,14 +12,17 @@
 typedef struct _resil__call_t resil__call_t;
 struct _resil__call_t {
     atomic_uint references; /*  of who waits, and of the message or its reply            */
-    atomic_uint state;      /*  RESIL__CALL_...; who sleeps on it waits for its change   */
+    atomic_uint state;      /*  RESIL__CALL_...                                          */
+    atomic_uint own_bell;
     resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
     int code;
+    atomic_uint *bell;      /*  for a thread that waits: moves when it is settled        */
     resil_address_t caller; /*  a component's; RESIL_NOBODY: a thread waits              */
     uint64_t incarnation;   /*  ... that it is for                                       */
     uint64_t context;
 
     /*  the calling component's thread only: among its calls that are open */
+    void *owner;
     resil__timer_t timer;
     resil__call_t *next;
     resil__call_t **previous;
@@ -44,7 +47,12 @@ void resil__call_break (resil_message_t *request, int why);
 /*  Who waited does so no more: true; false: it has been settled before. */
 bool resil__call_abandon (resil__call_t *self);
 
-/*  Sleep until it is settled: true; or until the deadline. */
-bool resil__call_await (resil__call_t *self, int64_t deadline_us);
+static inline bool resil__call_is_settled (const resil__call_t *self)
+{
+    return atomic_load_explicit (&self->state, memory_order_acquire) == RESIL__CALL_SETTLED;
+}
+
+/*  Sleep until the bell has moved from what it was before it was seen not to be settled, or until the deadline. */
+void resil__call_sleep (resil__call_t *self, unsigned bell, int64_t deadline_us);
 
 #endif

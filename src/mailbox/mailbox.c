@@ -483,20 +483,30 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
     return message;
 }
 
+/*  With the reader held. */
+static resil_message_t *let_go (resil__mailbox_t *self)
+{
+    resil_message_t *message = self->in_hand;
+    self->in_hand = NULL;
+    return message;
+}
+
 resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader)
 {
     resil__lock (&self->reader_lock);
-    resil_message_t *message = self->reader == reader ? self->in_hand : NULL;
-    if (message)
-        self->in_hand = NULL;
+    resil_message_t *message = self->reader == reader ? let_go (self) : NULL;
     resil__unlock (&self->reader_lock);
     return message;
 }
 
-void resil__mailbox_done (resil__mailbox_t *self, const void *reader)
+bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 {
-    resil_message_t *message = resil__mailbox_keep (self, reader);
+    resil__lock (&self->reader_lock);
+    bool is_reader = self->reader == reader;
+    resil_message_t *message = is_reader ? let_go (self) : NULL;
+    resil__unlock (&self->reader_lock);
     resil_message_destroy (&message);
+    return is_reader;
 }
 
 static bool is_data (const resil_message_t *message)
@@ -530,26 +540,50 @@ static void put_back (resil__mailbox_t *self, resil_message_t *message)
                                memory_order_relaxed);
 }
 
-void resil__mailbox_failed (resil__mailbox_t *self, bool copies)
+/*  With the reader held. What was in hand is back, or to be lost: then it is returned. */
+static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_t *message)
+{
+    if (!is_data (message)) {
+        resil__message_free (message);
+        return NULL;
+    }
+    if (message->retries < self->rules->deliver_again) {
+        put_back (self, message);
+        return NULL;
+    }
+    self->lost++;
+    return message;
+}
+
+bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 {
     resil__lock (&self->reader_lock);
-    resil_message_t *message = self->in_hand, *original = message;
-    self->in_hand = NULL;
-    if (!message || !is_data (message)) {
-        resil__unlock (&self->reader_lock);
-        if (message && !copies)
-            resil__message_free (message);
-        return;
-    }
-    if (copies && !(message = copy (original)))
-        resil__call_break (original, ECONNRESET);
-    bool again = message && message->retries < self->rules->deliver_again;
-    if (again)
-        put_back (self, message);
-    else
-        self->lost++;
+    bool is_reader = self->reader == reader;
+    resil_message_t *message = is_reader ? let_go (self) : NULL;
+    if (message)
+        message = put_back_or_lose (self, message);
     resil__unlock (&self->reader_lock);
-    if (message && !again)
+    if (message)
+        lose (self, message, RESIL__LOST_FAILED, ECONNRESET);
+    return is_reader;
+}
+
+void resil__mailbox_seize (resil__mailbox_t *self)
+{
+    resil__lock (&self->reader_lock);
+    resil_message_t *original = let_go (self), *message = NULL;
+    self->reader = NULL;
+    if (original && is_data (original)) {
+        message = copy (original);
+        if (message)
+            message = put_back_or_lose (self, message);
+        else {
+            self->lost++;
+            resil__call_break (original, ECONNRESET);
+        }
+    }
+    resil__unlock (&self->reader_lock);
+    if (message)
         lose (self, message, RESIL__LOST_FAILED, ECONNRESET);
 }
 

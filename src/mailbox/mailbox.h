@@ -133,13 +133,17 @@ void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale);
 
-/*  What is in hand has been handled; or is the caller's now. */
-void resil__mailbox_done (resil__mailbox_t *self, const void *reader);
+/*  What is in hand has been handled; false: another one reads now. Or it is the caller's now. */
+bool resil__mailbox_done (resil__mailbox_t *self, const void *reader);
 resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader);
 
-/*  Its reader has failed: what is in hand is delivered again, by the rules, or lost. `copies`: the reader may
-    still look at it, as it never returned. */
-void resil__mailbox_failed (resil__mailbox_t *self, bool copies);
+/*  Its reader has failed: what it has in hand is delivered again, by the rules, or lost; false: another one
+    reads now. */
+bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader);
+
+/*  The same of a reader that never returned, and reads no more: it may still look at what it has in hand, and is to
+    free it, so that what is delivered again is a copy. */
+void resil__mailbox_seize (resil__mailbox_t *self);
 
 /*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing
     to take. */

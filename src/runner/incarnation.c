@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "component/handlers.h"
+#include "component/type.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 
@@ -55,8 +57,9 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
         return false;
     if (resil_cancelled (self)) /*  while the arguments were made                            */
         return false;
-    if (told_to)
-        resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_STARTED}, NULL, true);
+    self->owes_started = told_to;
+    if (!resil__type_has_handlers (&self->spec->type))
+        resil__self_has_started (self);
     self->is_entered = true;
     return true;
 }
@@ -70,7 +73,8 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
     if (rc == 0)
         return self->ignores ? RESIL__IGNORED : RESIL__COMPLETED;
     char text[64];
-    snprintf (text, sizeof text, "an unexpected shutdown was observed: start returned %d", rc);
+    snprintf (text, sizeof text, "an unexpected shutdown was observed: %s returned %d",
+              resil__type_has_handlers (&self->spec->type) ? "a handler" : "start", rc);
     fail_with (self, RESIL_ERROR_RETURNED, rc, text);
     return RESIL__FAILED;
 }
@@ -163,6 +167,7 @@ static bool decide_to_go_on (resil_self_t *self)
 bool resil__incarnation_end (resil_self_t *self, int rc)
 {
     resil__outcome_t outcome = conclude (self, rc);
+    resil__inbox_end (self, outcome == RESIL__FAILED);
     if (!has_returned (self))
         return false;
     bool owes_end = tell_end (self, outcome);

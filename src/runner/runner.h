@@ -22,12 +22,13 @@ typedef struct _resil__runner_t resil__runner_t;
 
 /*  What a runner is for and whose it is. */
 typedef struct {
-    resil__spec_t *spec;     /*  retained                                                 */
-    resil__tokens_t *tokens; /*  what restarts by a grant are paid with; retained         */
-    const void *owner;       /*  the supervisor                                           */
-    const char *supervisor;  /*  its name; must outlive the runner or be static: copied   */
-    const sigset_t *signals; /*  the mask that components run with                        */
-    resil__maker_t *maker;   /*  makes and ends its thread; must outlive it, or bury it   */
+    resil__spec_t *spec;       /*  retained                                                 */
+    resil__mailbox_t *mailbox; /*  of the component, which this runner reads from now on; or NULL */
+    resil__tokens_t *tokens;   /*  what restarts by a grant are paid with; retained         */
+    const void *owner;         /*  the supervisor                                           */
+    const char *supervisor;    /*  its name; must outlive the runner or be static: copied   */
+    const sigset_t *signals;   /*  the mask that components run with                        */
+    resil__maker_t *maker;     /*  makes and ends its thread; must outlive it, or bury it   */
 } resil__runner_options_t;
 
 /*  A new runner, parked: it waits to be told. It can be told all from now on, while its thread is still being

@@ -23,6 +23,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "component/handlers.h"
+#include "component/type.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
@@ -78,9 +80,11 @@ static void run (resil_self_t *self, uint64_t incarnation)
 {
     int rc;
     bool told_to = true;
+    resil_start_fn *start =
+        resil__type_has_handlers (&self->spec->type) ? resil__handlers_run : self->spec->type.start;
     do {
         bool begins = resil__incarnation_begin (self, incarnation++, told_to);
-        rc = begins ? resil__self_call (self, self->spec->type.start, self->args) : 0;
+        rc = begins ? resil__self_call (self, start, self->args) : 0;
         told_to = false;
     } while (resil__incarnation_end (self, rc));
 }
@@ -257,6 +261,7 @@ static void release (resil__runner_t *self)
     }
     sockets_destroy (self);
     resil__process_unlist_hung (self->hung_handle);
+    resil__inbox_release (&self->self.inbox);
     free (self->self.cleanups);
     resil__spec_release (&self->self.spec);
     resil__tokens_release (&self->self.tokens);
@@ -293,6 +298,7 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     inside->owner = options->owner;
     inside->supervisor = self->supervisor;
     inside->tokens = resil__tokens_retain (options->tokens);
+    inside->inbox.mailbox = options->mailbox;
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
     if (pair_new (&self->errors_end, &inside->errors) ||
         pair_new (&self->control_end, &inside->control) || handles_set (self)) {
@@ -306,6 +312,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     self->birth.run = give_birth;
     self->death.run = let_die;
     resil__process_promise_sockets (ACTOR_SOCKETS);
+    if (options->mailbox)
+        resil__mailbox_set_reader (options->mailbox, inside, NULL);
     resil__maker_post (self->maker, &self->birth, true);
     return self;
 }
@@ -525,6 +533,8 @@ void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation)
 {
     atomic_store (&self->self.cancelled, incarnation);
     send_message (self, "$TERM");
+    if (self->self.inbox.mailbox)
+        resil__mailbox_ring (self->self.inbox.mailbox);
 }
 
 resil__life_t resil__runner_life (const resil__runner_t *self)

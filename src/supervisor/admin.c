@@ -247,6 +247,58 @@ static void count (resil_supervisor_t *self, resil__command_t *command)
     agree (self, command);
 }
 
+/*  Along a path of names below a supervisor. NULL with errno and a sentence. */
+static resil__child_t *follow (resil_supervisor_t *self, const char *path)
+{
+    char name[RESIL_NAME_MAX + 1];
+    for (;;) {
+        size_t size = strcspn (path, "/");
+        if (size > RESIL_NAME_MAX)
+            size = RESIL_NAME_MAX;
+        memcpy (name, path, size);
+        name[size] = 0;
+        resil__child_t *child = find (self, name);
+        if (!child || !path[size])
+            return child;
+        if (!child->subtree) {
+            resil__refuse (ENOENT,
+                           "\"%s\" of supervisor \"%s\" is no supervisor, so nothing is "
+                           "below it",
+                           name, self->path);
+            return NULL;
+        }
+        self = child->subtree;
+        path += size + 1;
+    }
+}
+
+static resil__child_t *find_by_path (resil_supervisor_t *self, const char *path)
+{
+    const resil_supervisor_t *root = self->tree->root;
+    if (*path != '/')
+        return follow (self, path);
+    size_t size = strlen (root->path);
+    if (strncmp (path, root->path, size) == 0 && path[size] == '/')
+        return follow (self->tree->root, path + size + 1);
+    resil__refuse (ENOENT, "\"%s\" is not below \"%s\", the root here", path, root->path);
+    return NULL;
+}
+
+static void find_address (resil_supervisor_t *self, resil__command_t *command)
+{
+    const resil__child_t *child = check_exists (self) ? NULL : find_by_path (self, command->name);
+    if (child && child->subtree) {
+        resil__refuse (EINVAL, "\"%s\" is a supervisor; it has no mailbox", command->name);
+        child = NULL;
+    }
+    if (!child) {
+        refuse (self, command);
+        return;
+    }
+    *command->address = resil__mailbox_address (child->mailbox);
+    agree (self, command);
+}
+
 static void set_options (resil_supervisor_t *self, resil__command_t *command)
 {
     const resil_supervisor_options_t *options = command->options;
@@ -397,6 +449,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__COUNT:
         count (self, command);
+        break;
+    case RESIL__FIND:
+        find_address (self, command);
         break;
     case RESIL__SET_OPTIONS:
         set_options (self, command);

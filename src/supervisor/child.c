@@ -126,6 +126,7 @@ static int get_runner (resil__child_t *child)
     if (resil__family_reserve (self))
         return -1;
     resil__runner_options_t options = {.spec = child->spec,
+                                       .mailbox = child->mailbox,
                                        .tokens = self->limit.tokens,
                                        .owner = tree,
                                        .supervisor = self->path + 1,
@@ -218,6 +219,8 @@ static void begin (resil__child_t *child, int64_t at_us)
     }
     child->look_us = 0;
     child->is_spending = false; /*  it has asked                                         */
+    if (child->mailbox)
+        resil__mailbox_open (child->mailbox);
     if (child->owes_handler) {
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
@@ -239,6 +242,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     resil__spec_t *old = child->spec;
     child->spec = spec;
     child->error.component = spec->name;
+    resil__mailbox_set_rules (child->mailbox, &spec->mail, spec->name);
     resil__family_exchange_static (child->supervisor, old, spec);
     resil__spec_release (&old);
     resil__hang_spec_changed (child);
@@ -394,6 +398,10 @@ static void settle (resil__child_t *child)
     child->phase = RESIL__DOWN;
     child->owes_handler = false;
     no_deadline (child);
+    if (child->subtree)
+        resil__family_close_mail (child->subtree);
+    else if (!resil__family_keeps_mail (child))
+        resil__mailbox_close (child->mailbox);
     resil__family_settled (child);
 }
 
@@ -417,6 +425,7 @@ static void quarantine (resil__child_t *child, const char *what)
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
     resil__narrate_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
+    resil__mailbox_seize (child->mailbox);
     resil__runner_set_child (child->runner, NULL);
     resil__loop_keep_hung (child->supervisor, child->runner, child->incarnation);
     child->runner = NULL;

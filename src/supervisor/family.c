@@ -168,6 +168,14 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->about_hash = resil__about_hash (self->path + 1, spec->name);
     child->hang_timer.fire = resil__hang_due;
     child->hang_timer.due_us = RESIL__NEVER;
+    if (!subtree) {
+        child->mailbox = resil__mailbox_new (&spec->mail, &self->office, spec->name);
+        if (!child->mailbox) {
+            free (child);
+            return NULL;
+        }
+        resil__mailbox_open (child->mailbox);
+    }
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -194,6 +202,7 @@ static int note_static (resil_supervisor_t *self, resil__child_t *child)
 void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self)
 {
     self->tree = tree;
+    self->office = (resil__office_t){.path = self->path, .dead_letters = &tree->dead_letters};
     self->next = tree->supervisors;
     tree->supervisors = self;
     tree->may_hang += (size_t) self->options.max_quarantined;
@@ -209,6 +218,8 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
         note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
+        if (child)
+            resil__mailbox_free (&child->mailbox);
         free (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
@@ -256,6 +267,7 @@ static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
+    resil__mailbox_free (&child->mailbox);
     resil__failures_release (&child->failures);
     resil__spec_release (&child->spec);
     free (child);
@@ -905,6 +917,21 @@ void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_
             resil__spec_release (&self->statics[i].spec);
             self->statics[i].spec = resil__spec_retain (spec);
         }
+}
+
+bool resil__family_keeps_mail (const resil__child_t *child)
+{
+    return child->is_static && child->supervisor->level > 0 &&
+           child->supervisor->stage >= RESIL__STOPPING;
+}
+
+void resil__family_close_mail (resil_supervisor_t *self)
+{
+    for (size_t i = 0; i < self->child_count; i++)
+        if (self->children[i]->subtree)
+            resil__family_close_mail (self->children[i]->subtree);
+        else
+            resil__mailbox_close (self->children[i]->mailbox);
 }
 
 void resil__family_check (resil_supervisor_t *self)

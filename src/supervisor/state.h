@@ -18,6 +18,8 @@
 #include "foundation/heap.h"
 #include "foundation/random.h"
 #include "foundation/task.h"
+#include "mailbox/dead_letters.h"
+#include "mailbox/mailbox.h"
 #include "runner/runner.h"
 #include "supervisor/author.h"
 #include "supervisor/event.h"
@@ -44,7 +46,8 @@ struct _resil__child_t {
     resil_supervisor_t *supervisor;
     resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
-    resil__runner_t *runner; /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
+    resil__mailbox_t *mailbox; /*  NULL: a subtree                                          */
+    resil__runner_t *runner;   /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
     resil__phase_t phase;
     uint64_t incarnation;       /*  the running or the last one; 0 before the first          */
     int64_t deadline_us;        /*  of the phase                                             */
@@ -121,6 +124,7 @@ typedef enum {
     RESIL__DELETE,
     RESIL__HURRY,
     RESIL__COUNT,
+    RESIL__FIND,
     RESIL__SET_OPTIONS,
     RESIL__GET_SPEC,
     RESIL__SET_SPEC,
@@ -152,6 +156,7 @@ struct _resil__command_t {
     const resil_supervisor_options_t *options; /*  of SET_OPTIONS; the caller's               */
     resil_spec_t *spec_out;                    /*  of GET_SPEC; the caller's                  */
     resil_count_t *count;                      /*  of COUNT; the caller's                     */
+    resil_address_t *address;                  /*  of FIND; the caller's                      */
     resil_snapshot_t **snapshot;               /*  of SNAPSHOT; where it goes                 */
     resil_event_fn *listen;                    /*  of LISTEN ...                              */
     void *listen_arg;
@@ -168,6 +173,7 @@ struct _resil_supervisor_t {
     char name[RESIL_NAME_MAX + 1];
     char *path; /*  "/app/pipe"                                              */
     resil_supervisor_options_t options;
+    resil__office_t office; /*  of its children's mailboxes                              */
     resil__tree_t *tree;
     resil__child_t *child;    /*  its place in the one above it; NULL: the root, or deleted */
     int level;                /*  the root's is 0                                          */
@@ -269,6 +275,7 @@ struct _resil__tree_t {
     size_t runner_room; /*  of the two arrays above                                  */
     bool look_again;    /*  a socket was left with messages                          */
     resil__events_t events;
+    resil__dead_letters_t dead_letters; /*  any thread's                                       */
     resil__author_t *author; /*  of the command that is carried out, or NULL              */
 };
 
@@ -387,6 +394,12 @@ void resil__family_free (resil__child_t *child);
 /*  What the supervisor begins with has this spec instead of that. */
 void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
                                     resil__spec_t *spec);
+
+/*  Of a component that is down: will it be started again with its supervisor, so that its mail waits for that? */
+bool resil__family_keeps_mail (const resil__child_t *child);
+
+/*  It does not: nobody down from here receives anything. */
+void resil__family_close_mail (resil_supervisor_t *self);
 
 /*  After a child has been forgotten: is it over? */
 void resil__family_check (resil_supervisor_t *self);

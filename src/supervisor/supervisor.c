@@ -217,6 +217,7 @@ static void tree_free (resil__tree_t *tree)
         close (tree->epoll_fd);
     resil__maker_destroy (&tree->maker);
     resil__heap_release (&tree->heap);
+    resil__dead_letters_release (&tree->dead_letters);
     free (tree->hung);
     free (tree->gone);
     pthread_cond_destroy (&tree->changed);
@@ -502,6 +503,18 @@ int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *co
         return resil__refuse (EINVAL, "resil_supervisor_count_children: the count is NULL");
     return command ("resil_supervisor_count_children",
                     &(resil__command_t){.supervisor = self, .verb = RESIL__COUNT, .count = count});
+}
+
+int resil_supervisor_find (resil_supervisor_t *self, const char *path, resil_address_t *address)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_find");
+    if (!path || !*path || !address)
+        return resil__refuse (EINVAL, "resil_supervisor_find: %s",
+                              address ? "the path is empty" : "the address is NULL");
+    return command ("resil_supervisor_find",
+                    &(resil__command_t){
+                        .supervisor = self, .verb = RESIL__FIND, .name = path, .address = address});
 }
 
 int resil_supervisor_set_options (resil_supervisor_t *self,

@@ -1,0 +1,85 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "component/handlers.h"
+
+#include "foundation/clock.h"
+#include "foundation/log.h"
+
+static int call (resil_self_t *self, resil_handler_fn *handler)
+{
+    if (!handler)
+        return 0;
+    self->inbox.in_handler = true;
+    return handler (self, self->args);
+}
+
+int resil__handlers_start (resil_self_t *self)
+{
+    int rc = call (self, self->spec->type.on_start);
+    if (rc == 0 || rc == RESIL_DONE)
+        resil__self_has_started (self);
+    return rc;
+}
+
+static resil_message_fn *handler_of (const resil_type_t *type, const resil_message_t *message)
+{
+    switch ((resil_message_kind_t) message->kind) {
+    case RESIL_MESSAGE_REPLY:
+        return type->on_reply;
+    case RESIL_MESSAGE_DOWN:
+        return type->on_down;
+    case RESIL_MESSAGE_TIMER:
+        return type->on_timer;
+    default:
+        return type->on_message;
+    }
+}
+
+int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
+{
+    resil_message_fn *handler = handler_of (&self->spec->type, message);
+    if (!handler)
+        return 0;
+    self->inbox.in_handler = true;
+    return handler (self, self->args, message);
+}
+
+int resil__handlers_stop (resil_self_t *self)
+{
+    self->inbox.is_ending = true;
+    return call (self, self->spec->type.on_stop);
+}
+
+/*  Until it is to end: what the last handler has returned, 0 for a cancel. */
+static int serve (resil_self_t *self)
+{
+    int rc = 0;
+    while (rc == 0) {
+        bool is_stale;
+        unsigned bell = resil__mailbox_bell (self->inbox.mailbox);
+        if (resil_cancelled (self))
+            return 0;
+        resil__self_note_progress (self);
+        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        if (message)
+            rc = resil__handlers_receive (self, message);
+        else if (is_stale)
+            return 0;
+        else {
+            resil__self_wait_begins (self);
+            resil__inbox_sleep (self, bell, RESIL__NEVER);
+            resil__self_wait_ends (self);
+        }
+    }
+    return rc;
+}
+
+int resil__handlers_run (resil_self_t *self, void *args)
+{
+    (void) args;
+    int rc = resil__handlers_start (self);
+    if (rc == 0)
+        rc = serve (self);
+    if (rc != 0 && rc != RESIL_DONE)
+        return rc;
+    return resil__handlers_stop (self);
+}

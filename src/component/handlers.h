@@ -1,0 +1,18 @@
+/*  Components that are written as handlers: which is called for what.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_COMPONENT_HANDLERS_H
+#define RESIL_COMPONENT_HANDLERS_H
+
+#include "component/self.h"
+
+/*  Each calls a handler, in the frame of who calls: a panic lands where resil__self_call was. What it returns: 0 (go
+    on), RESIL_DONE, or it has failed. */
+int resil__handlers_start (resil_self_t *self);
+int resil__handlers_receive (resil_self_t *self, resil_message_t *message);
+int resil__handlers_stop (resil_self_t *self);
+
+/*  A start function for a component with a thread of its own: calls them, one after the other. */
+int resil__handlers_run (resil_self_t *self, void *args);
+
+#endif

@@ -1,0 +1,336 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "component/inbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "component/self.h"
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+
+/*  ---- What comes due ---------------------------------------------------------------------------- */
+
+static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t context, int code)
+{
+    resil_message_t *note = resil__message_note (kind);
+    if (!note)
+        return;
+    note->context = context;
+    note->code = code;
+    if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
+        resil__message_free (note);
+}
+
+static void call_is_due (resil__timer_t *timer);
+
+/*  So that a component that has no timers and calls has no heap. */
+static int reserve (resil__inbox_t *inbox)
+{
+    if (!inbox->heap)
+        inbox->heap = calloc (1, sizeof *inbox->heap);
+    if (inbox->heap && resil__heap_reserve (inbox->heap, inbox->heap->count + 1) == 0)
+        return 0;
+    return resil__refuse (ENOMEM, "no memory for a timer");
+}
+
+void resil__inbox_release (resil__inbox_t *inbox)
+{
+    if (inbox->heap)
+        resil__heap_release (inbox->heap);
+    free (inbox->heap);
+    inbox->heap = NULL;
+}
+
+int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    if (reserve (inbox))
+        return -1;
+    call->owner = self;
+    call->incarnation = self->incarnation;
+    call->timer = (resil__timer_t){.fire = call_is_due, .due_us = RESIL__NEVER};
+    call->next = inbox->calls;
+    if (call->next)
+        call->next->previous = &call->next;
+    call->previous = &inbox->calls;
+    inbox->calls = call;
+    resil__heap_set (inbox->heap, &call->timer, deadline_us);
+    return 0;
+}
+
+void resil__inbox_close_call (resil__call_t *call)
+{
+    resil_self_t *self = call->owner;
+    resil__heap_set (self->inbox.heap, &call->timer, RESIL__NEVER);
+    *call->previous = call->next;
+    if (call->next)
+        call->next->previous = call->previous;
+    call->previous = NULL;
+}
+
+/*  Its deadline has passed. If it has just been settled, the reply is in the mailbox. */
+static void call_is_due (resil__timer_t *timer)
+{
+    resil__call_t *call = (resil__call_t *) ((char *) timer - offsetof (resil__call_t, timer));
+    resil_self_t *self = call->owner;
+    resil__heap_set (self->inbox.heap, timer, RESIL__NEVER);
+    if (!resil__call_abandon (call))
+        return;
+    tell (self, RESIL_MESSAGE_REPLY, call->context, ETIMEDOUT);
+    resil__inbox_close_call (call);
+    resil__call_release (call);
+}
+
+static void forget_alarm (resil__alarm_t **at)
+{
+    resil__alarm_t *alarm = *at;
+    *at = alarm->next;
+    resil__heap_set (alarm->self->inbox.heap, &alarm->timer, RESIL__NEVER);
+    resil__block_give (alarm);
+}
+
+/*  The link to the one of that number, or to NULL. */
+static resil__alarm_t **find_alarm (resil__inbox_t *inbox, uint64_t which)
+{
+    resil__alarm_t **at = &inbox->alarms;
+    while (*at && (*at)->which != which)
+        at = &(*at)->next;
+    return at;
+}
+
+/*  Of those that were missed one is told. */
+static int64_t next_due_us (const resil__alarm_t *alarm, int64_t now_us)
+{
+    int64_t next_us = alarm->timer.due_us + alarm->every_us;
+    if (next_us > now_us)
+        return next_us;
+    return now_us + alarm->every_us - (now_us - next_us) % alarm->every_us;
+}
+
+static void alarm_is_due (resil__timer_t *timer)
+{
+    resil__alarm_t *alarm = (resil__alarm_t *) timer;
+    resil_self_t *self = alarm->self;
+    tell (self, RESIL_MESSAGE_TIMER, alarm->which, 0);
+    if (alarm->every_us)
+        resil__heap_set (self->inbox.heap, timer, next_due_us (alarm, resil__now_us ()));
+    else
+        forget_alarm (find_alarm (&self->inbox, alarm->which));
+}
+
+void resil__inbox_take_timers (resil__heap_t *heap, int64_t now_us)
+{
+    resil__timer_t *timer;
+    while ((timer = resil__heap_first (heap)) && timer->due_us <= now_us)
+        timer->fire (timer);
+}
+
+/*  What is in hand is the mailbox's; of one that has been given up it is its own. */
+static void let_go (resil__inbox_t *inbox, bool is_reader)
+{
+    if (is_reader)
+        inbox->in_hand = NULL;
+    resil_message_destroy (&inbox->in_hand);
+}
+
+/*  ---- Taking -------------------------------------------------------------------------------------- */
+
+/*  Is the reply one that this incarnation waits for? Then it does no more. */
+static bool is_awaited (resil_self_t *self, const resil_message_t *reply)
+{
+    resil__call_t *call = atomic_load_explicit (&reply->call, memory_order_relaxed);
+    if (!call)
+        return true; /*  its own note that there is none                          */
+    if (call->incarnation != self->incarnation || !call->previous)
+        return false;
+    resil__inbox_close_call (call);
+    resil__call_release (call);
+    return true;
+}
+
+resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    int64_t now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
+    resil_message_t *message;
+    inbox->is_used = true;
+    if (inbox->heap && inbox->heap->count)
+        resil__inbox_take_timers (inbox->heap, resil__now_us ());
+    do
+        message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
+    while (message && message->kind == RESIL_MESSAGE_REPLY && !is_awaited (self, message));
+    let_go (inbox, !*is_stale);
+    inbox->in_hand = message;
+    return message;
+}
+
+void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
+{
+    const resil__timer_t *timer = self->inbox.heap ? resil__heap_first (self->inbox.heap) : NULL;
+    if (timer && timer->due_us < deadline_us)
+        deadline_us = timer->due_us;
+    resil__mailbox_sleep (self->inbox.mailbox, bell, deadline_us);
+}
+
+/*  ---- The end --------------------------------------------------------------------------------------- */
+
+static void drop_calls (resil__inbox_t *inbox)
+{
+    while (inbox->calls) {
+        resil__call_t *call = inbox->calls;
+        resil__call_abandon (call);
+        resil__inbox_close_call (call);
+        resil__call_release (call);
+    }
+}
+
+static void drop_alarms (resil__inbox_t *inbox)
+{
+    while (inbox->alarms)
+        forget_alarm (&inbox->alarms);
+}
+
+void resil__inbox_end (resil_self_t *self, bool failed)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    inbox->in_handler = inbox->is_ending = false;
+    drop_calls (inbox);
+    drop_alarms (inbox);
+    if (!inbox->is_used)
+        return;
+    inbox->is_used = false;
+    bool is_reader = failed ? resil__mailbox_failed (inbox->mailbox, self)
+                            : resil__mailbox_done (inbox->mailbox, self);
+    let_go (inbox, is_reader);
+}
+
+/*  ---- Receiving, as components do ------------------------------------------------------------------------ */
+
+resil_address_t resil_self_address (const resil_self_t *self)
+{
+    bool has_one = self && self->inbox.mailbox && !atomic_load (&self->quarantined);
+    return has_one ? resil__mailbox_address (self->inbox.mailbox) : RESIL_NOBODY;
+}
+
+/*  It is called by a component with a start of its own. */
+static int check_receiver (resil_self_t *self, const char *call)
+{
+    if (resil__self_check_thread (self, call))
+        return -1;
+    if (self->inbox.in_handler)
+        return resil__refuse (EPERM, "%s: \"%s\" has handlers, and is called with its messages",
+                              call, self->spec->name);
+    return 0;
+}
+
+static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
+{
+    for (;;) {
+        bool is_stale;
+        unsigned bell = resil__mailbox_bell (self->inbox.mailbox);
+        if (resil_cancelled (self)) {
+            resil__self_refuse_cancelled (self);
+            return NULL;
+        }
+        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        if (message)
+            return message;
+        if (is_stale || resil__now_us () >= deadline_us) {
+            if (resil__self_check_thread (self, "resil_receive") == 0)
+                resil__refuse (ETIMEDOUT, "resil_receive: nothing has come");
+            return NULL;
+        }
+        resil__inbox_sleep (self, bell, deadline_us);
+    }
+}
+
+resil_message_t *resil_receive (resil_self_t *self, int64_t timeout_ms)
+{
+    if (check_receiver (self, "resil_receive"))
+        return NULL;
+    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS) {
+        resil__refuse (EINVAL, "resil_receive: a timeout of %lld ms", (long long) timeout_ms);
+        return NULL;
+    }
+    int64_t deadline_us = timeout_ms ? resil__deadline_us (resil__now_us (), timeout_ms) : 0;
+    resil__self_wait_begins (self);
+    resil_message_t *message = receive (self, deadline_us);
+    resil__self_wait_ends (self);
+    return message;
+}
+
+int resil_done (resil_self_t *self)
+{
+    if (check_receiver (self, "resil_done"))
+        return -1;
+    if (!self->inbox.in_hand)
+        return resil__refuse (ENOMSG, "resil_done: \"%s\" has no message in hand",
+                              self->spec->name);
+    let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+    return 0;
+}
+
+resil_message_t *resil_keep (resil_self_t *self)
+{
+    if (resil__self_check_thread (self, "resil_keep"))
+        return NULL;
+    resil_message_t *message =
+        self->inbox.in_hand ? resil__mailbox_keep (self->inbox.mailbox, self) : NULL;
+    if (!message)
+        resil__refuse (ENOMSG, "resil_keep: \"%s\" has no message in hand", self->spec->name);
+    else
+        self->inbox.in_hand = NULL;
+    return message;
+}
+
+int resil_mailbox_fd (resil_self_t *self)
+{
+    return check_receiver (self, "resil_mailbox_fd") ? -1 : resil__mailbox_fd (self->inbox.mailbox);
+}
+
+/*  ---- Timers ---------------------------------------------------------------------------------------------------- */
+
+static int check_ms (const char *call, const char *what, int64_t ms)
+{
+    if (ms >= 0 && ms <= RESIL_LONGEST_MS)
+        return 0;
+    return resil__refuse (EINVAL, "%s: %s is %lld ms; it must be from 0 to a year", call, what,
+                          (long long) ms);
+}
+
+int resil_timer_set (resil_self_t *self, uint64_t which, int64_t after_ms, int64_t every_ms)
+{
+    if (resil__self_check_thread (self, "resil_timer_set") ||
+        check_ms ("resil_timer_set", "after_ms", after_ms) ||
+        check_ms ("resil_timer_set", "every_ms", every_ms))
+        return -1;
+    resil__inbox_t *inbox = &self->inbox;
+    resil__alarm_t *alarm = *find_alarm (inbox, which);
+    if (!alarm) {
+        if (reserve (inbox))
+            return -1;
+        alarm = resil__block_take ();
+        if (!alarm)
+            return resil__refuse (ENOMEM, "resil_timer_set: no memory");
+        *alarm = (resil__alarm_t){.timer = {.fire = alarm_is_due, .due_us = RESIL__NEVER},
+                                  .self = self,
+                                  .which = which,
+                                  .next = inbox->alarms};
+        inbox->alarms = alarm;
+    }
+    alarm->every_us = every_ms * 1000;
+    resil__heap_set (inbox->heap, &alarm->timer, resil__now_us () + after_ms * 1000);
+    return 0;
+}
+
+int resil_timer_clear (resil_self_t *self, uint64_t which)
+{
+    if (resil__self_check_thread (self, "resil_timer_clear"))
+        return -1;
+    resil__alarm_t **at = find_alarm (&self->inbox, which);
+    if (!*at)
+        return resil__refuse (ENOENT, "resil_timer_clear: \"%s\" has no timer %llu",
+                              self->spec->name, (unsigned long long) which);
+    forget_alarm (at);
+    return 0;
+}

@@ -1,0 +1,59 @@
+/*  The component's side of its mailbox: what it receives, the calls it waits for, its timers. All of it belongs to
+    the thread that the component runs in.
+
+    Timers and deadlines of calls stand in a heap of that thread. What comes due there goes through the
+    mailbox like all else, as control, so that there is one order and one thing in hand.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_COMPONENT_INBOX_H
+#define RESIL_COMPONENT_INBOX_H
+
+#include <resil/messaging.h>
+
+#include "foundation/heap.h"
+#include "mailbox/call.h"
+#include "mailbox/mailbox.h"
+
+/*  A timer that a component has set: a block. */
+typedef struct _resil__alarm_t resil__alarm_t;
+struct _resil__alarm_t {
+    resil__timer_t timer; /*  first: a timer is its alarm                              */
+    resil_self_t *self;
+    resil__alarm_t *next; /*  among the component's                                    */
+    uint64_t which;
+    int64_t every_us; /*  0: once                                                  */
+};
+
+/*  In resil_self_t. All zero but the first two is nothing received and nothing pending. */
+typedef struct {
+    resil__mailbox_t *mailbox; /*  NULL: it has none                                        */
+    resil__heap_t *heap;       /*  its thread's                                             */
+    resil__call_t *calls;      /*  that are open                                            */
+    resil__alarm_t *alarms;
+    resil_message_t *in_hand; /*  as the mailbox has it, unless that has been seized        */
+    bool is_used;             /*  something has been received in this incarnation          */
+    bool in_handler;          /*  so it must not wait                                      */
+    bool is_ending;           /*  in on_stop: no reply would be received                   */
+} resil__inbox_t;
+
+/*  Have `call` among those that are open, until the deadline. 0, or -1 with ENOMEM. */
+int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us);
+void resil__inbox_close_call (resil__call_t *call);
+
+/*  The next message, in hand then; NULL: nothing now, or it has been given up (*is_stale). */
+resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale);
+
+/*  Sleep until there may be something, at most until the deadline; `bell` as for resil__mailbox_sleep. */
+void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us);
+
+/*  The incarnation has ended: what it had in hand is handled or not, and nobody waits for replies or timers
+    any more. */
+void resil__inbox_end (resil_self_t *self, bool failed);
+
+/*  Its runner is freed. */
+void resil__inbox_release (resil__inbox_t *inbox);
+
+/*  Have what is due in that heap told. */
+void resil__inbox_take_timers (resil__heap_t *heap, int64_t now_us);
+
+#endif

@@ -1,0 +1,171 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "messaging/send.h"
+
+#include <errno.h>
+
+#include "component/self.h"
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "mailbox/call.h"
+
+/*  A component that waits for room looks that often whether it is to return. */
+#define LOOK_US 20000
+
+int resil__send_check (const char *call)
+{
+    const resil_self_t *self = resil__self_current ();
+    return self ? resil__self_check_thread (self, call) : 0;
+}
+
+int resil__send_check_wait (const char *call, const char *instead)
+{
+    const resil_self_t *self = resil__self_current ();
+    if (!self || !self->inbox.in_handler)
+        return 0;
+    return resil__refuse (EDEADLK, "%s: a handler of \"%s\" may not wait; %s", call,
+                          self->spec->name, instead);
+}
+
+int resil__send_check_ms (const char *call, const char *what, int64_t ms)
+{
+    if (ms >= RESIL_FOREVER && ms <= RESIL_LONGEST_MS)
+        return 0;
+    return resil__refuse (EINVAL,
+                          "%s: %s is %lld ms; it must be from 0 to a year, or RESIL_FOREVER", call,
+                          what, (long long) ms);
+}
+
+int resil__send_refuse (const char *call, int error)
+{
+    switch (error) {
+    case ESHUTDOWN:
+        return resil__refuse (error, "%s: nobody is there: the component has ended or was deleted",
+                              call);
+    case EAGAIN:
+        return resil__refuse (
+            error,
+            "%s: the mailbox is full; send less, wait (RESIL_FULL_WAITS), or give "
+            "its component a larger one (mailbox_messages, mailbox_bytes)",
+            call);
+    case EMSGSIZE:
+        return resil__refuse (error,
+                              "%s: the message is larger than all that the mailbox may hold "
+                              "(mailbox_bytes)",
+                              call);
+    default:
+        return resil__refuse (error, "%s: the mailbox stayed full until the deadline", call);
+    }
+}
+
+/*  Who has received it may send it on: then it bears its first sender, and a call the right to reply. */
+static void address (resil_message_t *message)
+{
+    const resil_self_t *self = resil__self_current ();
+    if (message->kind == RESIL_MESSAGE_REPLY)
+        resil__call_release (atomic_exchange (&message->call, NULL));
+    if (message->kind != RESIL_MESSAGE_CALL)
+        message->kind = RESIL_MESSAGE_CAST;
+    message->retries = 0;
+    if (self && resil_address_is_nobody (message->sender))
+        message->sender = resil_self_address (self);
+    message->sent_at_us = self ? atomic_load_explicit (&self->moved_at_us, memory_order_relaxed)
+                               : resil__coarse_now_us ();
+}
+
+static int check_address (const char *call, resil_address_t to)
+{
+    if (!resil_address_is_nobody (to))
+        return 0;
+    return resil__refuse (EINVAL,
+                          "%s: the address is nobody's; resil_self_find and "
+                          "resil_supervisor_find give one",
+                          call);
+}
+
+int resil__send_now (const char *call, resil_address_t to, resil_message_t *message)
+{
+    if (check_address (call, to))
+        return -1;
+    address (message);
+    int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
+    return error ? resil__send_refuse (call, error) : 0;
+}
+
+int resil_cast (resil_address_t to, uint32_t tag, const void *bytes, size_t size)
+{
+    if (resil__send_check ("resil_cast"))
+        return -1;
+    resil_message_t *message = resil_message_new (tag, bytes, size);
+    if (!message)
+        return -1;
+    if (resil__send_now ("resil_cast", to, message) == 0)
+        return 0;
+    resil__message_free (message);
+    return -1;
+}
+
+static int check_how (const resil_send_t *how)
+{
+    if (how->size != sizeof *how)
+        return resil__refuse (
+            EINVAL,
+            "resil_send: the size of `how` is %zu, not %zu: begin it with "
+            "RESIL_SEND, and build with the headers of the library that is linked",
+            how->size, sizeof *how);
+    if (how->full < RESIL_FULL_FAILS || how->full > RESIL_FULL_DROPS_OLDEST)
+        return resil__refuse (EINVAL,
+                              "resil_send: full is %d; it must be RESIL_FULL_FAILS, "
+                              "RESIL_FULL_WAITS or RESIL_FULL_DROPS_OLDEST",
+                              (int) how->full);
+    if (resil__send_check_ms ("resil_send", "timeout_ms", how->timeout_ms) ||
+        resil__send_check_ms ("resil_send", "expires_ms", how->expires_ms))
+        return -1;
+    if (how->full == RESIL_FULL_WAITS)
+        return resil__send_check_wait ("resil_send", "let it fail, and try again later");
+    return 0;
+}
+
+/*  An errno. The reader of a full mailbox wakes its senders; nobody wakes them when they are to return. */
+static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t deadline_us)
+{
+    resil_self_t *self = resil__self_current ();
+    if (!self)
+        return resil__mailbox_put (to, message, RESIL__FULL_WAITS, deadline_us);
+    int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
+    if (error != EAGAIN)
+        return error;
+    resil__self_wait_begins (self);
+    do {
+        int64_t now_us = resil__now_us ();
+        int64_t look_us = deadline_us - now_us > LOOK_US ? now_us + LOOK_US : deadline_us;
+        error = resil_cancelled (self)
+                    ? ECANCELED
+                    : resil__mailbox_put (to, message, RESIL__FULL_WAITS, look_us);
+    } while (error == ETIMEDOUT && resil__now_us () < deadline_us);
+    resil__self_wait_ends (self);
+    return error;
+}
+
+int resil_send (resil_address_t to, resil_message_t **message_p, const resil_send_t *how)
+{
+    static const resil_send_t usual = {RESIL_SEND};
+    how = how ? how : &usual;
+    if (!message_p || !*message_p)
+        return resil__refuse (EINVAL, "resil_send: the message is NULL");
+    if (resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
+        return -1;
+    resil_message_t *message = *message_p;
+    address (message);
+    int64_t now_us = how->timeout_ms > 0 || how->expires_ms >= 0 ? resil__now_us () : 0;
+    if (how->expires_ms >= 0)
+        message->deadline_us = now_us + how->expires_ms * 1000;
+    int error = how->full == RESIL_FULL_WAITS
+                    ? put_and_wait (to, message, resil__deadline_us (now_us, how->timeout_ms))
+                    : resil__mailbox_put (to, message, (resil__full_t) how->full, 0);
+    if (error == ECANCELED)
+        return resil__self_refuse_cancelled (resil__self_current ());
+    if (error)
+        return resil__send_refuse ("resil_send", error);
+    *message_p = NULL;
+    return 0;
+}

@@ -1,0 +1,611 @@
+/*  Messages between components and from other threads: casts, calls, replies, timers, and what a restart
+    leaves of them. The same components in each placement.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <resil.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/*  What a message has its receiver do. */
+enum {
+    NOTE = 1, /*  keep its number                                          */
+    ECHO,     /*  reply with the same                                      */
+    FAIL,
+    PANIC,
+    RETURN_3,
+    DONE,
+    DROP,   /*  a call, without a reply                                  */
+    PUT_BY, /*  keep it, and reply at the next RELEASE                   */
+    RELEASE,
+    ASK,       /*  call `other` with the tag that is the number             */
+    BLOCK,     /*  call in the handler, waiting                             */
+    TWICE,     /*  reply twice                                              */
+    ONCE_MORE, /*  fail the first time                                      */
+    WAIT_GATE, /*  until the gate is open                                   */
+    TICK       /*  set a timer                                              */
+};
+
+#define MOST 10000
+
+/*  One component, and what it has found out. */
+typedef struct {
+    atomic_int noted_count;
+    int noted[MOST];
+    atomic_int starts, stops, handled, waits;
+    atomic_int error; /*  the last errno that a call gave it                       */
+    atomic_int reply_error, replies;
+    atomic_uint_fast64_t reply_context, deliveries;
+    atomic_int ticks;
+    atomic_bool gate;
+    resil_message_t *put_by;
+    resil_address_t other;
+} actor_t;
+
+static int numbered (const resil_message_t *message)
+{
+    int number = -1;
+    if (resil_message_size (message) == sizeof number)
+        memcpy (&number, resil_message_data (message), sizeof number);
+    return number;
+}
+
+static int on_start (resil_self_t *self, void *args)
+{
+    actor_t *actor = args;
+    (void) self;
+    atomic_fetch_add (&actor->starts, 1);
+    return 0;
+}
+
+static int ask (resil_self_t *self, actor_t *actor, const resil_message_t *message)
+{
+    uint32_t tag = (uint32_t) numbered (message);
+    int number = 77;
+    int rc = resil_call_async (self, actor->other, tag, &number, sizeof number, 200, 4711);
+    atomic_store (&actor->error, rc ? errno : 0);
+    return 0;
+}
+
+static int block (actor_t *actor)
+{
+    resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, 1000);
+    atomic_store (&actor->error, reply ? 0 : errno);
+    resil_message_destroy (&reply);
+    return 0;
+}
+
+static int echo (resil_message_t *message)
+{
+    return resil_reply (message, ECHO, resil_message_data (message), resil_message_size (message));
+}
+
+static int on_message (resil_self_t *self, void *args, resil_message_t *message)
+{
+    actor_t *actor = args;
+    int number = numbered (message);
+    switch (resil_message_tag (message)) {
+    case NOTE:
+        actor->noted[atomic_load (&actor->noted_count)] = number;
+        atomic_fetch_add (&actor->noted_count, 1);
+        return 0;
+    case ECHO:
+        return echo (message);
+    case FAIL:
+        return resil_fail (self, number, "told to fail with %d", number);
+    case PANIC:
+        resil_panic (self, number, "told to panic");
+    case RETURN_3:
+        return 3;
+    case DONE:
+        return RESIL_DONE;
+    case PUT_BY:
+        actor->put_by = resil_keep (self);
+        return 0;
+    case RELEASE:
+        echo (actor->put_by);
+        resil_message_destroy (&actor->put_by);
+        return 0;
+    case ASK:
+        return ask (self, actor, message);
+    case BLOCK:
+        return block (actor);
+    case TWICE:
+        echo (message);
+        atomic_store (&actor->error, echo (message) ? errno : 0);
+        return 0;
+    case ONCE_MORE:
+        atomic_store (&actor->deliveries, resil_message_deliveries (message));
+        if (resil_message_deliveries (message) == 0)
+            return resil_fail (self, 0, "not the first time");
+        return echo (message);
+    case WAIT_GATE:
+        atomic_fetch_add (&actor->waits, 1);
+        while (!atomic_load (&actor->gate) && !resil_cancelled (self))
+            poll (NULL, 0, 1);
+        return 0;
+    case TICK:
+        return resil_timer_set (self, 5, 1, (int64_t) number);
+    default:
+        return 0;
+    }
+}
+
+static int on_reply (resil_self_t *self, void *args, resil_message_t *message)
+{
+    actor_t *actor = args;
+    (void) self;
+    atomic_store (&actor->reply_error, resil_message_error (message));
+    atomic_store (&actor->reply_context, resil_message_context (message));
+    atomic_fetch_add (&actor->replies, 1);
+    return 0;
+}
+
+static int on_timer (resil_self_t *self, void *args, resil_message_t *message)
+{
+    actor_t *actor = args;
+    if (resil_message_context (message) != 5)
+        return -1;
+    if (atomic_fetch_add (&actor->ticks, 1) == 2)
+        return resil_timer_clear (self, 5) && errno != ENOENT ? -1 : 0;
+    return 0;
+}
+
+static int on_stop (resil_self_t *self, void *args)
+{
+    actor_t *actor = args;
+    int rc = resil_call_async (self, actor->other, ECHO, NULL, 0, 1000, 1);
+    atomic_store (&actor->error, rc ? errno : 0);
+    atomic_fetch_add (&actor->stops, 1);
+    return 0;
+}
+
+static int on_failure (void *args, const resil_error_t *error)
+{
+    actor_t *actor = args;
+    (void) error;
+    atomic_fetch_add (&actor->handled, 1);
+    return 0;
+}
+
+/*  ---- Two of them under a supervisor ---- */
+
+static actor_t one, two;
+static resil_supervisor_t *supervisor;
+static resil_address_t to_one, to_two;
+static resil_spec_t spec_one;
+
+static void begin_with (const resil_spec_t *spec)
+{
+    static const resil_type_t type = {
+        RESIL_TYPE,           .name = "actor",          .handle_irrecoverable = on_failure,
+        .on_start = on_start, .on_message = on_message, .on_reply = on_reply,
+        .on_timer = on_timer, .on_stop = on_stop};
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
+    options.name = "app";
+    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    memset (&one, 0, sizeof one);
+    memset (&two, 0, sizeof two);
+    ok (resil_type_register (&type));
+    supervisor = resil_supervisor_new (&options);
+    assert_non_null (supervisor);
+    resil_spec_t other = {RESIL_SPEC, .name = "two", .type = "actor", .args = &two};
+    other.placement = spec->placement;
+    ok (resil_supervisor_add (supervisor, spec));
+    ok (resil_supervisor_add (supervisor, &other));
+    ok (resil_supervisor_find (supervisor, "one", &to_one));
+    ok (resil_supervisor_find (supervisor, "/app/two", &to_two));
+    one.other = to_two;
+    two.other = to_one;
+    ok (resil_supervisor_spawn (supervisor));
+}
+
+static resil_spec_t usual (void)
+{
+    resil_spec_t spec = {RESIL_SPEC, .name = "one", .type = "actor", .args = &one};
+    return spec;
+}
+
+static void begin (void)
+{
+    spec_one = usual ();
+    begin_with (&spec_one);
+}
+
+static void end (void)
+{
+    resil_supervisor_destroy (&supervisor);
+    resil_message_destroy (&one.put_by);
+}
+
+static int cast (resil_address_t to, uint32_t tag, int number)
+{
+    return resil_cast (to, tag, &number, sizeof number);
+}
+
+/*  The reply's number; -1 with errno. */
+static int call (resil_address_t to, uint32_t tag, int number)
+{
+    resil_message_t *reply = resil_call (to, tag, &number, sizeof number, SUPPORT_PATIENCE_MS);
+    if (!reply)
+        return -1;
+    int answer = numbered (reply);
+    assert_int_equal (resil_message_kind (reply), RESIL_MESSAGE_REPLY);
+    resil_message_destroy (&reply);
+    return answer;
+}
+
+static void assert_fails (resil_address_t to, uint32_t tag, int error)
+{
+    assert_int_equal (call (to, tag, 1), -1);
+    if (errno != error)
+        fail_msg ("errno is %d (%s), expected was %d", errno, resil_errmsg (), error);
+}
+
+static bool reached (void *arg)
+{
+    const struct {
+        atomic_int *value;
+        int least;
+    } *wanted = arg;
+    return atomic_load (wanted->value) >= wanted->least;
+}
+
+static void await (atomic_int *value, int least)
+{
+    struct {
+        atomic_int *value;
+        int least;
+    } wanted = {value, least};
+    if (!support_wait_until (reached, &wanted, SUPPORT_PATIENCE_MS)) {
+        support_log_print ();
+        fail_msg ("it is %d, expected was %d", atomic_load (value), least);
+    }
+}
+
+/*  ---- Cases ---- */
+
+static void casts_arrive_in_order (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 1000; i++)
+        ok (cast (to_one, NOTE, i));
+    await (&one.noted_count, 1000);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal (one.noted[i], i);
+    end ();
+}
+
+static void a_call_is_answered (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 100; i++)
+        assert_int_equal (call (to_one, ECHO, i), i);
+    end ();
+}
+
+static void what_waits_is_there_for_the_next_incarnation (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, FAIL, 5));
+    ok (cast (to_one, NOTE, 1));
+    ok (cast (to_one, PANIC, 5));
+    ok (cast (to_one, NOTE, 2));
+    ok (cast (to_one, RETURN_3, 0));
+    assert_int_equal (call (to_one, ECHO, 9), 9);
+    assert_int_equal (atomic_load (&one.noted_count), 2);
+    assert_int_equal (one.noted[1], 2);
+    await (&one.starts, 4);
+    await (&one.handled, 3);
+    assert_non_null (support_log_wait ("a handler returned 3", SUPPORT_PATIENCE_MS));
+    end ();
+}
+
+static void an_address_is_good_over_restarts (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 10000; i++) {
+        ok (cast (to_one, FAIL, 1));
+        if (i % 100 == 99)
+            assert_int_equal (call (to_one, ECHO, i), i);
+    }
+    await (&one.starts, 10001);
+    end ();
+}
+
+static void a_call_ends_when_its_callee_fails_with_it (void **state)
+{
+    (void) state;
+    begin ();
+    assert_fails (to_one, FAIL, ECONNRESET);
+    assert_fails (to_one, PANIC, ECONNRESET);
+    assert_fails (to_one, DROP, EPIPE);
+    end ();
+}
+
+static void a_call_waits_over_a_restart_if_it_was_not_in_hand (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, FAIL, 1));
+    assert_int_equal (call (to_one, ECHO, 3), 3);
+    end ();
+}
+
+static void a_message_is_delivered_again_if_the_spec_says_so (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.deliver_again = 1;
+    begin_with (&spec);
+    assert_int_equal (call (to_one, ONCE_MORE, 3), 3);
+    assert_int_equal (atomic_load (&one.deliveries), 1);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    await (&one.handled, 3);
+    end ();
+}
+
+static void a_reply_may_come_later_from_elsewhere (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, PUT_BY));
+    while (cast (to_one, RELEASE, 0) == 0 && atomic_load (&two.replies) == 0)
+        poll (NULL, 0, 1);
+    await (&two.replies, 1);
+    end ();
+}
+
+static void no_reply_by_the_deadline_is_a_timeout (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, WAIT_GATE, 0));
+    resil_message_t *reply = resil_call (to_one, ECHO, NULL, 0, 20);
+    assert_null (reply);
+    assert_int_equal (errno, ETIMEDOUT);
+    ok (cast (to_two, ASK, ECHO));
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), ETIMEDOUT);
+    assert_int_equal (atomic_load (&two.reply_context), 4711);
+    atomic_store (&one.gate, true);
+    assert_int_equal (call (to_one, ECHO, 4), 4);
+    assert_int_equal (atomic_load (&two.replies), 1);
+    end ();
+}
+
+static void components_call_each_other (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, ECHO));
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), 0);
+    ok (cast (to_two, ASK, FAIL));
+    await (&two.replies, 2);
+    assert_int_equal (atomic_load (&two.reply_error), ECONNRESET);
+    ok (cast (to_two, ASK, DROP));
+    await (&two.replies, 3);
+    assert_int_equal (atomic_load (&two.reply_error), EPIPE);
+    end ();
+}
+
+static void what_would_never_end_is_refused (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, BLOCK, 0));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.error), EDEADLK);
+    assert_int_equal (call (to_one, TWICE, 1), 1);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.error), EALREADY);
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    assert_int_equal (atomic_load (&one.error), ECANCELED); /*  its on_stop                       */
+    assert_int_equal (atomic_load (&one.stops), 1);
+    end ();
+}
+
+static void who_has_ended_receives_nothing_until_it_is_started_again (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, WAIT_GATE, 0));
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    assert_int_equal (cast (to_one, NOTE, 1), -1);
+    assert_int_equal (errno, ESHUTDOWN);
+    assert_fails (to_one, ECHO, ESHUTDOWN);
+    ok (resil_supervisor_restart_child (supervisor, "one"));
+    assert_int_equal (call (to_one, ECHO, 2), 2);
+    ok (cast (to_one, DONE, 0));
+    while (cast (to_one, NOTE, 1) == 0)
+        poll (NULL, 0, 1);
+    assert_int_equal (errno, ESHUTDOWN);
+    ok (resil_supervisor_delete_child (supervisor, "one"));
+    resil_spec_t spec = usual ();
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (cast (to_one, NOTE, 1), -1);
+    assert_int_equal (errno, ESHUTDOWN);
+    resil_address_t again;
+    ok (resil_supervisor_find (supervisor, "one", &again));
+    assert_false (resil_address_same (again, to_one));
+    assert_int_equal (call (again, ECHO, 2), 2);
+    end ();
+}
+
+static void a_full_mailbox_does_what_its_sender_wants (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.mailbox_messages = 2;
+    begin_with (&spec);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 1);
+    while (cast (to_one, NOTE, 1) == 0)
+        ;
+    assert_int_equal (errno, EAGAIN);
+    int number = 2;
+    resil_send_t how = {RESIL_SEND};
+    how.full = RESIL_FULL_WAITS;
+    how.timeout_ms = 10;
+    resil_message_t *message = resil_message_new (NOTE, &number, sizeof number);
+    assert_int_equal (resil_send (to_one, &message, &how), -1);
+    assert_int_equal (errno, ETIMEDOUT);
+    how.full = RESIL_FULL_DROPS_OLDEST;
+    ok (resil_send (to_one, &message, &how));
+    assert_null (message);
+    atomic_store (&one.gate, true);
+    message = resil_message_new (ECHO, &number, sizeof number);
+    how.full = RESIL_FULL_WAITS;
+    how.timeout_ms = RESIL_FOREVER;
+    ok (resil_send (to_one, &message, &how));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (one.noted[atomic_load (&one.noted_count) - 1], 2);
+    end ();
+}
+
+static void timers_are_told (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_one, TICK, 1));
+    await (&one.ticks, 3);
+    int ticks = atomic_load (&one.ticks);
+    ok (cast (to_one, TICK, 0));
+    await (&one.ticks, ticks + 1);
+    end ();
+}
+
+static void bad_input_is_named (void **state)
+{
+    (void) state;
+    begin ();
+    resil_address_t address;
+    assert_int_equal (resil_supervisor_find (supervisor, "three", &address), -1);
+    assert_int_equal (errno, ENOENT);
+    assert_non_null (strstr (resil_errmsg (), "\"three\""));
+    assert_int_equal (resil_supervisor_find (supervisor, "one/two", &address), -1);
+    assert_int_equal (errno, ENOENT);
+    assert_int_equal (resil_supervisor_find (supervisor, "/other/two", &address), -1);
+    assert_int_equal (errno, ENOENT);
+    assert_int_equal (resil_cast (RESIL_NOBODY, 1, NULL, 0), -1);
+    assert_int_equal (errno, EINVAL);
+    assert_int_equal (resil_cast (to_one, 1, NULL, 1), -1);
+    assert_int_equal (errno, EINVAL);
+    assert_null (resil_call (to_one, 1, NULL, 0, -2));
+    assert_int_equal (errno, EINVAL);
+    resil_message_t *message = resil_message_new (NOTE, NULL, 0);
+    assert_int_equal (resil_reply (message, 1, NULL, 0), -1);
+    assert_int_equal (errno, ENOMSG);
+    resil_message_destroy (&message);
+    end ();
+}
+
+/*  ---- With a start of its own ---- */
+
+static int loop (resil_self_t *self, void *args)
+{
+    actor_t *actor = args;
+    resil_message_t *message;
+    while ((message = resil_receive (self, RESIL_FOREVER))) {
+        int rc = resil_message_kind (message) == RESIL_MESSAGE_TIMER
+                     ? on_timer (self, args, message)
+                 : resil_message_kind (message) == RESIL_MESSAGE_REPLY
+                     ? on_reply (self, args, message)
+                     : on_message (self, actor, message);
+        if (rc)
+            return rc == RESIL_DONE ? 0 : rc;
+    }
+    return errno == ECANCELED ? 0 : -1;
+}
+
+static void begin_loop (resil_start_fn *start)
+{
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
+    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    memset (&one, 0, sizeof one);
+    supervisor = resil_supervisor_new (&options);
+    assert_non_null (supervisor);
+    ok (resil_supervisor_add_simple (supervisor, "one", start, on_failure, &one));
+    ok (resil_supervisor_find (supervisor, "one", &to_one));
+    one.other = to_one;
+    ok (resil_supervisor_spawn (supervisor));
+}
+
+static void a_loop_receives_the_same (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    for (int i = 0; i < 1000; i++)
+        ok (cast (to_one, NOTE, i));
+    assert_int_equal (call (to_one, ECHO, 3), 3);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    assert_fails (to_one, DROP, EPIPE);
+    ok (cast (to_one, TICK, 1));
+    await (&one.ticks, 3);
+    ok (cast (to_one, BLOCK, 0)); /*  to itself                                          */
+    assert_int_equal (call (to_one, ECHO, 4), 4);
+    assert_int_equal (atomic_load (&one.error), EDEADLK);
+    assert_int_equal (atomic_load (&one.noted_count), 1000);
+    end ();
+}
+
+static int poll_loop (resil_self_t *self, void *args)
+{
+    int fd = resil_mailbox_fd (self);
+    int rc;
+    while ((rc = resil_wait_fd (self, fd, POLLIN, RESIL_FOREVER)) == 1) {
+        resil_message_t *message;
+        while ((message = resil_receive (self, 0)))
+            on_message (self, args, message);
+        if (errno != ETIMEDOUT)
+            break;
+    }
+    return 0;
+}
+
+static void a_mailbox_has_a_descriptor (void **state)
+{
+    (void) state;
+    begin_loop (poll_loop);
+    for (int i = 0; i < 100; i++) {
+        ok (cast (to_one, NOTE, i));
+        if (i % 10 == 0)
+            assert_int_equal (call (to_one, ECHO, i), i);
+    }
+    await (&one.noted_count, 100);
+    end ();
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        support_case (casts_arrive_in_order),
+        support_case (a_call_is_answered),
+        support_case (what_waits_is_there_for_the_next_incarnation),
+        support_case (an_address_is_good_over_restarts),
+        support_case (a_call_ends_when_its_callee_fails_with_it),
+        support_case (a_call_waits_over_a_restart_if_it_was_not_in_hand),
+        support_case (a_message_is_delivered_again_if_the_spec_says_so),
+        support_case (a_reply_may_come_later_from_elsewhere),
+        support_case (no_reply_by_the_deadline_is_a_timeout),
+        support_case (components_call_each_other),
+        support_case (what_would_never_end_is_refused),
+        support_case (who_has_ended_receives_nothing_until_it_is_started_again),
+        support_case (a_full_mailbox_does_what_its_sender_wants),
+        support_case (timers_are_told),
+        support_case (bad_input_is_named),
+        support_case (a_loop_receives_the_same),
+        support_case (a_mailbox_has_a_descriptor),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
