@@ -49,7 +49,6 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->ready = false;
     self->ignores = false;
     self->is_entered = false;
-    self->notes = 0;
     self->cleanup_count = 0;
     atomic_store (&self->end, RESIL__END_IS_OPEN);
     /*  What the one before has promised is not for this one. */
@@ -94,7 +93,8 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
 {
     return (permit == RESIL__PERMIT_STANDING || permit == RESIL__PERMIT_ONCE (self->incarnation)) &&
-           self->error.at_us >= atomic_load_explicit (&self->granted_from_us, memory_order_relaxed);
+           self->error->at_us >=
+               atomic_load_explicit (&self->granted_from_us, memory_order_relaxed);
 }
 
 static bool has_room (resil_self_t *self)
@@ -106,7 +106,7 @@ resil__payment_t resil__self_pay (resil_self_t *self)
 {
     uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_acquire);
     if (is_granted (self, permit) && has_room (self))
-        self->payment = resil__tokens_pay (self->tokens, self->error.at_us);
+        self->payment = resil__tokens_pay (self->tokens, self->error->at_us);
     return self->payment;
 }
 
@@ -121,10 +121,11 @@ bool resil__self_may_go_on (resil_self_t *self)
 
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
 {
+    resil__ports_t *ports = self->ports;
     for (;;) {
-        int size = zmq_recv (self->control_handle, text, room - 1, ZMQ_DONTWAIT);
+        int size = zmq_recv (ports->control_handle, text, room - 1, ZMQ_DONTWAIT);
         if (size >= 0) {
-            self->control_taken++;
+            ports->control_taken++;
             text[(size_t) size < room ? (size_t) size : room - 1] = 0;
             return size;
         }
@@ -137,7 +138,7 @@ int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t de
             errno = EAGAIN;
             return -1;
         }
-        struct pollfd control = {.fd = self->control_fd, .events = POLLIN};
+        struct pollfd control = {.fd = ports->control_fd, .events = POLLIN};
         poll (&control, 1, wait_ms);
     }
 }
@@ -145,12 +146,15 @@ int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t de
 void resil__self_empty_control (resil_self_t *self)
 {
     /*  What the component received itself is not counted, so then it must be looked. */
+    resil__ports_t *ports = self->ports;
     char message[32];
+    if (!ports)
+        return;
     if (atomic_load (&self->uses_control) ||
-        atomic_load (&self->control_sent) != self->control_taken)
+        atomic_load (&ports->control_sent) != ports->control_taken)
         while (resil__self_receive (self, message, sizeof message, 0) >= 0)
             ;
-    self->control_taken = atomic_load (&self->control_sent);
+    ports->control_taken = atomic_load (&ports->control_sent);
 }
 
 bool resil__message_is (const char *message, const char *verb, uint64_t *number)
@@ -172,13 +176,14 @@ void resil__self_settle_raw (resil_self_t *self)
         return;
     /*  First of all a bell: what was sent in parts and never finished ends with it. And so, when the
         record is read, all that was sent can be. */
-    ring_bell (self->errors_handle);
+    ring_bell (self->ports->errors_handle);
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, NULL, true);
     while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
         if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
             break;
-    if (atomic_load_explicit (&self->raw_accepted, memory_order_acquire) == self->incarnation) {
-        resil__error_copy (&self->error, &self->raw_error);
+    if (atomic_load_explicit (&self->ports->raw_accepted, memory_order_acquire) ==
+        self->incarnation) {
+        resil__error_copy (self->error, &self->ports->raw_error);
         self->reported = self->told = true;
     }
 }
@@ -212,6 +217,26 @@ int resil__self_check_thread (const resil_self_t *self, const char *call)
 static int check_owner (const resil_self_t *self, const char *call)
 {
     return self ? check_current (self, call) : check (self, call);
+}
+
+static int check_ports (const resil_self_t *self, const char *call, const char *why)
+{
+    if (self->ports)
+        return 0;
+    return resil__refuse (ENOTSUP, "%s: \"%s\" shares a thread; %s", call, self->spec->name, why);
+}
+
+static int check_sockets (const resil_self_t *self, const char *call)
+{
+    return check_owner (self, call) ? -1 : check_ports (self, call, "it has no sockets of its own");
+}
+
+/*  In a shared thread a wait would be the others' too. */
+static int check_may_wait (const resil_self_t *self, const char *call)
+{
+    return resil__self_check_thread (self, call)
+               ? -1
+               : check_ports (self, call, "do not wait there: return, and be called again");
 }
 
 void resil__self_note_progress (resil_self_t *self)
@@ -250,25 +275,24 @@ void *resil_self_args (const resil_self_t *self)
 
 zsock_t *resil_self_errors (resil_self_t *self)
 {
-    if (check_owner (self, "resil_self_errors"))
+    if (check_sockets (self, "resil_self_errors"))
         return NULL;
     self->uses_raw = true;
-    return self->errors;
+    return self->ports->errors;
 }
 
 zsock_t *resil_self_control (resil_self_t *self)
 {
-    if (check_owner (self, "resil_self_control"))
+    if (check_sockets (self, "resil_self_control"))
         return NULL;
     atomic_store (&self->uses_control, true);
-    return self->control;
+    return self->ports->control;
 }
 
 /*  ---- Reports ---------------------------------------------------------------- */
 
 static void note (resil_self_t *self, const resil_error_t *error)
 {
-    self->notes++;
     resil__about_t about = {self->supervisor, self->spec->name, self->incarnation, 0};
     resil__log (RESIL_LOG_INFO, &about, 1, "%s#%llu says after its first report: %s (%s:%d)",
                 self->spec->name, (unsigned long long) self->incarnation, error->text, error->file,
@@ -281,7 +305,7 @@ static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const ch
                  const char *format, va_list args)
 {
     resil_error_t other;
-    resil_error_t *error = self->reported ? &other : &self->error;
+    resil_error_t *error = self->reported ? &other : self->error;
     error->kind = kind;
     error->code = code;
     error->file = file ? file : "";
@@ -314,8 +338,8 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
     resil__self_tell (self,
                       (resil__record_t){.kind = RESIL__RECORD_REPORTED,
                                         .payment = resil__self_pay (self),
-                                        .at_us = self->error.at_us},
-                      &self->error, true);
+                                        .at_us = self->error->at_us},
+                      self->error, true);
     return 0;
 }
 
@@ -341,7 +365,7 @@ int resil_fail_at (resil_self_t *self, int code, const char *file, int line, con
     /*  A grant is an ack in advance. */
     bool is_granted = rc == 0 && resil__self_may_go_on (self) && !self->uses_raw &&
                       !atomic_load_explicit (&self->uses_control, memory_order_relaxed);
-    if (!is_granted)
+    if (!is_granted && self->ports)
         resil_await_ack (self, ACK_DEADLINE_MS);
     errno = code > 0 ? code : EIO;
     return -1;
@@ -365,18 +389,18 @@ static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
         resil__relax ();
     }
     for (;;) {
-        unsigned bell = atomic_load (&self->ack_bell);
+        unsigned bell = atomic_load (&self->ports->ack_bell);
         if (acked (self))
             return true;
         if (atomic_load (&self->quarantined) || resil__now_us () >= deadline_us)
             return false;
-        resil__futex_wait (&self->ack_bell, bell, deadline_us);
+        resil__futex_wait (&self->ports->ack_bell, bell, deadline_us);
     }
 }
 
 int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 {
-    if (resil__self_check_thread (self, "resil_await_ack"))
+    if (check_may_wait (self, "resil_await_ack"))
         return -1;
     if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
         return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms",
@@ -388,13 +412,13 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
                               self->spec->name);
     int rc = 0;
     resil__self_wait_begins (self);
-    atomic_store (&self->awaits_ack, self->incarnation);
+    atomic_store (&self->ports->awaits_ack, self->incarnation);
     if (!sleep_until_acked (self, resil__deadline_us (resil__now_us (), timeout_ms)))
         rc = check (self, "resil_await_ack")
                  ? -1
                  : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
                                   (long long) timeout_ms);
-    atomic_store_explicit (&self->awaits_ack, 0, memory_order_relaxed);
+    atomic_store_explicit (&self->ports->awaits_ack, 0, memory_order_relaxed);
     resil__self_wait_ends (self);
     return rc;
 }
@@ -424,7 +448,8 @@ static void pass_over_acks (resil_self_t *self)
 
 static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadline_us)
 {
-    zmq_pollitem_t items[] = {{.socket = self->control_handle, .events = ZMQ_POLLIN}, source};
+    zmq_pollitem_t items[] = {{.socket = self->ports->control_handle, .events = ZMQ_POLLIN},
+                              source};
     int count = source.socket || source.fd >= 0 ? 2 : 1;
     for (;;) {
         if (resil_cancelled (self))
@@ -459,7 +484,7 @@ static int bounded_wait (resil_self_t *self, zmq_pollitem_t source, int64_t time
 
 int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
 {
-    if (resil__self_check_thread (self, "resil_wait"))
+    if (check_may_wait (self, "resil_wait"))
         return -1;
     if (!source)
         return bounded_wait (self, (zmq_pollitem_t){.fd = -1}, timeout_ms);
@@ -482,7 +507,7 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
 
 int resil_wait_fd (resil_self_t *self, int fd, short events, int64_t timeout_ms)
 {
-    if (resil__self_check_thread (self, "resil_wait_fd"))
+    if (check_may_wait (self, "resil_wait_fd"))
         return -1;
     if (fd < 0)
         return resil__refuse (EINVAL, "resil_wait_fd: %d is no descriptor", fd);
@@ -573,12 +598,12 @@ int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
         return resil__refuse (ENOBUFS, "resil_cleanup: %d are registered; that is all there can be",
                               RESIL__CLEANUPS_MAX);
     if (self->cleanup_count == self->cleanup_room) {
-        size_t room = self->cleanup_room ? self->cleanup_room * 2 : 8;
+        size_t room = self->cleanup_room ? self->cleanup_room * 2u : 8;
         resil__cleanup_t *cleanups = realloc (self->cleanups, room * sizeof *cleanups);
         if (!cleanups)
             return resil__refuse (ENOMEM, "resil_cleanup: no memory");
         self->cleanups = cleanups;
-        self->cleanup_room = room;
+        self->cleanup_room = (unsigned short) room;
     }
     self->cleanups[self->cleanup_count++] = (resil__cleanup_t){cleanup, arg};
     return 0;

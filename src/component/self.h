@@ -1,11 +1,11 @@
 /*  The inside of self: the component's side of the contract. A runner embeds one and
-    renews it for each incarnation.
+    renews it for each incarnation. Of those that share a thread there are thousands: it has what an incarnation
+    needs, and a thread of its own has ports besides.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_SELF_H
 #define RESIL_COMPONENT_SELF_H
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
 
@@ -26,54 +26,63 @@ typedef struct {
     void *arg;
 } resil__cleanup_t;
 
+/*  What a component has for itself in a thread of its own: sockets, so that it can wait. */
+typedef struct {
+    zsock_t *errors; /*  the component's ends of the two PAIRs ...                */
+    zsock_t *control;
+    void *errors_handle; /*  ... and what libzmq calls them                           */
+    void *control_handle;
+    int control_fd;
+
+    unsigned control_taken;          /*  messages of control that were received by us        */
+    atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
+
+    /*  written by the supervisor, read by this side */
+    _Alignas(64) atomic_uint_fast64_t raw_accepted; /*  the last incarnation whose report was
+                                                        accepted and raw, in raw_error         */
+    atomic_uint ack_bell;                           /*  moves with each ack, for who sleeps on it */
+    atomic_uint control_sent;                       /*  messages sent on control             */
+    resil_error_t raw_error;
+} resil__ports_t;
+
+/*  What each side moves has cache lines of its own: with every restart these are written, and the others
+    read. */
 struct _resil_self_t {
     /*  set once, by the runner */
     resil__spec_t *spec;
     const void *owner;       /*  the supervisor, to know calls from inside                */
     const char *supervisor;  /*  its name, for notes in the log                           */
     resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
-    zsock_t *errors;         /*  the component's ends of the two PAIRs ...                */
-    zsock_t *control;
     resil__outbox_t *outbox; /*  of the thread that it runs in                            */
-    void *errors_handle;     /*  ... and what libzmq calls them                           */
-    void *control_handle;
-    int control_fd;
+    resil_error_t *error;    /*  of the thread's: room for this incarnation's, from its report to
+                                 the end of its handler                                     */
+    resil__ports_t *ports;   /*  NULL: it shares its thread                                 */
 
-    /*  the runner's thread only */
-    pthread_t thread;
-    uint64_t incarnation;
+    /*  its thread only */
     void *args;
-    bool has_args;
-    bool is_entered;          /*  functions of the component are, or have been, called in this
-                                    incarnation                                            */
-    resil_error_t error;      /*  of this incarnation; the supervisor reads it after REPORTED or
-                                    ENDED, and the next incarnation begins only by its leave */
-    bool reported;            /*  error holds this incarnation's report or panic           */
-    bool told;                /*  ... and the supervisor has been told of it               */
-    resil__payment_t payment; /*  ... and how its restart was paid for                    */
-    bool owes_started;        /*  it was told to start, and is up when that has been said   */
-    bool ready;               /*  ready has been said                                      */
-    bool ignores;             /*  there is nothing to do here                              */
-    bool uses_raw;            /*  the errors socket was asked for, ever                    */
-    jmp_buf *landing;         /*  where a panic goes; NULL: nowhere                        */
-    resil__cleanup_t *cleanups;
-    size_t cleanup_count;
-    size_t cleanup_room;
+    uint64_t incarnation;
+    jmp_buf *landing; /*  where a panic goes; NULL: nowhere                        */
     resil__inbox_t inbox;
-    unsigned notes;         /*  reports after the first                                  */
-    unsigned control_taken; /*  messages of control that were received by us             */
+    resil__cleanup_t *cleanups;
+    unsigned short cleanup_count;
+    unsigned short cleanup_room;
+    resil__payment_t payment; /*  how the restart after its report was paid for            */
+    bool has_args;
+    bool is_entered;   /*  functions of the component are, or have been, called in this
+                         incarnation                                                */
+    bool reported;     /*  error holds this incarnation's report or panic           */
+    bool told;         /*  ... and the supervisor has been told of it               */
+    bool owes_started; /*  it was told to start, and is up when that has been said  */
+    bool ready;        /*  ready has been said                                      */
+    bool ignores;      /*  there is nothing to do here                              */
+    bool uses_raw;     /*  the errors socket was asked for, ever                    */
 
-    /*  written by this side, read by the supervisor */
+    /*  written by this side, read by the supervisor now and then */
+    atomic_int waiting;              /*  above 0: in a wait of ours, or idle                   */
     atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
-    atomic_int waiting; /*  above 0: in a wait of ours, or idle                      */
-    atomic_int thread_id;
-    atomic_int cpu_clock;            /*  the thread's own, as a clockid_t                         */
-    atomic_bool uses_control;        /*  the control socket was asked for, ever                   */
-    atomic_uint_fast64_t awaits_ack; /*  the incarnation that sleeps until it has its ack, or 0 */
 
-    /*  moved by both sides, mostly by this one. What each side moves has cache lines of its own: with
-        every restart these are written, and the others read. */
+    /*  moved by both sides, mostly by this one */
     _Alignas(64) atomic_uint_fast64_t permit; /*  may the next begin without asking?           */
     atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
     atomic_int_fast64_t returned_at_us; /*  set before that, by the coarse clock ...             */
@@ -83,12 +92,10 @@ struct _resil_self_t {
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
     atomic_int_fast64_t granted_from_us; /*  the grant is for failures from then on             */
     atomic_uint_fast64_t acked;          /*  the last incarnation whose report was accepted       */
-    atomic_uint_fast64_t raw_accepted;   /*  the last such whose report was raw, in raw_error     */
-    atomic_uint ack_bell;                /*  moves with each ack, for who sleeps on it            */
-    atomic_uint control_sent;            /*  messages sent on control                             */
     atomic_bool quarantined;
-    resil_error_t raw_error;
+    atomic_bool uses_control; /*  by this one, once: the control socket was asked for        */
 };
+_Static_assert(sizeof (resil_self_t) <= 320, "there are thousands in a thread that is shared");
 
 /*  The component that runs in the calling thread, or NULL. */
 resil_self_t *resil__self_current (void);
@@ -149,12 +156,12 @@ resil__payment_t resil__self_pay (resil_self_t *self);
 /*  It has failed: would it go on by itself now? */
 bool resil__self_may_go_on (resil_self_t *self);
 
-/*  Receive the next message on control into `text`, a string cut to `room`, until the
+/*  What only a self with ports does. Receive the next message on control into `text`, a string cut to `room`, until the
     deadline. The length, or -1 with errno: EAGAIN, or ETERM when ZeroMQ has been shut
     down under us. */
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us);
 
-/*  Receive and drop what is left on control, before another incarnation. */
+/*  Receive and drop what is left on control, if there is one, before another incarnation. */
 void resil__self_empty_control (resil_self_t *self);
 
 /*  Has `message` the given verb? Its number goes to `number` (0 if it has none). */

@@ -24,7 +24,7 @@ static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, co
 {
     if (self->reported)
         return;
-    resil__error_set (&self->error, kind, self->spec->name, self->incarnation, code, "%s", text);
+    resil__error_set (self->error, kind, self->spec->name, self->incarnation, code, "%s", text);
     self->reported = true;
 }
 
@@ -116,7 +116,7 @@ static bool tell_end (resil_self_t *self, resil__outcome_t outcome)
                                         .outcome = outcome,
                                         .asks = !failed,
                                         .payment = is_news ? self->payment : RESIL__NOT_PAID},
-                      is_news ? &self->error : NULL, true);
+                      is_news ? self->error : NULL, true);
     return false;
 }
 
@@ -173,7 +173,7 @@ bool resil__incarnation_end (resil_self_t *self, int rc)
     bool owes_end = tell_end (self, outcome);
     if (outcome != RESIL__FAILED)
         return false;
-    int answer = call_handler (self, &self->error);
+    int answer = call_handler (self, self->error);
     if (atomic_load (&self->quarantined))
         return false;
     bool goes_on = answer == 0 && decide_to_go_on (self);

@@ -50,6 +50,10 @@ enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
 
 struct _resil__runner_t {
     resil_self_t self;
+    resil__ports_t ports; /*  its self's                                               */
+    resil_error_t error;
+    atomic_int thread_id;
+    atomic_int cpu_clock; /*  the thread's own, as a clockid_t                         */
     char supervisor[RESIL_PATH_MAX + 1];
     resil__maker_t *maker; /*  NULL: buried                                            */
     resil__job_t birth, death;
@@ -122,11 +126,10 @@ static void runner_actor (zsock_t *pipe, void *args)
         zsock_signal (pipe, 0);
         return;
     }
-    self->thread = pthread_self ();
-    atomic_store (&self->thread_id, (int) syscall (SYS_gettid));
+    atomic_store (&runner->thread_id, (int) syscall (SYS_gettid));
     clockid_t clock;
-    if (pthread_getcpuclockid (self->thread, &clock) == 0)
-        atomic_store (&self->cpu_clock, clock);
+    if (pthread_getcpuclockid (pthread_self (), &clock) == 0)
+        atomic_store (&runner->cpu_clock, clock);
     resil__self_set_current (self);
     zsock_signal (pipe, 0);
 
@@ -180,18 +183,18 @@ static bool is_readable (void *handle)
 
 static int handles_set (resil__runner_t *self)
 {
-    resil_self_t *inside = &self->self;
+    resil__ports_t *ports = &self->ports;
     self->errors_handle = zsock_resolve (self->errors_end);
     self->control_handle = zsock_resolve (self->control_end);
     self->errors_fd = (int) zsock_fd (self->errors_end);
     self->control_fd = (int) zsock_fd (self->control_end);
-    inside->errors_handle = self->outbox.bell = zsock_resolve (inside->errors);
-    inside->control_handle = zsock_resolve (inside->control);
-    inside->control_fd = (int) zsock_fd (inside->control);
+    ports->errors_handle = self->outbox.bell = zsock_resolve (ports->errors);
+    ports->control_handle = zsock_resolve (ports->control);
+    ports->control_fd = (int) zsock_fd (ports->control);
     /*  Nothing ever comes on errors, and nobody reads much on control's other way: using
         them wrongly gives an error and not a hang. */
-    zsock_set_rcvtimeo (inside->errors, 0);
-    zsock_set_sndtimeo (inside->control, 0);
+    zsock_set_rcvtimeo (ports->errors, 0);
+    zsock_set_sndtimeo (ports->control, 0);
     is_readable (self->errors_handle);
     is_readable (self->control_handle);
     return 0;
@@ -199,8 +202,8 @@ static int handles_set (resil__runner_t *self)
 
 static void sockets_destroy (resil__runner_t *self)
 {
-    zsock_destroy (&self->self.errors);
-    zsock_destroy (&self->self.control);
+    zsock_destroy (&self->ports.errors);
+    zsock_destroy (&self->ports.control);
     zsock_destroy (&self->errors_end);
     zsock_destroy (&self->control_end);
     resil__process_took_sockets (-RESIL__RUNNER_SOCKETS);
@@ -292,6 +295,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     self->outbox.bytes = self->records;
     self->outbox.size = sizeof self->records;
     inside->outbox = &self->outbox;
+    inside->error = &self->error;
+    inside->ports = &self->ports;
     snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
     self->signals = *options->signals;
     inside->spec = resil__spec_retain (spec);
@@ -300,8 +305,8 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     inside->tokens = resil__tokens_retain (options->tokens);
     inside->inbox.mailbox = options->mailbox;
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
-    if (pair_new (&self->errors_end, &inside->errors) ||
-        pair_new (&self->control_end, &inside->control) || handles_set (self)) {
+    if (pair_new (&self->errors_end, &self->ports.errors) ||
+        pair_new (&self->control_end, &self->ports.control) || handles_set (self)) {
         sockets_destroy (self);
         resil__spec_release (&inside->spec);
         resil__tokens_release (&inside->tokens);
@@ -444,7 +449,7 @@ static void send_message (resil__runner_t *self, const char *message)
 {
     /*  Never full: control holds at most a handful of messages for one incarnation, and
         is emptied before the next. */
-    atomic_fetch_add (&self->self.control_sent, 1);
+    atomic_fetch_add (&self->ports.control_sent, 1);
     zmq_send (self->control_handle, message, strlen (message), ZMQ_DONTWAIT);
     /*  A send may use up the signal of what has arrived, so the descriptor would be silent. */
     if (atomic_load (&self->self.uses_control))
@@ -482,12 +487,12 @@ void resil__runner_end (resil__runner_t *self)
 }
 
 /*  One that is far ahead is woken by the ack that it waits for, and not by each before it. */
-static void ring_ack_bell (resil_self_t *inside, uint64_t incarnation)
+static void ring_ack_bell (resil__ports_t *ports, uint64_t incarnation)
 {
-    atomic_fetch_add (&inside->ack_bell, 1);
-    uint64_t awaited = atomic_load (&inside->awaits_ack);
+    atomic_fetch_add (&ports->ack_bell, 1);
+    uint64_t awaited = atomic_load (&ports->awaits_ack);
     if (awaited && awaited <= incarnation)
-        resil__futex_wake (&inside->ack_bell);
+        resil__futex_wake (&ports->ack_bell);
 }
 
 void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
@@ -495,8 +500,8 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
 {
     resil_self_t *inside = &self->self;
     if (raw) {
-        resil__error_copy (&inside->raw_error, raw);
-        atomic_store_explicit (&inside->raw_accepted, incarnation, memory_order_release);
+        resil__error_copy (&self->ports.raw_error, raw);
+        atomic_store_explicit (&self->ports.raw_accepted, incarnation, memory_order_release);
     }
     if (leave == RESIL__LEAVE_FOR_GOOD)
         atomic_store_explicit (&inside->granted_from_us, 0, memory_order_relaxed);
@@ -505,7 +510,7 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
                                            ? RESIL__PERMIT_AFTER (incarnation)
                                            : RESIL__PERMIT_AFTER_AND_STANDING (incarnation));
     atomic_store (&inside->acked, incarnation);
-    ring_ack_bell (inside, incarnation);
+    ring_ack_bell (&self->ports, incarnation);
     if (atomic_load (&inside->uses_control))
         send_number (self, "ACK", incarnation);
 }
@@ -545,13 +550,13 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
         .moved_at_us = atomic_load_explicit (&inside->moved_at_us, memory_order_relaxed),
         .waiting = waiting,
         .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
-        .thread_id = atomic_load_explicit (&inside->thread_id, memory_order_relaxed)};
+        .thread_id = atomic_load_explicit (&self->thread_id, memory_order_relaxed)};
 }
 
 int64_t resil__runner_cpu_us (const resil__runner_t *self)
 {
     struct timespec used;
-    int clock = atomic_load (&self->self.cpu_clock);
+    int clock = atomic_load (&self->cpu_clock);
     if (clock == 0 || clock_gettime ((clockid_t) clock, &used))
         return -1;
     return (int64_t) used.tv_sec * 1000000 + used.tv_nsec / 1000;
@@ -587,7 +592,7 @@ void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     atomic_store (&self->self.quarantined, true);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
-    ring_ack_bell (&self->self, UINT64_MAX);
+    ring_ack_bell (&self->ports, UINT64_MAX);
     self->hung_handle = resil__process_list_hung (who);
 }
 
