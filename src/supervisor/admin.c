@@ -3,7 +3,6 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <string.h>
 
 #include "foundation/errmsg.h"
 #include "supervisor/snapshot.h"
@@ -11,11 +10,10 @@
 
 static resil__child_t *find (const resil_supervisor_t *self, const char *name)
 {
-    for (size_t i = 0; i < self->child_count; i++)
-        if (strcmp (self->children[i]->spec->name, name) == 0)
-            return self->children[i];
-    resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
-    return NULL;
+    resil__child_t *child = resil__family_find (self, name);
+    if (!child)
+        resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
+    return child;
 }
 
 /*  0, or -1: it is ending or has ended. */

@@ -16,6 +16,7 @@
 #include "component/error.h"
 #include "component/spec.h"
 #include "foundation/heap.h"
+#include "foundation/index.h"
 #include "foundation/random.h"
 #include "foundation/task.h"
 #include "runner/runner.h"
@@ -40,7 +41,9 @@ typedef enum {
 } resil__cause_t;
 
 struct _resil__child_t {
-    resil__timer_t timer; /*  first: a timer is its child                              */
+    resil__timer_t timer;   /*  first: a timer is its child                              */
+    resil__entry_t by_name; /*  by the hash of its path, which is for the log too        */
+    uint64_t number;        /*  those that were added later have higher ones             */
     resil_supervisor_t *supervisor;
     resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
@@ -78,7 +81,6 @@ struct _resil__child_t {
     bool owes_sync;           /*  the runner waits until its sockets have been read        */
     uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
     resil_error_t error;      /*  the last failure                                         */
-    uint64_t about_hash;      /*  for the log                                              */
     int start_errno;          /*  what a call returns for a start in vain                  */
     int64_t up_at_us;         /*  0: not up yet                                            */
 
@@ -187,6 +189,8 @@ struct _resil_supervisor_t {
     resil__child_t **children; /*  in the order they were added                             */
     size_t child_count;
     size_t child_room;
+    resil__index_t names;   /*  of the children                                          */
+    uint64_t last_number;   /*  that a child has had                                     */
     size_t live_count;      /*  children that are not DOWN                               */
     size_t start_at;        /*  BOOTING, REJOINING: who is next                          */
     resil__child_t *coming; /*  ... and who is coming up now                             */
@@ -195,9 +199,10 @@ struct _resil_supervisor_t {
     int64_t group_due_us;   /*  ... and starts not before                                */
     bool group_pending;     /*  BOOTING: it is to be gathered when all have started      */
     resil__timer_t group_timer;
-    bool hurried;       /*  nobody gets more than a moment, for anything             */
-    bool some_are_done; /*  or were: children that have ended by themselves             */
-    bool shuts_down;    /*  significant children have ended, and auto_shutdown heeds it      */
+    bool hurried;          /*  nobody gets more than a moment, for anything             */
+    bool some_are_done;    /*  or were: children that have ended by themselves             */
+    bool shuts_down;       /*  significant children have ended, and auto_shutdown heeds it      */
+    size_t significant_at; /*  where one was found last that had not                    */
     size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;
@@ -214,8 +219,10 @@ struct _resil_supervisor_t {
         resil__spec_t *spec;
         resil_supervisor_t *subtree;
         uint64_t incarnation; /*  of the child that was forgotten                          */
+        uint64_t number;      /*  of the child                                             */
     } * statics;
     size_t static_count;
+    size_t static_room;
 
     /*  what the one above is to be told, after this turn */
     bool is_news;
@@ -366,6 +373,9 @@ void resil__hang_due (resil__timer_t *timer);
 /*  It has not been deleted, nor has one above it. */
 bool resil__family_is_there (const resil_supervisor_t *self);
 
+/*  The child of that name, or NULL. */
+resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name);
+
 /*  Make a supervisor one of the tree. */
 void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self);
 
@@ -384,9 +394,8 @@ void resil__family_withdraw (resil__child_t *child);
 void resil__family_forget (resil__child_t *child);
 void resil__family_free (resil__child_t *child);
 
-/*  What the supervisor begins with has this spec instead of that. */
-void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
-                                    resil__spec_t *spec);
+/*  If its supervisor begins with it, then with the spec that it has now. */
+void resil__family_exchange_static (const resil__child_t *child);
 
 /*  After a child has been forgotten: is it over? */
 void resil__family_check (resil_supervisor_t *self);

@@ -198,6 +198,7 @@ static void node_free (resil_supervisor_t *self)
     resil__author_set (&self->author, NULL);
     resil__author_set (&self->group_author, NULL);
     resil__failures_release (&self->failures);
+    resil__index_release (&self->names);
     free (self->statics);
     free (self->children);
     free (self->path);
