@@ -15,6 +15,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "supervisor/batch.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
 
@@ -32,11 +33,22 @@ static int compare_with_child (const void *number, const void *child)
     return compare (*(const uint64_t *) number, (*(resil__child_t *const *) child)->number);
 }
 
+static resil__child_t **place_of (const resil_supervisor_t *self, uint64_t number)
+{
+    return self->child_count ? bsearch (&number, self->children, self->child_count,
+                                        sizeof *self->children, compare_with_child)
+                             : NULL;
+}
+
 static size_t index_of (const resil_supervisor_t *self, const resil__child_t *child)
 {
-    resil__child_t **found = bsearch (&child->number, self->children, self->child_count,
-                                      sizeof *self->children, compare_with_child);
-    return (size_t) (found - self->children);
+    return (size_t) (place_of (self, child->number) - self->children);
+}
+
+resil__child_t *resil__family_find_number (const resil_supervisor_t *self, uint64_t number)
+{
+    resil__child_t **found = place_of (self, number);
+    return found ? *found : NULL;
 }
 
 static int compare_with_static (const void *number, const void *which)
@@ -167,6 +179,9 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
         return resil__refuse (
             ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
             self->stage == RESIL__STOPPING ? "is stopping" : "has ended", spec->name);
+    if (other && other->number > self->last_number)
+        return resil__refuse (EEXIST, "two of the components to be added are called \"%s\"",
+                              spec->name);
     if (other)
         return resil__refuse (EEXIST,
                               "supervisor \"%s\" has a component \"%s\", which %s; choose another "
@@ -238,12 +253,13 @@ void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self)
     tree->may_hang += (size_t) self->options.max_quarantined;
 }
 
-resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
-                                   resil_supervisor_t *subtree)
+/*  It is one of the children, but nobody has been told. NULL with errno and a sentence. */
+static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
+                               resil_supervisor_t *subtree, uint64_t number)
 {
     if (check_add (self, spec, subtree))
         return NULL;
-    resil__child_t *child = new_child (self, spec, subtree, self->last_number + 1);
+    resil__child_t *child = new_child (self, spec, subtree, number);
     if (!child || grow (self) || grow_runners (self) || grow_timers (self) ||
         note_static (self, child)) {
         if (subtree)
@@ -252,13 +268,26 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
     }
-    self->last_number = child->number;
     self->children[self->child_count++] = child;
     self->tree->child_count++;
     resil__index_add (&self->names, &child->by_name);
+    return child;
+}
+
+static void welcome (resil__child_t *child)
+{
+    child->supervisor->last_number = child->number;
     resil__narrate_added (child);
-    resil__author_set (&child->author, self->tree->author);
+    resil__author_set (&child->author, child->supervisor->tree->author);
     resil__event_added (child);
+}
+
+resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
+                                   resil_supervisor_t *subtree)
+{
+    resil__child_t *child = enlist (self, spec, subtree, self->last_number + 1);
+    if (child)
+        welcome (child);
     return child;
 }
 
@@ -315,7 +344,7 @@ static void leave (resil__child_t *child)
     tree->forgotten = child;
 }
 
-void resil__family_forget (resil__child_t *child)
+static void strike_out (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
     size_t at = index_of (self, child);
@@ -330,7 +359,12 @@ void resil__family_forget (resil__child_t *child)
         self->stop_at--;
     if (self->group_from > at)
         self->group_from--;
-    if (comes_back (self, child)) {
+}
+
+void resil__family_forget (resil__child_t *child)
+{
+    strike_out (child);
+    if (comes_back (child->supervisor, child)) {
         if (child->subtree)
             child->subtree->child = NULL;
     }
@@ -340,18 +374,45 @@ void resil__family_forget (resil__child_t *child)
     leave (child);
 }
 
+int resil__family_add_all (resil_supervisor_t *self, resil__spec_t **specs, size_t count)
+{
+    size_t before = self->child_count, added = 0;
+    while (added < count && enlist (self, specs[added], NULL, self->last_number + added + 1))
+        added++;
+    if (added == count) {
+        for (size_t i = 0; i < count; i++) {
+            welcome (self->children[before + i]);
+            specs[i] = NULL;
+        }
+        return 0;
+    }
+    int error = errno;
+    while (self->child_count > before) {
+        resil__child_t *child = self->children[self->child_count - 1];
+        strike_out (child);
+        comes_back (self, child);
+        child->spec = NULL;
+        resil__family_free (child);
+    }
+    errno = error;
+    return -1;
+}
+
 /*  ---- Answers ----------------------------------------------------------------------- */
 
 static void answer_waiter (resil__child_t *child, int error)
 {
     resil__command_t *waiter = child->waiter;
     child->waiter = NULL;
-    if (!waiter)
+    if (!waiter && !child->in_batch)
         return;
     const char *why = error == ESHUTDOWN   ? "its supervisor was stopped while it waited to be up"
                       : error == ECANCELED ? "it was terminated while it waited to be up"
                                            : child->error.text;
-    resil__loop_answer (child->supervisor->tree, waiter, error, why);
+    if (child->in_batch)
+        resil__batch_hear (child, error, why);
+    if (waiter)
+        resil__loop_answer (child->supervisor->tree, waiter, error, why);
 }
 
 static void answer_stoppers (resil__child_t *child)
@@ -476,6 +537,7 @@ void resil__family_withdraw (resil__child_t *child)
     answer_waiter (child, ECANCELED);
     if (was_asked && is_never_kept (child))
         resil__family_forget (child);
+    resil__batch_walk (child->supervisor);
 }
 
 /*  ---- Beginning, again too -------------------------------------------------------- */
@@ -592,6 +654,7 @@ static void publish_end (resil_supervisor_t *self)
     /*  Those whose turn to start never came. */
     for (size_t i = 0; i < self->child_count; i++)
         answer_waiter (self->children[i], ESHUTDOWN);
+    resil__batch_walk (self);
     if (self->child) {
         self->ended_is_news = true;
         resil__loop_news (self);
@@ -980,6 +1043,7 @@ void resil__family_hurry_group (resil_supervisor_t *self)
 /*  Go on with whatever the supervisor is at. */
 static void walk (resil_supervisor_t *self)
 {
+    resil__batch_walk (self);
     switch (self->stage) {
     case RESIL__BOOTING:
     case RESIL__REJOINING:
