@@ -109,6 +109,18 @@ RESIL_EXPORT const char *resil_supervisor_path (const resil_supervisor_t *self);
     it was ready; resil_errmsg has its error), ECANCELED (it was terminated before that). As OTP's supervisor:start_child/2. */
 RESIL_EXPORT int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec);
 
+/*  Add several components at once, all or none: `specs` are `count` of them in a row, each copied as by
+    resil_supervisor_add; none is started before all have been accepted. Before spawn they wait
+    for spawn. After it they are started in order, each when the one before is up, and the call
+    returns when all are; if the start of one fails, those that had started are stopped again in
+    reverse order, and none is kept. Meanwhile all other calls are answered; terminating one
+    of them that is not up yet counts as a failure of its start. Returns 0 (also if there are none to
+    add), or -1 with errno: as resil_supervisor_add for the first that is not accepted or whose
+    start fails, and EEXIST also if two have the same name. As the list that OTP's supervisor:init/1
+    returns. */
+RESIL_EXPORT int resil_supervisor_add_many (resil_supervisor_t *self, const resil_spec_t *specs,
+                                            size_t count);
+
 /*  The simple case: a component named by two functions and a pointer, all else at its
     default. `handle_irrecoverable` may be NULL. Errors as resil_supervisor_add. */
 RESIL_EXPORT int resil_supervisor_add_simple (resil_supervisor_t *self, const char *name,

@@ -3,19 +3,18 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <string.h>
 
 #include "foundation/errmsg.h"
+#include "supervisor/batch.h"
 #include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
 static resil__child_t *find (const resil_supervisor_t *self, const char *name)
 {
-    for (size_t i = 0; i < self->child_count; i++)
-        if (strcmp (self->children[i]->spec->name, name) == 0)
-            return self->children[i];
-    resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
-    return NULL;
+    resil__child_t *child = resil__family_find (self, name);
+    if (!child)
+        resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
+    return child;
 }
 
 /*  0, or -1: it is ending or has ended. */
@@ -64,6 +63,21 @@ static void add (resil_supervisor_t *self, resil__command_t *command)
     }
     if (to_answer)
         agree (self, to_answer);
+}
+
+static void add_many (resil_supervisor_t *self, resil__command_t *command)
+{
+    bool begins = self->stage != RESIL__CREATED;
+    resil__batch_t *batch = begins ? resil__batch_new (command->spec_count) : NULL;
+    if ((begins && !batch) || resil__family_add_all (self, command->specs, command->spec_count)) {
+        refuse (self, command);
+        resil__batch_destroy (&batch);
+        return;
+    }
+    if (!begins || command->from_inside)
+        agree (self, command);
+    if (begins)
+        resil__batch_begin (batch, self, command->from_inside ? NULL : command);
 }
 
 static int check_spawn (const resil_supervisor_t *self)
@@ -431,6 +445,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
     switch (command->verb) {
     case RESIL__ADD:
         add (self, command);
+        break;
+    case RESIL__ADD_MANY:
+        add_many (self, command);
         break;
     case RESIL__SPAWN:
         spawn (self, command);

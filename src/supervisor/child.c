@@ -243,7 +243,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->spec = spec;
     child->error.component = spec->name;
     resil__mailbox_set_rules (child->mailbox, &spec->mail, spec->name);
-    resil__family_exchange_static (child->supervisor, old, spec);
+    resil__family_exchange_static (child);
     resil__spec_release (&old);
     resil__hang_spec_changed (child);
 }

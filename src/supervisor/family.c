@@ -15,6 +15,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "supervisor/batch.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
 
@@ -22,24 +23,70 @@ static void walk (resil_supervisor_t *self);
 
 /*  ---- Who there is ------------------------------------------------------------------ */
 
-static size_t index_of (const resil_supervisor_t *self, const resil__child_t *child)
+static int compare (uint64_t one, uint64_t other)
 {
-    size_t at = 0;
-    while (self->children[at] != child)
-        at++;
-    return at;
+    return one < other ? -1 : one > other;
 }
 
-static const resil__child_t *namesake (const resil_supervisor_t *self, const char *name)
+static int compare_with_child (const void *number, const void *child)
 {
-    for (size_t i = 0; i < self->child_count; i++)
-        if (strcmp (self->children[i]->spec->name, name) == 0)
-            return self->children[i];
+    return compare (*(const uint64_t *) number, (*(resil__child_t *const *) child)->number);
+}
+
+static resil__child_t **place_of (const resil_supervisor_t *self, uint64_t number)
+{
+    return self->child_count ? bsearch (&number, self->children, self->child_count,
+                                        sizeof *self->children, compare_with_child)
+                             : NULL;
+}
+
+static size_t index_of (const resil_supervisor_t *self, const resil__child_t *child)
+{
+    return (size_t) (place_of (self, child->number) - self->children);
+}
+
+resil__child_t *resil__family_find_number (const resil_supervisor_t *self, uint64_t number)
+{
+    resil__child_t **found = place_of (self, number);
+    return found ? *found : NULL;
+}
+
+static int compare_with_static (const void *number, const void *which)
+{
+    return compare (*(const uint64_t *) number, ((const struct resil__static *) which)->number);
+}
+
+/*  What its supervisor begins with in its place, or NULL. */
+static struct resil__static *static_of (const resil__child_t *child)
+{
+    const resil_supervisor_t *self = child->supervisor;
+    if (!child->is_static || self->static_count == 0)
+        return NULL;
+    return bsearch (&child->number, self->statics, self->static_count, sizeof *self->statics,
+                    compare_with_static);
+}
+
+static uint64_t hash_of (const resil_supervisor_t *self, const char *name)
+{
+    return resil__about_hash (self->path + 1, name);
+}
+
+resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name)
+{
+    resil__entry_t *entry = resil__index_first (&self->names, hash_of (self, name));
+    for (; entry; entry = resil__index_next (entry)) {
+        resil__child_t *child =
+            (resil__child_t *) ((char *) entry - offsetof (resil__child_t, by_name));
+        if (strcmp (child->spec->name, name) == 0)
+            return child;
+    }
     return NULL;
 }
 
 static int grow (resil_supervisor_t *self)
 {
+    if (resil__index_reserve (&self->names, self->child_count + 1))
+        return -1;
     if (self->child_count < self->child_room)
         return 0;
     size_t room = self->child_room ? self->child_room * 2 : 8;
@@ -126,12 +173,15 @@ static bool fits_with_the_others (const resil_supervisor_t *self, const resil__s
 /*  0, or -1 with errno and a sentence. */
 static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec, bool is_subtree)
 {
-    const resil__child_t *other = namesake (self, spec->name);
+    const resil__child_t *other = resil__family_find (self, spec->name);
     int max = self->options.max_children;
     if (self->stage >= RESIL__STOPPING || !resil__family_is_there (self))
         return resil__refuse (
             ESHUTDOWN, "supervisor \"%s\" %s; component \"%s\" needs a new supervisor", self->name,
             self->stage == RESIL__STOPPING ? "is stopping" : "has ended", spec->name);
+    if (other && other->number > self->last_number)
+        return resil__refuse (EEXIST, "two of the components to be added are called \"%s\"",
+                              spec->name);
     if (other)
         return resil__refuse (EEXIST,
                               "supervisor \"%s\" has a component \"%s\", which %s; choose another "
@@ -155,17 +205,18 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
 }
 
 static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
-                                  resil_supervisor_t *subtree)
+                                  resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
     if (!child)
         return NULL;
+    child->number = number;
     child->supervisor = self;
     child->spec = spec;
     child->subtree = subtree;
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
-    child->about_hash = resil__about_hash (self->path + 1, spec->name);
+    child->by_name.hash = hash_of (self, spec->name);
     child->hang_timer.fire = resil__hang_due;
     child->hang_timer.due_us = RESIL__NEVER;
     if (!subtree) {
@@ -189,13 +240,16 @@ static int note_static (resil_supervisor_t *self, resil__child_t *child)
     child->is_static = self->stage == RESIL__CREATED;
     if (!child->is_static || self->level == 0)
         return 0;
-    struct resil__static *statics =
-        realloc (self->statics, (self->static_count + 1) * sizeof *statics);
-    if (!statics)
-        return -1;
-    self->statics = statics;
+    if (self->static_count == self->static_room) {
+        size_t room = self->static_room ? self->static_room * 2 : 8;
+        struct resil__static *statics = realloc (self->statics, room * sizeof *statics);
+        if (!statics)
+            return -1;
+        self->statics = statics;
+        self->static_room = room;
+    }
     self->statics[self->static_count++] =
-        (struct resil__static){resil__spec_retain (child->spec), child->subtree, 0};
+        (struct resil__static){resil__spec_retain (child->spec), child->subtree, 0, child->number};
     return 0;
 }
 
@@ -208,12 +262,13 @@ void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self)
     tree->may_hang += (size_t) self->options.max_quarantined;
 }
 
-resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
-                                   resil_supervisor_t *subtree)
+/*  It is one of the children, but nobody has been told. NULL with errno and a sentence. */
+static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
+                               resil_supervisor_t *subtree, uint64_t number)
 {
     if (check_add (self, spec, subtree))
         return NULL;
-    resil__child_t *child = new_child (self, spec, subtree);
+    resil__child_t *child = new_child (self, spec, subtree, number);
     if (!child || grow (self) || grow_runners (self) || grow_timers (self) ||
         note_static (self, child)) {
         if (subtree)
@@ -226,9 +281,24 @@ resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec
     }
     self->children[self->child_count++] = child;
     self->tree->child_count++;
+    resil__index_add (&self->names, &child->by_name);
+    return child;
+}
+
+static void welcome (resil__child_t *child)
+{
+    child->supervisor->last_number = child->number;
     resil__narrate_added (child);
-    resil__author_set (&child->author, self->tree->author);
+    resil__author_set (&child->author, child->supervisor->tree->author);
     resil__event_added (child);
+}
+
+resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
+                                   resil_supervisor_t *subtree)
+{
+    resil__child_t *child = enlist (self, spec, subtree, self->last_number + 1);
+    if (child)
+        welcome (child);
     return child;
 }
 
@@ -246,21 +316,16 @@ bool resil__family_is_there (const resil_supervisor_t *self)
     it yet, and not if that goes itself. */
 static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 {
-    size_t at = 0;
-    if (self->level > 0 && !self->child)
-        return false;
-    while (at < self->static_count && self->statics[at].spec != child->spec)
-        at++;
-    if (!child->is_static || at == self->static_count)
+    struct resil__static *which = static_of (child);
+    if (!which || !self->child)
         return false;
     if (self->stage != RESIL__CREATED) {
-        self->statics[at].incarnation = child->incarnation;
+        which->incarnation = child->incarnation;
         return true;
     }
-    resil__spec_release (&self->statics[at].spec);
-    self->static_count--;
-    memmove (self->statics + at, self->statics + at + 1,
-             (self->static_count - at) * sizeof *self->statics);
+    resil__spec_release (&which->spec);
+    struct resil__static *end = self->statics + self->static_count--;
+    memmove (which, which + 1, (size_t) (end - (which + 1)) * sizeof *which);
     return false;
 }
 
@@ -291,12 +356,13 @@ static void leave (resil__child_t *child)
     tree->forgotten = child;
 }
 
-void resil__family_forget (resil__child_t *child)
+static void strike_out (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
     size_t at = index_of (self, child);
     memmove (self->children + at, self->children + at + 1,
              (self->child_count - at - 1) * sizeof *self->children);
+    resil__index_remove (&self->names, &child->by_name);
     self->child_count--;
     self->tree->child_count--;
     if (self->start_at > at)
@@ -305,7 +371,12 @@ void resil__family_forget (resil__child_t *child)
         self->stop_at--;
     if (self->group_from > at)
         self->group_from--;
-    if (comes_back (self, child)) {
+}
+
+void resil__family_forget (resil__child_t *child)
+{
+    strike_out (child);
+    if (comes_back (child->supervisor, child)) {
         if (child->subtree)
             child->subtree->child = NULL;
     }
@@ -315,18 +386,45 @@ void resil__family_forget (resil__child_t *child)
     leave (child);
 }
 
+int resil__family_add_all (resil_supervisor_t *self, resil__spec_t **specs, size_t count)
+{
+    size_t before = self->child_count, added = 0;
+    while (added < count && enlist (self, specs[added], NULL, self->last_number + added + 1))
+        added++;
+    if (added == count) {
+        for (size_t i = 0; i < count; i++) {
+            welcome (self->children[before + i]);
+            specs[i] = NULL;
+        }
+        return 0;
+    }
+    int error = errno;
+    while (self->child_count > before) {
+        resil__child_t *child = self->children[self->child_count - 1];
+        strike_out (child);
+        comes_back (self, child);
+        child->spec = NULL;
+        resil__family_free (child);
+    }
+    errno = error;
+    return -1;
+}
+
 /*  ---- Answers ----------------------------------------------------------------------- */
 
 static void answer_waiter (resil__child_t *child, int error)
 {
     resil__command_t *waiter = child->waiter;
     child->waiter = NULL;
-    if (!waiter)
+    if (!waiter && !child->in_batch)
         return;
     const char *why = error == ESHUTDOWN   ? "its supervisor was stopped while it waited to be up"
                       : error == ECANCELED ? "it was terminated while it waited to be up"
                                            : child->error.text;
-    resil__loop_answer (child->supervisor->tree, waiter, error, why);
+    if (child->in_batch)
+        resil__batch_hear (child, error, why);
+    if (waiter)
+        resil__loop_answer (child->supervisor->tree, waiter, error, why);
 }
 
 static void answer_stoppers (resil__child_t *child)
@@ -451,55 +549,53 @@ void resil__family_withdraw (resil__child_t *child)
     answer_waiter (child, ECANCELED);
     if (was_asked && is_never_kept (child))
         resil__family_forget (child);
+    resil__batch_walk (child->supervisor);
 }
 
 /*  ---- Beginning, again too -------------------------------------------------------- */
 
-static resil__child_t *take_static (resil_supervisor_t *self, const struct resil__static *which,
-                                    size_t old_count)
-{
-    for (size_t i = 0; i < old_count; i++)
-        if (self->children[i] && self->children[i]->spec == which->spec) {
-            resil__child_t *child = self->children[i];
-            self->children[i] = NULL;
-            return child;
-        }
-    return NULL;
-}
-
 static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil__static *which)
 {
-    resil__child_t *child = new_child (self, resil__spec_retain (which->spec), which->subtree);
+    resil__child_t *child =
+        new_child (self, resil__spec_retain (which->spec), which->subtree, which->number);
     if (!child)
         return NULL;
     child->is_static = true;
     child->incarnation = which->incarnation;
     self->tree->child_count++;
+    resil__index_add (&self->names, &child->by_name);
     resil__author_set (&child->author, self->child ? self->child->author : NULL);
     resil__event_added (child);
     return child;
+}
+
+static void go_for_good (resil__child_t *child)
+{
+    resil_supervisor_t *self = child->supervisor;
+    if (child->subtree)
+        end_subtree (child->subtree);
+    resil__event_removed (child);
+    resil__index_remove (&self->names, &child->by_name);
+    self->tree->child_count--;
+    leave (child);
 }
 
 /*  The list as it was before the first start: deleted ones are back, others gone. -1 for want of
     memory: then it begins with those that it has. */
 static int restore_statics (resil_supervisor_t *self)
 {
-    size_t old_count = self->child_count;
     resil__child_t **restored = calloc (self->static_count + 8, sizeof *restored);
     if (!restored)
         return -1;
-    for (size_t i = 0; i < self->static_count; i++)
-        restored[i] = take_static (self, &self->statics[i], old_count);
     /*  Those that go may have the names of those that come back. */
-    for (size_t i = 0; i < old_count; i++)
-        if (self->children[i]) {
-            resil__child_t *child = self->children[i];
-            if (child->subtree)
-                end_subtree (child->subtree);
-            resil__event_removed (child);
-            self->tree->child_count--;
-            leave (child);
-        }
+    for (size_t i = 0; i < self->child_count; i++) {
+        resil__child_t *child = self->children[i];
+        const struct resil__static *which = static_of (child);
+        if (which)
+            restored[which - self->statics] = child;
+        else
+            go_for_good (child);
+    }
     size_t count = 0;
     for (size_t i = 0; i < self->static_count; i++) {
         resil__child_t *child = restored[i] ? restored[i] : bring_back (self, &self->statics[i]);
@@ -570,6 +666,7 @@ static void publish_end (resil_supervisor_t *self)
     /*  Those whose turn to start never came. */
     for (size_t i = 0; i < self->child_count; i++)
         answer_waiter (self->children[i], ESHUTDOWN);
+    resil__batch_walk (self);
     if (self->child) {
         self->ended_is_news = true;
         resil__loop_news (self);
@@ -816,12 +913,17 @@ void resil__family_escalate (resil__child_t *child, const char *why)
     resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
 }
 
-static bool a_significant_child_is_left (const resil_supervisor_t *self)
+/*  Looked for from where one was left the last time: as a rule one still is. */
+static bool a_significant_child_is_left (resil_supervisor_t *self)
 {
-    for (size_t i = 0; i < self->child_count; i++)
-        if (self->children[i]->spec->is.significant &&
-            (self->children[i]->phase != RESIL__DOWN || self->children[i]->asked))
+    for (size_t i = 0; i < self->child_count; i++) {
+        size_t at = (self->significant_at + i) % self->child_count;
+        const resil__child_t *child = self->children[at];
+        if (child->spec->is.significant && (child->phase != RESIL__DOWN || child->asked)) {
+            self->significant_at = at;
             return true;
+        }
+    }
     return false;
 }
 
@@ -909,14 +1011,13 @@ void resil__family_settled (resil__child_t *child)
     walk (self);
 }
 
-void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
-                                    resil__spec_t *spec)
+void resil__family_exchange_static (const resil__child_t *child)
 {
-    for (size_t i = 0; i < self->static_count; i++)
-        if (self->statics[i].spec == old) {
-            resil__spec_release (&self->statics[i].spec);
-            self->statics[i].spec = resil__spec_retain (spec);
-        }
+    struct resil__static *which = static_of (child);
+    if (!which)
+        return;
+    resil__spec_release (&which->spec);
+    which->spec = resil__spec_retain (child->spec);
 }
 
 bool resil__family_keeps_mail (const resil__child_t *child)
@@ -969,6 +1070,7 @@ void resil__family_hurry_group (resil_supervisor_t *self)
 /*  Go on with whatever the supervisor is at. */
 static void walk (resil_supervisor_t *self)
 {
+    resil__batch_walk (self);
     switch (self->stage) {
     case RESIL__BOOTING:
     case RESIL__REJOINING:

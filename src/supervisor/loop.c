@@ -79,10 +79,10 @@ int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner)
     return 0;
 }
 
-static bool is_to_be_freed (const resil__tree_t *tree, const resil__runner_t *runner)
+static bool is_hung (const resil__tree_t *tree, const resil__runner_t *runner)
 {
-    for (size_t i = 0; i < tree->gone_count; i++)
-        if (tree->gone[i] == runner)
+    for (size_t i = 0; i < tree->hung_count; i++)
+        if (tree->hung[i].runner == runner)
             return true;
     return false;
 }
@@ -141,12 +141,10 @@ static void free_what_is_gone (resil__tree_t *tree)
 
 void resil__loop_serve (resil__tree_t *tree, resil__runner_t *runner)
 {
-    if (is_to_be_freed (tree, runner))
-        return;
     resil__child_t *child = resil__runner_child (runner);
     if (child)
         resil__child_serve (child);
-    else
+    else if (is_hung (tree, runner)) /*  else it is to be freed                           */
         resil__hung_serve (tree, runner);
 }
 

@@ -13,7 +13,7 @@
 static resil__about_t about (const resil__child_t *child)
 {
     return (resil__about_t){child->supervisor->path + 1, child->spec->name, child->incarnation,
-                            child->about_hash};
+                            child->by_name.hash};
 }
 
 static resil__about_t about_all (const resil_supervisor_t *self)

@@ -16,6 +16,7 @@
 #include "component/error.h"
 #include "component/spec.h"
 #include "foundation/heap.h"
+#include "foundation/index.h"
 #include "foundation/random.h"
 #include "foundation/task.h"
 #include "mailbox/dead_letters.h"
@@ -30,6 +31,7 @@
 typedef struct _resil__tree_t resil__tree_t;
 typedef struct _resil__child_t resil__child_t;
 typedef struct _resil__command_t resil__command_t;
+typedef struct _resil__batch_t resil__batch_t;
 
 /*  Why a child was cancelled. */
 typedef enum {
@@ -42,7 +44,9 @@ typedef enum {
 } resil__cause_t;
 
 struct _resil__child_t {
-    resil__timer_t timer; /*  first: a timer is its child                              */
+    resil__timer_t timer;   /*  first: a timer is its child                              */
+    resil__entry_t by_name; /*  by the hash of its path, which is for the log too        */
+    uint64_t number;        /*  those that were added later have higher ones             */
     resil_supervisor_t *supervisor;
     resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
@@ -61,6 +65,7 @@ struct _resil__child_t {
     bool done;                  /*  DOWN by itself: completed, ignored                       */
     bool first_start;           /*  somebody waits for it to come up                         */
     bool kept;                  /*  a first start in vain does not make it forgotten         */
+    bool in_batch;              /*  its batch waits for it to come up                        */
     resil__command_t *waiter;   /*  who waits for it to come up, if one does                 */
     resil__command_t *stoppers; /*  who waits for it to be down                              */
     resil__child_t *next;       /*  among the forgotten                                      */
@@ -81,7 +86,6 @@ struct _resil__child_t {
     bool owes_sync;           /*  the runner waits until its sockets have been read        */
     uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
     resil_error_t error;      /*  the last failure                                         */
-    uint64_t about_hash;      /*  for the log                                              */
     int start_errno;          /*  what a call returns for a start in vain                  */
     int64_t up_at_us;         /*  0: not up yet                                            */
 
@@ -118,6 +122,7 @@ typedef enum {
 
 typedef enum {
     RESIL__ADD,
+    RESIL__ADD_MANY,
     RESIL__SPAWN,
     RESIL__TERMINATE,
     RESIL__RESTART_CHILD,
@@ -150,9 +155,11 @@ struct _resil__command_t {
     resil__verb_t verb;
     resil__spec_t *spec;         /*  of ADD, SET_SPEC; taken                                  */
     resil_supervisor_t *subtree; /*  of ADD, or NULL                                          */
-    const char *name;            /*  of a child; the caller's                                 */
-    const resil_self_t *from;    /*  the component that calls, or NULL ...                    */
-    resil__author_t *by;         /*  ... and who does then; NULL: the program                 */
+    resil__spec_t **specs;       /*  of ADD_MANY; the caller's, and what is taken is NULL then */
+    size_t spec_count;
+    const char *name;         /*  of a child; the caller's                                 */
+    const resil_self_t *from; /*  the component that calls, or NULL ...                    */
+    resil__author_t *by;      /*  ... and who does then; NULL: the program                 */
     const resil_supervisor_options_t *options; /*  of SET_OPTIONS; the caller's               */
     resil_spec_t *spec_out;                    /*  of GET_SPEC; the caller's                  */
     resil_count_t *count;                      /*  of COUNT; the caller's                     */
@@ -193,17 +200,23 @@ struct _resil_supervisor_t {
     resil__child_t **children; /*  in the order they were added                             */
     size_t child_count;
     size_t child_room;
-    size_t live_count;      /*  children that are not DOWN                               */
-    size_t start_at;        /*  BOOTING, REJOINING: who is next                          */
-    resil__child_t *coming; /*  ... and who is coming up now                             */
-    size_t stop_at;         /*  GATHERING, STOPPING: one above who is being stopped      */
-    size_t group_from;      /*  the group is from here to the end ...                    */
-    int64_t group_due_us;   /*  ... and starts not before                                */
-    bool group_pending;     /*  BOOTING: it is to be gathered when all have started      */
+    resil__index_t names;    /*  of the children                                          */
+    uint64_t last_number;    /*  that a child has had                                     */
+    size_t live_count;       /*  children that are not DOWN                               */
+    size_t start_at;         /*  BOOTING, REJOINING: who is next                          */
+    resil__child_t *coming;  /*  ... and who is coming up now                             */
+    size_t stop_at;          /*  GATHERING, STOPPING: one above who is being stopped      */
+    size_t group_from;       /*  the group is from here to the end ...                    */
+    int64_t group_due_us;    /*  ... and starts not before                                */
+    bool group_pending;      /*  BOOTING: it is to be gathered when all have started      */
+    resil__batch_t *batches; /*  that are not all up yet                                  */
+    bool walks_batches;      /*  one of them is at something ...                          */
+    bool batches_go_on;      /*  ... and they are to be looked through again              */
     resil__timer_t group_timer;
-    bool hurried;       /*  nobody gets more than a moment, for anything             */
-    bool some_are_done; /*  or were: children that have ended by themselves             */
-    bool shuts_down;    /*  significant children have ended, and auto_shutdown heeds it      */
+    bool hurried;          /*  nobody gets more than a moment, for anything             */
+    bool some_are_done;    /*  or were: children that have ended by themselves             */
+    bool shuts_down;       /*  significant children have ended, and auto_shutdown heeds it      */
+    size_t significant_at; /*  where one was found last that had not                    */
     size_t quarantined_count;
     resil__command_t *spawner; /*  the spawn that waits                                     */
     resil_ended_t reason_to_be;
@@ -220,8 +233,10 @@ struct _resil_supervisor_t {
         resil__spec_t *spec;
         resil_supervisor_t *subtree;
         uint64_t incarnation; /*  of the child that was forgotten                          */
+        uint64_t number;      /*  of the child                                             */
     } * statics;
     size_t static_count;
+    size_t static_room;
 
     /*  what the one above is to be told, after this turn */
     bool is_news;
@@ -373,12 +388,19 @@ void resil__hang_due (resil__timer_t *timer);
 /*  It has not been deleted, nor has one above it. */
 bool resil__family_is_there (const resil_supervisor_t *self);
 
+/*  The child of that name, or of that number, or NULL. */
+resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name);
+resil__child_t *resil__family_find_number (const resil_supervisor_t *self, uint64_t number);
+
 /*  Make a supervisor one of the tree. */
 void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self);
 
 /*  Add a child. NULL with errno and a sentence; the spec is taken only on success. */
 resil__child_t *resil__family_add (resil_supervisor_t *self, resil__spec_t *spec,
                                    resil_supervisor_t *subtree);
+
+/*  Add several, or none. 0, or -1 with errno and a sentence; specs that are taken are NULL then. */
+int resil__family_add_all (resil_supervisor_t *self, resil__spec_t **specs, size_t count);
 void resil__family_boot (resil_supervisor_t *self);
 
 /*  Start a child that is DOWN, now or in its turn. */
@@ -391,9 +413,8 @@ void resil__family_withdraw (resil__child_t *child);
 void resil__family_forget (resil__child_t *child);
 void resil__family_free (resil__child_t *child);
 
-/*  What the supervisor begins with has this spec instead of that. */
-void resil__family_exchange_static (resil_supervisor_t *self, const resil__spec_t *old,
-                                    resil__spec_t *spec);
+/*  If its supervisor begins with it, then with the spec that it has now. */
+void resil__family_exchange_static (const resil__child_t *child);
 
 /*  Of a component that is down: will it be started again with its supervisor, so that its mail waits for that? */
 bool resil__family_keeps_mail (const resil__child_t *child);

@@ -198,6 +198,7 @@ static void node_free (resil_supervisor_t *self)
     resil__author_set (&self->author, NULL);
     resil__author_set (&self->group_author, NULL);
     resil__failures_release (&self->failures);
+    resil__index_release (&self->names);
     free (self->statics);
     free (self->children);
     free (self->path);
@@ -379,6 +380,44 @@ static int add (resil_supervisor_t *self, const resil_spec_t *spec, const resil_
 int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec)
 {
     return add (self, spec, NULL);
+}
+
+/*  0, or -1: one of them is not accepted. */
+static int accept_all (resil_supervisor_t *self, const resil_spec_t *specs,
+                       resil__spec_t **accepted, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        accepted[i] = resil__spec_new (&specs[i], NULL, &self->options.delay);
+        if (!accepted[i])
+            return -1;
+    }
+    return 0;
+}
+
+int resil_supervisor_add_many (resil_supervisor_t *self, const resil_spec_t *specs, size_t count)
+{
+    static const char call[] = "resil_supervisor_add_many";
+    if (!self)
+        return refuse_null (call);
+    if (count == 0)
+        return 0;
+    if (!specs)
+        return resil__refuse (EINVAL, "%s: the specs are NULL", call);
+    resil__spec_t **accepted = calloc (count, sizeof *accepted);
+    if (!accepted)
+        return resil__refuse (ENOMEM, "%s: no memory for %zu specs", call, count);
+    int rc = accept_all (self, specs, accepted, count);
+    if (rc == 0)
+        rc = command (call, &(resil__command_t){.supervisor = self,
+                                                .verb = RESIL__ADD_MANY,
+                                                .specs = accepted,
+                                                .spec_count = count});
+    int error = errno;
+    for (size_t i = 0; i < count; i++)
+        resil__spec_release (&accepted[i]);
+    free (accepted);
+    errno = error;
+    return rc;
 }
 
 int resil_supervisor_add_simple (resil_supervisor_t *self, const char *name, resil_start_fn *start,

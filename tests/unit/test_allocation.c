@@ -247,6 +247,12 @@ static void live (resil_supervisor_t *supervisor, int round)
         running += worked (
             resil_supervisor_add_simple (supervisor, name, fail_twice, count_failure, NULL));
     }
+    resil_spec_t several[3] = {spec, spec, spec};
+    several[0].name = "one of several";
+    several[1].name = "another one";
+    several[2].name = "the last one";
+    if (fails_too)
+        running += 3 * worked (resil_supervisor_add_many (supervisor, several, 3));
     await_count (&life.running, running);
     count_lost (supervisor);
     atomic_store (&life.hog_may_go, true);

@@ -156,6 +156,7 @@ static void node_free (resil_supervisor_t *self)
     resil__author_set (&self->author, NULL);
     resil__author_set (&self->group_author, NULL);
     resil__failures_release (&self->failures);
+    resil__index_release (&self->names);
     free (self->statics);
     free (self->children);
     free (self->path);
@@ -1618,13 +1619,15 @@ static void check_child (const resil__child_t *child)
     if (child->asked && child->phase != RESIL__DOWN)
         differs ("%s is to start and has", child->spec->name);
     if (self->stage == RESIL__RUNNING &&
-        ((child->phase == RESIL__WAITING && child->held) || child->asked))
+        ((child->phase == RESIL__WAITING && child->held) || (child->asked && !child->in_batch)))
         differs ("%s waits for a group that does not", child->spec->name);
-    if (child->waiter && child->phase == RESIL__DOWN && !child->asked &&
+    if (child->in_batch && !self->batches)
+        differs ("%s is of no batch, and waits for one", child->spec->name);
+    if ((child->waiter || child->in_batch) && child->phase == RESIL__DOWN && !child->asked &&
         self->stage != RESIL__STOPPING) /*  told when it has stopped                            */
         differs ("somebody waits for %s, which does not start", child->spec->name);
     if (self->stage == RESIL__ENDED &&
-        (child->phase != RESIL__DOWN || child->waiter || child->asked))
+        (child->phase != RESIL__DOWN || child->waiter || child->asked || child->in_batch))
         differs ("%s is not at its end, and its supervisor is", child->spec->name);
 }
 
@@ -1641,6 +1644,8 @@ static void check_all (void)
         }
         if (live != self->live_count)
             differs ("%s counts %zu that live, not %zu", self->path, self->live_count, live);
+        if (self->walks_batches || (self->batches && self->stage == RESIL__ENDED))
+            differs ("%s is at something with a batch", self->path);
         if (self->group_timer.place && self->stage != RESIL__PAUSING)
             differs ("%s has a timer for a group that does not wait", self->path);
     }
@@ -1695,6 +1700,8 @@ static void check_calm (void)
         if (self->stage != RESIL__CREATED && self->stage != RESIL__RUNNING &&
             self->stage != RESIL__ENDED)
             differs ("%s stays at stage %d", self->path, (int) self->stage);
+        if (self->batches)
+            differs ("%s has a batch that waits for ever", self->path);
         for (size_t i = 0; i < self->child_count; i++)
             if (self->children[i]->phase != RESIL__UP && self->children[i]->phase != RESIL__DOWN)
                 differs ("%s/%s stays %s", self->path, self->children[i]->spec->name,
@@ -1737,14 +1744,21 @@ static void call_wildly (size_t at, resil__verb_t verb, const char *name)
     call_t *call = new_call (nodes[at], verb, name);
     resil_spec_t spec;
     resil_count_t count;
+    resil__spec_t *specs[4] = {NULL};
     call->command.from_inside = throw_percent (20);
     call->command.spec_out = &spec;
     call->command.count = &count;
     if (verb == RESIL__ADD || verb == RESIL__SET_SPEC)
         call->command.spec = wild_spec (name, false);
+    call->command.specs = specs;
+    call->command.spec_count = verb == RESIL__ADD_MANY ? 1 + throw_below (4) : 0;
+    for (size_t i = 0; i < call->command.spec_count; i++)
+        specs[i] = wild_spec (random_name (), false);
     call->options = random_options ();
     call->command.options = &call->options;
     resil__admin_execute (nodes[at], &call->command);
+    for (size_t i = 0; i < call->command.spec_count; i++)
+        resil__spec_release (&specs[i]);
 }
 
 static void add_below_wildly (size_t at)
@@ -1779,14 +1793,14 @@ static void administrate_wildly (void)
         RESIL__TERMINATE, RESIL__TERMINATE,     RESIL__RESTART_CHILD, RESIL__RESTART_CHILD,
         RESIL__DELETE,    RESIL__HURRY,         RESIL__COUNT,         RESIL__GET_SPEC,
         RESIL__SET_SPEC,  RESIL__SET_OPTIONS,   RESIL__SPAWN,         RESIL__STOP_ALL,
-        RESIL__ADD,       RESIL__RESTART_CHILD, RESIL__SPAWN};
+        RESIL__ADD,       RESIL__RESTART_CHILD, RESIL__SPAWN,         RESIL__ADD_MANY};
     size_t at = throw_below ((unsigned) node_count);
     resil__verb_t verb = ONE_OF (verbs);
     char name[RESIL_NAME_MAX + 1];
     strcpy (name, some_wild_child (at));
     if (throw_percent (10))
         add_below_wildly (at);
-    else if (verb == RESIL__ADD)
+    else if (verb == RESIL__ADD || verb == RESIL__ADD_MANY)
         call_wildly (at, verb, random_name ());
     else if (verb == RESIL__SET_SPEC && strchr ("ts", name[0]) && name[1] != '1' && name[1] != '2')
         return;

@@ -683,6 +683,7 @@ static void end_world (void)
     resil__author_set (&tree.root->author, NULL);
     resil__author_set (&tree.root->group_author, NULL);
     resil__failures_release (&tree.root->failures);
+    resil__index_release (&tree.root->names);
     free (tree.root->children);
     free (tree.root->path);
     free (tree.root);
@@ -726,6 +727,7 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     bare.supervisor = NULL;
     bare.spec = NULL;
     bare.next = NULL;
+    bare.by_name.next = NULL;
     bare.timer.fire = bare.hang_timer.fire = NULL;
     bare.failures.ring = NULL;
     memset (&bare.error, 0, sizeof bare.error);
@@ -748,6 +750,7 @@ static uint64_t mix_root (uint64_t hash, const resil_supervisor_t *root)
     bare.path = NULL;
     bare.tree = NULL;
     bare.children = NULL;
+    bare.names.chains = NULL;
     bare.limit.taken_at_us = NULL;
     bare.limit.tokens = NULL;
     bare.options.name = NULL;
