@@ -34,7 +34,9 @@ typedef struct {
     int64_t wall_at_us;      /*  the same in microseconds since 1970                      */
     const char *path;        /*  of whom: "/app/pipe/reader"                              */
     bool is_supervisor;      /*  else a component                                         */
-    uint64_t incarnation;    /*  of it, as a snapshot has it; of RETURNED, of that thread    */
+    uint64_t incarnation;    /*  of it, as a snapshot has it; of RETURNED, of that thread. An
+                                    attempt for which there was no thread is told with the
+                                    number of the one before; its error has the next one   */
     resil_state_t from;      /*  of STATE: what it was at ...                             */
     resil_state_t to;        /*  ... and is; of RETURNED both are DOWN, else what it is at       */
     bool is_done;            /*  it is DOWN by itself: completed or ignored, or it is

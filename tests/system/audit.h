@@ -669,10 +669,17 @@ static void audit_count_restart (known_t *known, const told_t *told)
         known->was_counted = false;
 }
 
+/*  There was no thread for the next incarnation, so it has not begun. */
+static bool audit_is_attempt (const told_t *told)
+{
+    return told->to == RESIL_STARTING && strcmp (told->cause, "start failed") == 0 &&
+           told->error_incarnation == told->incarnation + 1;
+}
+
 static void audit_state (audit_t *self, size_t at, const told_t *told)
 {
     known_t *known = &self->known[at];
-    bool begins = told->to == RESIL_STARTING;
+    bool begins = told->to == RESIL_STARTING && !audit_is_attempt (told);
     if (told->from != known->state)
         audit_wrong (self, told->sequence, "%s was %s, and is told to have been %s", told->path,
                      resil_state_name ((resil_state_t) known->state),
