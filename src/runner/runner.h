@@ -1,8 +1,8 @@
-/*  A runner carries the incarnations of one component, one after the other. It is a
-    zactor thread that outlives them while it is healthy: a restart makes no thread and
-    no socket.
+/*  A runner carries the incarnations of one component, one after the other. It outlives
+    them while it is healthy: a restart makes no thread and no socket. Where it has its thread is its
+    placement's (placement.h).
 
-    The supervisor's thread owns it and calls everything here; the runner's own thread
+    The supervisor's thread owns it and calls everything here; the thread that runs the component
     sees only its self. What the runner does comes back as records (component/outbox.h)
     and, from components that use the sockets themselves, as raw reports.
 

@@ -13,7 +13,7 @@
     before, so a runner that is to be freed has been made.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "runner/runner.h"
+#include "runner/placement.h"
 
 #include <czmq.h>
 #include <errno.h>
@@ -48,12 +48,10 @@ enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
 /*  A raw message is read up to this size; the rest is cut. */
 #define RAW_MAX RESIL_ERROR_TEXT_MAX
 
-struct _resil__runner_t {
-    resil_self_t self;
-    resil__ports_t ports; /*  its self's                                               */
-    resil_error_t error;
-    atomic_int thread_id;
-    atomic_int cpu_clock; /*  the thread's own, as a clockid_t                         */
+typedef struct {
+    resil__runner_t base;
+    resil__ports_t ports; /*  its self's, ...                                          */
+    resil_error_t error;  /*  ... and this                                             */
     char supervisor[RESIL_PATH_MAX + 1];
     resil__maker_t *maker; /*  NULL: buried                                            */
     resil__job_t birth, death;
@@ -64,18 +62,18 @@ struct _resil__runner_t {
     zsock_t *control_end;
     void *errors_handle;
     void *control_handle;
-    int errors_fd;
-    int control_fd;
     sigset_t signals;
-    void *child;
-    bool unread;              /*  control has something that its descriptor does not tell         */
     resil_error_t to_handle;  /*  set before HANDLE is sent ...                            */
     atomic_bool handing_over; /*  ... and published by this                                */
     uint64_t hung_handle;     /*  in the process's list of hung threads                    */
-    resil__runner_t *next;    /*  in the graveyard                                         */
     resil__outbox_t outbox;
     _Alignas(64) unsigned char records[RESIL__OUTBOX_BYTES]; /*  last: not touched before its use */
-};
+} thread_t;
+
+static thread_t *thread_of (resil__runner_t *runner)
+{
+    return (thread_t *) runner;
+}
 
 /*  ---- The runner's thread ------------------------------------------------------ */
 
@@ -93,10 +91,10 @@ static void run (resil_self_t *self, uint64_t incarnation)
     } while (resil__incarnation_end (self, rc));
 }
 
-static void handle (resil__runner_t *runner)
+static void handle (thread_t *thread)
 {
-    if (atomic_load_explicit (&runner->handing_over, memory_order_acquire))
-        resil__incarnation_handle (&runner->self, &runner->to_handle);
+    if (atomic_load_explicit (&thread->handing_over, memory_order_acquire))
+        resil__incarnation_handle (&thread->base.self, &thread->to_handle);
 }
 
 static void name_thread (const char *name)
@@ -107,7 +105,7 @@ static void name_thread (const char *name)
 }
 
 /*  Has it begun before its supervisor waited no longer? Else it has nothing to do, and says nothing. */
-static bool is_born (resil__runner_t *self)
+static bool is_born (thread_t *self)
 {
     int birth = IS_UNBORN;
     return atomic_compare_exchange_strong (&self->birth_state, &birth, IS_BORN);
@@ -116,20 +114,20 @@ static bool is_born (resil__runner_t *self)
 /*  The actor: parked until told, until END or quarantine. */
 static void runner_actor (zsock_t *pipe, void *args)
 {
-    resil__runner_t *runner = args;
-    resil_self_t *self = &runner->self;
+    thread_t *thread = args;
+    resil_self_t *self = &thread->base.self;
     char message[32];
     uint64_t number;
-    pthread_sigmask (SIG_SETMASK, &runner->signals, NULL);
+    pthread_sigmask (SIG_SETMASK, &thread->signals, NULL);
     name_thread (self->spec->name);
-    if (!is_born (runner)) {
+    if (!is_born (thread)) {
         zsock_signal (pipe, 0);
         return;
     }
-    atomic_store (&runner->thread_id, (int) syscall (SYS_gettid));
+    atomic_store (&thread->base.thread_id, (int) syscall (SYS_gettid));
     clockid_t clock;
     if (pthread_getcpuclockid (pthread_self (), &clock) == 0)
-        atomic_store (&runner->cpu_clock, clock);
+        atomic_store (&thread->base.cpu_clock, clock);
     resil__self_set_current (self);
     zsock_signal (pipe, 0);
 
@@ -138,7 +136,7 @@ static void runner_actor (zsock_t *pipe, void *args)
         if (resil__message_is (message, "START ", &number))
             run (self, number);
         else if (resil__message_is (message, "HANDLE", &number))
-            handle (runner);
+            handle (thread);
         else if (resil__message_is (message, "END", &number))
             break;
     }
@@ -181,13 +179,13 @@ static bool is_readable (void *handle)
     return zmq_getsockopt (handle, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN);
 }
 
-static int handles_set (resil__runner_t *self)
+static int handles_set (thread_t *self)
 {
     resil__ports_t *ports = &self->ports;
     self->errors_handle = zsock_resolve (self->errors_end);
     self->control_handle = zsock_resolve (self->control_end);
-    self->errors_fd = (int) zsock_fd (self->errors_end);
-    self->control_fd = (int) zsock_fd (self->control_end);
+    self->base.errors_fd = (int) zsock_fd (self->errors_end);
+    self->base.control_fd = (int) zsock_fd (self->control_end);
     ports->errors_handle = self->outbox.bell = zsock_resolve (ports->errors);
     ports->control_handle = zsock_resolve (ports->control);
     ports->control_fd = (int) zsock_fd (ports->control);
@@ -200,7 +198,7 @@ static int handles_set (resil__runner_t *self)
     return 0;
 }
 
-static void sockets_destroy (resil__runner_t *self)
+static void sockets_destroy (thread_t *self)
 {
     zsock_destroy (&self->ports.errors);
     zsock_destroy (&self->ports.control);
@@ -211,10 +209,10 @@ static void sockets_destroy (resil__runner_t *self)
 
 /*  ---- The maker's side ------------------------------------------------------------- */
 
-static int make_actor (resil__runner_t *self)
+static int make_actor (thread_t *self)
 {
     char what[WHAT_SIZE];
-    describe (self->self.spec, what);
+    describe (self->base.self.spec, what);
     if (resil__process_has_room (ACTOR_SOCKETS, 0, false, what) || resil__process_has_thread (what))
         return -1;
     self->actor = zactor_new (runner_actor, self);
@@ -223,7 +221,7 @@ static int make_actor (resil__runner_t *self)
 
 /*  zactor_new waits for ever for a thread that could not be made. So what was just looked for is not taken by
     another maker. One that waits so all the same does not keep the others for ever. */
-static int make_thread (resil__runner_t *self)
+static int make_thread (thread_t *self)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     struct timespec deadline;
@@ -238,17 +236,18 @@ static int make_thread (resil__runner_t *self)
     return rc;
 }
 
-static void tell_unborn (resil__runner_t *self)
+static void tell_unborn (thread_t *self)
 {
     resil_error_t error;
-    resil__error_set (&error, RESIL_ERROR_START_FAILED, self->self.spec->name, 0, errno, "%s",
+    resil__error_set (&error, RESIL_ERROR_START_FAILED, self->base.self.spec->name, 0, errno, "%s",
                       resil_errmsg ());
-    resil__self_tell (&self->self, (resil__record_t){.kind = RESIL__RECORD_UNBORN}, &error, true);
+    resil__self_tell (&self->base.self, (resil__record_t){.kind = RESIL__RECORD_UNBORN}, &error,
+                      true);
 }
 
 static void give_birth (resil__job_t *job)
 {
-    resil__runner_t *self = (resil__runner_t *) ((char *) job - offsetof (resil__runner_t, birth));
+    thread_t *self = (thread_t *) ((char *) job - offsetof (thread_t, birth));
     resil__process_promise_sockets (-ACTOR_SOCKETS);
     bool is_awaited = atomic_load (&self->birth_state) != IS_ABORTED;
     if (is_awaited && make_thread (self) && is_born (self))
@@ -256,7 +255,7 @@ static void give_birth (resil__job_t *job)
     atomic_store (&self->was_made, true);
 }
 
-static void release (resil__runner_t *self)
+static void release (thread_t *self)
 {
     if (self->actor) {
         zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
@@ -264,108 +263,34 @@ static void release (resil__runner_t *self)
     }
     sockets_destroy (self);
     resil__process_unlist_hung (self->hung_handle);
-    resil__inbox_release (&self->self.inbox);
-    free (self->self.cleanups);
-    resil__spec_release (&self->self.spec);
-    resil__tokens_release (&self->self.tokens);
+    resil__runner_clear (&self->base);
     free (self);
 }
 
 static void let_die (resil__job_t *job)
 {
-    release ((resil__runner_t *) ((char *) job - offsetof (resil__runner_t, death)));
+    release ((thread_t *) ((char *) job - offsetof (thread_t, death)));
 }
 
 /*  ---- The supervisor's side again -------------------------------------------------- */
 
-resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
+static void thread_destroy (resil__runner_t *runner)
 {
-    resil__spec_t *spec = options->spec;
-    char what[WHAT_SIZE];
-    if (resil__process_has_room (RESIL__RUNNER_SOCKETS, 0, false, describe (spec, what)) ||
-        resil__maker_begin (options->maker, what))
-        return NULL;
-    resil__runner_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
-    if (!self) {
-        resil__refuse (ENOMEM, "no memory to run %s", what);
-        return NULL;
-    }
-    memset (self, 0, offsetof (resil__runner_t, records));
-    resil_self_t *inside = &self->self;
-    self->outbox.bytes = self->records;
-    self->outbox.size = sizeof self->records;
-    inside->outbox = &self->outbox;
-    inside->error = &self->error;
-    inside->ports = &self->ports;
-    snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
-    self->signals = *options->signals;
-    inside->spec = resil__spec_retain (spec);
-    inside->owner = options->owner;
-    inside->supervisor = self->supervisor;
-    inside->tokens = resil__tokens_retain (options->tokens);
-    inside->inbox.mailbox = options->mailbox;
-    resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
-    if (pair_new (&self->errors_end, &self->ports.errors) ||
-        pair_new (&self->control_end, &self->ports.control) || handles_set (self)) {
-        sockets_destroy (self);
-        resil__spec_release (&inside->spec);
-        resil__tokens_release (&inside->tokens);
-        free (self);
-        return NULL;
-    }
-    self->maker = options->maker;
-    self->birth.run = give_birth;
-    self->death.run = let_die;
-    resil__process_promise_sockets (ACTOR_SOCKETS);
-    if (options->mailbox)
-        resil__mailbox_set_reader (options->mailbox, inside, NULL);
-    resil__maker_post (self->maker, &self->birth, true);
-    return self;
-}
-
-void resil__runner_destroy (resil__runner_t **self_p)
-{
-    resil__runner_t *self = *self_p;
-    *self_p = NULL;
-    if (self && self->maker)
+    thread_t *self = thread_of (runner);
+    if (self->maker)
         resil__maker_post (self->maker, &self->death, false);
-    else if (self)
+    else
         release (self);
 }
 
-const resil__spec_t *resil__runner_spec (const resil__runner_t *self)
+static bool thread_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
 {
-    return self->self.spec;
+    return resil__outbox_take (&thread_of (runner)->outbox, record, error);
 }
 
-void resil__runner_set_child (resil__runner_t *self, void *child)
+static void thread_hear (resil__runner_t *runner)
 {
-    self->child = child;
-}
-
-void *resil__runner_child (const resil__runner_t *self)
-{
-    return self->child;
-}
-
-int resil__runner_errors_fd (const resil__runner_t *self)
-{
-    return self->errors_fd;
-}
-
-int resil__runner_control_fd (const resil__runner_t *self)
-{
-    return self->control_fd;
-}
-
-bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
-{
-    return resil__outbox_take (&self->outbox, record, error);
-}
-
-void resil__runner_hear (resil__runner_t *self)
-{
-    resil__outbox_hear (&self->outbox);
+    resil__outbox_hear (&thread_of (runner)->outbox);
 }
 
 static void skip_frames (void *handle)
@@ -404,15 +329,15 @@ static bool is_signal (const unsigned char *bytes, int size, int *status)
     return (value & 0xFFFFFFFFFFFFFF00u) == 0x7766554433221100u;
 }
 
-static resil__raw_t take_control (resil__runner_t *self, resil_error_t *error)
+static resil__raw_t take_control (thread_t *self, resil_error_t *error)
 {
     unsigned char bytes[16];
     int status = 0;
-    if (!atomic_load (&self->self.uses_control))
+    if (!atomic_load (&self->base.self.uses_control))
         return RESIL__RAW_NOTHING; /*  nobody can have sent anything                        */
     int size = zmq_recv (self->control_handle, bytes, sizeof bytes, ZMQ_DONTWAIT);
     if (size < 0) {
-        self->unread = false;
+        self->base.unread = false;
         return RESIL__RAW_NOTHING;
     }
     skip_frames (self->control_handle);
@@ -420,13 +345,14 @@ static resil__raw_t take_control (resil__runner_t *self, resil_error_t *error)
         return RESIL__RAW_BELL;
     if (status == 0)
         return RESIL__RAW_READY;
-    resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, status,
+    resil__error_set (error, RESIL_ERROR_REPORTED, self->base.self.spec->name, 0, status,
                       "it signalled %d instead of 0 (ready)", status);
     return RESIL__RAW_REPORT;
 }
 
-resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error)
+static resil__raw_t thread_take_raw (resil__runner_t *runner, resil_error_t *error)
 {
+    thread_t *self = thread_of (runner);
     char bytes[RAW_MAX];
     int size = zmq_recv (self->errors_handle, bytes, sizeof bytes, ZMQ_DONTWAIT);
     if (size < 0)
@@ -435,55 +361,62 @@ resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error
     skip_frames (self->errors_handle);
     if (size == 0)
         return RESIL__RAW_BELL;
-    resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, code, "%s", "");
+    resil__error_set (error, RESIL_ERROR_REPORTED, self->base.self.spec->name, 0, code, "%s", "");
     size_t kept = (size_t) size < sizeof bytes ? (size_t) size : sizeof bytes;
     if (memchr (bytes, 0, kept))
-        resil__error_set (error, RESIL_ERROR_REPORTED, self->self.spec->name, 0, code,
+        resil__error_set (error, RESIL_ERROR_REPORTED, self->base.self.spec->name, 0, code,
                           "(a report of %d bytes that is no text)", size);
     else
         resil__text_clean (error->text, sizeof error->text, bytes, kept);
     return RESIL__RAW_REPORT;
 }
 
-static void send_message (resil__runner_t *self, const char *message)
+static void send_message (thread_t *self, const char *message)
 {
     /*  Never full: control holds at most a handful of messages for one incarnation, and
         is emptied before the next. */
     atomic_fetch_add (&self->ports.control_sent, 1);
     zmq_send (self->control_handle, message, strlen (message), ZMQ_DONTWAIT);
     /*  A send may use up the signal of what has arrived, so the descriptor would be silent. */
-    if (atomic_load (&self->self.uses_control))
-        self->unread = is_readable (self->control_handle);
+    if (atomic_load (&self->base.self.uses_control))
+        self->base.unread = is_readable (self->control_handle);
 }
 
-static void send_number (resil__runner_t *self, const char *verb, uint64_t number)
+static void send_number (thread_t *self, const char *verb, uint64_t number)
 {
     char message[32];
     snprintf (message, sizeof message, "%s %llu", verb, (unsigned long long) number);
     send_message (self, message);
 }
 
-bool resil__runner_is_unread (const resil__runner_t *self)
+static void thread_start (resil__runner_t *runner, uint64_t incarnation)
 {
-    return self->unread;
+    send_number (thread_of (runner), "START", incarnation);
 }
 
-void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
+static void thread_handle (resil__runner_t *runner, const resil_error_t *error)
 {
-    send_number (self, "START", incarnation);
-}
-
-void resil__runner_handle (resil__runner_t *self, const resil_error_t *error)
-{
+    thread_t *self = thread_of (runner);
     resil__error_copy (&self->to_handle, error);
-    self->to_handle.component = self->self.spec->name;
+    self->to_handle.component = runner->self.spec->name;
     atomic_store_explicit (&self->handing_over, true, memory_order_release);
     send_message (self, "HANDLE");
 }
 
-void resil__runner_end (resil__runner_t *self)
+static void thread_end (resil__runner_t *runner)
 {
-    send_message (self, "END");
+    send_message (thread_of (runner), "END");
+}
+
+static void thread_synced (resil__runner_t *runner)
+{
+    send_message (thread_of (runner), "SYNC");
+}
+
+static bool thread_abort_birth (resil__runner_t *runner)
+{
+    int birth = IS_UNBORN;
+    return atomic_compare_exchange_strong (&thread_of (runner)->birth_state, &birth, IS_ABORTED);
 }
 
 /*  One that is far ahead is woken by the ack that it waits for, and not by each before it. */
@@ -495,147 +428,96 @@ static void ring_ack_bell (resil__ports_t *ports, uint64_t incarnation)
         resil__futex_wake (&ports->ack_bell);
 }
 
-void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil_error_t *raw,
-                        resil__leave_t leave)
+static void thread_acked (resil__runner_t *runner, uint64_t incarnation)
 {
-    resil_self_t *inside = &self->self;
-    if (raw) {
-        resil__error_copy (&self->ports.raw_error, raw);
-        atomic_store_explicit (&self->ports.raw_accepted, incarnation, memory_order_release);
-    }
-    if (leave == RESIL__LEAVE_FOR_GOOD)
-        atomic_store_explicit (&inside->granted_from_us, 0, memory_order_relaxed);
-    if (leave != RESIL__NO_LEAVE)
-        atomic_store (&inside->permit, leave == RESIL__LEAVE_ONCE
-                                           ? RESIL__PERMIT_AFTER (incarnation)
-                                           : RESIL__PERMIT_AFTER_AND_STANDING (incarnation));
-    atomic_store (&inside->acked, incarnation);
+    thread_t *self = thread_of (runner);
     ring_ack_bell (&self->ports, incarnation);
-    if (atomic_load (&inside->uses_control))
+    if (atomic_load (&runner->self.uses_control))
         send_number (self, "ACK", incarnation);
 }
 
-void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool standing,
-                          int64_t from_us)
+static void thread_cancelled (resil__runner_t *runner)
 {
-    atomic_store_explicit (&self->self.granted_from_us, from_us, memory_order_relaxed);
-    atomic_store (&self->self.permit,
-                  standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_ONCE (incarnation));
+    send_message (thread_of (runner), "$TERM");
+    if (runner->self.inbox.mailbox)
+        resil__mailbox_ring (runner->self.inbox.mailbox);
 }
 
-bool resil__runner_revoke (resil__runner_t *self)
+static void thread_quarantined (resil__runner_t *runner, const char *who)
 {
-    uint_fast64_t permit = atomic_exchange (&self->self.permit, RESIL__PERMIT_CLOSED);
-    return permit != RESIL__PERMIT_CLOSED && permit != RESIL__PERMIT_SPENDING;
-}
-
-void resil__runner_synced (resil__runner_t *self)
-{
-    send_message (self, "SYNC");
-}
-
-void resil__runner_cancel (resil__runner_t *self, uint64_t incarnation)
-{
-    atomic_store (&self->self.cancelled, incarnation);
-    send_message (self, "$TERM");
-    if (self->self.inbox.mailbox)
-        resil__mailbox_ring (self->self.inbox.mailbox);
-}
-
-resil__life_t resil__runner_life (const resil__runner_t *self)
-{
-    const resil_self_t *inside = &self->self;
-    bool waiting = atomic_load_explicit (&inside->waiting, memory_order_acquire) > 0;
-    return (resil__life_t){
-        .moved_at_us = atomic_load_explicit (&inside->moved_at_us, memory_order_relaxed),
-        .waiting = waiting,
-        .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
-        .thread_id = atomic_load_explicit (&self->thread_id, memory_order_relaxed)};
-}
-
-int64_t resil__runner_cpu_us (const resil__runner_t *self)
-{
-    struct timespec used;
-    int clock = atomic_load (&self->cpu_clock);
-    if (clock == 0 || clock_gettime ((clockid_t) clock, &used))
-        return -1;
-    return (int64_t) used.tv_sec * 1000000 + used.tv_nsec / 1000;
-}
-
-/*  ---- Quarantine ------------------------------------------------------------------ */
-
-static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;
-static resil__runner_t *graveyard;
-
-int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t incarnation)
-{
-    const resil_self_t *inside = &self->self;
-    bool has_returned =
-        atomic_load (&inside->end) == RESIL__END_RETURNED &&
-        atomic_load_explicit (&inside->returned, memory_order_relaxed) == incarnation;
-    return has_returned ? atomic_load_explicit (&inside->returned_at_us, memory_order_relaxed) : 0;
-}
-
-bool resil__runner_abort_birth (resil__runner_t *self)
-{
-    int birth = IS_UNBORN;
-    return atomic_compare_exchange_strong (&self->birth_state, &birth, IS_ABORTED);
-}
-
-bool resil__runner_give_up (resil__runner_t *self)
-{
-    unsigned open = RESIL__END_IS_OPEN;
-    return atomic_compare_exchange_strong (&self->self.end, &open, RESIL__END_GIVEN_UP);
-}
-
-void resil__runner_quarantine (resil__runner_t *self, const char *who)
-{
-    atomic_store (&self->self.quarantined, true);
-    resil__runner_cancel (self, RESIL__CANCEL_ALL);
+    thread_t *self = thread_of (runner);
     ring_ack_bell (&self->ports, UINT64_MAX);
     self->hung_handle = resil__process_list_hung (who);
 }
 
-void resil__runner_bury (resil__runner_t **self_p)
+static void thread_buried (resil__runner_t *runner)
 {
-    (*self_p)->maker = NULL;
-    pthread_mutex_lock (&graveyard_lock);
-    (*self_p)->next = graveyard;
-    graveyard = *self_p;
-    pthread_mutex_unlock (&graveyard_lock);
-    *self_p = NULL;
+    thread_of (runner)->maker = NULL;
 }
 
-static bool is_gone (resil__runner_t *self)
+static bool thread_is_gone (resil__runner_t *runner)
 {
     resil__record_t record;
     resil_error_t error;
-    if (!atomic_load (&self->was_made))
+    if (!atomic_load (&thread_of (runner)->was_made))
         return false;
-    while (resil__runner_take (self, &record, &error))
+    while (thread_take (runner, &record, &error))
         if (record.kind == RESIL__RECORD_GONE || record.kind == RESIL__RECORD_UNBORN)
             return true;
     return false;
 }
 
-void resil__runner_sweep (void)
+static const resil__runner_ops_t thread_ops = {.destroy = thread_destroy,
+                                               .take = thread_take,
+                                               .hear = thread_hear,
+                                               .take_raw = thread_take_raw,
+                                               .start = thread_start,
+                                               .handle = thread_handle,
+                                               .end = thread_end,
+                                               .synced = thread_synced,
+                                               .abort_birth = thread_abort_birth,
+                                               .acked = thread_acked,
+                                               .cancelled = thread_cancelled,
+                                               .quarantined = thread_quarantined,
+                                               .buried = thread_buried,
+                                               .is_gone = thread_is_gone};
+
+resil__runner_t *resil__thread_new (const resil__runner_options_t *options)
 {
-    resil__runner_t *gone = NULL;
-    pthread_mutex_lock (&graveyard_lock);
-    for (resil__runner_t **at = &graveyard; *at;) {
-        resil__runner_t *runner = *at;
-        if (is_gone (runner)) {
-            *at = runner->next;
-            runner->next = gone;
-            gone = runner;
-        }
-        else
-            at = &runner->next;
+    char what[WHAT_SIZE];
+    if (resil__process_has_room (RESIL__RUNNER_SOCKETS, 0, false, describe (options->spec, what)) ||
+        resil__maker_begin (options->maker, what))
+        return NULL;
+    thread_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory to run %s", what);
+        return NULL;
     }
-    pthread_mutex_unlock (&graveyard_lock);
-    while (gone) {
-        resil__runner_t *next = gone->next;
-        resil__runner_destroy (&gone);
-        gone = next;
+    memset (self, 0, offsetof (thread_t, records));
+    resil__runner_init (&self->base, &thread_ops, options);
+    snprintf (self->supervisor, sizeof self->supervisor, "%s", options->supervisor);
+    self->signals = *options->signals;
+    self->outbox.bytes = self->records;
+    self->outbox.size = sizeof self->records;
+    resil_self_t *inside = &self->base.self;
+    inside->supervisor = self->supervisor;
+    inside->outbox = &self->outbox;
+    inside->error = &self->error;
+    inside->ports = &self->ports;
+    resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
+    if (pair_new (&self->errors_end, &self->ports.errors) ||
+        pair_new (&self->control_end, &self->ports.control) || handles_set (self)) {
+        sockets_destroy (self);
+        resil__runner_clear (&self->base);
+        free (self);
+        return NULL;
     }
+    self->maker = options->maker;
+    self->birth.run = give_birth;
+    self->death.run = let_die;
+    resil__process_promise_sockets (ACTOR_SOCKETS);
+    if (options->mailbox)
+        resil__mailbox_set_reader (options->mailbox, inside, NULL);
+    resil__maker_post (self->maker, &self->birth, true);
+    return &self->base;
 }
