@@ -8,10 +8,14 @@
 
 #include <resil/spec.h>
 
+/*  All specs that are equal but for name and arguments have one policy and one type in memory: of
+    components by the ten thousand there are mostly few kinds. */
 typedef struct {
+    const resil_spec_t
+        *is; /*  as given, without name and args; its delay is never the inherited one */
+    const resil_type_t *type; /*  a copy: of a registered one, or made for such specs      */
+    void *args;
     atomic_int references; /*  the supervisor's, and each runner's                      */
-    resil_spec_t is;       /*  as given; its delay is never the inherited one           */
-    resil_type_t type;     /*  a copy: of a registered one, or made for this spec       */
     char name[];
 } resil__spec_t;
 
@@ -22,6 +26,10 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
 
 /*  The same for a supervisor below another one. */
 resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited);
+
+/*  The copy alone, of what needs no check. `type_name` stays valid, or is NULL. */
+resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
+                                 const char *type_name);
 resil__spec_t *resil__spec_retain (resil__spec_t *self);
 void resil__spec_release (resil__spec_t **self_p);
 

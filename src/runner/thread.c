@@ -111,7 +111,7 @@ static int call_start (resil_self_t *self)
     volatile int rc = -1;
     self->landing = &landing;
     if (_setjmp (landing) == 0)
-        rc = self->spec->type.start (self, self->args);
+        rc = self->spec->type->start (self, self->args);
     self->landing = NULL;
     return rc;
 }
@@ -151,9 +151,9 @@ static resil__outcome_t run_incarnation (resil__runner_t *runner, bool told_to)
 static int call_handler (resil__runner_t *runner, const resil_error_t *error)
 {
     resil_self_t *self = &runner->self;
-    if (!runner->has_args || !self->spec->type.handle_irrecoverable)
+    if (!runner->has_args || !self->spec->type->handle_irrecoverable)
         return 0;
-    return self->spec->type.handle_irrecoverable (self->args, error);
+    return self->spec->type->handle_irrecoverable (self->args, error);
 }
 
 /*  Whoever comes first has it: the supervisor takes it back by an exchange. */
@@ -177,8 +177,8 @@ static void permit_is_spent (resil_self_t *self)
 {
     uint_fast64_t spending = RESIL__PERMIT_SPENDING;
     atomic_compare_exchange_strong (&self->permit, &spending,
-                                    self->spec->is.ready_required ? RESIL__PERMIT_CLOSED
-                                                                  : RESIL__PERMIT_STANDING);
+                                    self->spec->is->ready_required ? RESIL__PERMIT_CLOSED
+                                                                   : RESIL__PERMIT_STANDING);
 }
 
 static bool stopped (const resil_self_t *self)

@@ -288,8 +288,9 @@ static void get_spec (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
-    *command->spec_out = child->spec->is;
+    *command->spec_out = *child->spec->is;
     command->spec_out->name = command->name;
+    command->spec_out->args = child->spec->args;
     agree (self, command);
 }
 
@@ -299,7 +300,7 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
     if (child->subtree)
         return resil__refuse (
             EINVAL, "\"%s\" is a supervisor; resil_supervisor_set_options changes it", spec->name);
-    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+    if (spec->is->significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
         return resil__refuse (EINVAL,
                               "component \"%s\" is significant, but supervisor \"%s\" has no "
                               "auto_shutdown that would heed it",

@@ -156,7 +156,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->cause = RESIL__NOT_CANCELLED;
     child->failures.is_open = false;
     child->up_at_us = 0;
-    set_deadline (child, at_us, child->spec->is.start_ms);
+    set_deadline (child, at_us, child->spec->is->start_ms);
     resil__event_tell (child, at_us);
 }
 
@@ -172,7 +172,7 @@ static void rest (resil__child_t *child)
 /*  A new runner makes its arguments before it calls the handler. */
 static int64_t first_handler_ms (const resil__child_t *child)
 {
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     if (!resil__spec_makes_args (child->spec))
         return spec->handler_ms;
     return spec->start_ms < 0 || spec->handler_ms < 0 ? RESIL_FOREVER
@@ -200,8 +200,8 @@ static bool is_outdated (const resil__child_t *child)
     if (!child->runner)
         return false;
     const resil__spec_t *old = resil__runner_spec (child->runner);
-    return old != child->spec && (old->is.args != child->spec->is.args ||
-                                  memcmp (&old->type, &child->spec->type, sizeof old->type) != 0);
+    return old != child->spec && (old->args != child->spec->args ||
+                                  memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
 }
 
 static void begin (resil__child_t *child, int64_t at_us)
@@ -247,7 +247,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 /*  From when on a failure of the incarnation that is up is followed by a restart without delay. */
 static int64_t at_once_from_us (const resil__child_t *child)
 {
-    const resil_delay_t *delay = &child->spec->is.delay;
+    const resil_delay_t *delay = &child->spec->is->delay;
     if (delay->initial_ms == 0 || child->backoff.attempts == 0)
         return 0;
     return delay->reset_ms < 0 ? RESIL__NEVER : child->up_at_us + delay->reset_ms * 1000;
@@ -258,7 +258,7 @@ static bool may_be_granted (const resil__child_t *child)
     const resil_supervisor_t *self = child->supervisor;
     return child->runner && !child->withholds && !child->must_ask && !child->to_stop &&
            !is_outdated (child) && self->stage < RESIL__STOPPING &&
-           !resil__is_group_strategy (self) && child->spec->is.restart != RESIL_TEMPORARY;
+           !resil__is_group_strategy (self) && child->spec->is->restart != RESIL_TEMPORARY;
 }
 
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
@@ -276,7 +276,7 @@ static void grant (resil__child_t *child)
     }
     child->is_granted = true;
     child->is_spending = false;
-    child->grant_stands = child->spec->is.delay.initial_ms == 0;
+    child->grant_stands = child->spec->is->delay.initial_ms == 0;
     resil__runner_grant (child->runner, child->incarnation, child->grant_stands, from_us);
     resil__family_lend (self);
 }
@@ -337,7 +337,7 @@ static void note_up (resil__child_t *child, int64_t at_us)
 static void judge (resil__child_t *child, bool failed, int64_t at_us)
 {
     resil_supervisor_t *self = child->supervisor;
-    resil__case_t the_case = {.restart = child->spec->is.restart,
+    resil__case_t the_case = {.restart = child->spec->is->restart,
                               .failed = failed,
                               .to_stop = child->to_stop,
                               .first_start = child->first_start,
@@ -345,8 +345,8 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
                               .ignored = child->ignored,
                               .paid = child->payment == RESIL__PAID,
                               .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
-    child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
-                                   &self->random, at_us);
+    child->verdict = resil__judge (&the_case, &child->spec->is->delay, &child->backoff,
+                                   &self->limit, &self->random, at_us);
     child->payment = RESIL__NOT_PAID;
     child->judged = true;
     child->failed = failed;
@@ -405,7 +405,7 @@ static void retire (resil__child_t *child, int64_t at_us)
     }
     child->phase = RESIL__RETIRING;
     child->look_us = 0;
-    set_deadline (child, at_us, child->spec->is.handler_ms);
+    set_deadline (child, at_us, child->spec->is->handler_ms);
     resil__runner_end (child->runner);
 }
 
@@ -507,7 +507,7 @@ static void judge_start (resil__child_t *child, int64_t at_us)
 static void judge_end (resil__child_t *child, int64_t at_us)
 {
     /*  Who waits for it to be ready is not to wait while it completes again and again. */
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT &&
                    !child->ignored;
     judge (child, in_vain, at_us);
@@ -529,7 +529,7 @@ static void judge_end (resil__child_t *child, int64_t at_us)
 /*  While it may call its handler unseen, a look is not later than that could be overdue. */
 static int64_t look_at_most (const resil__child_t *child, int64_t look_us)
 {
-    int64_t handler_us = child->spec->is.handler_ms * 1000;
+    int64_t handler_us = child->spec->is->handler_ms * 1000;
     if (child->phase != RESIL__ENDING || handler_us < 0 || look_us <= handler_us)
         return look_us;
     return handler_us > 0 ? handler_us : 1;
@@ -546,7 +546,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
                  !is_outdated (child);
     child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
-        set_deadline (child, at_us, child->spec->is.shutdown_ms);
+        set_deadline (child, at_us, child->spec->is->shutdown_ms);
     /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for its
         last ack at most. */
     child->to_ack = child->is_granted ? child->incarnation : 0;
@@ -554,7 +554,7 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         return;
     go_on = go_on && !child->withholds;
     child->is_granted = child->grant_stands =
-        go_on && child->spec->is.delay.initial_ms == 0 && may_be_granted (child);
+        go_on && child->spec->is->delay.initial_ms == 0 && may_be_granted (child);
     child->is_spending = child->is_spending && !child->is_granted;
     resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
                        child->is_granted ? RESIL__LEAVE_FOR_GOOD
@@ -584,7 +584,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
         resil__narrate_cancelled (child);
     }
     if (child->phase == RESIL__LEAVING)
-        set_deadline (child, at_us, child->spec->is.shutdown_ms);
+        set_deadline (child, at_us, child->spec->is->shutdown_ms);
     resil__event_tell (child, at_us);
     if (child->subtree) {
         resil__family_stop (child->subtree, RESIL_ENDED_STOPPED, NULL);
@@ -597,7 +597,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error)
 {
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     const char *name = child->spec->name;
     resil__life_t life = resil__child_life (child);
     char thread[RESIL__THREAD_TEXT];
@@ -631,7 +631,7 @@ static void set_cause_as_error (resil__child_t *child)
 /*  It has returned, so that its group can be started again: with it, unless it is temporary. */
 static void leave_for_group (resil__child_t *child, int64_t at_us)
 {
-    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
+    bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
     child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__narrate_ended (child);
     if (!rejoins) {
@@ -662,7 +662,7 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
     judge_failure (child, at_us);
     child->phase = RESIL__HANDLING;
     child->look_us = 0;
-    set_deadline (child, at_us, child->spec->is.handler_ms);
+    set_deadline (child, at_us, child->spec->is->handler_ms);
     resil__event_tell (child, at_us);
     if (child->subtree)
         resil__child_event (child, RESIL__AGREED, at_us);
@@ -694,7 +694,7 @@ static const char *obstacle_to_replace (const resil__child_t *child)
 /*  It did not return when its group was to be started again: it gets a new runner then. */
 static void replace_in_group (resil__child_t *child)
 {
-    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
+    bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
     set_cause_as_error (child);
     child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__failure_judged (child);
@@ -777,7 +777,7 @@ static void give_up_runner (resil__child_t *child)
     resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
                       child->incarnation, ETIMEDOUT,
                       "handle_irrecoverable did not return within %lld ms",
-                      (long long) child->spec->is.handler_ms);
+                      (long long) child->spec->is->handler_ms);
     resil__failure_judged (child);
     quarantine (child, "hangs in handle_irrecoverable");
     decline (child, why);
@@ -789,7 +789,7 @@ static void abandon (resil__child_t *child)
     resil_error_t error;
     resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
                       ETIMEDOUT, "args_free did not return within %lld ms",
-                      (long long) child->spec->is.handler_ms);
+                      (long long) child->spec->is->handler_ms);
     resil__failure_to_end (child, &error);
     quarantine (child, "does not end: it hangs in args_free");
     settle (child);
@@ -798,14 +798,15 @@ static void abandon (resil__child_t *child)
 static void follow (resil__child_t *child, int64_t at_us)
 {
     resil__cause_t cause = child->cause;
-    child->is_granted = child->is_granted && child->grant_stands && !child->spec->is.ready_required;
+    child->is_granted =
+        child->is_granted && child->grant_stands && !child->spec->is->ready_required;
     enter_incarnation (child, at_us);
     if (cause != RESIL__TO_STOP && cause != RESIL__FOR_GROUP)
         return;
     /*  The stop came when this incarnation had begun. Of one for good it knows. */
     child->cause = cause;
     child->phase = RESIL__LEAVING;
-    set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    set_deadline (child, at_us, child->spec->is->shutdown_ms);
     if (cause == RESIL__FOR_GROUP)
         resil__runner_cancel (child->runner, child->incarnation);
 }
@@ -848,10 +849,10 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         judge_failure (child, at_us);
         if (child->is_granted || child->is_spending)
             child->look_us = FIRST_LOOK_US;
-        set_deadline (child, at_us, child->spec->is.handler_ms);
+        set_deadline (child, at_us, child->spec->is->handler_ms);
         break;
     case RESIL__AWAIT_HANDLER:
-        set_deadline (child, at_us, child->spec->is.handler_ms);
+        set_deadline (child, at_us, child->spec->is->handler_ms);
         break;
     case RESIL__CANCEL_IT:
         cancel (child, cause_of (child, event, from), at_us);
@@ -1044,7 +1045,7 @@ static void on_handled (resil__child_t *child, const resil__record_t *record)
                         : record->asks ? RESIL__AGREED
                                        : RESIL__WENT_ON,
                         record->at_us);
-    if (!record->asks && !child->spec->is.ready_required && child->runner == runner)
+    if (!record->asks && !child->spec->is->ready_required && child->runner == runner)
         resil__child_event (child, RESIL__IS_UP, record->at_us);
 }
 
@@ -1094,7 +1095,7 @@ static void on_unborn_in_time (resil__child_t *child)
                       ETIMEDOUT,
                       "not ready within %lld ms (its thread has not begun); lengthen start_ms, or "
                       "have the machine do less",
-                      (long long) child->spec->is.start_ms);
+                      (long long) child->spec->is->start_ms);
     on_unborn (child, &error);
 }
 
@@ -1110,7 +1111,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     case RESIL__RECORD_FILLER:
         break;
     case RESIL__RECORD_STARTED:
-        if (!child->spec->is.ready_required)
+        if (!child->spec->is->ready_required)
             resil__child_event (child, RESIL__IS_UP, record->at_us);
         break;
     case RESIL__RECORD_READY:

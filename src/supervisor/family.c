@@ -128,7 +128,7 @@ int resil__family_reserve (resil_supervisor_t *self)
 static const resil__child_t *first_significant (const resil_supervisor_t *self)
 {
     for (size_t i = 0; i < self->child_count; i++)
-        if (self->children[i]->spec->is.significant)
+        if (self->children[i]->spec->is->significant)
             return self->children[i];
     return NULL;
 }
@@ -189,7 +189,7 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
                               self->name, spec->name,
                               other->phase == RESIL__DOWN ? "is down" : "runs",
                               other->phase == RESIL__DOWN ? "restart or delete" : "terminate");
-    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+    if (spec->is->significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
         return resil__refuse (EINVAL,
                               "component \"%s\" is significant, but supervisor \"%s\" has no "
                               "auto_shutdown that would heed it",
@@ -524,7 +524,7 @@ void resil__family_ask (resil__child_t *child)
 
 static bool is_never_kept (const resil__child_t *child)
 {
-    return child->spec->is.restart == RESIL_TEMPORARY ||
+    return child->spec->is->restart == RESIL_TEMPORARY ||
            child->supervisor->options.strategy == RESIL_DYNAMIC;
 }
 
@@ -907,7 +907,7 @@ static bool a_significant_child_is_left (resil_supervisor_t *self)
     for (size_t i = 0; i < self->child_count; i++) {
         size_t at = (self->significant_at + i) % self->child_count;
         const resil__child_t *child = self->children[at];
-        if (child->spec->is.significant && (child->phase != RESIL__DOWN || child->asked)) {
+        if (child->spec->is->significant && (child->phase != RESIL__DOWN || child->asked)) {
             self->significant_at = at;
             return true;
         }
@@ -983,7 +983,7 @@ void resil__family_settled (resil__child_t *child)
         child->stays_down = child->to_stop && self->group_pending;
         child->to_stop = false;
         self->some_are_done |= child->done;
-        if (child->done && child->spec->is.significant && !child->ignored)
+        if (child->done && child->spec->is->significant && !child->ignored)
             note_significant_end (self);
         if (child->first_start && failed)
             first_start_failed (child);

@@ -29,14 +29,14 @@ static void set (resil__child_t *child, int64_t due_us)
 /*  After so long without progress it is suspicious. */
 static int64_t patience_us (const resil__child_t *child)
 {
-    return child->spec->is.hang_ms * 750;
+    return child->spec->is->hang_ms * 750;
 }
 
 void resil__hang_watch (resil__child_t *child, int64_t at_us)
 {
     child->watched_from_us = at_us;
     child->sampled_at_us = 0;
-    if (child->spec->is.hang_ms >= 0 && !child->subtree && child->hang_timer.place == 0)
+    if (child->spec->is->hang_ms >= 0 && !child->subtree && child->hang_timer.place == 0)
         set (child, at_us + patience_us (child));
 }
 
@@ -88,7 +88,7 @@ static int64_t look (resil__child_t *child, int64_t now_us)
     resil__life_t life = resil__runner_life (child->runner);
     int64_t moved_us =
         life.moved_at_us > child->watched_from_us ? life.moved_at_us : child->watched_from_us;
-    int64_t deadline_us = moved_us + child->spec->is.hang_ms * 1000 + RESIL__COARSE_US;
+    int64_t deadline_us = moved_us + child->spec->is->hang_ms * 1000 + RESIL__COARSE_US;
     int64_t suspicious_us = moved_us + patience_us (child);
     bool is_suspicious = !life.waiting && now_us >= suspicious_us;
     if (is_suspicious && child->sampled_at_us > moved_us)
@@ -109,7 +109,7 @@ void resil__hang_due (resil__timer_t *timer)
     int64_t now_us = child->supervisor->tree->now_us;
     bool is_late = now_us - timer->due_us > LATE_US;
     resil__heap_set (&child->supervisor->tree->heap, timer, RESIL__NEVER);
-    if (child->phase != RESIL__UP || child->spec->is.hang_ms < 0)
+    if (child->phase != RESIL__UP || child->spec->is->hang_ms < 0)
         return;
     if (is_late) {
         resil__hang_watch (child, now_us);

@@ -151,7 +151,7 @@ void resil__narrate_cancelled (const resil__child_t *child)
 {
     resil__about_t who = about (child);
     resil__life_t life = resil__child_life (child);
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     char over[32], wait[32], thread[RESIL__THREAD_TEXT];
     const char *what = child->cause == RESIL__HANGS           ? "made no progress"
                        : child->cause == RESIL__START_OVERRAN ? "did not become ready"
@@ -187,7 +187,7 @@ void resil__narrate_ignored (const resil__child_t *child, const char *what)
 void resil__narrate_added (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     resil__about_t who = about (child);
     char sum[32], window[32];
     int64_t least_ms =

@@ -455,7 +455,7 @@ static bool can_step (const resil__runner_t *runner)
 static void book_done (const resil__runner_t *runner, const char *what)
 {
     book (&done[number_of (runner)], "%d%s %s; ", (int) runner->incarnation,
-          runner->spec->is.args ? " with other arguments" : "", what);
+          runner->spec->args ? " with other arguments" : "", what);
 }
 
 static void work (resil__runner_t *runner)
@@ -737,9 +737,9 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     BLANK (bare.author);
     hash = mix_bytes (hash, &bare, sizeof bare);
     hash = mix_error (hash, &child->error);
-    hash = mix (hash, child->spec->is.args != NULL);
-    hash = mix (hash, (uint64_t) child->spec->is.restart << 32 |
-                          (unsigned) child->spec->is.delay.initial_ms);
+    hash = mix (hash, child->spec->args != NULL);
+    hash = mix (hash, (uint64_t) child->spec->is->restart << 32 |
+                          (unsigned) child->spec->is->delay.initial_ms);
     return mix_story (hash, &child->failures);
 }
 
@@ -800,7 +800,7 @@ static uint64_t mix_runner (uint64_t hash, const resil__runner_t *runner)
     hash = mix_bytes (hash, &bare, sizeof bare);
     hash = mix_error (hash, &runner->error);
     hash = mix_error (hash, &runner->to_handle);
-    hash = mix (hash, runner->spec->is.args != NULL);
+    hash = mix (hash, runner->spec->args != NULL);
     hash = mix (hash, runner->ledger->begun << 32 | runner->ledger->handled);
     hash = mix (hash, runner->ledger->running == runner);
     return mix_outbox (hash, &runner->outbox);
@@ -875,7 +875,7 @@ static const book_t *books (void)
     for (const resil__runner_t *runner = fake_all; runner; runner = runner->next)
         if (runner->place == FAKE_RUNNING)
             book (&self, "\n    %s#%d runs%s", runner->spec->name, (int) runner->incarnation,
-                  runner->spec->is.args ? " with other arguments" : "");
+                  runner->spec->args ? " with other arguments" : "");
     for (size_t i = 0; i <= CALLS; i++)
         if (calls[i].command.supervisor)
             book (&self, "\n    call %d: %s", (int) calls[i].command.verb,
