@@ -311,7 +311,8 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
 static void set_spec (resil_supervisor_t *self, resil__command_t *command)
 {
     resil__child_t *child = find_up_to_date (self, command->name);
-    if (!child || check_set_spec (self, child, command->spec)) {
+    if (!child || check_set_spec (self, child, command->spec) ||
+        resil__hang_prepare (child, command->spec)) {
         if (child)
             resil__child_open_grant (child);
         refuse (self, command);

@@ -95,19 +95,24 @@ resil__life_t resil__child_life (const resil__child_t *child)
 const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT])
 {
     int thread_id = resil__child_life (child).thread_id;
+    const char *doing = resil__hang_seen (child);
     if (thread_id)
-        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *child->doing ? ", " : "",
-                  child->doing);
+        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *doing ? ", " : "", doing);
     else
         snprintf (text, RESIL__THREAD_TEXT, "its thread has not begun");
     return text;
 }
 
-/*  Unless that has been seen already. */
-static void see_what_it_does (resil__child_t *child)
+resil_error_t *resil__child_error (const resil__child_t *child)
 {
-    if (!*child->doing)
-        resil__task_describe (resil__child_life (child).thread_id, -1, child->doing);
+    resil__tree_t *tree = child->supervisor->tree;
+    resil_error_t *error = resil__fault_error (&child->fault, &tree->bare);
+    error->component = child->spec->name;
+    if (error == &tree->bare && error->kind) { /*  as well as can be said                 */
+        error->incarnation = child->incarnation;
+        error->at_us = tree->now_us;
+    }
+    return error;
 }
 
 static void begin (resil__child_t *child, int64_t at_us);
@@ -152,7 +157,8 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->must_ask = false;
     child->ignored = false;
     child->start_errno = 0;
-    child->doing[0] = 0;
+    child->is_untold = true;
+    resil__hang_renew (child);
     child->cause = RESIL__NOT_CANCELLED;
     child->failures.is_open = false;
     child->up_at_us = 0;
@@ -183,15 +189,22 @@ static int64_t first_handler_ms (const resil__child_t *child)
 static void cannot_begin (resil__child_t *child, uint64_t incarnation, int64_t at_us)
 {
     int error = errno;
-    resil_error_t owed = child->error;
-    resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name, incarnation,
-                      error, "%s", resil_errmsg ());
-    child->start_errno = resil__family_errno (&child->error);
+    resil__fault_t owed = child->fault;
+    child->fault = (resil__fault_t){0};
+    resil_error_t failure;
+    resil__error_set (&failure, RESIL_ERROR_START_FAILED, child->spec->name, incarnation, error,
+                      "%s", resil_errmsg ());
+    resil__fault_set (&child->fault, &failure);
+    child->start_errno = resil__family_errno (&failure);
     child->phase = RESIL__STARTING;
     resil__event_tell (child, at_us);
     resil__child_event (child, RESIL__CANNOT, at_us);
-    if (child->owes_handler && child->phase == RESIL__WAITING)
-        resil__error_copy (&child->error, &owed);
+    if (child->owes_handler && child->phase == RESIL__WAITING) {
+        resil__fault_release (&child->fault);
+        child->fault = owed;
+    }
+    else
+        resil__fault_release (&owed);
 }
 
 /*  Its thread runs another type, or has other arguments, than its spec says now. */
@@ -222,7 +235,7 @@ static void begin (resil__child_t *child, int64_t at_us)
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
         set_deadline (child, at_us, first_handler_ms (child));
-        resil__runner_handle (child->runner, &child->error);
+        resil__runner_handle (child->runner, resil__child_error (child));
         return;
     }
     child->phase = RESIL__STARTING;
@@ -238,7 +251,6 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->must_ask = true;
     resil__spec_t *old = child->spec;
     child->spec = spec;
-    child->error.component = spec->name;
     resil__family_exchange_static (child);
     resil__spec_release (&old);
     resil__hang_spec_changed (child);
@@ -345,12 +357,14 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
                               .ignored = child->ignored,
                               .paid = child->payment == RESIL__PAID,
                               .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
-    child->verdict = resil__judge (&the_case, &child->spec->is->delay, &child->backoff,
-                                   &self->limit, &self->random, at_us);
+    resil__verdict_t verdict = resil__judge (&the_case, &child->spec->is->delay, &child->backoff,
+                                             &self->limit, &self->random, at_us);
+    child->judgement = verdict.judgement;
+    child->delay_us = verdict.delay_us;
     child->payment = RESIL__NOT_PAID;
     child->judged = true;
     child->failed = failed;
-    child->restarts += child->verdict.judgement == RESIL__RESTART;
+    child->restarts += child->judgement == RESIL__RESTART;
     if (self->options.max_restarts > 0)
         resil__family_lend (self);
 }
@@ -412,7 +426,7 @@ static void retire (resil__child_t *child, int64_t at_us)
 static void quarantine (resil__child_t *child, const char *what)
 {
     char who[RESIL_NAME_MAX + RESIL__THREAD_TEXT + 32], thread[RESIL__THREAD_TEXT];
-    see_what_it_does (child);
+    resil__hang_see (child);
     snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
     resil__narrate_hung (child, who, what);
@@ -428,7 +442,7 @@ static void quarantine (resil__child_t *child, const char *what)
                           : RESIL_ERROR_EXIT_OVERRUN,
                       child->spec->name, child->incarnation, ETIMEDOUT, "%s", what);
     resil__failure_quarantined (child);
-    resil__event_quarantined (child, child->failed ? &child->error : &error);
+    resil__event_quarantined (child, child->failed ? resil__child_error (child) : &error);
 }
 
 /*  ---- What was judged, done --------------------------------------------------------- */
@@ -444,12 +458,12 @@ static void escalate (resil__child_t *child, const char *why)
 
 static void restart (resil__child_t *child, int64_t at_us)
 {
-    int64_t due_us = at_us + child->verdict.delay_us;
+    int64_t due_us = at_us + child->delay_us;
     if (!resil__restarts_by_itself (child)) {
         rest (child);
         resil__family_regroup (child, due_us);
     }
-    else if (child->verdict.delay_us == 0)
+    else if (child->delay_us == 0)
         begin (child, at_us);
     else {
         child->phase = RESIL__WAITING;
@@ -462,8 +476,8 @@ static void restart (resil__child_t *child, int64_t at_us)
 static void carry_out (resil__child_t *child, int64_t at_us)
 {
     if (child->to_stop)
-        child->verdict.judgement = RESIL__STAY_DOWN;
-    switch (child->verdict.judgement) {
+        child->judgement = RESIL__STAY_DOWN;
+    switch (child->judgement) {
     case RESIL__RESTART:
         restart (child, at_us);
         return;
@@ -492,11 +506,11 @@ static void judge_start (resil__child_t *child, int64_t at_us)
     child->judged = false;
     child->up_at_us = 0;
     judge (child, true, at_us);
-    if (child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us < START_RETRY_US)
-        child->verdict.delay_us = START_RETRY_US;
+    if (child->judgement == RESIL__RESTART && child->delay_us < START_RETRY_US)
+        child->delay_us = START_RETRY_US;
     resil__failure_judged (child);
     resil__narrate_judged (child);
-    if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
+    if (child->judgement == RESIL__REJOIN && !child->subtree) {
         rest (child); /*  and its group waits for that too                         */
         resil__family_regroup (child, at_us + START_RETRY_US);
         return;
@@ -511,10 +525,12 @@ static void judge_end (resil__child_t *child, int64_t at_us)
     bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT &&
                    !child->ignored;
     judge (child, in_vain, at_us);
-    if (in_vain || child->verdict.judgement == RESIL__ESCALATE) {
-        resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
-                          child->incarnation, 0, "it completed%s",
+    if (in_vain || child->judgement == RESIL__ESCALATE) {
+        resil_error_t error;
+        resil__error_set (&error, RESIL_ERROR_RETURNED, child->spec->name, child->incarnation, 0,
+                          "it completed%s",
                           in_vain ? " before it was ready" : ", and is permanent");
+        resil__fault_set (&child->fault, &error);
         child->failed = true;
         resil__failure_judged (child);
         resil__narrate_judged (child);
@@ -541,9 +557,8 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     if (child->is_granted && (child->raw || !resil__is_paid (child->payment)))
         take_back_leave (child);
     judge_failure (child, at_us);
-    bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
-                 child->verdict.delay_us == 0 && resil__restarts_by_itself (child) &&
-                 !is_outdated (child);
+    bool go_on = child->phase == RESIL__ENDING && child->judgement == RESIL__RESTART &&
+                 child->delay_us == 0 && resil__restarts_by_itself (child) && !is_outdated (child);
     child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is->shutdown_ms);
@@ -556,7 +571,8 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     child->is_granted = child->grant_stands =
         go_on && child->spec->is->delay.initial_ms == 0 && may_be_granted (child);
     child->is_spending = child->is_spending && !child->is_granted;
-    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
+    resil__runner_ack (child->runner, child->incarnation,
+                       child->raw ? resil__child_error (child) : NULL,
                        child->is_granted ? RESIL__LEAVE_FOR_GOOD
                        : go_on           ? RESIL__LEAVE_ONCE
                                          : RESIL__NO_LEAVE);
@@ -580,7 +596,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
     if (child->phase != RESIL__HANDLING) /*  from there it may go on, and does not ring       */
         child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
-        see_what_it_does (child);
+        resil__hang_see (child);
         resil__narrate_cancelled (child);
     }
     if (child->phase == RESIL__LEAVING)
@@ -623,8 +639,11 @@ void resil__child_describe_cause (const resil__child_t *child, resil_error_t *er
 
 static void set_cause_as_error (resil__child_t *child)
 {
-    if (!child->judged) /*  else it has reported what is wrong                   */
-        resil__child_describe_cause (child, &child->error);
+    if (!child->judged) { /*  else it has reported what is wrong                   */
+        resil_error_t error;
+        resil__child_describe_cause (child, &error);
+        resil__fault_set (&child->fault, &error);
+    }
     child->failed = true;
 }
 
@@ -632,7 +651,7 @@ static void set_cause_as_error (resil__child_t *child)
 static void leave_for_group (resil__child_t *child, int64_t at_us)
 {
     bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
-    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    child->judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__narrate_ended (child);
     if (!rejoins) {
         retire (child, at_us);
@@ -645,7 +664,7 @@ static void leave_for_group (resil__child_t *child, int64_t at_us)
 static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64_t at_us)
 {
     if (!child->judged && child->cause == RESIL__TO_STOP) {
-        child->verdict.judgement = RESIL__STAY_DOWN;
+        child->judgement = RESIL__STAY_DOWN;
         resil__narrate_ended (child);
         retire (child, at_us);
         return;
@@ -667,12 +686,12 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
     if (child->subtree)
         resil__child_event (child, RESIL__AGREED, at_us);
     else
-        resil__runner_handle (child->runner, &child->error);
+        resil__runner_handle (child->runner, resil__child_error (child));
 }
 
 static void give_up (resil__child_t *child, const char *why)
 {
-    child->verdict.judgement = RESIL__ESCALATE;
+    child->judgement = RESIL__ESCALATE;
     resil__failure_given_up (child, why);
     if (!child->to_stop && !child->first_start)
         escalate (child, why);
@@ -696,7 +715,7 @@ static void replace_in_group (resil__child_t *child)
 {
     bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
     set_cause_as_error (child);
-    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    child->judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__failure_judged (child);
     quarantine (child, "did not return when it was stopped with its group");
     const char *obstacle = obstacle_to_replace (child);
@@ -731,7 +750,7 @@ static void replace (resil__child_t *child, int64_t at_us)
         learn_that_it_returned (child);
         return;
     }
-    see_what_it_does (child);
+    resil__hang_see (child);
     if (child->cause == RESIL__FOR_GROUP && !child->judged) {
         replace_in_group (child);
         return;
@@ -745,9 +764,9 @@ static void replace (resil__child_t *child, int64_t at_us)
         fail_to_stop (child);
     quarantine (child, was_stop ? "did not return when it was stopped"
                                 : "did not return when it was cancelled");
-    bool restarts = !was_stop && child->verdict.judgement == RESIL__RESTART && !child->to_stop;
+    bool restarts = !was_stop && child->judgement == RESIL__RESTART && !child->to_stop;
     if (!restarts) {
-        if (!was_stop && child->verdict.judgement == RESIL__ESCALATE)
+        if (!was_stop && child->judgement == RESIL__ESCALATE)
             escalate (child, "that is more often than its supervisor allows");
         settle (child);
         return;
@@ -774,10 +793,11 @@ static void give_up_runner (resil__child_t *child)
     static const char why[] = "a handler that hangs counts as one that declines";
     resil__failure_declined (child);
     resil__failure_given_up (child, why);
-    resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
-                      child->incarnation, ETIMEDOUT,
-                      "handle_irrecoverable did not return within %lld ms",
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
+                      ETIMEDOUT, "handle_irrecoverable did not return within %lld ms",
                       (long long) child->spec->is->handler_ms);
+    resil__fault_set (&child->fault, &error);
     resil__failure_judged (child);
     quarantine (child, "hangs in handle_irrecoverable");
     decline (child, why);
@@ -829,7 +849,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
             child->supervisor->live_count++;
             child->asked = child->done = child->to_stop = child->stays_down = false;
         }
-        child->verdict.delay_us = 0; /*  it has been waited for                           */
+        child->delay_us = 0; /*  it has been waited for                           */
         begin (child, at_us);
         break;
     case RESIL__JUDGE_START:
@@ -962,8 +982,10 @@ static void subtree_gave_up (resil__child_t *child)
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
     int64_t now_us = child->supervisor->tree->now_us;
     resil__narrate_describe (what, sizeof what, &subtree->error);
-    resil__error_set (&child->error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
                       subtree->error.code, "%s", what);
+    resil__fault_set (&child->fault, &error);
     child->start_errno = subtree->error_errno;
     if (child->phase == RESIL__STARTING)
         resil__child_event (child, RESIL__CANNOT, now_us);
@@ -987,20 +1009,6 @@ void resil__child_subtree_ended (resil__child_t *child)
 
 /*  ---- What the runner says ----------------------------------------------------------------- */
 
-/*  Its runner may have been made for a spec that is not the child's any more. */
-static void keep_error (resil__child_t *child, const resil_error_t *error)
-{
-    uint64_t hash = child->error.text_hash;
-    /*  Who fails again and again mostly says the same. */
-    if (strcmp (child->error.text, error->text) == 0) {
-        memcpy (&child->error, error, offsetof (resil_error_t, text));
-        child->error.text_hash = hash;
-    }
-    else
-        resil__error_copy (&child->error, error);
-    child->error.component = child->spec->name;
-}
-
 static void on_raw_report (resil__child_t *child, resil_error_t *error)
 {
     error->incarnation = child->incarnation;
@@ -1009,7 +1017,7 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
         resil__narrate_ignored (child, error->text);
         return;
     }
-    keep_error (child, error);
+    resil__fault_set (&child->fault, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
 }
@@ -1017,9 +1025,9 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
 /*  It has returned from start after its report. What is told early is not before that. */
 static void fell (resil__child_t *child, int64_t at_us)
 {
+    int64_t failed_at_us = resil__child_error (child)->at_us;
     if (child->phase == RESIL__ENDING || child->phase == RESIL__LEAVING)
-        resil__child_event (child, RESIL__FELL,
-                            at_us > child->error.at_us ? at_us : child->error.at_us);
+        resil__child_event (child, RESIL__FELL, at_us > failed_at_us ? at_us : failed_at_us);
 }
 
 /*  Of one that may go on by itself its end is told together with what its handler said: while that
@@ -1061,7 +1069,7 @@ static void on_ended (resil__child_t *child, const resil__record_t *record,
     bool failed = record->outcome == RESIL__FAILED;
     child->ignored = record->outcome == RESIL__IGNORED;
     if (failed && record->has_error && !child->judged) {
-        keep_error (child, error);
+        resil__fault_set (&child->fault, error);
         note_payment (child, record);
     }
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
@@ -1122,7 +1130,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
             resil__narrate_ignored (child, "a second report");
             break;
         }
-        keep_error (child, error);
+        resil__fault_set (&child->fault, error);
         note_payment (child, record);
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);

@@ -74,13 +74,14 @@ static uint64_t hash_of (const resil_supervisor_t *self, const char *name)
 resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name)
 {
     resil__entry_t *entry = resil__index_first (&self->names, hash_of (self, name));
-    for (; entry; entry = resil__index_next (entry)) {
-        resil__child_t *child =
-            (resil__child_t *) ((char *) entry - offsetof (resil__child_t, by_name));
-        if (strcmp (child->spec->name, name) == 0)
-            return child;
-    }
-    return NULL;
+    while (entry && strcmp (resil__family_of_entry (entry)->spec->name, name) != 0)
+        entry = resil__index_next (entry);
+    return entry ? resil__family_of_entry (entry) : NULL;
+}
+
+resil__child_t *resil__family_of_entry (resil__entry_t *by_name)
+{
+    return (resil__child_t *) ((char *) by_name - offsetof (resil__child_t, by_name));
 }
 
 static int grow (resil_supervisor_t *self)
@@ -208,8 +209,10 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child)
+    if (!child || (!subtree && resil__hang_prepare (child, spec))) {
+        free (child);
         return NULL;
+    }
     child->number = number;
     child->supervisor = self;
     child->spec = spec;
@@ -217,8 +220,6 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
     child->by_name.hash = hash_of (self, spec->name);
-    child->hang_timer.fire = resil__hang_due;
-    child->hang_timer.due_us = RESIL__NEVER;
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -264,6 +265,8 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
+        if (child)
+            resil__hang_release (child);
         free (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
@@ -322,6 +325,8 @@ void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
     resil__failures_release (&child->failures);
+    resil__fault_release (&child->fault);
+    resil__hang_release (child);
     resil__spec_release (&child->spec);
     free (child);
 }
@@ -339,9 +344,9 @@ static void leave (resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
     resil__heap_set (&tree->heap, &child->timer, RESIL__NEVER);
-    resil__heap_set (&tree->heap, &child->hang_timer, RESIL__NEVER);
-    child->next = tree->forgotten;
-    tree->forgotten = child;
+    resil__hang_forget (child);
+    child->by_name.next = tree->forgotten;
+    tree->forgotten = &child->by_name;
 }
 
 static void strike_out (resil__child_t *child)
@@ -408,7 +413,7 @@ static void answer_waiter (resil__child_t *child, int error)
         return;
     const char *why = error == ESHUTDOWN   ? "its supervisor was stopped while it waited to be up"
                       : error == ECANCELED ? "it was terminated while it waited to be up"
-                                           : child->error.text;
+                                           : resil__child_error (child)->text;
     if (child->in_batch)
         resil__batch_hear (child, error, why);
     if (waiter)
@@ -697,12 +702,13 @@ static void stop_on (resil_supervisor_t *self)
 
 static int start_errno (const resil__child_t *child)
 {
-    return child->start_errno ? child->start_errno : resil__family_errno (&child->error);
+    return child->start_errno ? child->start_errno
+                              : resil__family_errno (resil__child_error (child));
 }
 
 static void keep_error (resil_supervisor_t *self, const resil__child_t *culprit)
 {
-    const resil_error_t *error = &culprit->error;
+    const resil_error_t *error = resil__child_error (culprit);
     pthread_mutex_lock (&self->tree->lock);
     self->error_errno = start_errno (culprit);
     resil__error_copy (&self->error, error);
@@ -897,7 +903,7 @@ void resil__family_escalate (resil__child_t *child, const char *why)
     resil_supervisor_t *self = child->supervisor;
     if (self->stage >= RESIL__STOPPING)
         return;
-    resil__narrate_escalated (self, &child->error, why);
+    resil__narrate_escalated (self, resil__child_error (child), why);
     resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
 }
 
@@ -968,7 +974,7 @@ static void first_start_failed (resil__child_t *child)
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    resil__judgement_t judgement = child->verdict.judgement;
+    resil__judgement_t judgement = child->judgement;
     bool failed = judgement == RESIL__REFUSE_START || judgement == RESIL__ESCALATE;
     bool was_told = child->to_stop || child->cause == RESIL__FOR_GROUP;
     self->live_count--;

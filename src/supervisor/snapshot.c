@@ -118,7 +118,7 @@ static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const re
         .pending_ms = pending_ms_of (child),
         .thread_id = resil__child_life (child).thread_id,
     };
-    keep_error (entry, &child->error);
+    keep_error (entry, resil__child_error (child));
     keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
 }
 

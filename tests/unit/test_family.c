@@ -1627,7 +1627,7 @@ static int refuse_sometimes (void)
 static void check_told (const resil__child_t *child)
 {
     hold (child->told == resil__state_of_child (child), "its state has not been told");
-    hold (child->told_incarnation == child->incarnation, "its incarnation has not been told");
+    hold (!child->is_untold, "its incarnation has not been told");
     hold (child->told_done == child->done, "it has not been told whether it is done");
 }
 

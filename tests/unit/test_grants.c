@@ -726,17 +726,17 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     bare = *child;
     bare.supervisor = NULL;
     bare.spec = NULL;
-    bare.next = NULL;
     bare.by_name.next = NULL;
-    bare.timer.fire = bare.hang_timer.fire = NULL;
+    bare.timer.fire = NULL;
+    bare.watch = NULL;
     bare.failures.ring = NULL;
-    memset (&bare.error, 0, sizeof bare.error);
+    bare.fault.error = NULL;
     BLANK (bare.runner);
     BLANK (bare.waiter);
     BLANK (bare.stoppers);
     BLANK (bare.author);
     hash = mix_bytes (hash, &bare, sizeof bare);
-    hash = mix_error (hash, &child->error);
+    hash = mix_error (hash, resil__child_error (child));
     hash = mix (hash, child->spec->args != NULL);
     hash = mix (hash, (uint64_t) child->spec->is->restart << 32 |
                           (unsigned) child->spec->is->delay.initial_ms);
@@ -845,7 +845,7 @@ static void book_child (book_t *self, const resil__child_t *child)
     book (self, "\n    %s#%d %s%s, %d restarts, %d attempts, last delay %d", child->spec->name,
           (int) child->incarnation, resil__phase_name (child->phase), child->done ? ", done" : "",
           (int) child->restarts, (int) child->backoff.attempts, (int) child->backoff.base_ms);
-    book_error (self, &child->error);
+    book_error (self, resil__child_error (child));
     book_story (self, &child->failures);
 }
 
