@@ -14,7 +14,7 @@ static int call (resil_self_t *self, resil_handler_fn *handler)
 
 int resil__handlers_start (resil_self_t *self)
 {
-    int rc = call (self, self->spec->type.on_start);
+    int rc = call (self, self->spec->type->on_start);
     if (rc == 0 || rc == RESIL_DONE)
         resil__self_has_started (self);
     return rc;
@@ -36,7 +36,7 @@ static resil_message_fn *handler_of (const resil_type_t *type, const resil_messa
 
 int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
 {
-    resil_message_fn *handler = handler_of (&self->spec->type, message);
+    resil_message_fn *handler = handler_of (self->spec->type, message);
     if (!handler)
         return 0;
     self->inbox.in_handler = true;
@@ -46,7 +46,7 @@ int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
 int resil__handlers_stop (resil_self_t *self)
 {
     self->inbox.is_ending = true;
-    return call (self, self->spec->type.on_stop);
+    return call (self, self->spec->type->on_stop);
 }
 
 /*  Until it is to end: what the last handler has returned, 0 for a cancel. */

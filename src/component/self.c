@@ -565,7 +565,7 @@ int resil_extend (resil_self_t *self, int64_t ms)
     if (ms < 0 || ms > RESIL_LONGEST_MS)
         return resil__refuse (EINVAL, "resil_extend: %lld ms are not from 0 to RESIL_LONGEST_MS",
                               (long long) ms);
-    int64_t hang_ms = self->spec->is.hang_ms;
+    int64_t hang_ms = self->spec->is->hang_ms;
     int64_t ahead_ms = hang_ms >= 0 && ms > hang_ms ? ms - hang_ms : 0;
     atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us () + ahead_ms * 1000,
                            memory_order_relaxed);

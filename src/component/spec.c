@@ -4,12 +4,37 @@
 #include "component/spec.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
+#include "foundation/index.h"
+
+/*  What specs share. Found by all its bytes: if those between two fields differ, that is one more kind,
+    and no mistake. */
+typedef struct {
+    resil_spec_t is; /*  without name and args                                    */
+    resil_type_t type;
+    resil__mailbox_rules_t mail;
+} kind_t;
+
+typedef struct {
+    resil__entry_t entry;
+    size_t specs;
+    kind_t kind;
+} shared_t;
+
+static struct {
+    pthread_mutex_t lock;
+    resil__index_t kinds;
+} the = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/*  ---- Checks ------------------------------------------------------------------------- */
 
 static int check_time (const char *what, const char *field, int64_t ms, int64_t least, bool forever)
 {
@@ -109,25 +134,102 @@ static int check_head (const resil_spec_t *spec)
     return resil__check_name ("the component", spec->name);
 }
 
-/*  Take a copy of what has been checked; `type_name` stays valid. */
-static resil__spec_t *copy (const resil_spec_t *spec, const resil_type_t *type,
-                            const char *type_name)
+/*  ---- Kinds -------------------------------------------------------------------------- */
+
+static uint64_t hash_of (const kind_t *kind)
 {
-    resil__spec_t *self = malloc (sizeof *self + strlen (spec->name) + 1);
-    if (!self) {
+    uint64_t hash = 0, words[sizeof *kind / sizeof (uint64_t)];
+    memcpy (words, kind, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+static shared_t *shared_of (resil__entry_t *entry)
+{
+    return (shared_t *) entry; /*  its first member                                         */
+}
+
+static shared_t *find (const kind_t *kind, uint64_t hash)
+{
+    resil__entry_t *entry = resil__index_first (&the.kinds, hash);
+    while (entry && memcmp (&shared_of (entry)->kind, kind, sizeof *kind) != 0)
+        entry = resil__index_next (entry);
+    return entry ? shared_of (entry) : NULL;
+}
+
+static shared_t *add_kind (const kind_t *kind, uint64_t hash)
+{
+    shared_t *shared = malloc (sizeof *shared);
+    if (!shared || resil__index_reserve (&the.kinds, the.kinds.count + 1)) {
+        free (shared);
+        return NULL;
+    }
+    shared->entry.hash = hash;
+    shared->specs = 0;
+    memcpy (&shared->kind, kind, sizeof *kind);
+    resil__index_add (&the.kinds, &shared->entry);
+    return shared;
+}
+
+/*  NULL: no memory. */
+static const kind_t *share (const kind_t *kind)
+{
+    uint64_t hash = hash_of (kind);
+    pthread_mutex_lock (&the.lock);
+    shared_t *shared = find (kind, hash);
+    if (!shared)
+        shared = add_kind (kind, hash);
+    if (shared)
+        shared->specs++;
+    pthread_mutex_unlock (&the.lock);
+    return shared ? &shared->kind : NULL;
+}
+
+static void drop (const resil_spec_t *is)
+{
+    shared_t *shared = (shared_t *) ((uintptr_t) is - offsetof (shared_t, kind.is));
+    pthread_mutex_lock (&the.lock);
+    if (--shared->specs == 0) {
+        resil__index_remove (&the.kinds, &shared->entry);
+        free (shared);
+    }
+    if (the.kinds.count == 0)
+        resil__index_release (&the.kinds);
+    pthread_mutex_unlock (&the.lock);
+}
+
+/*  ---- Specs -------------------------------------------------------------------------- */
+
+resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
+                                 const char *type_name)
+{
+    kind_t kind;
+    memset (&kind, 0, sizeof kind);
+    memcpy (&kind.is, spec, sizeof kind.is);
+    memcpy (&kind.type, type, sizeof kind.type);
+    kind.is.name = NULL;
+    kind.is.args = NULL;
+    kind.is.type = type_name;
+    kind.type.name = NULL;
+    kind.mail.max_messages = spec->mailbox_messages;
+    kind.mail.max_bytes = spec->mailbox_bytes;
+    kind.mail.deliver_again = spec->deliver_again;
+    resil__spec_t *self = malloc (offsetof (resil__spec_t, name) + strlen (spec->name) + 1);
+    const kind_t *shared = self ? share (&kind) : NULL;
+    if (!shared) {
+        free (self);
         resil__refuse (ENOMEM, "no memory to add \"%s\"", spec->name);
         return NULL;
     }
     atomic_init (&self->references, 1);
+    self->is = &shared->is;
+    self->type = &shared->type;
+    self->args = spec->args;
     strcpy (self->name, spec->name);
-    self->is = *spec;
-    self->is.name = self->name;
-    self->is.type = type_name;
-    self->type = *type;
-    self->type.name = NULL;
-    self->mail = (resil__mailbox_rules_t){.max_messages = spec->mailbox_messages,
-                                          .max_bytes = spec->mailbox_bytes,
-                                          .deliver_again = spec->deliver_again};
+    self->mail = &shared->mail;
     return self;
 }
 
@@ -158,7 +260,7 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
     if (resil__type_check (type) || check_fields (what, &checked) ||
         resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
         return NULL;
-    return copy (&checked, type, is_registered ? type->name : NULL);
+    return resil__spec_copy (&checked, type, is_registered ? type->name : NULL);
 }
 
 resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited)
@@ -182,7 +284,7 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
         checked.delay = *inherited;
     if (check_fields (what, &checked) || resil__delay_check (what, &checked.delay))
         return NULL;
-    return copy (&checked, &none, NULL);
+    return resil__spec_copy (&checked, &none, NULL);
 }
 
 resil__spec_t *resil__spec_retain (resil__spec_t *self)
@@ -195,18 +297,20 @@ void resil__spec_release (resil__spec_t **self_p)
 {
     resil__spec_t *self = *self_p;
     *self_p = NULL;
-    if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1)
+    if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1) {
+        drop (self->is);
         free (self);
+    }
 }
 
 bool resil__spec_makes_args (const resil__spec_t *self)
 {
-    return self->type.args_new || self->type.args_decode;
+    return self->type->args_new || self->type->args_decode;
 }
 
 bool resil__spec_can_replace (const resil__spec_t *self)
 {
-    return resil__spec_makes_args (self) || self->is.args_shared || !self->is.args;
+    return resil__spec_makes_args (self) || self->is->args_shared || !self->args;
 }
 
 static int copy_args (const resil__spec_t *self, void **args_p)
@@ -214,9 +318,9 @@ static int copy_args (const resil__spec_t *self, void **args_p)
     void *bytes = NULL;
     size_t size = 0;
     errno = 0;
-    if (self->type.args_encode (self->is.args, &bytes, &size))
+    if (self->type->args_encode (self->args, &bytes, &size))
         return resil__refuse (errno ? errno : EINVAL, "its arguments could not be encoded");
-    *args_p = self->type.args_decode (bytes, size);
+    *args_p = self->type->args_decode (bytes, size);
     int error = errno;
     free (bytes);
     if (!*args_p)
@@ -226,21 +330,21 @@ static int copy_args (const resil__spec_t *self, void **args_p)
 
 int resil__spec_make_args (const resil__spec_t *self, void **args_p)
 {
-    if (self->type.args_new) {
+    if (self->type->args_new) {
         errno = 0;
-        *args_p = self->type.args_new (self->is.args);
+        *args_p = self->type->args_new (self->args);
         if (!*args_p)
             return resil__refuse (errno ? errno : ENOMEM, "its arguments could not be made");
         return 0;
     }
-    if (self->type.args_decode)
+    if (self->type->args_decode)
         return copy_args (self, args_p);
-    *args_p = self->is.args;
+    *args_p = self->args;
     return 0;
 }
 
 void resil__spec_free_args (const resil__spec_t *self, void *args)
 {
     if (args && resil__spec_makes_args (self))
-        self->type.args_free (args);
+        self->type->args_free (args);
 }

@@ -10,11 +10,15 @@
 
 #include "mailbox/mailbox.h"
 
+/*  All specs that are equal but for name and arguments have one policy and one type in memory: of
+    components by the ten thousand there are mostly few kinds. */
 typedef struct {
+    const resil_spec_t
+        *is; /*  as given, without name and args; its delay is never the inherited one */
+    const resil_type_t *type; /*  a copy: of a registered one, or made for such specs      */
+    void *args;
     atomic_int references; /*  the supervisor's, and each runner's                      */
-    resil_spec_t is;       /*  as given; its delay is never the inherited one           */
-    resil__mailbox_rules_t mail;
-    resil_type_t type; /*  a copy: of a registered one, or made for this spec       */
+    const resil__mailbox_rules_t *mail; /*  what its spec says of its mailbox            */
     char name[];
 } resil__spec_t;
 
@@ -25,6 +29,10 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
 
 /*  The same for a supervisor below another one. */
 resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited);
+
+/*  The copy alone, of what needs no check. `type_name` stays valid, or is NULL. */
+resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
+                                 const char *type_name);
 resil__spec_t *resil__spec_retain (resil__spec_t *self);
 void resil__spec_release (resil__spec_t **self_p);
 

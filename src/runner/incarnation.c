@@ -58,7 +58,7 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
     if (resil_cancelled (self)) /*  while the arguments were made                            */
         return false;
     self->owes_started = told_to;
-    if (!resil__type_has_handlers (&self->spec->type))
+    if (!resil__type_has_handlers (self->spec->type))
         resil__self_has_started (self);
     self->is_entered = true;
     return true;
@@ -74,7 +74,7 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
         return self->ignores ? RESIL__IGNORED : RESIL__COMPLETED;
     char text[64];
     snprintf (text, sizeof text, "an unexpected shutdown was observed: %s returned %d",
-              resil__type_has_handlers (&self->spec->type) ? "a handler" : "start", rc);
+              resil__type_has_handlers (self->spec->type) ? "a handler" : "start", rc);
     fail_with (self, RESIL_ERROR_RETURNED, rc, text);
     return RESIL__FAILED;
 }
@@ -122,9 +122,9 @@ static bool tell_end (resil_self_t *self, resil__outcome_t outcome)
 
 static int call_handler (resil_self_t *self, const resil_error_t *error)
 {
-    if (!self->has_args || !self->spec->type.handle_irrecoverable)
+    if (!self->has_args || !self->spec->type->handle_irrecoverable)
         return 0;
-    return self->spec->type.handle_irrecoverable (self->args, error);
+    return self->spec->type->handle_irrecoverable (self->args, error);
 }
 
 /*  Whoever comes first has it: the supervisor takes it back by an exchange. */
@@ -148,8 +148,8 @@ static void permit_is_spent (resil_self_t *self)
 {
     uint_fast64_t spending = RESIL__PERMIT_SPENDING;
     atomic_compare_exchange_strong (&self->permit, &spending,
-                                    self->spec->is.ready_required ? RESIL__PERMIT_CLOSED
-                                                                  : RESIL__PERMIT_STANDING);
+                                    self->spec->is->ready_required ? RESIL__PERMIT_CLOSED
+                                                                   : RESIL__PERMIT_STANDING);
 }
 
 /*  Its handler has agreed: does it go on by itself? */

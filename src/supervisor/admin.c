@@ -340,8 +340,9 @@ static void get_spec (resil_supervisor_t *self, resil__command_t *command)
         refuse (self, command);
         return;
     }
-    *command->spec_out = child->spec->is;
+    *command->spec_out = *child->spec->is;
     command->spec_out->name = command->name;
+    command->spec_out->args = child->spec->args;
     agree (self, command);
 }
 
@@ -351,7 +352,7 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
     if (child->subtree)
         return resil__refuse (
             EINVAL, "\"%s\" is a supervisor; resil_supervisor_set_options changes it", spec->name);
-    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+    if (spec->is->significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
         return resil__refuse (EINVAL,
                               "component \"%s\" is significant, but supervisor \"%s\" has no "
                               "auto_shutdown that would heed it",
@@ -362,7 +363,8 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
 static void set_spec (resil_supervisor_t *self, resil__command_t *command)
 {
     resil__child_t *child = find_up_to_date (self, command->name);
-    if (!child || check_set_spec (self, child, command->spec)) {
+    if (!child || check_set_spec (self, child, command->spec) ||
+        resil__hang_prepare (child, command->spec)) {
         if (child)
             resil__child_open_grant (child);
         refuse (self, command);

@@ -95,19 +95,24 @@ resil__life_t resil__child_life (const resil__child_t *child)
 const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT])
 {
     int thread_id = resil__child_life (child).thread_id;
+    const char *doing = resil__hang_seen (child);
     if (thread_id)
-        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *child->doing ? ", " : "",
-                  child->doing);
+        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *doing ? ", " : "", doing);
     else
         snprintf (text, RESIL__THREAD_TEXT, "its thread has not begun");
     return text;
 }
 
-/*  Unless that has been seen already. */
-static void see_what_it_does (resil__child_t *child)
+resil_error_t *resil__child_error (const resil__child_t *child)
 {
-    if (!*child->doing)
-        resil__task_describe (resil__child_life (child).thread_id, -1, child->doing);
+    resil__tree_t *tree = child->supervisor->tree;
+    resil_error_t *error = resil__fault_error (&child->fault, &tree->bare);
+    error->component = child->spec->name;
+    if (error == &tree->bare && error->kind) { /*  as well as can be said                 */
+        error->incarnation = child->incarnation;
+        error->at_us = tree->now_us;
+    }
+    return error;
 }
 
 static void begin (resil__child_t *child, int64_t at_us);
@@ -153,11 +158,12 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->must_ask = false;
     child->ignored = false;
     child->start_errno = 0;
-    child->doing[0] = 0;
+    child->is_untold = true;
+    resil__hang_renew (child);
     child->cause = RESIL__NOT_CANCELLED;
     child->failures.is_open = false;
     child->up_at_us = 0;
-    set_deadline (child, at_us, child->spec->is.start_ms);
+    set_deadline (child, at_us, child->spec->is->start_ms);
     resil__event_tell (child, at_us);
 }
 
@@ -173,7 +179,7 @@ static void rest (resil__child_t *child)
 /*  A new runner makes its arguments before it calls the handler. */
 static int64_t first_handler_ms (const resil__child_t *child)
 {
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     if (!resil__spec_makes_args (child->spec))
         return spec->handler_ms;
     return spec->start_ms < 0 || spec->handler_ms < 0 ? RESIL_FOREVER
@@ -184,15 +190,22 @@ static int64_t first_handler_ms (const resil__child_t *child)
 static void cannot_begin (resil__child_t *child, uint64_t incarnation, int64_t at_us)
 {
     int error = errno;
-    resil_error_t owed = child->error;
-    resil__error_set (&child->error, RESIL_ERROR_START_FAILED, child->spec->name, incarnation,
-                      error, "%s", resil_errmsg ());
-    child->start_errno = resil__family_errno (&child->error);
+    resil__fault_t owed = child->fault;
+    child->fault = (resil__fault_t){0};
+    resil_error_t failure;
+    resil__error_set (&failure, RESIL_ERROR_START_FAILED, child->spec->name, incarnation, error,
+                      "%s", resil_errmsg ());
+    resil__fault_set (&child->fault, &failure);
+    child->start_errno = resil__family_errno (&failure);
     child->phase = RESIL__STARTING;
     resil__event_tell (child, at_us);
     resil__child_event (child, RESIL__CANNOT, at_us);
-    if (child->owes_handler && child->phase == RESIL__WAITING)
-        resil__error_copy (&child->error, &owed);
+    if (child->owes_handler && child->phase == RESIL__WAITING) {
+        resil__fault_release (&child->fault);
+        child->fault = owed;
+    }
+    else
+        resil__fault_release (&owed);
 }
 
 /*  Its thread runs another type, or has other arguments, than its spec says now. */
@@ -201,8 +214,8 @@ static bool is_outdated (const resil__child_t *child)
     if (!child->runner)
         return false;
     const resil__spec_t *old = resil__runner_spec (child->runner);
-    return old != child->spec && (old->is.args != child->spec->is.args ||
-                                  memcmp (&old->type, &child->spec->type, sizeof old->type) != 0);
+    return old != child->spec && (old->args != child->spec->args ||
+                                  memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
 }
 
 static void begin (resil__child_t *child, int64_t at_us)
@@ -225,7 +238,7 @@ static void begin (resil__child_t *child, int64_t at_us)
         child->owes_handler = false;
         child->phase = RESIL__HANDLING;
         set_deadline (child, at_us, first_handler_ms (child));
-        resil__runner_handle (child->runner, &child->error);
+        resil__runner_handle (child->runner, resil__child_error (child));
         return;
     }
     child->phase = RESIL__STARTING;
@@ -241,8 +254,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->must_ask = true;
     resil__spec_t *old = child->spec;
     child->spec = spec;
-    child->error.component = spec->name;
-    resil__mailbox_set_rules (child->mailbox, &spec->mail, spec->name);
+    resil__mailbox_set_rules (child->mailbox, spec->mail, spec->name);
     resil__family_exchange_static (child);
     resil__spec_release (&old);
     resil__hang_spec_changed (child);
@@ -251,7 +263,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
 /*  From when on a failure of the incarnation that is up is followed by a restart without delay. */
 static int64_t at_once_from_us (const resil__child_t *child)
 {
-    const resil_delay_t *delay = &child->spec->is.delay;
+    const resil_delay_t *delay = &child->spec->is->delay;
     if (delay->initial_ms == 0 || child->backoff.attempts == 0)
         return 0;
     return delay->reset_ms < 0 ? RESIL__NEVER : child->up_at_us + delay->reset_ms * 1000;
@@ -262,7 +274,7 @@ static bool may_be_granted (const resil__child_t *child)
     const resil_supervisor_t *self = child->supervisor;
     return child->runner && !child->withholds && !child->must_ask && !child->to_stop &&
            !is_outdated (child) && self->stage < RESIL__STOPPING &&
-           !resil__is_group_strategy (self) && child->spec->is.restart != RESIL_TEMPORARY;
+           !resil__is_group_strategy (self) && child->spec->is->restart != RESIL_TEMPORARY;
 }
 
 /*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
@@ -280,7 +292,7 @@ static void grant (resil__child_t *child)
     }
     child->is_granted = true;
     child->is_spending = false;
-    child->grant_stands = child->spec->is.delay.initial_ms == 0;
+    child->grant_stands = child->spec->is->delay.initial_ms == 0;
     resil__runner_grant (child->runner, child->incarnation, child->grant_stands, from_us);
     resil__family_lend (self);
 }
@@ -341,7 +353,7 @@ static void note_up (resil__child_t *child, int64_t at_us)
 static void judge (resil__child_t *child, bool failed, int64_t at_us)
 {
     resil_supervisor_t *self = child->supervisor;
-    resil__case_t the_case = {.restart = child->spec->is.restart,
+    resil__case_t the_case = {.restart = child->spec->is->restart,
                               .failed = failed,
                               .to_stop = child->to_stop,
                               .first_start = child->first_start,
@@ -349,12 +361,14 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
                               .ignored = child->ignored,
                               .paid = child->payment == RESIL__PAID,
                               .ran_us = child->up_at_us ? at_us - child->up_at_us : 0};
-    child->verdict = resil__judge (&the_case, &child->spec->is.delay, &child->backoff, &self->limit,
-                                   &self->random, at_us);
+    resil__verdict_t verdict = resil__judge (&the_case, &child->spec->is->delay, &child->backoff,
+                                             &self->limit, &self->random, at_us);
+    child->judgement = verdict.judgement;
+    child->delay_us = verdict.delay_us;
     child->payment = RESIL__NOT_PAID;
     child->judged = true;
     child->failed = failed;
-    child->restarts += child->verdict.judgement == RESIL__RESTART;
+    child->restarts += child->judgement == RESIL__RESTART;
     if (self->options.max_restarts > 0)
         resil__family_lend (self);
 }
@@ -413,14 +427,14 @@ static void retire (resil__child_t *child, int64_t at_us)
     }
     child->phase = RESIL__RETIRING;
     child->look_us = 0;
-    set_deadline (child, at_us, child->spec->is.handler_ms);
+    set_deadline (child, at_us, child->spec->is->handler_ms);
     resil__runner_end (child->runner);
 }
 
 static void quarantine (resil__child_t *child, const char *what)
 {
     char who[RESIL_NAME_MAX + RESIL__THREAD_TEXT + 32], thread[RESIL__THREAD_TEXT];
-    see_what_it_does (child);
+    resil__hang_see (child);
     snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
     resil__narrate_hung (child, who, what);
@@ -437,7 +451,7 @@ static void quarantine (resil__child_t *child, const char *what)
                           : RESIL_ERROR_EXIT_OVERRUN,
                       child->spec->name, child->incarnation, ETIMEDOUT, "%s", what);
     resil__failure_quarantined (child);
-    resil__event_quarantined (child, child->failed ? &child->error : &error);
+    resil__event_quarantined (child, child->failed ? resil__child_error (child) : &error);
 }
 
 /*  ---- What was judged, done --------------------------------------------------------- */
@@ -453,12 +467,12 @@ static void escalate (resil__child_t *child, const char *why)
 
 static void restart (resil__child_t *child, int64_t at_us)
 {
-    int64_t due_us = at_us + child->verdict.delay_us;
+    int64_t due_us = at_us + child->delay_us;
     if (!resil__restarts_by_itself (child)) {
         rest (child);
         resil__family_regroup (child, due_us);
     }
-    else if (child->verdict.delay_us == 0)
+    else if (child->delay_us == 0)
         begin (child, at_us);
     else {
         child->phase = RESIL__WAITING;
@@ -471,8 +485,8 @@ static void restart (resil__child_t *child, int64_t at_us)
 static void carry_out (resil__child_t *child, int64_t at_us)
 {
     if (child->to_stop)
-        child->verdict.judgement = RESIL__STAY_DOWN;
-    switch (child->verdict.judgement) {
+        child->judgement = RESIL__STAY_DOWN;
+    switch (child->judgement) {
     case RESIL__RESTART:
         restart (child, at_us);
         return;
@@ -501,11 +515,11 @@ static void judge_start (resil__child_t *child, int64_t at_us)
     child->judged = false;
     child->up_at_us = 0;
     judge (child, true, at_us);
-    if (child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us < START_RETRY_US)
-        child->verdict.delay_us = START_RETRY_US;
+    if (child->judgement == RESIL__RESTART && child->delay_us < START_RETRY_US)
+        child->delay_us = START_RETRY_US;
     resil__failure_judged (child);
     resil__narrate_judged (child);
-    if (child->verdict.judgement == RESIL__REJOIN && !child->subtree) {
+    if (child->judgement == RESIL__REJOIN && !child->subtree) {
         rest (child); /*  and its group waits for that too                         */
         resil__family_regroup (child, at_us + START_RETRY_US);
         return;
@@ -516,14 +530,16 @@ static void judge_start (resil__child_t *child, int64_t at_us)
 static void judge_end (resil__child_t *child, int64_t at_us)
 {
     /*  Who waits for it to be ready is not to wait while it completes again and again. */
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     bool in_vain = child->first_start && spec->ready_required && spec->restart == RESIL_PERMANENT &&
                    !child->ignored;
     judge (child, in_vain, at_us);
-    if (in_vain || child->verdict.judgement == RESIL__ESCALATE) {
-        resil__error_set (&child->error, RESIL_ERROR_RETURNED, child->spec->name,
-                          child->incarnation, 0, "it completed%s",
+    if (in_vain || child->judgement == RESIL__ESCALATE) {
+        resil_error_t error;
+        resil__error_set (&error, RESIL_ERROR_RETURNED, child->spec->name, child->incarnation, 0,
+                          "it completed%s",
                           in_vain ? " before it was ready" : ", and is permanent");
+        resil__fault_set (&child->fault, &error);
         child->failed = true;
         resil__failure_judged (child);
         resil__narrate_judged (child);
@@ -538,7 +554,7 @@ static void judge_end (resil__child_t *child, int64_t at_us)
 /*  While it may call its handler unseen, a look is not later than that could be overdue. */
 static int64_t look_at_most (const resil__child_t *child, int64_t look_us)
 {
-    int64_t handler_us = child->spec->is.handler_ms * 1000;
+    int64_t handler_us = child->spec->is->handler_ms * 1000;
     if (child->phase != RESIL__ENDING || handler_us < 0 || look_us <= handler_us)
         return look_us;
     return handler_us > 0 ? handler_us : 1;
@@ -550,12 +566,11 @@ static void accept_report (resil__child_t *child, int64_t at_us)
     if (child->is_granted && (child->raw || !resil__is_paid (child->payment)))
         take_back_leave (child);
     judge_failure (child, at_us);
-    bool go_on = child->phase == RESIL__ENDING && child->verdict.judgement == RESIL__RESTART &&
-                 child->verdict.delay_us == 0 && resil__restarts_by_itself (child) &&
-                 !is_outdated (child);
+    bool go_on = child->phase == RESIL__ENDING && child->judgement == RESIL__RESTART &&
+                 child->delay_us == 0 && resil__restarts_by_itself (child) && !is_outdated (child);
     child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
-        set_deadline (child, at_us, child->spec->is.shutdown_ms);
+        set_deadline (child, at_us, child->spec->is->shutdown_ms);
     /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for its
         last ack at most. */
     child->to_ack = child->is_granted ? child->incarnation : 0;
@@ -563,9 +578,10 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         return;
     go_on = go_on && !child->withholds;
     child->is_granted = child->grant_stands =
-        go_on && child->spec->is.delay.initial_ms == 0 && may_be_granted (child);
+        go_on && child->spec->is->delay.initial_ms == 0 && may_be_granted (child);
     child->is_spending = child->is_spending && !child->is_granted;
-    resil__runner_ack (child->runner, child->incarnation, child->raw ? &child->error : NULL,
+    resil__runner_ack (child->runner, child->incarnation,
+                       child->raw ? resil__child_error (child) : NULL,
                        child->is_granted ? RESIL__LEAVE_FOR_GOOD
                        : go_on           ? RESIL__LEAVE_ONCE
                                          : RESIL__NO_LEAVE);
@@ -589,11 +605,11 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
     if (child->phase != RESIL__HANDLING) /*  from there it may go on, and does not ring       */
         child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
-        see_what_it_does (child);
+        resil__hang_see (child);
         resil__narrate_cancelled (child);
     }
     if (child->phase == RESIL__LEAVING)
-        set_deadline (child, at_us, child->spec->is.shutdown_ms);
+        set_deadline (child, at_us, child->spec->is->shutdown_ms);
     resil__event_tell (child, at_us);
     if (child->subtree) {
         resil__family_stop (child->subtree, RESIL_ENDED_STOPPED, NULL);
@@ -606,7 +622,7 @@ static void cancel (resil__child_t *child, resil__cause_t cause, int64_t at_us)
 
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error)
 {
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     const char *name = child->spec->name;
     resil__life_t life = resil__child_life (child);
     char thread[RESIL__THREAD_TEXT];
@@ -632,16 +648,19 @@ void resil__child_describe_cause (const resil__child_t *child, resil_error_t *er
 
 static void set_cause_as_error (resil__child_t *child)
 {
-    if (!child->judged) /*  else it has reported what is wrong                   */
-        resil__child_describe_cause (child, &child->error);
+    if (!child->judged) { /*  else it has reported what is wrong                   */
+        resil_error_t error;
+        resil__child_describe_cause (child, &error);
+        resil__fault_set (&child->fault, &error);
+    }
     child->failed = true;
 }
 
 /*  It has returned, so that its group can be started again: with it, unless it is temporary. */
 static void leave_for_group (resil__child_t *child, int64_t at_us)
 {
-    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
-    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
+    child->judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__narrate_ended (child);
     if (!rejoins) {
         retire (child, at_us);
@@ -654,7 +673,7 @@ static void leave_for_group (resil__child_t *child, int64_t at_us)
 static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64_t at_us)
 {
     if (!child->judged && child->cause == RESIL__TO_STOP) {
-        child->verdict.judgement = RESIL__STAY_DOWN;
+        child->judgement = RESIL__STAY_DOWN;
         resil__narrate_ended (child);
         retire (child, at_us);
         return;
@@ -671,17 +690,17 @@ static void after_cancel (resil__child_t *child, resil__outcome_t outcome, int64
     judge_failure (child, at_us);
     child->phase = RESIL__HANDLING;
     child->look_us = 0;
-    set_deadline (child, at_us, child->spec->is.handler_ms);
+    set_deadline (child, at_us, child->spec->is->handler_ms);
     resil__event_tell (child, at_us);
     if (child->subtree)
         resil__child_event (child, RESIL__AGREED, at_us);
     else
-        resil__runner_handle (child->runner, &child->error);
+        resil__runner_handle (child->runner, resil__child_error (child));
 }
 
 static void give_up (resil__child_t *child, const char *why)
 {
-    child->verdict.judgement = RESIL__ESCALATE;
+    child->judgement = RESIL__ESCALATE;
     resil__failure_given_up (child, why);
     if (!child->to_stop && !child->first_start)
         escalate (child, why);
@@ -703,9 +722,9 @@ static const char *obstacle_to_replace (const resil__child_t *child)
 /*  It did not return when its group was to be started again: it gets a new runner then. */
 static void replace_in_group (resil__child_t *child)
 {
-    bool rejoins = child->spec->is.restart != RESIL_TEMPORARY;
+    bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
     set_cause_as_error (child);
-    child->verdict.judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
+    child->judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__failure_judged (child);
     quarantine (child, "did not return when it was stopped with its group");
     const char *obstacle = obstacle_to_replace (child);
@@ -740,7 +759,7 @@ static void replace (resil__child_t *child, int64_t at_us)
         learn_that_it_returned (child);
         return;
     }
-    see_what_it_does (child);
+    resil__hang_see (child);
     if (child->cause == RESIL__FOR_GROUP && !child->judged) {
         replace_in_group (child);
         return;
@@ -754,9 +773,9 @@ static void replace (resil__child_t *child, int64_t at_us)
         fail_to_stop (child);
     quarantine (child, was_stop ? "did not return when it was stopped"
                                 : "did not return when it was cancelled");
-    bool restarts = !was_stop && child->verdict.judgement == RESIL__RESTART && !child->to_stop;
+    bool restarts = !was_stop && child->judgement == RESIL__RESTART && !child->to_stop;
     if (!restarts) {
-        if (!was_stop && child->verdict.judgement == RESIL__ESCALATE)
+        if (!was_stop && child->judgement == RESIL__ESCALATE)
             escalate (child, "that is more often than its supervisor allows");
         settle (child);
         return;
@@ -783,10 +802,11 @@ static void give_up_runner (resil__child_t *child)
     static const char why[] = "a handler that hangs counts as one that declines";
     resil__failure_declined (child);
     resil__failure_given_up (child, why);
-    resil__error_set (&child->error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name,
-                      child->incarnation, ETIMEDOUT,
-                      "handle_irrecoverable did not return within %lld ms",
-                      (long long) child->spec->is.handler_ms);
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
+                      ETIMEDOUT, "handle_irrecoverable did not return within %lld ms",
+                      (long long) child->spec->is->handler_ms);
+    resil__fault_set (&child->fault, &error);
     resil__failure_judged (child);
     quarantine (child, "hangs in handle_irrecoverable");
     decline (child, why);
@@ -798,7 +818,7 @@ static void abandon (resil__child_t *child)
     resil_error_t error;
     resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
                       ETIMEDOUT, "args_free did not return within %lld ms",
-                      (long long) child->spec->is.handler_ms);
+                      (long long) child->spec->is->handler_ms);
     resil__failure_to_end (child, &error);
     quarantine (child, "does not end: it hangs in args_free");
     settle (child);
@@ -807,14 +827,15 @@ static void abandon (resil__child_t *child)
 static void follow (resil__child_t *child, int64_t at_us)
 {
     resil__cause_t cause = child->cause;
-    child->is_granted = child->is_granted && child->grant_stands && !child->spec->is.ready_required;
+    child->is_granted =
+        child->is_granted && child->grant_stands && !child->spec->is->ready_required;
     enter_incarnation (child, at_us);
     if (cause != RESIL__TO_STOP && cause != RESIL__FOR_GROUP)
         return;
     /*  The stop came when this incarnation had begun. Of one for good it knows. */
     child->cause = cause;
     child->phase = RESIL__LEAVING;
-    set_deadline (child, at_us, child->spec->is.shutdown_ms);
+    set_deadline (child, at_us, child->spec->is->shutdown_ms);
     if (cause == RESIL__FOR_GROUP)
         resil__runner_cancel (child->runner, child->incarnation);
 }
@@ -837,7 +858,7 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
             child->supervisor->live_count++;
             child->asked = child->done = child->to_stop = child->stays_down = false;
         }
-        child->verdict.delay_us = 0; /*  it has been waited for                           */
+        child->delay_us = 0; /*  it has been waited for                           */
         begin (child, at_us);
         break;
     case RESIL__JUDGE_START:
@@ -857,10 +878,10 @@ static void act (resil__child_t *child, resil__action_t action, resil__event_t e
         judge_failure (child, at_us);
         if (child->is_granted || child->is_spending)
             child->look_us = FIRST_LOOK_US;
-        set_deadline (child, at_us, child->spec->is.handler_ms);
+        set_deadline (child, at_us, child->spec->is->handler_ms);
         break;
     case RESIL__AWAIT_HANDLER:
-        set_deadline (child, at_us, child->spec->is.handler_ms);
+        set_deadline (child, at_us, child->spec->is->handler_ms);
         break;
     case RESIL__CANCEL_IT:
         cancel (child, cause_of (child, event, from), at_us);
@@ -970,8 +991,10 @@ static void subtree_gave_up (resil__child_t *child)
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64];
     int64_t now_us = child->supervisor->tree->now_us;
     resil__narrate_describe (what, sizeof what, &subtree->error);
-    resil__error_set (&child->error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
+    resil_error_t error;
+    resil__error_set (&error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
                       subtree->error.code, "%s", what);
+    resil__fault_set (&child->fault, &error);
     child->start_errno = subtree->error_errno;
     if (child->phase == RESIL__STARTING)
         resil__child_event (child, RESIL__CANNOT, now_us);
@@ -995,20 +1018,6 @@ void resil__child_subtree_ended (resil__child_t *child)
 
 /*  ---- What the runner says ----------------------------------------------------------------- */
 
-/*  Its runner may have been made for a spec that is not the child's any more. */
-static void keep_error (resil__child_t *child, const resil_error_t *error)
-{
-    uint64_t hash = child->error.text_hash;
-    /*  Who fails again and again mostly says the same. */
-    if (strcmp (child->error.text, error->text) == 0) {
-        memcpy (&child->error, error, offsetof (resil_error_t, text));
-        child->error.text_hash = hash;
-    }
-    else
-        resil__error_copy (&child->error, error);
-    child->error.component = child->spec->name;
-}
-
 static void on_raw_report (resil__child_t *child, resil_error_t *error)
 {
     error->incarnation = child->incarnation;
@@ -1017,7 +1026,7 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
         resil__narrate_ignored (child, error->text);
         return;
     }
-    keep_error (child, error);
+    resil__fault_set (&child->fault, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
 }
@@ -1025,9 +1034,9 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
 /*  It has returned from start after its report. What is told early is not before that. */
 static void fell (resil__child_t *child, int64_t at_us)
 {
+    int64_t failed_at_us = resil__child_error (child)->at_us;
     if (child->phase == RESIL__ENDING || child->phase == RESIL__LEAVING)
-        resil__child_event (child, RESIL__FELL,
-                            at_us > child->error.at_us ? at_us : child->error.at_us);
+        resil__child_event (child, RESIL__FELL, at_us > failed_at_us ? at_us : failed_at_us);
 }
 
 /*  Of one that may go on by itself its end is told together with what its handler said: while that
@@ -1053,7 +1062,7 @@ static void on_handled (resil__child_t *child, const resil__record_t *record)
                         : record->asks ? RESIL__AGREED
                                        : RESIL__WENT_ON,
                         record->at_us);
-    if (!record->asks && !child->spec->is.ready_required && child->runner == runner)
+    if (!record->asks && !child->spec->is->ready_required && child->runner == runner)
         resil__child_event (child, RESIL__IS_UP, record->at_us);
 }
 
@@ -1069,7 +1078,7 @@ static void on_ended (resil__child_t *child, const resil__record_t *record,
     bool failed = record->outcome == RESIL__FAILED;
     child->ignored = record->outcome == RESIL__IGNORED;
     if (failed && record->has_error && !child->judged) {
-        keep_error (child, error);
+        resil__fault_set (&child->fault, error);
         note_payment (child, record);
     }
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
@@ -1103,7 +1112,7 @@ static void on_unborn_in_time (resil__child_t *child)
                       ETIMEDOUT,
                       "not ready within %lld ms (its thread has not begun); lengthen start_ms, or "
                       "have the machine do less",
-                      (long long) child->spec->is.start_ms);
+                      (long long) child->spec->is->start_ms);
     on_unborn (child, &error);
 }
 
@@ -1119,7 +1128,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     case RESIL__RECORD_FILLER:
         break;
     case RESIL__RECORD_STARTED:
-        if (!child->spec->is.ready_required)
+        if (!child->spec->is->ready_required)
             resil__child_event (child, RESIL__IS_UP, record->at_us);
         break;
     case RESIL__RECORD_READY:
@@ -1130,7 +1139,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
             resil__narrate_ignored (child, "a second report");
             break;
         }
-        keep_error (child, error);
+        resil__fault_set (&child->fault, error);
         note_payment (child, record);
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);

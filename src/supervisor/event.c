@@ -134,7 +134,7 @@ static const resil_error_t *error_of (const resil__child_t *child, resil_state_t
                                       resil_error_t *made)
 {
     if (state == RESIL_FAILING || (child->failed && state != RESIL_UP))
-        return &child->error;
+        return resil__child_error (child);
     if (state != RESIL_STOPPING || child->cause <= RESIL__FOR_GROUP)
         return NULL;
     resil__child_describe_cause (child, made);
@@ -143,9 +143,8 @@ static const resil_error_t *error_of (const resil__child_t *child, resil_state_t
 
 static int64_t delay_ms_of (const resil__child_t *child, int64_t at_us)
 {
-    bool by_itself = child->verdict.judgement == RESIL__RESTART;
-    int64_t delay_us =
-        by_itself ? child->verdict.delay_us : child->supervisor->group_due_us - at_us;
+    bool by_itself = child->judgement == RESIL__RESTART;
+    int64_t delay_us = by_itself ? child->delay_us : child->supervisor->group_due_us - at_us;
     return delay_us > 0 ? (delay_us + 999) / 1000 : 0;
 }
 
@@ -171,8 +170,7 @@ static void tell_state (resil__child_t *child, int64_t at_us, const resil__autho
 void resil__event_tell (resil__child_t *child, int64_t at_us)
 {
     resil_state_t state = resil__state_of_child (child);
-    if (state == child->told && child->incarnation == child->told_incarnation &&
-        child->done == child->told_done)
+    if (state == child->told && !child->is_untold && child->done == child->told_done)
         return;
     const resil__author_t *author = child->author ? author_of (child, state) : NULL;
     /*  One that somebody starts does not go on from its failure. */
@@ -181,7 +179,7 @@ void resil__event_tell (resil__child_t *child, int64_t at_us)
     if (count (child->supervisor->tree))
         tell_state (child, at_us, author);
     child->told = state;
-    child->told_incarnation = child->incarnation;
+    child->is_untold = false;
     child->told_done = child->done;
     if (child->author)
         forget_author (child, state);
@@ -222,7 +220,7 @@ void resil__event_added (resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
     child->told = resil__state_of_child (child);
-    child->told_incarnation = child->incarnation;
+    child->is_untold = false;
     child->told_done = child->done;
     if (count (tree)) {
         char path[RESIL__PATH_ROOM];
@@ -276,7 +274,7 @@ void resil__event_escalated (const resil_supervisor_t *self, const resil__child_
     if (!count (self->tree))
         return;
     resil_event_t event = about_all (self, RESIL_EVENT_ESCALATED);
-    event.error = &culprit->error;
+    event.error = resil__child_error (culprit);
     tell (self->tree, &event, self->author);
 }
 

@@ -171,12 +171,12 @@ static void put (resil__child_t *child, const resil_error_t *error, resil_then_t
 
 void resil__failure_judged (resil__child_t *child)
 {
-    const resil_error_t *error = &child->error;
-    switch (child->verdict.judgement) {
+    const resil_error_t *error = resil__child_error (child);
+    switch (child->judgement) {
     case RESIL__RESTART:
         put (child, error,
              resil__restarts_by_itself (child) ? RESIL_THEN_RESTART : RESIL_THEN_GROUP,
-             (child->verdict.delay_us + 999) / 1000, "");
+             (child->delay_us + 999) / 1000, "");
         break;
     case RESIL__REJOIN:
         put (child, error, RESIL_THEN_GROUP, -1, "it was being stopped with its group");
@@ -264,7 +264,7 @@ void resil__failure_escalated (resil__child_t *child)
 void resil__failure_settled (resil__child_t *child)
 {
     resil__failure_t *entry = open_one (&child->failures);
-    resil__judgement_t judgement = child->verdict.judgement;
+    resil__judgement_t judgement = child->judgement;
     bool is_undone =
         judgement == RESIL__RESTART || judgement == RESIL__REJOIN || judgement == RESIL__STAY_DOWN;
     if (!entry || !child->to_stop || !is_undone || entry->then == RESIL_THEN_DOWN)

@@ -17,10 +17,10 @@ typedef struct _resil__failure_t resil__failure_t;
 /*  All zero is an empty one. */
 typedef struct {
     resil__failure_t **ring; /*  RESIL_FAILURES_MAX entries; NULL before the first failure  */
-    uint64_t ever;           /*  failures, kept or not                                      */
-    unsigned next;           /*  where the next goes: the oldest, when all are there        */
-    unsigned count;          /*  that are kept                                              */
-    bool is_open;            /*  what follows the last one is not certain yet               */
+    uint64_t ever : 52;      /*  failures, kept or not                                      */
+    unsigned next : 4;       /*  where the next goes: the oldest, when all are there        */
+    unsigned count : 4;      /*  that are kept                                              */
+    bool is_open : 1;        /*  what follows the last one is not certain yet               */
 } resil__failures_t;
 
 /*  What is kept of one, but its error, which stands behind it (and whose component is not looked at). */

@@ -74,13 +74,14 @@ static uint64_t hash_of (const resil_supervisor_t *self, const char *name)
 resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name)
 {
     resil__entry_t *entry = resil__index_first (&self->names, hash_of (self, name));
-    for (; entry; entry = resil__index_next (entry)) {
-        resil__child_t *child =
-            (resil__child_t *) ((char *) entry - offsetof (resil__child_t, by_name));
-        if (strcmp (child->spec->name, name) == 0)
-            return child;
-    }
-    return NULL;
+    while (entry && strcmp (resil__family_of_entry (entry)->spec->name, name) != 0)
+        entry = resil__index_next (entry);
+    return entry ? resil__family_of_entry (entry) : NULL;
+}
+
+resil__child_t *resil__family_of_entry (resil__entry_t *by_name)
+{
+    return (resil__child_t *) ((char *) by_name - offsetof (resil__child_t, by_name));
 }
 
 static int grow (resil_supervisor_t *self)
@@ -128,7 +129,7 @@ int resil__family_reserve (resil_supervisor_t *self)
 static const resil__child_t *first_significant (const resil_supervisor_t *self)
 {
     for (size_t i = 0; i < self->child_count; i++)
-        if (self->children[i]->spec->is.significant)
+        if (self->children[i]->spec->is->significant)
             return self->children[i];
     return NULL;
 }
@@ -189,7 +190,7 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
                               self->name, spec->name,
                               other->phase == RESIL__DOWN ? "is down" : "runs",
                               other->phase == RESIL__DOWN ? "restart or delete" : "terminate");
-    if (spec->is.significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
+    if (spec->is->significant && self->options.auto_shutdown == RESIL_SHUTDOWN_NEVER)
         return resil__refuse (EINVAL,
                               "component \"%s\" is significant, but supervisor \"%s\" has no "
                               "auto_shutdown that would heed it",
@@ -208,8 +209,10 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child)
+    if (!child || (!subtree && resil__hang_prepare (child, spec))) {
+        free (child);
         return NULL;
+    }
     child->number = number;
     child->supervisor = self;
     child->spec = spec;
@@ -217,10 +220,8 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
     child->by_name.hash = hash_of (self, spec->name);
-    child->hang_timer.fire = resil__hang_due;
-    child->hang_timer.due_us = RESIL__NEVER;
     if (!subtree) {
-        child->mailbox = resil__mailbox_new (&spec->mail, &self->office, spec->name);
+        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
         if (!child->mailbox) {
             free (child);
             return NULL;
@@ -275,6 +276,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
             subtree->child = NULL;
         if (child)
             resil__mailbox_free (&child->mailbox);
+        resil__hang_release (child);
         free (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
@@ -334,6 +336,8 @@ void resil__family_free (resil__child_t *child)
     resil__author_set (&child->author, NULL);
     resil__mailbox_free (&child->mailbox);
     resil__failures_release (&child->failures);
+    resil__fault_release (&child->fault);
+    resil__hang_release (child);
     resil__spec_release (&child->spec);
     free (child);
 }
@@ -351,9 +355,9 @@ static void leave (resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
     resil__heap_set (&tree->heap, &child->timer, RESIL__NEVER);
-    resil__heap_set (&tree->heap, &child->hang_timer, RESIL__NEVER);
-    child->next = tree->forgotten;
-    tree->forgotten = child;
+    resil__hang_forget (child);
+    child->by_name.next = tree->forgotten;
+    tree->forgotten = &child->by_name;
 }
 
 static void strike_out (resil__child_t *child)
@@ -420,7 +424,7 @@ static void answer_waiter (resil__child_t *child, int error)
         return;
     const char *why = error == ESHUTDOWN   ? "its supervisor was stopped while it waited to be up"
                       : error == ECANCELED ? "it was terminated while it waited to be up"
-                                           : child->error.text;
+                                           : resil__child_error (child)->text;
     if (child->in_batch)
         resil__batch_hear (child, error, why);
     if (waiter)
@@ -536,7 +540,7 @@ void resil__family_ask (resil__child_t *child)
 
 static bool is_never_kept (const resil__child_t *child)
 {
-    return child->spec->is.restart == RESIL_TEMPORARY ||
+    return child->spec->is->restart == RESIL_TEMPORARY ||
            child->supervisor->options.strategy == RESIL_DYNAMIC;
 }
 
@@ -709,12 +713,13 @@ static void stop_on (resil_supervisor_t *self)
 
 static int start_errno (const resil__child_t *child)
 {
-    return child->start_errno ? child->start_errno : resil__family_errno (&child->error);
+    return child->start_errno ? child->start_errno
+                              : resil__family_errno (resil__child_error (child));
 }
 
 static void keep_error (resil_supervisor_t *self, const resil__child_t *culprit)
 {
-    const resil_error_t *error = &culprit->error;
+    const resil_error_t *error = resil__child_error (culprit);
     pthread_mutex_lock (&self->tree->lock);
     self->error_errno = start_errno (culprit);
     resil__error_copy (&self->error, error);
@@ -909,7 +914,7 @@ void resil__family_escalate (resil__child_t *child, const char *why)
     resil_supervisor_t *self = child->supervisor;
     if (self->stage >= RESIL__STOPPING)
         return;
-    resil__narrate_escalated (self, &child->error, why);
+    resil__narrate_escalated (self, resil__child_error (child), why);
     resil__family_stop (self, RESIL_ENDED_ESCALATED, child);
 }
 
@@ -919,7 +924,7 @@ static bool a_significant_child_is_left (resil_supervisor_t *self)
     for (size_t i = 0; i < self->child_count; i++) {
         size_t at = (self->significant_at + i) % self->child_count;
         const resil__child_t *child = self->children[at];
-        if (child->spec->is.significant && (child->phase != RESIL__DOWN || child->asked)) {
+        if (child->spec->is->significant && (child->phase != RESIL__DOWN || child->asked)) {
             self->significant_at = at;
             return true;
         }
@@ -980,7 +985,7 @@ static void first_start_failed (resil__child_t *child)
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
-    resil__judgement_t judgement = child->verdict.judgement;
+    resil__judgement_t judgement = child->judgement;
     bool failed = judgement == RESIL__REFUSE_START || judgement == RESIL__ESCALATE;
     bool was_told = child->to_stop || child->cause == RESIL__FOR_GROUP;
     self->live_count--;
@@ -995,7 +1000,7 @@ void resil__family_settled (resil__child_t *child)
         child->stays_down = child->to_stop && self->group_pending;
         child->to_stop = false;
         self->some_are_done |= child->done;
-        if (child->done && child->spec->is.significant && !child->ignored)
+        if (child->done && child->spec->is->significant && !child->ignored)
             note_significant_end (self);
         if (child->first_start && failed)
             first_start_failed (child);

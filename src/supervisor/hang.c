@@ -6,7 +6,11 @@
     A timer that is due earlier than it need be is left alone, so that a restart does not move it.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "foundation/clock.h"
+#include "foundation/errmsg.h"
 #include "foundation/task.h"
 #include "supervisor/state.h"
 
@@ -23,45 +27,53 @@
 static void set (resil__child_t *child, int64_t due_us)
 {
     int64_t on_grid_us = (due_us + GRID_US - 1) / GRID_US * GRID_US;
-    resil__heap_set (&child->supervisor->tree->heap, &child->hang_timer, on_grid_us);
+    resil__heap_set (&child->supervisor->tree->heap, &child->watch->timer, on_grid_us);
 }
 
 /*  After so long without progress it is suspicious. */
 static int64_t patience_us (const resil__child_t *child)
 {
-    return child->spec->is.hang_ms * 750;
+    return child->spec->is->hang_ms * 750;
 }
 
 void resil__hang_watch (resil__child_t *child, int64_t at_us)
 {
-    child->watched_from_us = at_us;
-    child->sampled_at_us = 0;
-    if (child->spec->is.hang_ms >= 0 && !child->subtree && child->hang_timer.place == 0)
+    if (!child->watch)
+        return;
+    child->watch->from_us = at_us;
+    child->watch->sampled_at_us = 0;
+    if (child->spec->is->hang_ms >= 0 && child->watch->timer.place == 0)
         set (child, at_us + patience_us (child));
+}
+
+void resil__hang_forget (resil__child_t *child)
+{
+    if (child->watch)
+        resil__heap_set (&child->supervisor->tree->heap, &child->watch->timer, RESIL__NEVER);
 }
 
 void resil__hang_spec_changed (resil__child_t *child)
 {
-    resil__heap_set (&child->supervisor->tree->heap, &child->hang_timer, RESIL__NEVER);
+    resil__hang_forget (child);
     if (child->phase == RESIL__UP)
         resil__hang_watch (child, child->supervisor->tree->now_us);
 }
 
 static void sample (resil__child_t *child, int64_t now_us)
 {
-    child->sampled_at_us = now_us;
-    child->sampled_cpu_us = resil__runner_cpu_us (child->runner);
+    child->watch->sampled_at_us = now_us;
+    child->watch->sampled_cpu_us = resil__runner_cpu_us (child->runner);
 }
 
 /*  What it had of a core since the sample; -1: not known. */
 static int percent_of_core (const resil__child_t *child, int64_t now_us)
 {
     int64_t cpu_us = resil__runner_cpu_us (child->runner);
-    int64_t wall_us = now_us - child->sampled_at_us;
-    if (child->sampled_at_us == 0 || child->sampled_cpu_us < 0 || cpu_us < 0 ||
+    int64_t wall_us = now_us - child->watch->sampled_at_us;
+    if (child->watch->sampled_at_us == 0 || child->watch->sampled_cpu_us < 0 || cpu_us < 0 ||
         wall_us < SHORTEST_SAMPLE_US)
         return -1;
-    int64_t percent = (cpu_us - child->sampled_cpu_us) * 100 / wall_us;
+    int64_t percent = (cpu_us - child->watch->sampled_cpu_us) * 100 / wall_us;
     return percent < 100 ? (int) percent : 100;
 }
 
@@ -74,11 +86,11 @@ static void hangs (resil__child_t *child, int64_t now_us)
         return;
     if (child->incarnation != incarnation) {
         resil__child_open_grant (child);
-        set (child, child->watched_from_us + patience_us (child));
+        set (child, child->watch->from_us + patience_us (child));
         return;
     }
     resil__task_describe (resil__child_life (child).thread_id,
-                          percent_of_core (child, resil__now_us ()), child->doing);
+                          percent_of_core (child, resil__now_us ()), child->watch->doing);
     resil__child_event (child, RESIL__HUNG, now_us);
 }
 
@@ -86,14 +98,14 @@ static void hangs (resil__child_t *child, int64_t now_us)
 static int64_t look (resil__child_t *child, int64_t now_us)
 {
     resil__life_t life = resil__runner_life (child->runner);
-    int64_t moved_us =
-        life.moved_at_us > child->watched_from_us ? life.moved_at_us : child->watched_from_us;
-    int64_t deadline_us = moved_us + child->spec->is.hang_ms * 1000 + RESIL__COARSE_US;
+    int64_t from_us = child->watch->from_us;
+    int64_t moved_us = life.moved_at_us > from_us ? life.moved_at_us : from_us;
+    int64_t deadline_us = moved_us + child->spec->is->hang_ms * 1000 + RESIL__COARSE_US;
     int64_t suspicious_us = moved_us + patience_us (child);
     bool is_suspicious = !life.waiting && now_us >= suspicious_us;
-    if (is_suspicious && child->sampled_at_us > moved_us)
+    if (is_suspicious && child->watch->sampled_at_us > moved_us)
         return now_us < deadline_us ? deadline_us : 0;
-    child->sampled_at_us = 0;
+    child->watch->sampled_at_us = 0;
     if (life.waiting)
         return now_us + patience_us (child);
     if (!is_suspicious)
@@ -104,12 +116,11 @@ static int64_t look (resil__child_t *child, int64_t now_us)
 
 void resil__hang_due (resil__timer_t *timer)
 {
-    resil__child_t *child =
-        (resil__child_t *) ((char *) timer - offsetof (resil__child_t, hang_timer));
+    resil__child_t *child = ((resil__watch_t *) timer)->child;
     int64_t now_us = child->supervisor->tree->now_us;
     bool is_late = now_us - timer->due_us > LATE_US;
     resil__heap_set (&child->supervisor->tree->heap, timer, RESIL__NEVER);
-    if (child->phase != RESIL__UP || child->spec->is.hang_ms < 0)
+    if (child->phase != RESIL__UP || child->spec->is->hang_ms < 0)
         return;
     if (is_late) {
         resil__hang_watch (child, now_us);
@@ -120,4 +131,52 @@ void resil__hang_due (resil__timer_t *timer)
         set (child, again_us);
     else
         hangs (child, now_us);
+}
+
+/*  ---- What it takes ---------------------------------------------------------------------- */
+
+static resil__watch_t *watch_of (resil__child_t *child)
+{
+    if (child->watch)
+        return child->watch;
+    resil__watch_t *watch = child->watch = calloc (1, sizeof *watch);
+    if (watch) {
+        watch->child = child;
+        watch->timer = (resil__timer_t){.due_us = RESIL__NEVER, .fire = resil__hang_due};
+    }
+    return watch;
+}
+
+int resil__hang_prepare (resil__child_t *child, const resil__spec_t *spec)
+{
+    return spec->is->hang_ms < 0 || watch_of (child)
+               ? 0
+               : resil__refuse (ENOMEM, "no memory to watch component \"%s\"", spec->name);
+}
+
+void resil__hang_release (resil__child_t *child)
+{
+    free (child->watch);
+    child->watch = NULL;
+}
+
+/*  ---- What its thread does ------------------------------------------------------------------ */
+
+void resil__hang_renew (resil__child_t *child)
+{
+    if (child->watch)
+        child->watch->doing[0] = 0;
+}
+
+/*  Without memory nobody sees it. */
+void resil__hang_see (resil__child_t *child)
+{
+    resil__watch_t *watch = watch_of (child);
+    if (watch && !*watch->doing)
+        resil__task_describe (resil__child_life (child).thread_id, -1, watch->doing);
+}
+
+const char *resil__hang_seen (const resil__child_t *child)
+{
+    return child->watch ? child->watch->doing : "";
 }

@@ -133,8 +133,8 @@ static void free_what_is_gone (resil__tree_t *tree)
     while (tree->root->stage != RESIL__STOPPING && tree->gone_count)
         resil__runner_destroy (&tree->gone[--tree->gone_count]);
     while (tree->forgotten) {
-        resil__child_t *child = tree->forgotten;
-        tree->forgotten = child->next;
+        resil__child_t *child = resil__family_of_entry (tree->forgotten);
+        tree->forgotten = tree->forgotten->next;
         resil__family_free (child);
     }
 }

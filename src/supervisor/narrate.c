@@ -81,11 +81,11 @@ static void foresee_restart (char *text, size_t room, const resil__child_t *chil
 {
     const resil_supervisor_t *self = child->supervisor;
     char window[32], delay[32], count[64] = "";
-    int64_t delay_ms = (child->verdict.delay_us + 999) / 1000;
+    int64_t delay_ms = (child->delay_us + 999) / 1000;
     if (self->limit.max > 0)
         snprintf (count, sizeof count, "restart %zu of %d in %s, ",
-                  resil__limit_used (&self->limit, child->error.at_us), self->limit.max,
-                  resil__narrate_time (window, self->options.window_ms));
+                  resil__limit_used (&self->limit, resil__child_error (child)->at_us),
+                  self->limit.max, resil__narrate_time (window, self->options.window_ms));
     else
         snprintf (count, sizeof count, "restart %" PRIu64 ", ", child->backoff.attempts);
     snprintf (text, room, "%snext try %s%s", count, delay_ms ? "in " : "at once",
@@ -96,19 +96,19 @@ void resil__narrate_judged (resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
     resil_log_level_t level =
-        child->verdict.judgement == RESIL__ESCALATE ? RESIL_LOG_ERROR : RESIL_LOG_WARN;
+        child->judgement == RESIL__ESCALATE ? RESIL_LOG_ERROR : RESIL_LOG_WARN;
     if (!resil__log_enabled (level))
         return;
     resil__about_t who = about (child);
     char what[RESIL_ERROR_TEXT_MAX + RESIL_NAME_MAX + 64], next[128], window[32];
     /*  A delay keeps lines apart by itself; those that come at once are folded. */
-    uint64_t fold = child->verdict.judgement == RESIL__RESTART && child->verdict.delay_us == 0
-                        ? resil__error_text_hash (&child->error)
+    uint64_t fold = child->judgement == RESIL__RESTART && child->delay_us == 0
+                        ? resil__error_text_hash (resil__child_error (child))
                         : 0;
     if (resil__log_folds (level, &who, fold))
         return;
-    resil__narrate_describe (what, sizeof what, &child->error);
-    switch (child->verdict.judgement) {
+    resil__narrate_describe (what, sizeof what, resil__child_error (child));
+    switch (child->judgement) {
     case RESIL__RESTART:
         foresee_restart (next, sizeof next, child);
         break;
@@ -142,7 +142,7 @@ void resil__narrate_ended (const resil__child_t *child)
                       : child->ignored                   ? "has nothing to do here"
                                                          : "completed";
     const char *next =
-        child->verdict.judgement == RESIL__RESTART ? ", and is permanent: it is started again" : "";
+        child->judgement == RESIL__RESTART ? ", and is permanent: it is started again" : "";
     resil__log (RESIL_LOG_INFO, &who, 3, "%s#%" PRIu64 " %s%s", child->spec->name,
                 child->incarnation, how, next);
 }
@@ -151,7 +151,7 @@ void resil__narrate_cancelled (const resil__child_t *child)
 {
     resil__about_t who = about (child);
     resil__life_t life = resil__child_life (child);
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     char over[32], wait[32], thread[RESIL__THREAD_TEXT];
     const char *what = child->cause == RESIL__HANGS           ? "made no progress"
                        : child->cause == RESIL__START_OVERRAN ? "did not become ready"
@@ -187,7 +187,7 @@ void resil__narrate_ignored (const resil__child_t *child, const char *what)
 void resil__narrate_added (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
-    const resil_spec_t *spec = &child->spec->is;
+    const resil_spec_t *spec = child->spec->is;
     resil__about_t who = about (child);
     char sum[32], window[32];
     int64_t least_ms =

@@ -118,7 +118,7 @@ static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const re
         .pending_ms = pending_ms_of (child),
         .thread_id = resil__child_life (child).thread_id,
     };
-    keep_error (entry, &child->error);
+    keep_error (entry, resil__child_error (child));
     keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
 }
 
@@ -148,7 +148,7 @@ static void describe_supervisor (resil_snapshot_t *snapshot, entry_t *entry,
 static void sum_up (resil_snapshot_t *snapshot, const resil_supervisor_t *self, size_t at,
                     const size_t *places, resil__worst_t *children)
 {
-    const resil_spec_t *spec = self->child ? &self->child->spec->is : NULL;
+    const resil_spec_t *spec = self->child ? self->child->spec->is : NULL;
     for (size_t i = 0; i < self->child_count; i++)
         children[i] = snapshot->worst[places[i]];
     for (size_t i = 0; i < self->child_count; i++)
@@ -173,7 +173,7 @@ static int fill (resil_snapshot_t *snapshot, const resil_supervisor_t *self, siz
         if (child->subtree)
             rc = fill (snapshot, child->subtree, place);
         else {
-            snapshot->worst[place] = resil__worst_of_component (&child->spec->is);
+            snapshot->worst[place] = resil__worst_of_component (child->spec->is);
             snapshot->entries[place].is.worst_stop_ms = snapshot->worst[place].stop_ms;
         }
     }

@@ -25,6 +25,7 @@
 #include "supervisor/author.h"
 #include "supervisor/event.h"
 #include "supervisor/failures.h"
+#include "supervisor/fault.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/restart_policy.h"
 
@@ -43,70 +44,77 @@ typedef enum {
     RESIL__HANGS
 } resil__cause_t;
 
+/*  Of a child that is watched for hangs, or was looked at when a deadline of its had passed. */
+typedef struct {
+    resil__timer_t timer; /*  first: a timer is its watch                              */
+    resil__child_t *child;
+    int64_t from_us;              /*  the time without progress counts from here at the earliest */
+    int64_t sampled_at_us;        /*  when its thread's time on a core was noted, 0: not ...   */
+    int64_t sampled_cpu_us;       /*  ... and how much that was                                */
+    char doing[RESIL__TASK_TEXT]; /*  what its thread did when its time was up, or ""          */
+} resil__watch_t;
+
+/*  There may be very many: what few of them need is not in here. */
 struct _resil__child_t {
     resil__timer_t timer;   /*  first: a timer is its child                              */
-    resil__entry_t by_name; /*  by the hash of its path, which is for the log too        */
+    resil__entry_t by_name; /*  by the hash of its path, which is for the log too; of one that is
+                                forgotten: among those                                   */
     uint64_t number;        /*  those that were added later have higher ones             */
     resil_supervisor_t *supervisor;
     resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
-    resil__mailbox_t *mailbox; /*  NULL: a subtree                                          */
-    resil__runner_t *runner;   /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
-    resil__phase_t phase;
+    resil__mailbox_t *mailbox;  /*  NULL: a subtree                                          */
+    resil__runner_t *runner;    /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
     uint64_t incarnation;       /*  the running or the last one; 0 before the first          */
     int64_t deadline_us;        /*  of the phase                                             */
-    int64_t look_us;            /*  the pause until the next look, 0: none; see child.c      */
-    bool is_static;             /*  added before its supervisor began                        */
-    bool asked;                 /*  DOWN, and to be started in its turn                      */
-    bool to_stop;               /*  a level: no restart any more                             */
-    bool renews;                /*  its runner ends so that it gets another, for its new spec  */
-    bool held;                  /*  it is started again with its group and not by itself     */
-    bool stays_down;            /*  terminated while its group waited for the end of a boot  */
-    bool done;                  /*  DOWN by itself: completed, ignored                       */
-    bool first_start;           /*  somebody waits for it to come up                         */
-    bool kept;                  /*  a first start in vain does not make it forgotten         */
-    bool in_batch;              /*  its batch waits for it to come up                        */
+    int64_t up_at_us;           /*  of the incarnation; 0: not up yet                        */
+    int64_t delay_us;           /*  before its restart, as has been judged                   */
     resil__command_t *waiter;   /*  who waits for it to come up, if one does                 */
     resil__command_t *stoppers; /*  who waits for it to be down                              */
-    resil__child_t *next;       /*  among the forgotten                                      */
-
-    /*  of the incarnation */
-    resil__cause_t cause;
-    bool judged; /*  verdict holds                                            */
-    resil__verdict_t verdict;
-    bool ignored;      /*  it said that there is nothing to do here                 */
-    bool raw;          /*  error came raw                                           */
-    bool is_granted;   /*  its runner may begin the next one without asking ...     */
-    bool grant_stands; /*  ... and every further one                                */
-    bool is_spending;  /*  it was using one that was taken back: it does not ring for that    */
-    bool withholds;    /*  it gets no grant: one is being taken back                */
-    bool must_ask;     /*  it gets none: what a restart depends on has changed      */
-    resil__payment_t payment; /*  of a failure that is to be judged                        */
-    bool owes_handler;        /*  a new runner is to call it, with error                   */
-    bool owes_sync;           /*  the runner waits until its sockets have been read        */
-    uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
-    resil_error_t error;      /*  the last failure                                         */
-    int start_errno;          /*  what a call returns for a start in vain                  */
-    int64_t up_at_us;         /*  0: not up yet                                            */
-
+    resil__author_t *author;    /*  who has it started or stopped, or NULL                   */
+    resil__watch_t *watch;      /*  NULL: not watched                                        */
+    uint64_t to_ack;      /*  the last report that has been accepted and not yet acked, or 0 */
+    resil__fault_t fault; /*  the last failure                                         */
+    resil__failures_t failures;
     resil__backoff_t backoff;
     uint64_t restarts; /*  automatic ones, ever                                     */
-    resil__failures_t failures;
+    int32_t look_us;   /*  the pause until the next look, 0: none; see child.c      */
+    int start_errno;   /*  what a call returns for a start in vain                  */
+
+    resil__phase_t phase : 4;
+    bool is_static : 1;   /*  added before its supervisor began                        */
+    bool asked : 1;       /*  DOWN, and to be started in its turn                      */
+    bool to_stop : 1;     /*  a level: no restart any more                             */
+    bool renews : 1;      /*  its runner ends so that it gets another, for its new spec  */
+    bool held : 1;        /*  it is started again with its group and not by itself     */
+    bool stays_down : 1;  /*  terminated while its group waited for the end of a boot  */
+    bool done : 1;        /*  DOWN by itself: completed, ignored                       */
+    bool first_start : 1; /*  somebody waits for it to come up                         */
+    bool kept : 1;        /*  a first start in vain does not make it forgotten         */
+    bool in_batch : 1;    /*  its batch waits for it to come up                        */
+
+    /*  of the incarnation */
+    resil__cause_t cause : 4;
+    bool judged : 1; /*  judgement and delay_us hold                              */
+    resil__judgement_t judgement : 4;
+    resil__payment_t payment : 4; /*  of a failure that is to be judged                        */
+    bool ignored : 1;             /*  it said that there is nothing to do here                 */
+    bool raw : 1;                 /*  its error came raw                                       */
+    bool is_granted : 1;          /*  its runner may begin the next one without asking ...     */
+    bool grant_stands : 1;        /*  ... and every further one                                */
+    bool is_spending : 1;  /*  it was using one that was taken back: it does not ring for that */
+    bool withholds : 1;    /*  it gets no grant: one is being taken back                */
+    bool must_ask : 1;     /*  it gets none: what a restart depends on has changed      */
+    bool owes_handler : 1; /*  a new runner is to call it, with its error               */
+    bool owes_sync : 1;    /*  the runner waits until its sockets have been read        */
 
     /*  for events */
-    resil_state_t told; /*  what was told last, of which incarnation ...             */
-    uint64_t told_incarnation;
-    bool told_done;
-    bool failed;             /*  error is the cause of what it is at                      */
-    resil__author_t *author; /*  who has it started or stopped, or NULL                   */
-
-    /*  hang detection */
-    resil__timer_t hang_timer;
-    int64_t watched_from_us;      /*  the time without progress counts from here at the earliest */
-    int64_t sampled_at_us;        /*  when its thread's time on a core was noted, 0: not ...   */
-    int64_t sampled_cpu_us;       /*  ... and how much that was                                */
-    char doing[RESIL__TASK_TEXT]; /*  what its thread did when its time was up, or ""          */
+    resil_state_t told : 4; /*  what was told last ...                                   */
+    bool told_done : 1;
+    bool is_untold : 1; /*  ... but not of this incarnation                          */
+    bool failed : 1;    /*  its error is the cause of what it is at                  */
 };
+_Static_assert(sizeof (resil__child_t) <= 240, "with its spec a child takes about 300 bytes");
 
 /*  A supervisor's own life. */
 typedef enum {
@@ -274,7 +282,8 @@ struct _resil__tree_t {
     /*  the actor's */
     size_t child_count;        /*  of all                                                   */
     size_t may_hang;           /*  threads that all supervisors together live with          */
-    resil__child_t *forgotten; /*  to be freed after this turn                              */
+    resil__entry_t *forgotten; /*  to be freed after this turn                              */
+    resil_error_t bare;        /*  what resil__child_error puts together                    */
     resil_supervisor_t *news;
     bool bounded; /*  RESIL_FOREVER is not, any more                           */
     bool closing;
@@ -310,7 +319,7 @@ static inline bool resil__restarts_by_itself (const resil__child_t *child)
     bool is_all = self->options.strategy == RESIL_ONE_FOR_ALL
                       ? self->child_count == 1
                       : self->children[self->child_count - 1] == child;
-    return is_all && self->stage == RESIL__RUNNING && !child->held && child->verdict.delay_us == 0;
+    return is_all && self->stage == RESIL__RUNNING && !child->held && child->delay_us == 0;
 }
 
 /*  By a stop, its own or its group's, and not for something that it did. */
@@ -328,6 +337,9 @@ void resil__child_serve (resil__child_t *child);
 
 /*  Its timer has fired. */
 void resil__child_due (resil__timer_t *timer);
+
+/*  Its last error, of kind 0 if there is none. Valid until it, or another child, is asked for the next. */
+resil_error_t *resil__child_error (const resil__child_t *child);
 
 /*  The error of an incarnation that does not end by itself. */
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error);
@@ -374,6 +386,20 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner);
 
 /*  ---- hang.c: who makes no progress ---------------------------------------------- */
 
+/*  Have what it takes to watch a child with that spec. 0, or -1 with ENOMEM and a sentence. */
+int resil__hang_prepare (resil__child_t *child, const resil__spec_t *spec);
+void resil__hang_release (resil__child_t *child);
+
+/*  It is forgotten, and not watched any more. */
+void resil__hang_forget (resil__child_t *child);
+
+/*  Another incarnation begins. */
+void resil__hang_renew (resil__child_t *child);
+
+/*  See what its thread does, unless that has been seen already; and what was seen, or "". */
+void resil__hang_see (resil__child_t *child);
+const char *resil__hang_seen (const resil__child_t *child);
+
 /*  It is up, and watched from now on, if its spec says so. */
 void resil__hang_watch (resil__child_t *child, int64_t at_us);
 
@@ -390,6 +416,7 @@ bool resil__family_is_there (const resil_supervisor_t *self);
 
 /*  The child of that name, or of that number, or NULL. */
 resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name);
+resil__child_t *resil__family_of_entry (resil__entry_t *by_name);
 resil__child_t *resil__family_find_number (const resil_supervisor_t *self, uint64_t number);
 
 /*  Make a supervisor one of the tree. */

@@ -325,7 +325,7 @@ static inline void fake_goes_on (resil__runner_t *self)
 {
     if (self->permit == RESIL__PERMIT_SPENDING)
         self->permit =
-            self->spec->is.ready_required ? RESIL__PERMIT_CLOSED : RESIL__PERMIT_STANDING;
+            self->spec->is->ready_required ? RESIL__PERMIT_CLOSED : RESIL__PERMIT_STANDING;
     fake_begin (self, self->incarnation + 1, false);
 }
 

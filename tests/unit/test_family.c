@@ -201,6 +201,26 @@ static void tree_end (void)
 /*  ---- Specs ---- */
 
 /*  For who answers at once or never: no deadline leaves any time. */
+/*  What it says, as it can be changed before it goes into another one. */
+static resil_spec_t said_by (const resil__spec_t *spec)
+{
+    resil_spec_t said = *spec->is;
+    said.name = spec->name;
+    said.args = spec->args;
+    return said;
+}
+
+/*  In place of that: what it says now, checked by nobody. */
+static resil__spec_t *spec_instead (resil__spec_t *old, const resil_spec_t *says,
+                                    const resil_type_t *type)
+{
+    resil__spec_t *self = resil__spec_copy (says, type, NULL);
+    if (!self)
+        abort ();
+    resil__spec_release (&old);
+    return self;
+}
+
 static resil__spec_t *spec_of (const char *name, const model_policy_t *policy, bool is_subtree)
 {
     static char arguments[3];
@@ -218,9 +238,11 @@ static resil__spec_t *spec_of (const char *name, const model_policy_t *policy, b
                                      : resil__spec_new (&spec, &fake_type, &policy->delay);
     if (!self)
         broken (resil_errmsg ());
-    if (!is_subtree)
-        self->is.start_ms = self->is.handler_ms = self->is.shutdown_ms = 0;
-    return self;
+    if (is_subtree)
+        return self;
+    resil_spec_t says = said_by (self);
+    says.start_ms = says.handler_ms = says.shutdown_ms = 0;
+    return spec_instead (self, &says, self->type);
 }
 
 /*  ---- Threads that do as planned ---- */
@@ -1069,6 +1091,14 @@ static void who_turns_out_to_be_gone_is_not_terminated (void **state)
     both_end ();
 }
 
+static void set_shutdown_ms (size_t at, const char *name, int64_t ms)
+{
+    resil__child_t *child = resil__family_find (nodes[at], name);
+    resil_spec_t says = said_by (child->spec);
+    says.shutdown_ms = ms;
+    child->spec = spec_instead (child->spec, &says, child->spec->type);
+}
+
 static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)
 {
     (void) state;
@@ -1077,8 +1107,8 @@ static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **st
     add_below (0, "t1", 1);
     add (1, "a", RESIL_PERMANENT);
     both_spawn (0);
-    child_of (0, "t1")->spec->is.shutdown_ms = 5;
-    child_of (1, "a")->spec->is.shutdown_ms = 1000;
+    set_shutdown_ms (0, "t1", 5);
+    set_shutdown_ms (1, "a", 1000);
     call_t *call = new_call (nodes[0], RESIL__TERMINATE, "t1");
     resil__admin_execute (nodes[0], &call->command);
     settle ();
@@ -1457,17 +1487,17 @@ static resil__spec_t *wild_spec (const char *name, bool is_subtree)
     resil__spec_t *self = spec_of (name, &policy, is_subtree);
     if (is_subtree)
         return self;
-    self->is.start_ms = ONE_OF (starts);
-    self->is.shutdown_ms = ONE_OF (shutdowns);
-    self->is.handler_ms = ONE_OF (handlers);
-    self->is.hang_ms = throw_percent (30) ? 10 : RESIL_FOREVER;
-    self->is.ready_required = throw_percent (50);
-    self->is.args = throw_percent (50) ? &arguments : NULL;
-    if (throw_percent (30)) {
-        self->type = fresh_type;
-        self->is.args_shared = false;
-    }
-    return self;
+    resil_spec_t says = said_by (self);
+    says.start_ms = ONE_OF (starts);
+    says.shutdown_ms = ONE_OF (shutdowns);
+    says.handler_ms = ONE_OF (handlers);
+    says.hang_ms = throw_percent (30) ? 10 : RESIL_FOREVER;
+    says.ready_required = throw_percent (50);
+    says.args = throw_percent (50) ? &arguments : NULL;
+    bool is_fresh = throw_percent (30);
+    if (is_fresh)
+        says.args_shared = false;
+    return spec_instead (self, &says, is_fresh ? &fresh_type : self->type);
 }
 
 /*  In start: anything. */
@@ -1597,7 +1627,7 @@ static int refuse_sometimes (void)
 static void check_told (const resil__child_t *child)
 {
     hold (child->told == resil__state_of_child (child), "its state has not been told");
-    hold (child->told_incarnation == child->incarnation, "its incarnation has not been told");
+    hold (!child->is_untold, "its incarnation has not been told");
     hold (child->told_done == child->done, "it has not been told whether it is done");
 }
 

@@ -455,7 +455,7 @@ static bool can_step (const resil__runner_t *runner)
 static void book_done (const resil__runner_t *runner, const char *what)
 {
     book (&done[number_of (runner)], "%d%s %s; ", (int) runner->incarnation,
-          runner->spec->is.args ? " with other arguments" : "", what);
+          runner->spec->args ? " with other arguments" : "", what);
 }
 
 static void work (resil__runner_t *runner)
@@ -726,20 +726,20 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     bare = *child;
     bare.supervisor = NULL;
     bare.spec = NULL;
-    bare.next = NULL;
     bare.by_name.next = NULL;
-    bare.timer.fire = bare.hang_timer.fire = NULL;
+    bare.timer.fire = NULL;
+    bare.watch = NULL;
     bare.failures.ring = NULL;
-    memset (&bare.error, 0, sizeof bare.error);
+    bare.fault.error = NULL;
     BLANK (bare.runner);
     BLANK (bare.waiter);
     BLANK (bare.stoppers);
     BLANK (bare.author);
     hash = mix_bytes (hash, &bare, sizeof bare);
-    hash = mix_error (hash, &child->error);
-    hash = mix (hash, child->spec->is.args != NULL);
-    hash = mix (hash, (uint64_t) child->spec->is.restart << 32 |
-                          (unsigned) child->spec->is.delay.initial_ms);
+    hash = mix_error (hash, resil__child_error (child));
+    hash = mix (hash, child->spec->args != NULL);
+    hash = mix (hash, (uint64_t) child->spec->is->restart << 32 |
+                          (unsigned) child->spec->is->delay.initial_ms);
     return mix_story (hash, &child->failures);
 }
 
@@ -800,7 +800,7 @@ static uint64_t mix_runner (uint64_t hash, const resil__runner_t *runner)
     hash = mix_bytes (hash, &bare, sizeof bare);
     hash = mix_error (hash, &runner->error);
     hash = mix_error (hash, &runner->to_handle);
-    hash = mix (hash, runner->spec->is.args != NULL);
+    hash = mix (hash, runner->spec->args != NULL);
     hash = mix (hash, runner->ledger->begun << 32 | runner->ledger->handled);
     hash = mix (hash, runner->ledger->running == runner);
     return mix_outbox (hash, &runner->outbox);
@@ -845,7 +845,7 @@ static void book_child (book_t *self, const resil__child_t *child)
     book (self, "\n    %s#%d %s%s, %d restarts, %d attempts, last delay %d", child->spec->name,
           (int) child->incarnation, resil__phase_name (child->phase), child->done ? ", done" : "",
           (int) child->restarts, (int) child->backoff.attempts, (int) child->backoff.base_ms);
-    book_error (self, &child->error);
+    book_error (self, resil__child_error (child));
     book_story (self, &child->failures);
 }
 
@@ -875,7 +875,7 @@ static const book_t *books (void)
     for (const resil__runner_t *runner = fake_all; runner; runner = runner->next)
         if (runner->place == FAKE_RUNNING)
             book (&self, "\n    %s#%d runs%s", runner->spec->name, (int) runner->incarnation,
-                  runner->spec->is.args ? " with other arguments" : "");
+                  runner->spec->args ? " with other arguments" : "");
     for (size_t i = 0; i <= CALLS; i++)
         if (calls[i].command.supervisor)
             book (&self, "\n    call %d: %s", (int) calls[i].command.verb,

@@ -160,8 +160,8 @@ static void a_delay_is_sound_or_inherited_as_a_whole (void **state)
     }
     resil_spec_t spec = sound ();
     resil__spec_t *made = resil__spec_new (&spec, &plain, &inherited);
-    assert_memory_equal (&made->is.delay.initial_ms, &inherited.initial_ms, sizeof (int64_t));
-    assert_int_equal (made->is.delay.reset_ms, 700);
+    assert_memory_equal (&made->is->delay.initial_ms, &inherited.initial_ms, sizeof (int64_t));
+    assert_int_equal (made->is->delay.reset_ms, 700);
     resil__spec_release (&made);
 }
 
@@ -228,12 +228,39 @@ static void a_copy_is_independent_and_lives_with_its_last_reference (void **stat
     name[0] = 'x';
     spec.shutdown_ms = 1;
     assert_string_equal (one->name, "reader");
-    assert_string_equal (one->is.name, "reader");
-    assert_int_equal (one->is.shutdown_ms, 5000);
+    assert_int_equal (one->is->shutdown_ms, 5000);
     resil__spec_release (&one);
     assert_null (one);
     assert_string_equal (other->name, "reader");
     resil__spec_release (&other);
+    resil__spec_release (&other);
+}
+
+static void specs_that_differ_in_name_and_arguments_share_the_rest (void **state)
+{
+    (void) state;
+    int args[2];
+    resil_spec_t spec = sound ();
+    spec.args = &args[0];
+    resil__spec_t *one = resil__spec_new (&spec, &plain, &inherited);
+    spec.name = "another";
+    spec.args = &args[1];
+    resil__spec_t *other = resil__spec_new (&spec, &plain, &inherited);
+    assert_string_equal (one->name, "reader");
+    assert_string_equal (other->name, "another");
+    assert_ptr_equal (one->args, &args[0]);
+    assert_ptr_equal (other->args, &args[1]);
+    assert_ptr_equal (one->is, other->is);
+    assert_ptr_equal (one->type, other->type);
+    resil__spec_release (&one);
+    assert_int_equal (other->is->shutdown_ms, 5000);
+    assert_ptr_equal (other->type->start, start);
+    spec.hang_ms = 10;
+    resil__spec_t *differs = resil__spec_new (&spec, &plain, &inherited);
+    assert_ptr_not_equal (differs->is, other->is);
+    assert_int_equal (differs->is->hang_ms, 10);
+    assert_int_equal (other->is->hang_ms, RESIL_FOREVER);
+    resil__spec_release (&differs);
     resil__spec_release (&other);
 }
 
@@ -346,6 +373,7 @@ int main (void)
         cmocka_unit_test (times_have_bounds_and_may_be_for_ever),
         cmocka_unit_test (a_delay_is_sound_or_inherited_as_a_whole),
         cmocka_unit_test (a_copy_is_independent_and_lives_with_its_last_reference),
+        cmocka_unit_test (specs_that_differ_in_name_and_arguments_share_the_rest),
         cmocka_unit_test (arguments_are_made_as_the_type_says_and_given_back),
         cmocka_unit_test (arguments_that_cannot_be_made_say_why),
         cmocka_unit_test (shared_arguments_and_fresh_ones_exclude_each_other),
