@@ -36,6 +36,7 @@ void resil__call_release (resil__call_t *self)
 void resil__call_attach (resil__call_t *self, resil_message_t *message)
 {
     atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);
+    resil__message_detach (message);
     message->kind = RESIL_MESSAGE_CALL;
     atomic_store_explicit (&message->call, self, memory_order_relaxed);
 }
@@ -54,25 +55,26 @@ static bool begin_to_settle (resil__call_t *self)
 /*  `reply` may be NULL. With a reference, which is given up. */
 static void settle_for_thread (resil__call_t *self, resil_message_t *reply, int code)
 {
+    if (reply)
+        resil__message_become (reply, RESIL_MESSAGE_REPLY);
     self->reply = reply;
     self->code = code;
     atomic_store (&self->state, RESIL__CALL_SETTLED);
-    resil__futex_wake (&self->state);
+    if (atomic_load (&self->is_slept_on))
+        resil__futex_wake (&self->state);
     resil__call_release (self);
 }
 
 /*  The reference goes with the reply. */
 static void settle_for_component (resil__call_t *self, resil_message_t *reply, int code)
 {
-    reply->kind = RESIL_MESSAGE_REPLY;
+    resil__message_become (reply, RESIL_MESSAGE_REPLY);
     reply->code = code;
     reply->context = self->context;
     atomic_store_explicit (&reply->call, self, memory_order_relaxed);
     atomic_store (&self->state, RESIL__CALL_SETTLED);
-    if (resil__mailbox_put_control (self->caller, reply) == 0)
-        return;
-    resil__message_free (reply);
-    resil__call_release (self);
+    if (resil__mailbox_put_control (self->caller, reply))
+        resil__message_free (reply);
 }
 
 int resil__call_answer (resil_message_t *request, resil_message_t *reply)
@@ -96,21 +98,18 @@ void resil__call_break (resil_message_t *request, int why)
     resil__call_t *self = take_away (request);
     if (!self)
         return;
-    if (!begin_to_settle (self)) {
+    bool is_thread = resil_address_is_nobody (self->caller);
+    /*  Before it begins: without memory the call stays open, and its deadline tells the caller. */
+    resil_message_t *note = is_thread ? NULL : resil__message_note (RESIL_MESSAGE_REPLY);
+    if ((!is_thread && !note) || !begin_to_settle (self)) {
+        if (note)
+            resil__message_free (note);
         resil__call_release (self);
-        return;
     }
-    if (resil_address_is_nobody (self->caller)) {
+    else if (is_thread)
         settle_for_thread (self, NULL, why);
-        return;
-    }
-    resil_message_t *note = resil__message_note (RESIL_MESSAGE_REPLY);
-    if (note)
+    else
         settle_for_component (self, note, why);
-    else { /*  its deadline tells it                                    */
-        atomic_store (&self->state, RESIL__CALL_OPEN);
-        resil__call_release (self);
-    }
 }
 
 bool resil__call_abandon (resil__call_t *self)
@@ -127,6 +126,7 @@ bool resil__call_await (resil__call_t *self, int64_t deadline_us)
             return true;
         resil__relax ();
     }
+    atomic_store (&self->is_slept_on, 1);
     for (;;) {
         unsigned state = atomic_load (&self->state);
         if (state == RESIL__CALL_SETTLED)

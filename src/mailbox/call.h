@@ -13,6 +13,7 @@ typedef struct _resil__call_t resil__call_t;
 struct _resil__call_t {
     atomic_uint references; /*  of who waits, and of the message or its reply            */
     atomic_uint state;      /*  RESIL__CALL_...; who sleeps on it waits for its change   */
+    atomic_uint is_slept_on;
     resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
     int code;
     resil_address_t caller; /*  a component's; RESIL_NOBODY: a thread waits              */
