@@ -27,6 +27,13 @@ static inline void resil__futex_wake (atomic_uint *word)
     syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+/*  At most so many. Returns how many were woken. */
+static inline int resil__futex_wake_some (atomic_uint *word, int most)
+{
+    long woken = syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
+    return woken < 0 ? 0 : (int) woken;
+}
+
 static inline void resil__futex_wake_one (atomic_uint *word)
 {
     syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);

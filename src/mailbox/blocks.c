@@ -65,7 +65,7 @@ typedef struct {
     block_t *chain;
     unsigned count;
     block_t *spare; /*  NULL, or a chain of BATCH                                */
-    bool is_known;  /*  what is left is taken back when the thread ends          */
+    bool is_known;  /*  what is left is given back when the thread ends          */
 } at_hand_t;
 
 static _Thread_local at_hand_t mine;
@@ -75,6 +75,7 @@ static block_t *depot;
 static unsigned depot_count;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
+static bool has_key;
 
 static void unmake_chain (block_t *chain)
 {
@@ -123,20 +124,24 @@ static void thread_ends (void *unused)
 
 static void make_key (void)
 {
-    pthread_key_create (&key, thread_ends);
+    has_key = pthread_key_create (&key, thread_ends) == 0;
 }
 
-static void be_known (void)
+/*  Who is not known has nothing at hand: nobody would give it back. */
+static bool is_known (void)
 {
+    if (mine.is_known)
+        return true;
     pthread_once (&once, make_key);
-    mine.is_known = pthread_setspecific (key, &mine) == 0;
+    mine.is_known = has_key && pthread_setspecific (key, &mine) == 0;
+    return mine.is_known;
 }
 
 static block_t *take_slowly (void)
 {
     block_t *chain = mine.spare;
     mine.spare = NULL;
-    if (!chain)
+    if (!chain && is_known ())
         chain = take_from_depot ();
     if (!chain)
         return make ();
@@ -169,8 +174,10 @@ void resil__block_give (void *given)
     block_t *block = given;
     if (!block)
         return;
-    if (!mine.is_known)
-        be_known ();
+    if (!is_known ()) {
+        unmake (block);
+        return;
+    }
     if (mine.count == BATCH)
         make_room ();
     block->next = mine.chain;

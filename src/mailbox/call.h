@@ -14,6 +14,7 @@ struct _resil__call_t {
     atomic_uint references; /*  of who waits, and of the message or its reply            */
     atomic_uint state;      /*  RESIL__CALL_...                                          */
     atomic_uint own_bell;
+    atomic_uint is_slept_on;
     resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
     int code;
     atomic_uint *bell;      /*  for a thread that waits: moves when it is settled        */
@@ -47,12 +48,9 @@ void resil__call_break (resil_message_t *request, int why);
 /*  Who waited does so no more: true; false: it has been settled before. */
 bool resil__call_abandon (resil__call_t *self);
 
-static inline bool resil__call_is_settled (const resil__call_t *self)
-{
-    return atomic_load_explicit (&self->state, memory_order_acquire) == RESIL__CALL_SETTLED;
-}
-
-/*  Sleep until the bell has moved from what it was before it was seen not to be settled, or until the deadline. */
-void resil__call_sleep (resil__call_t *self, unsigned bell, int64_t deadline_us);
+/*  Wait until it is settled: 0. Or an errno, and nobody waits any more: ETIMEDOUT (the deadline has passed),
+    ECANCELED (is_over (arg) says so: asked whenever the bell has moved; NULL: never). */
+int resil__call_await (resil__call_t *self, int64_t deadline_us, bool (*is_over) (const void *arg),
+                       const void *arg);
 
 #endif

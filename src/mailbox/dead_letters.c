@@ -1,21 +1,20 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include "mailbox/dead_letters.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static resil__dead_letter_t *letter_new (const char *path, const char *name,
-                                         resil_message_t *message, resil__lost_t why)
+static resil__dead_letter_t *letter_new (const char *receiver, resil_message_t *message,
+                                         resil__lost_t why)
 {
-    size_t size = strlen (path) + strlen (name) + 2;
+    size_t size = strlen (receiver) + 1;
     resil__dead_letter_t *letter = malloc (sizeof *letter + size);
     if (!letter)
         return NULL;
     letter->next = NULL;
     letter->message = message;
     letter->why = why;
-    snprintf (letter->receiver, size, "%s/%s", path, name);
+    memcpy (letter->receiver, receiver, size);
     return letter;
 }
 
@@ -29,10 +28,11 @@ static resil__dead_letter_t *take_oldest (resil__dead_letters_t *self)
     return letter;
 }
 
-void resil__dead_letters_put (resil__dead_letters_t *self, const char *path, const char *name,
+void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
                               resil_message_t *message, resil__lost_t why)
 {
-    resil__dead_letter_t *letter = letter_new (path, name, message, why), *oldest = NULL;
+    resil__dead_letter_t *letter = message ? letter_new (receiver, message, why) : NULL;
+    resil__dead_letter_t *oldest = NULL;
     resil__lock (&self->lock);
     self->count[why]++;
     if (letter) {

@@ -25,9 +25,9 @@ typedef struct _resil__dead_letters_t {
     uint64_t count[RESIL__LOSSES]; /*  by reason, ever                                          */
 } resil__dead_letters_t;
 
-/*  `message` was for the component `name` of that supervisor; it is taken. Where there is no memory to keep it, it is
-    counted. */
-void resil__dead_letters_put (resil__dead_letters_t *self, const char *path, const char *name,
+/*  `message` was for the component of that path; it is taken. Where there is no memory to keep it, it is
+    counted only, and so is NULL. What goes is freed, by a function of the user's maybe: hold no lock. */
+void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
                               resil_message_t *message, resil__lost_t why);
 
 /*  The oldest that is kept, or NULL. */

@@ -2,6 +2,8 @@
 #include "mailbox/mailbox.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +21,9 @@
 
 /*  Its reader looks for so long before it sleeps: some 10 us, less than to sleep and be woken. */
 #define LOOKS 300
+
+/*  Who waits for room is woken at a take so much later, whatever has been taken. */
+#define WAIT_US 1000
 
 /*  Mailboxes are made so many at a time, and never given back to malloc. */
 #define AT_ONCE 64
@@ -44,10 +49,11 @@ static void put_free (resil__mailbox_t *self)
 
 static void make_more (void)
 {
-    struct chunk *chunk = aligned_alloc (64, (1 + 3 * AT_ONCE) * 64);
+    size_t size = 64 + AT_ONCE * sizeof (resil__mailbox_t);
+    struct chunk *chunk = aligned_alloc (64, size);
     if (!chunk)
         return;
-    memset (chunk, 0, (1 + 3 * AT_ONCE) * 64);
+    memset (chunk, 0, size);
     chunk->next = chunks;
     chunks = chunk;
     resil__mailbox_t *all = (resil__mailbox_t *) ((unsigned char *) chunk + 64);
@@ -129,7 +135,7 @@ static atomic_uint *tell_reader (resil__mailbox_t *self)
     if (self->host)
         return self->host->notify (self->host);
     atomic_fetch_add (&self->bell, 1);
-    return atomic_load (&self->is_asleep) ? &self->bell : NULL;
+    return atomic_load (&self->asleep) ? &self->bell : NULL;
 }
 
 static void wake (atomic_uint *word)
@@ -159,10 +165,10 @@ void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadli
             return;
         resil__relax ();
     }
-    atomic_store (&self->is_asleep, 1);
+    atomic_fetch_add (&self->asleep, 1);
     if (atomic_load (&self->bell) == bell)
         resil__futex_wait (&self->bell, bell, deadline_us);
-    atomic_store (&self->is_asleep, 0);
+    atomic_fetch_sub (&self->asleep, 1);
 }
 
 int resil__mailbox_fd (resil__mailbox_t *self)
@@ -191,6 +197,15 @@ void resil__mailbox_open (resil__mailbox_t *self)
     resil__unlock (&self->lock);
 }
 
+/*  With the reader held. To be woken: it does not know what they wait for. */
+static void wake_all_senders (resil__mailbox_t *self)
+{
+    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2 == 0)
+        return;
+    atomic_fetch_add (&self->room, 1);
+    resil__futex_wake (&self->room);
+}
+
 void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
                                const char *name)
 {
@@ -199,24 +214,32 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
     self->rules = rules;
     self->name = name;
     resil__unlock (&self->lock);
+    wake_all_senders (self);
     resil__unlock (&self->reader_lock);
 }
 
-static void lose (resil__mailbox_t *self, resil_message_t *message, resil__lost_t why, int code)
+/*  Where what is lost goes. Noted with the reader held, so that its names are there; what is lost goes there
+    when no lock is held: bytes that a user has given are freed by a function of the user's. */
+typedef struct {
+    resil__dead_letters_t *dead_letters;
+    char receiver[RESIL_PATH_MAX + RESIL_NAME_MAX + 2];
+} lost_to_t;
+
+static void note (const resil__mailbox_t *self, lost_to_t *to)
 {
-    resil__call_break (message, code);
-    resil__dead_letters_put (self->office->dead_letters, self->office->path, self->name, message,
-                             why);
+    to->dead_letters = self->office->dead_letters;
+    snprintf (to->receiver, sizeof to->receiver, "%s/%s", self->office->path, self->name);
 }
 
-/*  A chain that was taken out. How many. */
-static size_t lose_all (resil__mailbox_t *self, resil_message_t *chain)
+/*  Those of a chain. How many. */
+static size_t lose (const lost_to_t *to, resil_message_t *chain, resil__lost_t why, int code)
 {
     size_t count = 0;
     for (; chain; count++) {
         resil_message_t *message = chain;
         chain = message->next;
-        lose (self, message, RESIL__LOST_DOWN, ESHUTDOWN);
+        resil__call_break (message, code);
+        resil__dead_letters_put (to->dead_letters, to->receiver, message, why);
     }
     return count;
 }
@@ -238,14 +261,9 @@ static void count_all_as_taken (resil__mailbox_t *self)
     atomic_store_explicit (&self->taken_weight, self->sent_weight, memory_order_relaxed);
 }
 
-static void wake_senders (resil__mailbox_t *self)
-{
-    if (atomic_exchange (&self->room_is_awaited, 0))
-        resil__futex_wake (&self->room_is_awaited);
-}
-
 size_t resil__mailbox_close (resil__mailbox_t *self)
 {
+    lost_to_t to;
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
     self->is_open = false;
@@ -254,19 +272,16 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
     count_all_as_taken (self);
     resil__unlock (&self->lock);
-    wake_senders (self);
+    wake_all_senders (self);
+    if (mail || data)
+        note (self, &to);
     resil__unlock (&self->reader_lock);
     free_all (control);
-    return lose_all (self, mail) + lose_all (self, data);
+    return lose (&to, mail, RESIL__LOST_DOWN, ESHUTDOWN) +
+           lose (&to, data, RESIL__LOST_DOWN, ESHUTDOWN);
 }
 
 /*  ---- Senders --------------------------------------------------------------------------------------- */
-
-/*  Under lock. */
-static bool is_for_us (const resil__mailbox_t *self, resil_address_t to)
-{
-    return self->is_open && self->number == to.number;
-}
 
 /*  Under lock. Looks at what the reader has taken only where it must. */
 static bool has_room (resil__mailbox_t *self, size_t weight)
@@ -281,6 +296,16 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
         self->taken_seen = atomic_load_explicit (&self->taken, memory_order_acquire);
         self->taken_weight_seen = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
     }
+}
+
+/*  Under lock. 0, or why not. */
+static int can_take (resil__mailbox_t *self, resil_address_t to, size_t weight)
+{
+    if (!self->is_open || self->number != to.number)
+        return ESHUTDOWN;
+    if (weight > self->rules->max_bytes)
+        return EMSGSIZE;
+    return has_room (self, weight) ? 0 : EAGAIN;
 }
 
 /*  Under lock. */
@@ -314,6 +339,22 @@ static void count_taken (resil__mailbox_t *self, const resil_message_t *message)
                            memory_order_release);
 }
 
+/*  With the reader held: there was no room. Returns what `room` is while it is awaited. */
+static unsigned await_room (resil__mailbox_t *self, int64_t now_us)
+{
+    unsigned room = atomic_load_explicit (&self->room, memory_order_relaxed);
+    if (room % 2)
+        return room;
+    const resil__mailbox_rules_t *rules = self->rules;
+    self->wake_at_taken =
+        atomic_load_explicit (&self->taken, memory_order_relaxed) + (rules->max_messages + 1) / 2;
+    self->wake_at_taken_weight =
+        atomic_load_explicit (&self->taken_weight, memory_order_relaxed) + rules->max_bytes / 2;
+    self->wake_at_us = now_us + WAIT_US;
+    atomic_store (&self->room, room + 1);
+    return room + 1;
+}
+
 /*  The same where it was full, with the reader held. What had to go is in *dropped. */
 static int put_with_reader_held (resil__mailbox_t *self, resil_address_t to,
                                  resil_message_t *message, resil__full_t full,
@@ -321,26 +362,21 @@ static int put_with_reader_held (resil__mailbox_t *self, resil_address_t to,
 {
     size_t weight = resil__message_weight (message);
     atomic_uint *to_wake = NULL;
-    int error = 0;
     resil__lock (&self->lock);
-    while (is_for_us (self, to) && !has_room (self, weight) && full == RESIL__FULL_DROPS_OLDEST) {
+    int error = can_take (self, to, weight);
+    while (error == EAGAIN && full == RESIL__FULL_DROPS_OLDEST) {
         resil_message_t *oldest = take_oldest (self);
         if (!oldest)
             break;
         count_taken (self, oldest);
         self->lost++;
         resil__chain_append (dropped, oldest);
+        error = can_take (self, to, weight);
     }
-    if (!is_for_us (self, to))
-        error = ESHUTDOWN;
-    else if (!has_room (self, weight))
-        error = EAGAIN;
-    else
+    if (!error)
         to_wake = append (self, message, weight);
     resil__unlock (&self->lock);
     wake (to_wake);
-    if (error == EAGAIN)
-        atomic_store (&self->room_is_awaited, 1);
     return error;
 }
 
@@ -348,18 +384,23 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
                           resil__full_t full, int64_t deadline_us)
 {
     for (;;) {
+        int64_t now_us = resil__now_us ();
         resil__chain_t dropped = {NULL, NULL};
+        lost_to_t lost_to;
+        unsigned room = 0;
         resil__lock (&self->reader_lock);
         int error = put_with_reader_held (self, to, message, full, &dropped);
-        resil_message_t *oldest;
-        while ((oldest = resil__chain_take (&dropped)))
-            lose (self, oldest, RESIL__LOST_DROPPED, ENOBUFS);
+        if (dropped.first)
+            note (self, &lost_to);
+        if (error == EAGAIN && full == RESIL__FULL_WAITS)
+            room = await_room (self, now_us);
         resil__unlock (&self->reader_lock);
-        if (error != EAGAIN || full != RESIL__FULL_WAITS)
+        lose (&lost_to, dropped.first, RESIL__LOST_DROPPED, ENOBUFS);
+        if (!room)
             return error;
-        if (resil__now_us () >= deadline_us)
+        if (now_us >= deadline_us)
             return ETIMEDOUT;
-        resil__futex_wait (&self->room_is_awaited, 1, deadline_us);
+        resil__futex_wait (&self->room, room, deadline_us);
     }
 }
 
@@ -368,11 +409,10 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__ful
 {
     resil__mailbox_t *self = to.place;
     size_t weight = resil__message_weight (message);
+    if (!self)
+        return ESHUTDOWN;
     resil__lock (&self->lock);
-    int error = !is_for_us (self, to)             ? ESHUTDOWN
-                : weight > self->rules->max_bytes ? EMSGSIZE
-                : has_room (self, weight)         ? 0
-                                                  : EAGAIN;
+    int error = can_take (self, to, weight);
     atomic_uint *to_wake = error ? NULL : append (self, message, weight);
     resil__unlock (&self->lock);
     wake (to_wake);
@@ -385,8 +425,10 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
 {
     resil__mailbox_t *self = to.place;
     atomic_uint *to_wake = NULL;
+    if (!self)
+        return ESHUTDOWN;
     resil__lock (&self->lock);
-    bool is_ours = is_for_us (self, to);
+    bool is_ours = self->is_open && self->number == to.number;
     if (is_ours) {
         resil__chain_append (&self->control, message);
         atomic_store_explicit (&self->has_control, true, memory_order_release);
@@ -407,8 +449,14 @@ void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
     self->reader = reader;
     self->host = host;
     self->is_armed = false;
+    if (self->has_fd)
+        eventfd_write (self->event_fd, 1);
+    atomic_fetch_add (&self->bell, 1);
+    bool is_slept_on = atomic_load (&self->asleep) > 0;
     resil__unlock (&self->lock);
     resil__unlock (&self->reader_lock);
+    if (is_slept_on)
+        resil__futex_wake (&self->bell);
 }
 
 /*  With the reader held. Swaps where there is nothing left; if there is nothing at all, who reads is
@@ -437,30 +485,49 @@ static resil_message_t *take_control (resil__mailbox_t *self)
     return message;
 }
 
+static bool is_data (const resil_message_t *message)
+{
+    return message->kind <= RESIL_MESSAGE_CALL;
+}
+
+/*  With the reader held. Both locks are taken only where there may be something. */
 static resil_message_t *take_next (resil__mailbox_t *self)
 {
-    for (int i = 0; i < 2; i++) {
-        if (atomic_load_explicit (&self->has_control, memory_order_acquire)) {
-            resil_message_t *control = take_control (self);
-            if (control)
-                return control;
-        }
-        if (self->mail)
-            break;
+    bool has_control = atomic_load_explicit (&self->has_control, memory_order_acquire);
+    if (!has_control && !self->mail) {
         look_for_more (self);
+        has_control = atomic_load_explicit (&self->has_control, memory_order_relaxed);
     }
-    resil_message_t *message = self->mail;
-    if (message) {
-        self->mail = message->next;
-        count_taken (self, message);
-    }
+    resil_message_t *message = has_control ? take_control (self) : NULL;
+    if (message || !self->mail)
+        return message;
+    message = self->mail;
+    self->mail = message->next;
+    count_taken (self, message);
     return message;
+}
+
+/*  With the reader held: room is awaited. Those for whom there may be some are woken, when that is worth it. */
+static void wake_senders (resil__mailbox_t *self, int64_t now_us)
+{
+    uint64_t taken = atomic_load_explicit (&self->taken, memory_order_relaxed);
+    uint64_t weight = atomic_load_explicit (&self->taken_weight, memory_order_relaxed);
+    if (taken < self->wake_at_taken && weight < self->wake_at_taken_weight &&
+        now_us < self->wake_at_us && self->mail)
+        return;
+    size_t most = self->rules->max_messages / 2 + 1;
+    int limit = most > INT_MAX ? INT_MAX : (int) most;
+    atomic_fetch_add (&self->room, 1);
+    /*  Where more may wait, what has just been awaited is so still. */
+    if (resil__futex_wake_some (&self->room, limit) == limit)
+        await_room (self, now_us);
 }
 
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale)
 {
     resil__chain_t expired = {NULL, NULL};
+    lost_to_t lost_to;
     resil_message_t *message;
     resil__lock (&self->reader_lock);
     *is_stale = self->reader != reader;
@@ -469,17 +536,18 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
         return NULL;
     }
     resil_message_t *handled = self->in_hand;
-    while ((message = take_next (self)) && message->deadline_us <= now_us) {
+    while ((message = take_next (self)) && is_data (message) && message->deadline_us <= now_us) {
         self->lost++;
         resil__chain_append (&expired, message);
     }
     self->in_hand = message;
-    if (atomic_load_explicit (&self->room_is_awaited, memory_order_relaxed))
-        wake_senders (self);
+    if (expired.first)
+        note (self, &lost_to);
+    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+        wake_senders (self, now_us);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&handled);
-    while ((handled = resil__chain_take (&expired)))
-        lose (self, handled, RESIL__LOST_EXPIRED, ETIMEDOUT);
+    lose (&lost_to, expired.first, RESIL__LOST_EXPIRED, ETIMEDOUT);
     return message;
 }
 
@@ -509,11 +577,6 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
     return is_reader;
 }
 
-static bool is_data (const resil_message_t *message)
-{
-    return message->kind <= RESIL_MESSAGE_CALL;
-}
-
 /*  With the reader held: in place of one that its reader may still look at. NULL: no memory. */
 static resil_message_t *copy (resil_message_t *message)
 {
@@ -541,50 +604,65 @@ static void put_back (resil__mailbox_t *self, resil_message_t *message)
 }
 
 /*  With the reader held. What was in hand is back, or to be lost: then it is returned. */
-static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_t *message)
+static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_t *message,
+                                          lost_to_t *lost_to)
 {
-    if (!is_data (message)) {
-        resil__message_free (message);
-        return NULL;
-    }
-    if (message->retries < self->rules->deliver_again) {
+    resil__lock (&self->lock);
+    bool is_open = self->is_open;
+    resil__unlock (&self->lock);
+    if (is_open && message->retries < self->rules->deliver_again) {
         put_back (self, message);
         return NULL;
     }
     self->lost++;
+    note (self, lost_to);
+    message->next = NULL;
     return message;
 }
 
 bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 {
+    lost_to_t lost_to;
     resil__lock (&self->reader_lock);
     bool is_reader = self->reader == reader;
-    resil_message_t *message = is_reader ? let_go (self) : NULL;
-    if (message)
-        message = put_back_or_lose (self, message);
+    resil_message_t *message = is_reader ? let_go (self) : NULL, *control = NULL;
+    if (message && is_data (message))
+        message = put_back_or_lose (self, message, &lost_to);
+    else {
+        control = message;
+        message = NULL;
+    }
     resil__unlock (&self->reader_lock);
+    resil_message_destroy (&control);
     if (message)
-        lose (self, message, RESIL__LOST_FAILED, ECONNRESET);
+        lose (&lost_to, message, RESIL__LOST_FAILED, ECONNRESET);
     return is_reader;
 }
 
-void resil__mailbox_seize (resil__mailbox_t *self)
+resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 {
+    lost_to_t lost_to;
     resil__lock (&self->reader_lock);
     resil_message_t *original = let_go (self), *message = NULL;
+    bool is_lost = false; /*  without a copy, as there is no memory for one            */
     self->reader = NULL;
     if (original && is_data (original)) {
         message = copy (original);
+        is_lost = !message;
         if (message)
-            message = put_back_or_lose (self, message);
-        else {
-            self->lost++;
+            message = put_back_or_lose (self, message, &lost_to);
+        else { /*  as long as its reader cannot free it                     */
             resil__call_break (original, ECONNRESET);
+            self->lost++;
+            note (self, &lost_to);
         }
     }
     resil__unlock (&self->reader_lock);
     if (message)
-        lose (self, message, RESIL__LOST_FAILED, ECONNRESET);
+        lose (&lost_to, message, RESIL__LOST_FAILED, ECONNRESET);
+    if (is_lost)
+        resil__dead_letters_put (lost_to.dead_letters, lost_to.receiver, NULL, RESIL__LOST_FAILED);
+    return original;
 }
 
 /*  ---- Anybody ---------------------------------------------------------------------------------------------- */

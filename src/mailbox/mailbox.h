@@ -16,8 +16,9 @@
 #include "mailbox/message.h"
 
 /*  Who is told that there is something to take: whoever reads in a thread of its own waits for the
-    bell; others are told by their host. Called under the senders' lock; what it returns is woken after that,
-    NULL: nobody. */
+    bell; others are told by their host, once after each time that nothing was found and once for each
+    ring, whatever was told before. Called under the senders' lock; what it returns is woken after
+    that, NULL: nobody. */
 typedef struct _resil__mailbox_host_t {
     atomic_uint *(*notify) (struct _resil__mailbox_host_t *self);
 } resil__mailbox_host_t;
@@ -61,7 +62,7 @@ struct _resil__mailbox_t {
     uint64_t sent_weight; /*  the same in bytes                                        */
     uint64_t taken_weight_seen;
     atomic_uint bell;            /*  moves when its reader is told                            */
-    atomic_uint is_asleep;       /*  ... who may be asleep                                    */
+    atomic_uint asleep;          /*  so many are, waiting for it: its reader, and stale ones  */
     resil__mailbox_host_t *host; /*  NULL: its reader waits for the bell                      */
     const resil__mailbox_rules_t *rules;
     const resil__office_t *office;
@@ -77,9 +78,14 @@ struct _resil__mailbox_t {
     atomic_uint_fast64_t taken_weight;
     uint64_t lost; /*  of these                                                 */
     atomic_bool has_control;
-    atomic_uint room_is_awaited; /*  a sender waits for room, on the bell here                */
+    atomic_uint room; /*  odd while senders wait for room, on its change           */
+
+    /*  ... who are woken when one of these has been reached */
+    alignas (64) uint64_t wake_at_taken;
+    uint64_t wake_at_taken_weight;
+    int64_t wake_at_us;
 };
-_Static_assert(sizeof (resil__mailbox_t) == 192, "three cache lines");
+_Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
 
 /*  How a mailbox stands. */
 typedef struct {
@@ -103,7 +109,7 @@ resil_address_t resil__mailbox_address (const resil__mailbox_t *self);
 void resil__mailbox_open (resil__mailbox_t *self);
 size_t resil__mailbox_close (resil__mailbox_t *self);
 
-/*  Another spec's rules and name. */
+/*  Another spec's rules and name; the former are looked at no more. */
 void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
                                const char *name);
 
@@ -113,8 +119,10 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
 typedef enum { RESIL__FULL_FAILS = 0, RESIL__FULL_WAITS, RESIL__FULL_DROPS_OLDEST } resil__full_t;
 
 /*  Put a message in; it is taken if this returns 0. Else an errno, without a sentence: ESHUTDOWN (the address is
-    nobody's any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it may
-    hold), ETIMEDOUT (full until the deadline). */
+    nobody's, or not any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it
+    may hold), ETIMEDOUT (full until the deadline). Who waits is woken when half of it has
+    been taken, at a take a millisecond later, or at the deadline, and not for each place. It holds one
+    more than it may where an incarnation has failed with one in hand. */
 int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__full_t full,
                         int64_t deadline_us);
 
@@ -123,7 +131,10 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message);
 
 /*  ---- Its reader ------------------------------------------------------------------------------------ */
 
-/*  `reader` alone may take from now on, and is told by `host`; what was in hand is not its own. */
+/*  `reader` alone may take from now on, and is told by `host`, after a take that finds nothing; a descriptor
+    is readable until then. Who slept as its reader looks again, and is stale. What is in hand stays
+    so and is the former reader's: where that one may still run, NULL reads while it is seen to (by
+    failed or done). */
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
                                 resil__mailbox_host_t *host);
 
@@ -142,8 +153,8 @@ resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader
 bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader);
 
 /*  The same of a reader that never returned, and reads no more: it may still look at what it has in hand, and is to
-    free it, so that what is delivered again is a copy. */
-void resil__mailbox_seize (resil__mailbox_t *self);
+    free it, so that what is delivered again is a copy. What it has in hand, or NULL: not to be looked at here. */
+resil_message_t *resil__mailbox_seize (resil__mailbox_t *self);
 
 /*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing
     to take. */

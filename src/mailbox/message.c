@@ -115,7 +115,7 @@ static resil_message_t *with_payload (uint32_t tag, size_t size, resil__payload_
     self->tag = tag;
     self->size = size;
     self->payload = payload;
-    if (payload)
+    if (payload && payload->bytes)
         self->bytes = payload->bytes;
     return self;
 }
@@ -155,12 +155,30 @@ resil_message_t *resil_message_new_given (uint32_t tag, void *bytes, size_t size
         refuse_memory (size);
     if (payload)
         return with_payload (tag, size, payload);
-    if (free_fn && bytes) {
+    if (free_fn) {
         int error = errno;
         free_fn (bytes, hint);
         errno = error;
     }
     return NULL;
+}
+
+void resil__message_detach (resil_message_t *self)
+{
+    resil__call_break (self, EPIPE);
+    if (self->kind == RESIL_MESSAGE_REPLY)
+        resil__call_release (atomic_exchange (&self->call, NULL));
+}
+
+void resil__message_become (resil_message_t *self, resil_message_kind_t kind)
+{
+    resil__message_detach (self);
+    self->kind = (uint8_t) kind;
+    self->retries = 0;
+    self->sender = RESIL_NOBODY;
+    self->deadline_us = RESIL__NEVER;
+    self->context = 0;
+    self->code = 0;
 }
 
 void resil__message_free (resil_message_t *self)

@@ -86,6 +86,12 @@ resil_message_t *resil__message_new_room (uint32_t tag, size_t size, void **room
 /*  One of that kind, without bytes. NULL: no memory. */
 resil_message_t *resil__message_note (resil_message_kind_t kind);
 
+/*  It has to do with no call any more; one that it was and that was not replied to is a broken promise. */
+void resil__message_detach (resil_message_t *self);
+
+/*  The same, and it goes on its way anew, with its bytes and tag and nothing else of what it was. */
+void resil__message_become (resil_message_t *self, resil_message_kind_t kind);
+
 /*  Give up its bytes and the block, and of a reply its call; a request's has been answered before. */
 void resil__message_free (resil_message_t *self);
 

@@ -55,20 +55,9 @@ static const char *why_none (int code)
     }
 }
 
-/*  0: settled; or an errno, and nobody waits any more. */
-static int await (resil__call_t *call, const resil_self_t *self, int64_t deadline_us)
+static bool is_to_return (const void *self)
 {
-    for (;;) {
-        unsigned bell = atomic_load (call->bell);
-        if (resil__call_is_settled (call))
-            return 0;
-        int error = resil_cancelled (self)            ? ECANCELED
-                    : resil__now_us () >= deadline_us ? ETIMEDOUT
-                                                      : 0;
-        if (error && resil__call_abandon (call))
-            return error;
-        resil__call_sleep (call, bell, deadline_us);
-    }
+    return resil_cancelled (self);
 }
 
 static int check_call (resil_address_t to, int64_t timeout_ms)
@@ -103,7 +92,7 @@ resil_message_t *resil_call (resil_address_t to, uint32_t tag, const void *bytes
     }
     if (self)
         resil__self_wait_begins (self);
-    int error = await (call, self, deadline_us);
+    int error = resil__call_await (call, deadline_us, self ? is_to_return : NULL, self);
     if (self)
         resil__self_wait_ends (self);
     resil_message_t *reply = call->reply;
