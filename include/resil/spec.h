@@ -15,7 +15,8 @@ typedef enum {
 
 /*  Where a component runs. */
 typedef enum {
-    RESIL_OWN_THREAD = 0 /*  in a zactor thread of its own                                */
+    RESIL_OWN_THREAD = 0, /*  in a zactor thread of its own                                */
+    RESIL_SHARED          /*  in one that it shares with others: of a type with handlers  */
 } resil_placement_t;
 
 /*  How long to wait before a restart: the first at once, the second after initial_ms,
@@ -73,6 +74,8 @@ typedef struct {
     bool significant;            /*  its end by itself counts for its supervisor's
                                      auto_shutdown; not for a permanent one                   */
     resil_placement_t placement; /*  RESIL_OWN_THREAD                                         */
+    const char *pool;            /*  of RESIL_SHARED: whose threads; NULL is "shared". See
+                                     resil_supervisor_set_pool                                */
     size_t mailbox_messages;     /*  so many messages wait for it at most; 10000              */
     size_t mailbox_bytes;        /*  and so many bytes, 192 a message counted in; 64 MiB       */
     unsigned deliver_again;      /*  how often a message is given to the next incarnation when

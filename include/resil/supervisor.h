@@ -178,6 +178,12 @@ RESIL_EXPORT int resil_supervisor_count_children (resil_supervisor_t *self, resi
 RESIL_EXPORT int resil_supervisor_find (resil_supervisor_t *self, const char *path,
                                         resil_address_t *address);
 
+/*  How many threads the pool of that name has, from which components with RESIL_SHARED take theirs: 1, unless
+    said. A pool belongs to the whole tree; the one that specs get who name none is "shared". Those who run stay
+    where they are; who starts is put where there are fewest. Returns 0, or -1 with errno: EINVAL, ENOMEM. */
+RESIL_EXPORT int resil_supervisor_set_pool (resil_supervisor_t *self, const char *name,
+                                            int threads);
+
 /*  Change limit, delay, strategy, auto_shutdown, max_children and max_quarantined without touching
     a child; restarts that have been counted stay counted. `options->name` and `seed` are
     not looked at. A child that inherited its delay keeps the one it had. Returns 0, or -1 with errno:

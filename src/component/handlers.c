@@ -59,6 +59,7 @@ static int serve (resil_self_t *self)
         if (resil_cancelled (self))
             return 0;
         resil__self_note_progress (self);
+        resil__inbox_take_own_timers (self);
         resil_message_t *message = resil__inbox_take (self, &is_stale);
         if (message)
             rc = resil__handlers_receive (self, message);

@@ -23,49 +23,133 @@ static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t contex
 
 static void call_is_due (resil__timer_t *timer);
 
-/*  So that a component that has no timers and calls has no heap. */
+/*  So that a component that has no timers and calls has no clock. */
 static int reserve (resil__inbox_t *inbox)
 {
-    if (!inbox->heap)
-        inbox->heap = calloc (1, sizeof *inbox->heap);
-    if (inbox->heap && resil__heap_reserve (inbox->heap, inbox->heap->count + 1) == 0)
+    if (!inbox->clock)
+        inbox->clock = calloc (1, sizeof *inbox->clock);
+    if (inbox->clock &&
+        resil__heap_reserve (&inbox->clock->heap, inbox->clock->heap.count + 1) == 0)
         return 0;
     return resil__refuse (ENOMEM, "no memory for a timer");
 }
 
+/*  May the timers of the thread be changed from here? Its own functions hold off that it is given up for that
+    time; if it has been, they are not its own any more. */
+typedef enum { FREE, HELD_OFF, GIVEN_UP } hold_t;
+
+static hold_t hold (const resil_self_t *self)
+{
+    const void *inside = self;
+    resil__clock_t *clock = self->inbox.clock;
+    if (!clock || !atomic_load_explicit (&clock->inside, memory_order_relaxed))
+        return FREE;
+    return atomic_compare_exchange_strong (&clock->inside, &inside, NULL) ? HELD_OFF : GIVEN_UP;
+}
+
+static void let_loose (const resil_self_t *self, hold_t hold)
+{
+    if (hold == HELD_OFF)
+        atomic_store_explicit (&self->inbox.clock->inside, self, memory_order_release);
+}
+
+/*  0, or -1 with errno and a sentence: then it is as it was. */
+static int arm (resil_self_t *self, resil__timer_t *timer, int64_t due_us)
+{
+    hold_t held = hold (self);
+    if (held == GIVEN_UP)
+        return resil__refuse (ESTALE, "\"%s\" has been given up and replaced; return",
+                              self->spec->name);
+    int rc = timer->place ? 0 : reserve (&self->inbox);
+    if (rc == 0)
+        resil__heap_set (&self->inbox.clock->heap, timer, due_us);
+    let_loose (self, held);
+    return rc;
+}
+
+/*  False: it is not its own to clear any more, and stays where it is. */
+static bool disarm (resil_self_t *self, resil__timer_t *timer)
+{
+    hold_t held = hold (self);
+    if (held == GIVEN_UP)
+        return false;
+    if (timer->place)
+        resil__heap_set (&self->inbox.clock->heap, timer, RESIL__NEVER);
+    let_loose (self, held);
+    return true;
+}
+
 void resil__inbox_release (resil__inbox_t *inbox)
 {
-    if (inbox->heap)
-        resil__heap_release (inbox->heap);
-    free (inbox->heap);
-    inbox->heap = NULL;
+    if (inbox->clock)
+        resil__heap_release (&inbox->clock->heap);
+    free (inbox->clock);
+    inbox->clock = NULL;
 }
+
+static void move_timer (resil__clock_t *from, resil__clock_t *to, resil__timer_t *timer)
+{
+    int64_t due_us = timer->due_us;
+    if (!timer->place)
+        return;
+    resil__heap_set (&from->heap, timer, RESIL__NEVER);
+    resil__heap_set (&to->heap, timer, due_us);
+}
+
+int resil__inbox_move (resil_self_t *self, resil__clock_t *to)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    resil__clock_t *from = inbox->clock;
+    size_t count = to->heap.count;
+    for (const resil__call_t *call = inbox->calls; call; call = call->next)
+        count++;
+    for (const resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
+        count++;
+    if (resil__heap_reserve (&to->heap, count + 1))
+        return -1;
+    for (resil__call_t *call = inbox->calls; call; call = call->next)
+        move_timer (from, to, &call->timer);
+    for (resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
+        move_timer (from, to, &alarm->timer);
+    inbox->clock = to;
+    return 0;
+}
+
+/*  ---- Calls that are open --------------------------------------------------------------------- */
+
+static void call_is_due (resil__timer_t *timer);
 
 int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us)
 {
     resil__inbox_t *inbox = &self->inbox;
-    if (reserve (inbox))
-        return -1;
     call->owner = self;
     call->incarnation = self->incarnation;
     call->timer = (resil__timer_t){.fire = call_is_due, .due_us = RESIL__NEVER};
+    if (arm (self, &call->timer, deadline_us))
+        return -1;
     call->next = inbox->calls;
     if (call->next)
         call->next->previous = &call->next;
     call->previous = &inbox->calls;
     inbox->calls = call;
-    resil__heap_set (inbox->heap, &call->timer, deadline_us);
     return 0;
 }
 
-void resil__inbox_close_call (resil__call_t *call)
+bool resil__inbox_close_call (resil__call_t *call)
 {
-    resil_self_t *self = call->owner;
-    resil__heap_set (self->inbox.heap, &call->timer, RESIL__NEVER);
+    bool is_disarmed = disarm (call->owner, &call->timer);
     *call->previous = call->next;
     if (call->next)
         call->next->previous = call->previous;
     call->previous = NULL;
+    return is_disarmed;
+}
+
+/*  It is waited for no longer. */
+static void drop_call (resil__call_t *call)
+{
+    if (resil__inbox_close_call (call))
+        resil__call_release (call);
 }
 
 /*  Its deadline has passed. If it has just been settled, the reply is in the mailbox. */
@@ -73,20 +157,21 @@ static void call_is_due (resil__timer_t *timer)
 {
     resil__call_t *call = (resil__call_t *) ((char *) timer - offsetof (resil__call_t, timer));
     resil_self_t *self = call->owner;
-    resil__heap_set (self->inbox.heap, timer, RESIL__NEVER);
+    disarm (self, timer);
     if (!resil__call_abandon (call))
         return;
     tell (self, RESIL_MESSAGE_REPLY, call->context, ETIMEDOUT);
-    resil__inbox_close_call (call);
-    resil__call_release (call);
+    drop_call (call);
 }
+
+/*  ---- Timers that it has set ---------------------------------------------------------------------- */
 
 static void forget_alarm (resil__alarm_t **at)
 {
     resil__alarm_t *alarm = *at;
     *at = alarm->next;
-    resil__heap_set (alarm->self->inbox.heap, &alarm->timer, RESIL__NEVER);
-    resil__block_give (alarm);
+    if (disarm (alarm->self, &alarm->timer))
+        resil__block_give (alarm);
 }
 
 /*  The link to the one of that number, or to NULL. */
@@ -113,15 +198,15 @@ static void alarm_is_due (resil__timer_t *timer)
     resil_self_t *self = alarm->self;
     tell (self, RESIL_MESSAGE_TIMER, alarm->which, 0);
     if (alarm->every_us)
-        resil__heap_set (self->inbox.heap, timer, next_due_us (alarm, resil__now_us ()));
+        arm (self, timer, next_due_us (alarm, resil__now_us ()));
     else
         forget_alarm (find_alarm (&self->inbox, alarm->which));
 }
 
-void resil__inbox_take_timers (resil__heap_t *heap, int64_t now_us)
+void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
 {
     resil__timer_t *timer;
-    while ((timer = resil__heap_first (heap)) && timer->due_us <= now_us)
+    while ((timer = resil__heap_first (&clock->heap)) && timer->due_us <= now_us)
         timer->fire (timer);
 }
 
@@ -131,6 +216,13 @@ static void let_go (resil__inbox_t *inbox, bool is_reader)
     if (is_reader)
         inbox->in_hand = NULL;
     resil_message_destroy (&inbox->in_hand);
+}
+
+void resil__inbox_take_own_timers (resil_self_t *self)
+{
+    resil__clock_t *clock = self->inbox.clock;
+    if (clock && clock->heap.count)
+        resil__inbox_take_timers (clock, resil__now_us ());
 }
 
 /*  ---- Taking -------------------------------------------------------------------------------------- */
@@ -143,8 +235,7 @@ static bool is_awaited (resil_self_t *self, const resil_message_t *reply)
         return true; /*  its own note that there is none                          */
     if (call->incarnation != self->incarnation || !call->previous)
         return false;
-    resil__inbox_close_call (call);
-    resil__call_release (call);
+    drop_call (call);
     return true;
 }
 
@@ -154,8 +245,6 @@ resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
     int64_t now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
     resil_message_t *message;
     inbox->is_used = true;
-    if (inbox->heap && inbox->heap->count)
-        resil__inbox_take_timers (inbox->heap, resil__now_us ());
     do
         message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
     while (message && message->kind == RESIL_MESSAGE_REPLY && !is_awaited (self, message));
@@ -166,7 +255,8 @@ resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
 
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
 {
-    const resil__timer_t *timer = self->inbox.heap ? resil__heap_first (self->inbox.heap) : NULL;
+    resil__clock_t *clock = self->inbox.clock;
+    const resil__timer_t *timer = clock ? resil__heap_first (&clock->heap) : NULL;
     if (timer && timer->due_us < deadline_us)
         deadline_us = timer->due_us;
     resil__mailbox_sleep (self->inbox.mailbox, bell, deadline_us);
@@ -179,8 +269,7 @@ static void drop_calls (resil__inbox_t *inbox)
     while (inbox->calls) {
         resil__call_t *call = inbox->calls;
         resil__call_abandon (call);
-        resil__inbox_close_call (call);
-        resil__call_release (call);
+        drop_call (call);
     }
 }
 
@@ -232,6 +321,7 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
             resil__self_refuse_cancelled (self);
             return NULL;
         }
+        resil__inbox_take_own_timers (self);
         resil_message_t *message = resil__inbox_take (self, &is_stale);
         if (message)
             return message;
@@ -306,21 +396,22 @@ int resil_timer_set (resil_self_t *self, uint64_t which, int64_t after_ms, int64
         return -1;
     resil__inbox_t *inbox = &self->inbox;
     resil__alarm_t *alarm = *find_alarm (inbox, which);
+    int64_t due_us = resil__now_us () + after_ms * 1000;
     if (!alarm) {
-        if (reserve (inbox))
-            return -1;
         alarm = resil__block_take ();
         if (!alarm)
             return resil__refuse (ENOMEM, "resil_timer_set: no memory");
-        *alarm = (resil__alarm_t){.timer = {.fire = alarm_is_due, .due_us = RESIL__NEVER},
-                                  .self = self,
-                                  .which = which,
-                                  .next = inbox->alarms};
+        *alarm = (resil__alarm_t){
+            .timer = {.fire = alarm_is_due, .due_us = RESIL__NEVER}, .self = self, .which = which};
+        if (arm (self, &alarm->timer, due_us)) {
+            resil__block_give (alarm);
+            return -1;
+        }
+        alarm->next = inbox->alarms;
         inbox->alarms = alarm;
     }
     alarm->every_us = every_ms * 1000;
-    resil__heap_set (inbox->heap, &alarm->timer, resil__now_us () + after_ms * 1000);
-    return 0;
+    return arm (self, &alarm->timer, due_us);
 }
 
 int resil_timer_clear (resil_self_t *self, uint64_t which)

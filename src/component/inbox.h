@@ -24,10 +24,19 @@ struct _resil__alarm_t {
     int64_t every_us; /*  0: once                                                  */
 };
 
+/*  The timers of all components that a thread carries. A shared one may be given up while a function of one of them
+    runs in it, and then they are moved away from under it: so whose function it is stands here, and who calls
+    from there holds it off for the time of a change. */
+typedef struct {
+    resil__heap_t heap;
+    _Atomic (const void *)
+        inside; /*  the self; NULL: no function runs, or in a thread of its own */
+} resil__clock_t;
+
 /*  In resil_self_t. All zero but the first two is nothing received and nothing pending. */
 typedef struct {
     resil__mailbox_t *mailbox; /*  NULL: it has none                                        */
-    resil__heap_t *heap;       /*  its thread's                                             */
+    resil__clock_t *clock;     /*  its thread's                                             */
     resil__call_t *calls;      /*  that are open                                            */
     resil__alarm_t *alarms;
     resil_message_t *in_hand; /*  as the mailbox has it, unless that has been seized        */
@@ -36,9 +45,10 @@ typedef struct {
     bool is_ending;           /*  in on_stop: no reply would be received                   */
 } resil__inbox_t;
 
-/*  Have `call` among those that are open, until the deadline. 0, or -1 with ENOMEM. */
+/*  Have `call` among those that are open, until the deadline; 0, or -1 with errno and a sentence. And no more; false:
+    its thread has been given up, which leaves its timer where it is, and so it must stay. */
 int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us);
-void resil__inbox_close_call (resil__call_t *call);
+bool resil__inbox_close_call (resil__call_t *call);
 
 /*  The next message, in hand then; NULL: nothing now, or it has been given up (*is_stale). */
 resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale);
@@ -50,10 +60,16 @@ void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
     any more. */
 void resil__inbox_end (resil_self_t *self, bool failed);
 
-/*  Its runner is freed. */
+/*  Have what is due told, in a thread of its own. */
+void resil__inbox_take_own_timers (resil_self_t *self);
+
+/*  Its runner, with a thread of its own, is freed. */
 void resil__inbox_release (resil__inbox_t *inbox);
 
-/*  Have what is due in that heap told. */
-void resil__inbox_take_timers (resil__heap_t *heap, int64_t now_us);
+/*  Have what is due by that clock told. */
+void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us);
+
+/*  Have its timers and calls go by another clock, from a thread that has been given up. 0, or -1: no memory. */
+int resil__inbox_move (resil_self_t *self, resil__clock_t *to);
 
 #endif

@@ -77,7 +77,8 @@ _Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes 
 typedef struct {
     unsigned char *bytes;            /*  aligned to a step                                     */
     size_t size;                     /*  a power of two                                        */
-    void *bell;                      /*  the writer's socket, as libzmq calls it               */
+    void *bell;                      /*  the writer's socket, as libzmq calls it, or NULL ...  */
+    int bell_fd;                     /*  ... and an eventfd                                    */
     _Alignas(64) size_t read_seen;   /*  the writer's: `read`, when it last had to look        */
     atomic_size_t written;           /*  bytes ever written ...                                */
     atomic_bool has_rung;            /*  the reader is going to look                           */
@@ -149,6 +150,27 @@ static inline size_t resil__outbox_payload (unsigned size)
 static inline void resil__outbox_hear (resil__outbox_t *outbox)
 {
     atomic_exchange (&outbox->has_rung, false);
+}
+
+/*  The reader's side: the next record of that one, whatever others have told before it. False when there is
+    none. */
+static inline bool resil__outbox_take_of (resil__outbox_t *outbox, const void *of,
+                                          resil__record_t *record, resil_error_t *error)
+{
+    size_t read = atomic_load_explicit (&outbox->read, memory_order_relaxed);
+    size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
+    for (; read != written; read += record->size) {
+        unsigned char *at = outbox->bytes + resil__outbox_place (outbox, read);
+        memcpy (record, at, sizeof *record);
+        if (record->kind == RESIL__RECORD_FILLER || record->of != of)
+            continue;
+        if (record->has_error)
+            memcpy (error, at + sizeof *record, resil__outbox_payload (record->size));
+        resil__record_t taken = {.kind = RESIL__RECORD_FILLER, .size = record->size};
+        memcpy (at, &taken, sizeof taken);
+        return true;
+    }
+    return false;
 }
 
 /*  The reader's side: false when there is nothing. `error` is written if the record has one. */

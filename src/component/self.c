@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "foundation/clock.h"
 #include "foundation/core.h"
@@ -59,7 +60,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
 }
 
-static void ring_bell (void *bell)
+static void ring_socket (void *bell)
 {
     if (zmq_send (bell, "", 0, ZMQ_DONTWAIT) == 0)
         return;
@@ -72,6 +73,14 @@ static void ring_bell (void *bell)
     zmq_send (bell, "", 0, ZMQ_DONTWAIT);
 }
 
+static void ring_bell (void *bell, int bell_fd)
+{
+    if (bell)
+        ring_socket (bell);
+    else
+        eventfd_write (bell_fd, 1);
+}
+
 void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_error_t *error,
                        bool ring)
 {
@@ -82,12 +91,13 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
     resil__outbox_t *outbox = self->outbox;
     /*  Once GONE is written, all of that may be freed. */
     void *bell = outbox->bell;
+    int bell_fd = outbox->bell_fd;
     bool is_last = record.kind == RESIL__RECORD_GONE;
     bool written = resil__outbox_put (outbox, record, error);
     assert (written);
     (void) written;
     if (is_last || (ring && !atomic_exchange (&outbox->has_rung, true)))
-        ring_bell (bell);
+        ring_bell (bell, bell_fd);
 }
 
 static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
@@ -176,7 +186,7 @@ void resil__self_settle_raw (resil_self_t *self)
         return;
     /*  First of all a bell: what was sent in parts and never finished ends with it. And so, when the
         record is read, all that was sent can be. */
-    ring_bell (self->ports->errors_handle);
+    ring_socket (self->ports->errors_handle);
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, NULL, true);
     while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
         if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))

@@ -13,6 +13,7 @@
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
+#include "foundation/kept.h"
 #include "foundation/index.h"
 
 /*  What specs share. Found by all its bytes: if those between two fields differ, that is one more kind,
@@ -97,9 +98,13 @@ static int check_fields (const char *what, const resil_spec_t *spec)
                               "%s is significant and permanent: it would never end by itself; make "
                               "it transient or temporary",
                               what);
-    if (spec->placement != RESIL_OWN_THREAD)
-        return resil__refuse (EINVAL, "%s: placement is %d; this version knows RESIL_OWN_THREAD",
+    if (spec->placement != RESIL_OWN_THREAD && spec->placement != RESIL_SHARED)
+        return resil__refuse (EINVAL,
+                              "%s: placement is %d; it must be RESIL_OWN_THREAD or RESIL_SHARED",
                               what, (int) spec->placement);
+    if (spec->pool && spec->placement != RESIL_SHARED)
+        return resil__refuse (EINVAL, "%s: it has a pool, but its placement is not RESIL_SHARED",
+                              what);
     if (check_mailbox (what, spec))
         return -1;
     if (check_time (what, "start_ms", spec->start_ms, 1, true) ||
@@ -119,6 +124,24 @@ static int check_replaceable (const char *what, const resil_spec_t *spec, const 
                               "leave it out",
                               what, type->name);
     return 0;
+}
+
+/*  And a pool that has a name, which is kept. */
+static int check_placement (const char *what, resil_spec_t *spec, const resil_type_t *type)
+{
+    if (spec->placement != RESIL_SHARED)
+        return 0;
+    if (!resil__type_has_handlers (type))
+        return resil__refuse (EINVAL,
+                              "%s: it is to share a thread, but its type \"%s\" has a start, which "
+                              "would keep it; write it as handlers",
+                              what, type->name);
+    if (!spec->pool)
+        spec->pool = RESIL__USUAL_POOL;
+    else if (resil__check_name ("a pool", spec->pool))
+        return -1;
+    spec->pool = resil__keep_text (spec->pool);
+    return spec->pool ? 0 : resil__refuse (ENOMEM, "no memory to add %s", what);
 }
 
 static int check_head (const resil_spec_t *spec)
@@ -257,8 +280,9 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
     resil_spec_t checked = *spec;
     if (inherits_delay (spec))
         checked.delay = *inherited;
-    if (resil__type_check (type) || check_fields (what, &checked) ||
-        resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
+    if (resil__type_check (type) || check_placement (what, &checked, type) ||
+        check_fields (what, &checked) || resil__delay_check (what, &checked.delay) ||
+        check_replaceable (what, &checked, type))
         return NULL;
     return resil__spec_copy (&checked, type, is_registered ? type->name : NULL);
 }
@@ -271,12 +295,12 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "supervisor \"%s\"", spec->name);
     if (spec->type || spec->args || spec->args_shared || spec->ready_required ||
-        spec->hang_ms != RESIL_FOREVER) {
-        resil__refuse (
-            EINVAL,
-            "%s: type, args, args_shared, ready_required and hang_ms are for components; "
-            "begin its spec with RESIL_SUBTREE",
-            what);
+        spec->hang_ms != RESIL_FOREVER || spec->placement != RESIL_OWN_THREAD) {
+        resil__refuse (EINVAL,
+                       "%s: type, args, args_shared, ready_required, hang_ms and placement are for "
+                       "components; "
+                       "begin its spec with RESIL_SUBTREE",
+                       what);
         return NULL;
     }
     resil_spec_t checked = *spec;

@@ -10,6 +10,9 @@
 
 #include "mailbox/mailbox.h"
 
+/*  The pool of those that name none. */
+#define RESIL__USUAL_POOL "shared"
+
 /*  All specs that are equal but for name and arguments have one policy and one type in memory: of
     components by the ten thousand there are mostly few kinds. */
 typedef struct {

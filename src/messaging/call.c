@@ -130,8 +130,10 @@ int resil_call_async (resil_self_t *self, resil_address_t to, uint32_t tag, cons
     }
     if (resil__send_now ("resil_call_async", to, request) == 0)
         return 0;
-    resil__inbox_close_call (call);
-    request_free (request, call);
+    int error = errno;
+    if (resil__inbox_close_call (call))
+        request_free (request, call);
+    errno = error;
     return -1;
 }
 

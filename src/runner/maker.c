@@ -4,6 +4,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/maker.h"
 
+#include <czmq.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 
 /*  For each of its last jobs. A thread that cannot be made although it could a moment before may hold it for ever. */
 #define LAST_JOB_MS 15000
+
+/*  That long a maker waits for another's thread. */
+#define LONGEST_BIRTH_S 1
 
 typedef struct {
     resil__job_t *first;
@@ -155,4 +159,32 @@ void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent)
     put (urgent ? &self->urgent : &self->others, job);
     pthread_mutex_unlock (&self->lock);
     pthread_cond_signal (&self->work);
+}
+
+/*  ---- Actors ------------------------------------------------------------------------- */
+
+static int make_actor (zactor_t **actor, zactor_fn *actor_fn, void *args, const char *what)
+{
+    if (resil__process_has_room (RESIL__ACTOR_SOCKETS, 0, false, what) ||
+        resil__process_has_thread (what))
+        return -1;
+    *actor = zactor_new (actor_fn, args);
+    return *actor ? 0 : resil__refuse (ENOMEM, "no memory to run %s", what);
+}
+
+/*  zactor_new waits for ever for a thread that could not be made. So what was just looked for is not taken by
+    another maker. One that waits so all the same does not keep the others for ever. */
+int resil__make_actor (zactor_t **actor, zactor_fn *actor_fn, void *args, const char *what)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct timespec deadline;
+    clock_gettime (CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += LONGEST_BIRTH_S;
+    bool is_locked = pthread_mutex_timedlock (&lock, &deadline) == 0;
+    int rc = make_actor (actor, actor_fn, args, what);
+    int error = errno;
+    if (is_locked)
+        pthread_mutex_unlock (&lock);
+    errno = error;
+    return rc;
 }

@@ -11,6 +11,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <resil/base.h>
+
+/*  Of the sockets that a thread takes, those that its zactor makes. */
+#define RESIL__ACTOR_SOCKETS 2
+
+struct _zactor_t;
+
 typedef struct _resil__maker_t resil__maker_t;
 
 /*  Part of what it is about, and left alone by its owner until it has run. */
@@ -34,5 +41,8 @@ int resil__maker_begin (resil__maker_t *self, const char *for_what);
 /*  Jobs run one at a time; urgent ones in order; others in order, each after all urgent ones that had been
     posted before it; in turns where there are both. It has its thread. */
 void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent);
+
+/*  Make an actor, and wait until it runs: for a job. 0, or -1 with errno and a sentence about `what`. */
+int resil__make_actor (struct _zactor_t **actor, zactor_fn *actor_fn, void *args, const char *what);
 
 #endif

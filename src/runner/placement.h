@@ -20,6 +20,7 @@ typedef struct {
     void (*end) (resil__runner_t *self);
     void (*synced) (resil__runner_t *self);
     bool (*abort_birth) (resil__runner_t *self);
+    bool (*is_inside) (resil__runner_t *self);
     /*  The level has been set: wake what waits for it. */
     void (*acked) (resil__runner_t *self, uint64_t incarnation);
     void (*cancelled) (resil__runner_t *self);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "runner/host.h"
 #include "runner/placement.h"
 
 /*  Runners that have been left to the program. */
@@ -40,7 +41,7 @@ void resil__runner_clear (resil__runner_t *self)
 
 resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
 {
-    return resil__thread_new (options);
+    return options->host ? resil__seat_new (options->host, options) : resil__thread_new (options);
 }
 
 void resil__runner_destroy (resil__runner_t **self_p)
@@ -186,6 +187,11 @@ int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t inca
 bool resil__runner_abort_birth (resil__runner_t *self)
 {
     return self->ops->abort_birth (self);
+}
+
+bool resil__runner_is_inside (resil__runner_t *self)
+{
+    return self->ops->is_inside (self);
 }
 
 bool resil__runner_give_up (resil__runner_t *self)

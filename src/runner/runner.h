@@ -28,7 +28,8 @@ typedef struct {
     const void *owner;         /*  the supervisor                                           */
     const char *supervisor;    /*  its name; must outlive the runner or be static: copied   */
     const sigset_t *signals;   /*  the mask that components run with                        */
-    resil__maker_t *maker;     /*  makes and ends its thread; must outlive it, or bury it   */
+    struct _resil__host_t *host; /*  where it is to have a seat; NULL: a thread of its own */
+    resil__maker_t *maker;       /*  makes and ends its thread; must outlive it, or bury it   */
 } resil__runner_options_t;
 
 /*  A new runner, parked: it waits to be told. It can be told all from now on, while its thread is still being
@@ -121,6 +122,9 @@ int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t inca
 /*  It is waited for no longer: true if there was no thread for it yet, and then there will be none, and nothing of it
     has to be waited for. */
 bool resil__runner_abort_birth (resil__runner_t *self);
+
+/*  Is its thread with it? A shared one may be held up by another. */
+bool resil__runner_is_inside (resil__runner_t *self);
 
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of

@@ -36,12 +36,6 @@
     lines. The bound is for a machine that does not schedule them. */
 #define LAST_LINES_MS 30000
 
-/*  Of its sockets, those that zactor_new makes. */
-#define ACTOR_SOCKETS 2
-
-/*  That long a maker waits for another's thread. */
-#define LONGEST_BIRTH_S 1
-
 /*  Whoever comes first: its thread (or the maker, who cannot make it), or a supervisor that waits no longer. */
 enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
 
@@ -209,31 +203,11 @@ static void sockets_destroy (thread_t *self)
 
 /*  ---- The maker's side ------------------------------------------------------------- */
 
-static int make_actor (thread_t *self)
-{
-    char what[WHAT_SIZE];
-    describe (self->base.self.spec, what);
-    if (resil__process_has_room (ACTOR_SOCKETS, 0, false, what) || resil__process_has_thread (what))
-        return -1;
-    self->actor = zactor_new (runner_actor, self);
-    return self->actor ? 0 : resil__refuse (ENOMEM, "no memory to run %s", what);
-}
-
-/*  zactor_new waits for ever for a thread that could not be made. So what was just looked for is not taken by
-    another maker. One that waits so all the same does not keep the others for ever. */
 static int make_thread (thread_t *self)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    struct timespec deadline;
-    clock_gettime (CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += LONGEST_BIRTH_S;
-    bool is_locked = pthread_mutex_timedlock (&lock, &deadline) == 0;
-    int rc = make_actor (self);
-    int error = errno;
-    if (is_locked)
-        pthread_mutex_unlock (&lock);
-    errno = error;
-    return rc;
+    char what[WHAT_SIZE];
+    return resil__make_actor (&self->actor, runner_actor, self,
+                              describe (self->base.self.spec, what));
 }
 
 static void tell_unborn (thread_t *self)
@@ -248,7 +222,7 @@ static void tell_unborn (thread_t *self)
 static void give_birth (resil__job_t *job)
 {
     thread_t *self = (thread_t *) ((char *) job - offsetof (thread_t, birth));
-    resil__process_promise_sockets (-ACTOR_SOCKETS);
+    resil__process_promise_sockets (-RESIL__ACTOR_SOCKETS);
     bool is_awaited = atomic_load (&self->birth_state) != IS_ABORTED;
     if (is_awaited && make_thread (self) && is_born (self))
         tell_unborn (self);
@@ -467,6 +441,12 @@ static bool thread_is_gone (resil__runner_t *runner)
     return false;
 }
 
+static bool thread_is_inside (resil__runner_t *runner)
+{
+    (void) runner;
+    return true;
+}
+
 static const resil__runner_ops_t thread_ops = {.destroy = thread_destroy,
                                                .take = thread_take,
                                                .hear = thread_hear,
@@ -476,6 +456,7 @@ static const resil__runner_ops_t thread_ops = {.destroy = thread_destroy,
                                                .end = thread_end,
                                                .synced = thread_synced,
                                                .abort_birth = thread_abort_birth,
+                                               .is_inside = thread_is_inside,
                                                .acked = thread_acked,
                                                .cancelled = thread_cancelled,
                                                .quarantined = thread_quarantined,
@@ -515,7 +496,7 @@ resil__runner_t *resil__thread_new (const resil__runner_options_t *options)
     self->maker = options->maker;
     self->birth.run = give_birth;
     self->death.run = let_die;
-    resil__process_promise_sockets (ACTOR_SOCKETS);
+    resil__process_promise_sockets (RESIL__ACTOR_SOCKETS);
     if (options->mailbox)
         resil__mailbox_set_reader (options->mailbox, inside, NULL);
     resil__maker_post (self->maker, &self->birth, true);

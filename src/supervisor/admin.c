@@ -472,6 +472,12 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
     case RESIL__FIND:
         find_address (self, command);
         break;
+    case RESIL__SET_POOL:
+        if (resil__pool_set_threads (self->tree, command->name, command->threads))
+            refuse (self, command);
+        else
+            agree (self, command);
+        break;
     case RESIL__SET_OPTIONS:
         set_options (self, command);
         break;

@@ -137,6 +137,11 @@ static int get_runner (resil__child_t *child)
                                        .supervisor = self->path + 1,
                                        .signals = &tree->signals,
                                        .maker = tree->maker};
+    if (child->spec->is->placement == RESIL_SHARED) {
+        options.host = resil__pool_host (tree, child->spec->is->pool);
+        if (!options.host)
+            return -1;
+    }
     child->runner = resil__runner_new (&options);
     if (!child->runner)
         return -1;
@@ -439,6 +444,7 @@ static void quarantine (resil__child_t *child, const char *what)
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
     resil__narrate_hung (child, who, what);
     resil__runner_quarantine (child->runner, who);
+    resil__pool_given_up (child->supervisor->tree, child->runner);
     resil__mailbox_seize (child->mailbox);
     resil__runner_set_child (child->runner, NULL);
     resil__loop_keep_hung (child->supervisor, child->runner, child->incarnation);
@@ -1253,6 +1259,31 @@ void resil__child_serve (resil__child_t *child)
     }
 }
 
+void resil__child_learn (resil__child_t *child, const resil__record_t *record,
+                         const resil_error_t *error)
+{
+    on_record (child, record, error);
+    ack (child);
+}
+
+void resil__child_unborn (resil__child_t *child, int error, const char *why)
+{
+    resil_error_t unborn;
+    resil__error_set (&unborn, RESIL_ERROR_START_FAILED, child->spec->name, child->incarnation,
+                      error, "%s", why);
+    on_unborn (child, &unborn);
+}
+
+void resil__hung_learn (resil__tree_t *tree, resil__runner_t *runner, const resil__record_t *record)
+{
+    if (!resil__loop_is_hung (tree, runner))
+        return;
+    if (record->payment)
+        resil__limit_settle (&resil__loop_owner_of_hung (tree, runner)->limit, record->payment);
+    if (record->kind == RESIL__RECORD_GONE || record->kind == RESIL__RECORD_UNBORN)
+        resil__loop_free_later (tree, runner);
+}
+
 void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
 {
     resil__record_t record;
@@ -1263,17 +1294,20 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
     if (!is_empty)
         tree->look_again = true;
     resil__runner_hear (runner);
-    while (resil__runner_take (runner, &record, &error)) {
-        if (record.payment)
-            resil__limit_settle (&resil__loop_owner_of_hung (tree, runner)->limit, record.payment);
-        if (record.kind == RESIL__RECORD_GONE || record.kind == RESIL__RECORD_UNBORN) {
-            resil__loop_free_later (tree, runner);
-            return;
-        }
-    }
+    while (resil__loop_is_hung (tree, runner) && resil__runner_take (runner, &record, &error))
+        resil__hung_learn (tree, runner, &record);
 }
 
 /*  ---- Time ------------------------------------------------------------------------------------ */
+
+/*  Its thread is with another: that is not its fault, and it gets more time. */
+static void be_held_up (resil__child_t *child, int64_t now_us)
+{
+    resil__child_t *culprit = resil__pool_culprit (child);
+    set_deadline (child, now_us, RESIL__MOMENT_MS);
+    if (culprit)
+        resil__child_event (culprit, RESIL__HUNG, now_us);
+}
 
 void resil__child_due (resil__timer_t *timer)
 {
@@ -1305,6 +1339,9 @@ void resil__child_due (resil__timer_t *timer)
         else {
             if (child->runner && resil__runner_abort_birth (child->runner))
                 on_unborn_in_time (child);
+            else if (child->runner && child->phase != RESIL__WAITING &&
+                     !resil__runner_is_inside (child->runner))
+                be_held_up (child, now_us);
             else
                 resil__child_event (child, RESIL__DUE, now_us);
             return;

@@ -73,13 +73,15 @@ static void take_commands (resil__tree_t *tree)
 int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = runner};
+    if (resil__runner_host (runner)) /*  what it tells comes by its host                     */
+        return 0;
     if (epoll_ctl (tree->epoll_fd, EPOLL_CTL_ADD, resil__runner_errors_fd (runner), &event) ||
         epoll_ctl (tree->epoll_fd, EPOLL_CTL_ADD, resil__runner_control_fd (runner), &event))
         return resil__refuse (errno, "its sockets cannot be watched: %s", strerror (errno));
     return 0;
 }
 
-static bool is_hung (const resil__tree_t *tree, const resil__runner_t *runner)
+bool resil__loop_is_hung (const resil__tree_t *tree, const resil__runner_t *runner)
 {
     for (size_t i = 0; i < tree->hung_count; i++)
         if (tree->hung[i].runner == runner)
@@ -108,8 +110,10 @@ resil_supervisor_t *resil__loop_owner_of_hung (const resil__tree_t *tree,
 
 void resil__loop_free_later (resil__tree_t *tree, resil__runner_t *runner)
 {
-    epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_errors_fd (runner), NULL);
-    epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_control_fd (runner), NULL);
+    if (!resil__runner_host (runner)) {
+        epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_errors_fd (runner), NULL);
+        epoll_ctl (tree->epoll_fd, EPOLL_CTL_DEL, resil__runner_control_fd (runner), NULL);
+    }
     tree->gone[tree->gone_count++] = runner;
     for (size_t i = 0; i < tree->hung_count; i++)
         if (tree->hung[i].runner == runner) {
@@ -144,7 +148,8 @@ void resil__loop_serve (resil__tree_t *tree, resil__runner_t *runner)
     resil__child_t *child = resil__runner_child (runner);
     if (child)
         resil__child_serve (child);
-    else if (is_hung (tree, runner)) /*  else it is to be freed                           */
+    else if (resil__loop_is_hung (tree,
+                                  runner)) /*  else it is to be freed                           */
         resil__hung_serve (tree, runner);
 }
 
@@ -170,6 +175,9 @@ static bool take_events (resil__tree_t *tree, int timeout_ms)
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr == &tree->events)
             resil__stream_serve (&tree->events.stream, tree->events.sequence);
+        else if (events[i].data.u64 & 1)
+            resil__pool_serve (tree,
+                               (resil__host_t *) (uintptr_t) (events[i].data.u64 & ~UINT64_C (1)));
         else if (events[i].data.ptr)
             resil__loop_serve (tree, events[i].data.ptr);
         else
@@ -216,6 +224,7 @@ void resil__loop_news (resil_supervisor_t *self)
 void resil__loop_conclude (resil__tree_t *tree)
 {
     tell_news (tree);
+    resil__pool_conclude (tree);
     free_what_is_gone (tree);
     resil__event_turn (&tree->events);
 }
@@ -253,6 +262,7 @@ void resil__loop_clear_up (resil__tree_t *tree)
     }
     while (tree->hung_count)
         resil__runner_bury (&tree->hung[--tree->hung_count].runner);
+    resil__pool_release (tree);
     if (tree->events.stream.socket)
         resil__stream_close (&tree->events.stream);
     pthread_mutex_lock (&tree->lock);

@@ -27,6 +27,7 @@
 #include "supervisor/failures.h"
 #include "supervisor/fault.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/pool.h"
 #include "supervisor/restart_policy.h"
 
 typedef struct _resil__tree_t resil__tree_t;
@@ -138,6 +139,7 @@ typedef enum {
     RESIL__HURRY,
     RESIL__COUNT,
     RESIL__FIND,
+    RESIL__SET_POOL,
     RESIL__SET_OPTIONS,
     RESIL__GET_SPEC,
     RESIL__SET_SPEC,
@@ -166,6 +168,7 @@ struct _resil__command_t {
     resil__spec_t **specs;       /*  of ADD_MANY; the caller's, and what is taken is NULL then */
     size_t spec_count;
     const char *name;         /*  of a child; the caller's                                 */
+    size_t threads;           /*  of SET_POOL; its name is the pool's                      */
     const resil_self_t *from; /*  the component that calls, or NULL ...                    */
     resil__author_t *by;      /*  ... and who does then; NULL: the program                 */
     const resil_supervisor_options_t *options; /*  of SET_OPTIONS; the caller's               */
@@ -299,6 +302,7 @@ struct _resil__tree_t {
     size_t runner_room; /*  of the two arrays above                                  */
     bool look_again;    /*  a socket was left with messages                          */
     resil__events_t events;
+    resil__pools_t pools;
     resil__dead_letters_t dead_letters; /*  any thread's                                       */
     resil__author_t *author; /*  of the command that is carried out, or NULL              */
 };
@@ -331,6 +335,15 @@ static inline bool resil__is_told_to_return (const resil__child_t *child)
 /*  ---- child.c: one child's life ------------------------------------------------- */
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us);
+
+/*  What its runner tells, one record; and of one that is hung, which is nobody's. */
+void resil__child_learn (resil__child_t *child, const resil__record_t *record,
+                         const resil_error_t *error);
+void resil__hung_learn (resil__tree_t *tree, resil__runner_t *runner,
+                        const resil__record_t *record);
+
+/*  No thread could be made for it. */
+void resil__child_unborn (resil__child_t *child, int error, const char *why);
 
 /*  Take all that a child's runner has sent. */
 void resil__child_serve (resil__child_t *child);
@@ -500,6 +513,9 @@ void resil__loop_clear_up (resil__tree_t *tree);
 int resil__loop_watch (resil__tree_t *tree, resil__runner_t *runner);
 void resil__loop_answer (resil__tree_t *tree, resil__command_t *command, int error,
                          const char *message);
+
+/*  Is it quarantined, and has not said GONE? */
+bool resil__loop_is_hung (const resil__tree_t *tree, const resil__runner_t *runner);
 
 /*  Keep a quarantined runner; free one that is gone, after this turn. */
 void resil__loop_keep_hung (resil_supervisor_t *self, resil__runner_t *runner,

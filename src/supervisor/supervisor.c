@@ -15,6 +15,7 @@
 #include "component/type.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/kept.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "supervisor/living.h"
@@ -33,6 +34,7 @@
 #define MOST_RESTARTS 1000000
 #define MOST_QUARANTINED 10000
 #define MOST_CHILDREN 1000000
+#define MOST_THREADS 1024
 
 /*  ---- Options ------------------------------------------------------------------------ */
 
@@ -554,6 +556,25 @@ int resil_supervisor_find (resil_supervisor_t *self, const char *path, resil_add
     return command ("resil_supervisor_find",
                     &(resil__command_t){
                         .supervisor = self, .verb = RESIL__FIND, .name = path, .address = address});
+}
+
+int resil_supervisor_set_pool (resil_supervisor_t *self, const char *name, int threads)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_set_pool");
+    if (resil__check_name ("the pool", name))
+        return -1;
+    if (threads < 1 || threads > MOST_THREADS)
+        return resil__refuse (EINVAL,
+                              "resil_supervisor_set_pool: %d threads; it must be from 1 to %d",
+                              threads, MOST_THREADS);
+    name = resil__keep_text (name);
+    if (!name)
+        return resil__refuse (ENOMEM, "resil_supervisor_set_pool: no memory");
+    return command ("resil_supervisor_set_pool", &(resil__command_t){.supervisor = self,
+                                                                     .verb = RESIL__SET_POOL,
+                                                                     .name = name,
+                                                                     .threads = (size_t) threads});
 }
 
 int resil_supervisor_set_options (resil_supervisor_t *self,

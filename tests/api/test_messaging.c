@@ -175,6 +175,7 @@ static int on_failure (void *args, const resil_error_t *error)
 
 /*  ---- Two of them under a supervisor ---- */
 
+static resil_placement_t placement;
 static actor_t one, two;
 static resil_supervisor_t *supervisor;
 static resil_address_t to_one, to_two;
@@ -194,6 +195,7 @@ static void begin_with (const resil_spec_t *spec)
     ok (resil_type_register (&type));
     supervisor = resil_supervisor_new (&options);
     assert_non_null (supervisor);
+    ok (resil_supervisor_set_pool (supervisor, "shared", 2)); /*  who blocks blocks no other     */
     resil_spec_t other = {RESIL_SPEC, .name = "two", .type = "actor", .args = &two};
     other.placement = spec->placement;
     ok (resil_supervisor_add (supervisor, spec));
@@ -208,6 +210,7 @@ static void begin_with (const resil_spec_t *spec)
 static resil_spec_t usual (void)
 {
     resil_spec_t spec = {RESIL_SPEC, .name = "one", .type = "actor", .args = &one};
+    spec.placement = placement;
     return spec;
 }
 
@@ -464,12 +467,14 @@ static void a_full_mailbox_does_what_its_sender_wants (void **state)
     ok (resil_send (to_one, &message, &how));
     assert_null (message);
     atomic_store (&one.gate, true);
-    message = resil_message_new (ECHO, &number, sizeof number);
+    number = 3;
+    message = resil_message_new (NOTE, &number, sizeof number);
     how.full = RESIL_FULL_WAITS;
     how.timeout_ms = RESIL_FOREVER;
     ok (resil_send (to_one, &message, &how));
-    assert_int_equal (call (to_one, ECHO, 1), 1);
-    assert_int_equal (one.noted[atomic_load (&one.noted_count) - 1], 2);
+    await (&one.noted_count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal (one.noted[i], i + 1);
     end ();
 }
 
@@ -588,7 +593,7 @@ static void a_mailbox_has_a_descriptor (void **state)
 
 int main (void)
 {
-    const struct CMUnitTest cases[] = {
+    const struct CMUnitTest either[] = {
         support_case (casts_arrive_in_order),
         support_case (a_call_is_answered),
         support_case (what_waits_is_there_for_the_next_incarnation),
@@ -604,8 +609,14 @@ int main (void)
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (timers_are_told),
         support_case (bad_input_is_named),
+    };
+    const struct CMUnitTest loops[] = {
         support_case (a_loop_receives_the_same),
         support_case (a_mailbox_has_a_descriptor),
     };
-    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+    int failed =
+        cmocka_run_group_tests_name ("own thread", either, support_setup, support_teardown);
+    placement = RESIL_SHARED;
+    failed += cmocka_run_group_tests_name ("shared", either, support_setup, support_teardown);
+    return failed + cmocka_run_group_tests_name ("loops", loops, support_setup, support_teardown);
 }

@@ -1,0 +1,52 @@
+/*  A host is a thread that many components share: those that are written as handlers. Each has a seat
+    there, which is its runner; a seat has something to do when a message has come, a timer of its
+    component is due, or its supervisor wants something, and then it stands in the host's queue.
+
+    The supervisor's thread owns it and calls everything here. All that its seats tell goes through the one
+    outbox of the host.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_RUNNER_HOST_H
+#define RESIL_RUNNER_HOST_H
+
+#include "runner/runner.h"
+
+typedef struct _resil__host_t resil__host_t;
+
+/*  A new one, whose thread is still being made; seats can be had there from now on. NULL with errno and a
+    sentence: EMFILE, EAGAIN, ENOMEM. */
+resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker);
+
+/*  Have its thread end, soon; no seats are left. */
+void resil__host_destroy (resil__host_t **self_p);
+
+/*  The descriptor that says that there are records: level-triggered, until resil__host_hear. */
+int resil__host_fd (const resil__host_t *self);
+void resil__host_hear (resil__host_t *self);
+
+/*  The next record of any of its seats, in order, and whose it is; false when there is none. */
+bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
+                       resil_error_t *error);
+
+/*  No thread could be made for it: why, as an errno and a sentence; false: there is one, or will be. Then its seats
+    have done nothing of what they were told, and say nothing. */
+bool resil__host_is_unborn (const resil__host_t *self, int *error, const char **sentence);
+
+/*  How many seats it has. */
+size_t resil__host_seats (const resil__host_t *self);
+
+/*  A seat there. As resil__runner_new. */
+resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options);
+
+/*  Whose functions its thread is in, or NULL. Once it is in one that hangs, and that is quarantined, the thread has been
+    given up: all its other seats are to be moved, when its records have been taken to the last, and then what
+    waits there handed over to their hosts. Seats: 0, or -1 with ENOMEM and a sentence. */
+resil__runner_t *resil__host_inside (const resil__host_t *self);
+bool resil__host_is_given_up (const resil__host_t *self);
+int resil__seat_move (resil__runner_t *seat, resil__host_t *to);
+void resil__host_hand_over (resil__host_t *self);
+
+/*  Where it has its seat; NULL: it has a thread of its own. */
+resil__host_t *resil__runner_host (const resil__runner_t *self);
+
+#endif

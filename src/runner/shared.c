@@ -1,0 +1,702 @@
+/*  The shared placement: hosts and their seats.
+
+    The queue of a host is a stack that anybody pushes on, which the host takes over whole and turns round, so that
+    who came first is served first. A seat is pushed once: it is marked as scheduled until just before it is
+    served, and whoever comes meanwhile finds the mark. A mailbox tells only a reader that has
+    found it empty.
+
+    A seat is served for a number of messages at most, and then stands in the queue again, behind the others.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <czmq.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "component/handlers.h"
+#include "foundation/clock.h"
+#include "foundation/core.h"
+#include "foundation/errmsg.h"
+#include "foundation/futex.h"
+#include "foundation/process.h"
+#include "runner/host.h"
+#include "runner/incarnation.h"
+#include "runner/placement.h"
+
+/*  Messages that a seat is served with in one turn. */
+#define BUDGET 64
+
+/*  Incarnations that fail one after the other by a grant, in one turn. */
+#define RESTARTS_A_TURN 16
+
+/*  Looks for work, before the host sleeps: some 20 us, about what a sleep and a wake cost. */
+#define LOOKS 600
+
+#define OUTBOX_BYTES (1u << 18)
+
+#define LAST_LINES_MS 30000
+
+/*  What a seat is to do for its supervisor. */
+enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_LOOK = 8 };
+
+typedef struct _seat_t seat_t;
+struct _seat_t {
+    resil__runner_t base;
+    resil__mailbox_host_t hook; /*  what its mailbox tells                                   */
+    _Atomic (resil__host_t *) host;
+    seat_t *next; /*  in the queue                                             */
+    atomic_bool is_scheduled;
+    atomic_uint wants;        /*  TO_...; told with release, so that what follows is seen  */
+    uint64_t incarnation;     /*  ... to start                                             */
+    resil_error_t *to_handle; /*  ... to handle; NULL: see seat_handle                     */
+
+    /*  the host's thread only */
+    bool runs;     /*  an incarnation has begun, and not ended                  */
+    bool has_more; /*  it was served for its whole budget                       */
+    bool goes_on;  /*  it has failed, and `incarnation` is to begin by a grant  */
+};
+
+struct _resil__host_t {
+    resil__outbox_t outbox;
+    resil_error_t error;  /*  of whoever fails, from its report to the end of its handler */
+    resil__clock_t clock; /*  timers of all; and who is being served                   */
+    char name[16];
+    sigset_t signals;
+    resil__maker_t *maker;
+    resil__job_t birth, death;
+    zactor_t *actor; /*  the maker's; NULL: unborn                                */
+    atomic_bool is_unborn;
+    int unborn_errno; /*  set before that                                          */
+    char unborn_why[RESIL_ERROR_TEXT_MAX];
+    atomic_int thread_id;
+    atomic_int cpu_clock;
+    size_t seats;         /*  the supervisor's                                         */
+    bool is_given_up;     /*  the supervisor's: the thread has but the seat that it is in */
+    uint64_t hung_handle; /*  in the process's list of hung threads                    */
+    atomic_bool leaves;
+
+    /*  pushed on by anybody */
+    alignas (64) _Atomic (seat_t *) pushed; /*  newest first                                     */
+    alignas (64) atomic_uint bell;
+    atomic_uint is_asleep;
+
+    /*  the host's thread only */
+    alignas (64) seat_t *first;
+    seat_t *last;
+    int64_t now_us; /*  by the coarse clock, of this turn                        */
+};
+
+static seat_t *seat_of (resil__runner_t *runner)
+{
+    return (seat_t *) runner;
+}
+
+/*  ---- The queue ------------------------------------------------------------------------------------ */
+
+/*  Where nothing is pushed any more: its host has been given up, and the seat has another, or soon will. */
+static seat_t closed;
+
+/*  What is to be woken, or NULL. */
+static atomic_uint *push (resil__host_t *host, seat_t *seat)
+{
+    seat_t *newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
+    do {
+        while (newest == &closed) {
+            host = atomic_load_explicit (&seat->host, memory_order_acquire);
+            newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
+        }
+        seat->next = newest;
+    } while (!atomic_compare_exchange_weak (&host->pushed, &newest, seat));
+    if (!atomic_load (&host->is_asleep))
+        return NULL;
+    atomic_fetch_add (&host->bell, 1);
+    return &host->bell;
+}
+
+static atomic_uint *schedule (seat_t *seat)
+{
+    if (atomic_exchange (&seat->is_scheduled, true))
+        return NULL;
+    return push (atomic_load_explicit (&seat->host, memory_order_acquire), seat);
+}
+
+static atomic_uint *notify (resil__mailbox_host_t *hook)
+{
+    return schedule ((seat_t *) ((char *) hook - offsetof (seat_t, hook)));
+}
+
+static void want (seat_t *seat, unsigned what)
+{
+    atomic_fetch_or (&seat->wants, what);
+    atomic_uint *to_wake = schedule (seat);
+    if (to_wake)
+        resil__futex_wake (to_wake);
+}
+
+static void append (resil__host_t *host, seat_t *seat)
+{
+    seat->next = NULL;
+    if (host->first)
+        host->last->next = seat;
+    else
+        host->first = seat;
+    host->last = seat;
+}
+
+/*  Whether there are any. */
+static bool take_over (resil__host_t *host)
+{
+    if (!atomic_load_explicit (&host->pushed, memory_order_relaxed))
+        return false;
+    seat_t *newest = atomic_exchange (&host->pushed, NULL), *oldest = NULL;
+    if (!host->first)
+        host->last = newest;
+    while (newest) {
+        seat_t *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    if (host->first)
+        while (oldest) {
+            seat_t *next = oldest->next;
+            append (host, oldest);
+            oldest = next;
+        }
+    else
+        host->first = oldest;
+    return true;
+}
+
+/*  ---- Serving a seat -------------------------------------------------------------------------------- */
+
+/*  Each incarnation is begun when there is room for all that it can tell. The supervisor reads on, whatever
+    happens here. */
+static void await_room (resil__host_t *host)
+{
+    while (!resil__outbox_has_room (&host->outbox, 2 * RESIL__OUTBOX_INCARNATION)) {
+        if (!atomic_exchange (&host->outbox.has_rung, true))
+            eventfd_write (host->outbox.bell_fd, 1);
+        unsigned bell = atomic_load (&host->bell);
+        resil__futex_wait (&host->bell, bell, resil__now_us () + 1000);
+    }
+}
+
+static int start (resil_self_t *self, void *unused)
+{
+    (void) unused;
+    return resil__handlers_start (self);
+}
+
+static int stop (resil_self_t *self, void *unused)
+{
+    (void) unused;
+    return resil__handlers_stop (self);
+}
+
+static int receive_some (resil_self_t *self, void *arg)
+{
+    seat_t *seat = arg;
+    for (int i = 0; i < BUDGET; i++) {
+        bool is_stale;
+        if (resil_cancelled (self))
+            return 0;
+        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        if (!message)
+            return 0;
+        int rc = resil__handlers_receive (self, message);
+        if (rc)
+            return rc;
+    }
+    seat->has_more = true;
+    return 0;
+}
+
+/*  `rc` is what ended it. Whether the next one begins by itself. */
+static bool end_incarnation (seat_t *seat, int rc)
+{
+    resil_self_t *self = &seat->base.self;
+    if (self->is_entered && !self->reported && (rc == 0 || rc == RESIL_DONE))
+        rc = resil__self_call (self, stop, NULL);
+    seat->runs = false;
+    return resil__incarnation_end (self, rc);
+}
+
+static void begin (seat_t *seat, bool told_to)
+{
+    resil_self_t *self = &seat->base.self;
+    for (int i = 0; i < RESTARTS_A_TURN; i++, told_to = false) {
+        await_room (seat->host);
+        int rc = 0;
+        bool begins = resil__incarnation_begin (self, seat->incarnation, told_to);
+        if (begins) {
+            rc = resil__self_call (self, start, NULL);
+            if (rc == 0 && !resil_cancelled (self)) {
+                seat->runs = seat->has_more = true; /*  there may be mail                    */
+                return;
+            }
+        }
+        if (!end_incarnation (seat, rc))
+            return;
+        seat->incarnation++;
+    }
+    seat->goes_on = true;
+}
+
+static void run (seat_t *seat)
+{
+    resil_self_t *self = &seat->base.self;
+    int rc = 0;
+    seat->has_more = false;
+    if (!resil_cancelled (self)) {
+        await_room (seat->host);
+        rc = resil__self_call (self, receive_some, seat);
+    }
+    if (rc == 0 && !resil_cancelled (self))
+        return;
+    if (end_incarnation (seat, rc)) {
+        seat->incarnation = self->incarnation + 1;
+        begin (seat, false);
+    }
+}
+
+/*  Nothing of it may be touched after its last word. */
+static void leave (seat_t *seat)
+{
+    resil_self_t *self = &seat->base.self;
+    resil__incarnation_free_args (self);
+    resil__self_set_current (NULL);
+    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
+}
+
+/*  Where there was no memory for what it failed of, the handler is told that. */
+static void handle (seat_t *seat)
+{
+    resil_self_t *self = &seat->base.self;
+    resil_error_t *error = seat->to_handle ? seat->to_handle : self->error;
+    if (!seat->to_handle)
+        resil__error_set (error, RESIL_ERROR_HUNG, self->spec->name, seat->incarnation, ENOMEM,
+                          "there is no memory to tell of what");
+    resil__incarnation_handle (self, error);
+}
+
+static void do_what_it_is_to (seat_t *seat, unsigned wants)
+{
+    if (wants & TO_HANDLE) {
+        await_room (seat->host);
+        handle (seat);
+    }
+    if ((wants & TO_START) || seat->goes_on) {
+        bool told_to = !seat->goes_on;
+        seat->goes_on = false;
+        begin (seat, told_to);
+    }
+    if (seat->runs)
+        run (seat);
+}
+
+/*  From here on it does not wait, and from now on its time without progress counts; and back. */
+static void enter (resil__host_t *host, resil_self_t *self)
+{
+    resil__self_set_current (self);
+    atomic_store_explicit (&self->moved_at_us, host->now_us, memory_order_relaxed);
+    atomic_store_explicit (&self->waiting, 0, memory_order_release);
+    atomic_store_explicit (&host->clock.inside, self, memory_order_release);
+}
+
+/*  False: the thread has been given up meanwhile, and has nothing any more but this seat. */
+static bool come_back (resil__host_t *host, resil_self_t *self)
+{
+    const void *inside = self;
+    atomic_store_explicit (&self->waiting, 1, memory_order_relaxed);
+    resil__self_set_current (NULL);
+    return atomic_compare_exchange_strong (&host->clock.inside, &inside, NULL);
+}
+
+/*  False: the thread is to end. */
+static bool serve (resil__host_t *host, seat_t *seat)
+{
+    resil_self_t *self = &seat->base.self;
+    atomic_exchange (&seat->is_scheduled, false);
+    unsigned wants = atomic_load_explicit (&seat->wants, memory_order_relaxed)
+                         ? atomic_exchange (&seat->wants, 0)
+                         : 0;
+    if (self->spec->is->hang_ms >= 0)
+        host->now_us = resil__coarse_now_us ();
+    enter (host, self);
+    if (!atomic_load_explicit (&self->quarantined, memory_order_relaxed))
+        do_what_it_is_to (seat, wants);
+    bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
+    bool again = (seat->has_more && seat->runs) || seat->goes_on;
+    bool is_ours = come_back (host, self);
+    if (leaves || !is_ours)
+        leave (seat);
+    else if (again && !atomic_exchange (&seat->is_scheduled, true))
+        append (host, seat);
+    return is_ours;
+}
+
+/*  ---- The host's thread ------------------------------------------------------------------------------ */
+
+static void sleep_until_pushed (resil__host_t *host)
+{
+    for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
+        if (atomic_load_explicit (&host->pushed, memory_order_relaxed))
+            return;
+        resil__relax ();
+    }
+    const resil__timer_t *timer = resil__heap_first (&host->clock.heap);
+    unsigned bell = atomic_load (&host->bell);
+    atomic_store (&host->is_asleep, 1);
+    if (!atomic_load (&host->pushed) && !atomic_load (&host->leaves))
+        resil__futex_wait (&host->bell, bell, timer ? timer->due_us : RESIL__NEVER);
+    atomic_store (&host->is_asleep, 0);
+    if (timer)
+        resil__inbox_take_timers (&host->clock, resil__now_us ());
+}
+
+static void work (resil__host_t *host)
+{
+    while (!atomic_load_explicit (&host->leaves, memory_order_acquire)) {
+        host->now_us = resil__coarse_now_us ();
+        if (host->clock.heap.count)
+            resil__inbox_take_timers (&host->clock, host->now_us);
+        take_over (host);
+        if (!host->first)
+            sleep_until_pushed (host);
+        for (seat_t *seat = host->first, *last = host->last; seat;) {
+            host->first = seat->next;
+            bool is_last = seat == last;
+            if (!serve (host, seat))
+                return;
+            seat = is_last ? NULL : host->first;
+        }
+    }
+}
+
+static void host_actor (zsock_t *pipe, void *args)
+{
+    resil__host_t *host = args;
+    pthread_sigmask (SIG_SETMASK, &host->signals, NULL);
+    pthread_setname_np (pthread_self (), host->name);
+    atomic_store (&host->thread_id, (int) syscall (SYS_gettid));
+    clockid_t clock;
+    if (pthread_getcpuclockid (pthread_self (), &clock) == 0)
+        atomic_store (&host->cpu_clock, clock);
+    zsock_signal (pipe, 0);
+    work (host);
+}
+
+/*  ---- Its birth and death: the maker's ----------------------------------------------------------------- */
+
+static void give_birth (resil__job_t *job)
+{
+    resil__host_t *self = (resil__host_t *) ((char *) job - offsetof (resil__host_t, birth));
+    resil__process_promise_sockets (-RESIL__ACTOR_SOCKETS);
+    if (resil__make_actor (&self->actor, host_actor, self, self->name) == 0)
+        return;
+    self->unborn_errno = errno;
+    snprintf (self->unborn_why, sizeof self->unborn_why, "%s", resil_errmsg ());
+    atomic_store (&self->is_unborn, true);
+    eventfd_write (self->outbox.bell_fd, 1);
+}
+
+static void release (resil__host_t *self)
+{
+    resil__process_unlist_hung (self->hung_handle);
+    if (self->actor) {
+        zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
+        zactor_destroy (&self->actor);
+        resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
+    }
+    close (self->outbox.bell_fd);
+    resil__heap_release (&self->clock.heap);
+    free (self->outbox.bytes);
+    free (self);
+}
+
+static void let_die (resil__job_t *job)
+{
+    release ((resil__host_t *) ((char *) job - offsetof (resil__host_t, death)));
+}
+
+/*  ---- For the supervisor ---------------------------------------------------------------------------------- */
+
+resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker)
+{
+    char what[64];
+    snprintf (what, sizeof what, "a thread for components that share one (\"%s\")", name);
+    if (resil__process_has_room (RESIL__ACTOR_SOCKETS, 1, false, what) ||
+        resil__maker_begin (maker, what))
+        return NULL;
+    resil__host_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
+    unsigned char *bytes = aligned_alloc (64, OUTBOX_BYTES);
+    int bell_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!self || !bytes || bell_fd < 0) {
+        int error = bell_fd < 0 ? errno : ENOMEM;
+        free (self);
+        free (bytes);
+        if (bell_fd >= 0)
+            close (bell_fd);
+        resil__refuse (error, "%s cannot be had: %s", what, strerror (error));
+        return NULL;
+    }
+    memset (self, 0, sizeof *self);
+    snprintf (self->name, sizeof self->name, "%s", name);
+    self->signals = *signals;
+    self->maker = maker;
+    self->outbox.bytes = bytes;
+    self->outbox.size = OUTBOX_BYTES;
+    self->outbox.bell_fd = bell_fd;
+    atomic_init (&self->pushed, NULL);
+    self->birth.run = give_birth;
+    self->death.run = let_die;
+    resil__process_took_sockets (RESIL__ACTOR_SOCKETS);
+    resil__process_promise_sockets (RESIL__ACTOR_SOCKETS);
+    resil__maker_post (maker, &self->birth, true);
+    return self;
+}
+
+void resil__host_destroy (resil__host_t **self_p)
+{
+    resil__host_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    atomic_store (&self->leaves, true);
+    atomic_fetch_add (&self->bell, 1);
+    resil__futex_wake (&self->bell);
+    resil__maker_post (self->maker, &self->death, false);
+}
+
+int resil__host_fd (const resil__host_t *self)
+{
+    return self->outbox.bell_fd;
+}
+
+void resil__host_hear (resil__host_t *self)
+{
+    eventfd_t rings;
+    eventfd_read (self->outbox.bell_fd, &rings);
+    resil__outbox_hear (&self->outbox);
+}
+
+bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
+                       resil_error_t *error)
+{
+    if (!resil__outbox_take (&self->outbox, record, error))
+        return false;
+    *of = record->of;
+    return true;
+}
+
+bool resil__host_is_unborn (const resil__host_t *self, int *error, const char **sentence)
+{
+    if (!atomic_load (&self->is_unborn))
+        return false;
+    *error = self->unborn_errno;
+    *sentence = self->unborn_why;
+    return true;
+}
+
+size_t resil__host_seats (const resil__host_t *self)
+{
+    return self->seats;
+}
+
+resil__runner_t *resil__host_inside (const resil__host_t *self)
+{
+    const void *inside = atomic_load (&self->clock.inside);
+    return inside == &closed ? NULL : (resil__runner_t *) (uintptr_t) inside;
+}
+
+bool resil__host_is_given_up (const resil__host_t *self)
+{
+    return self->is_given_up;
+}
+
+int resil__seat_move (resil__runner_t *runner, resil__host_t *to)
+{
+    seat_t *seat = seat_of (runner);
+    resil__host_t *from = seat->host;
+    if (from == to)
+        return 0;
+    if (resil__inbox_move (&runner->self, &to->clock))
+        return resil__refuse (ENOMEM, "no memory to move \"%s\"", runner->self.spec->name);
+    from->seats--;
+    to->seats++;
+    runner->self.outbox = &to->outbox;
+    runner->self.error = &to->error;
+    atomic_store (&runner->thread_id, atomic_load (&to->thread_id));
+    atomic_store_explicit (&seat->host, to, memory_order_release);
+    return 0;
+}
+
+/*  Who was moved and stood there stands at its new host; who is being pushed at this moment finds the queue closed,
+    and goes there by itself. */
+void resil__host_hand_over (resil__host_t *self)
+{
+    seat_t *queue = self->first, *pushed = atomic_exchange (&self->pushed, &closed);
+    self->first = NULL;
+    for (int i = 0; i < 2; i++, queue = pushed == &closed ? NULL : pushed)
+        while (queue) {
+            seat_t *seat = queue;
+            queue = seat->next;
+            if (seat->host == self) /*  the one that hangs                               */
+                continue;
+            atomic_uint *to_wake = push (seat->host, seat);
+            if (to_wake)
+                resil__futex_wake (to_wake);
+        }
+}
+
+/*  ---- What a seat does in its own way ----------------------------------------------------------------------- */
+
+static void seat_destroy (resil__runner_t *runner)
+{
+    seat_t *seat = seat_of (runner);
+    resil__host_t *host = seat->host;
+    host->seats--;
+    if (!host->maker) /*  it was left to the program with this one                 */
+        release (host);
+    free (seat->to_handle);
+    runner->self.inbox.clock = NULL; /*  the host's                                           */
+    resil__runner_clear (runner);
+    free (seat);
+}
+
+static bool seat_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
+{
+    return resil__outbox_take_of (&seat_of (runner)->host->outbox, runner, record, error);
+}
+
+static void seat_hear (resil__runner_t *runner)
+{
+    (void) runner;
+}
+
+static resil__raw_t seat_take_raw (resil__runner_t *runner, resil_error_t *error)
+{
+    (void) runner, (void) error;
+    return RESIL__RAW_NOTHING;
+}
+
+static void seat_start (resil__runner_t *runner, uint64_t incarnation)
+{
+    seat_t *seat = seat_of (runner);
+    atomic_store (&runner->thread_id, atomic_load (&seat->host->thread_id));
+    seat->incarnation = incarnation;
+    want (seat, TO_START);
+}
+
+static void seat_handle (resil__runner_t *runner, const resil_error_t *error)
+{
+    seat_t *seat = seat_of (runner);
+    seat->incarnation = error->incarnation;
+    if (!seat->to_handle)
+        seat->to_handle = malloc (sizeof *seat->to_handle);
+    if (seat->to_handle) {
+        resil__error_copy (seat->to_handle, error);
+        seat->to_handle->component = runner->self.spec->name;
+    }
+    want (seat, TO_HANDLE);
+}
+
+static void seat_end (resil__runner_t *runner)
+{
+    want (seat_of (runner), TO_END);
+}
+
+static void seat_look (resil__runner_t *runner)
+{
+    want (seat_of (runner), TO_LOOK);
+}
+
+static void seat_acked (resil__runner_t *runner, uint64_t incarnation)
+{
+    (void) runner, (void) incarnation;
+}
+
+static bool seat_abort_birth (resil__runner_t *runner)
+{
+    (void) runner;
+    return false;
+}
+
+static bool seat_is_inside (resil__runner_t *runner)
+{
+    return resil__host_inside (seat_of (runner)->host) == runner;
+}
+
+/*  If its thread is in it at this moment, that is given up with it. Else it leaves when it is served. */
+static void seat_quarantined (resil__runner_t *runner, const char *who)
+{
+    seat_t *seat = seat_of (runner);
+    resil__host_t *host = seat->host;
+    const void *inside = &runner->self;
+    if (!atomic_compare_exchange_strong (&host->clock.inside, &inside, &closed)) {
+        want (seat, TO_LOOK);
+        return;
+    }
+    host->is_given_up = true;
+    host->hung_handle = resil__process_list_hung (who);
+}
+
+static void seat_buried (resil__runner_t *runner)
+{
+    seat_of (runner)->host->maker = NULL;
+}
+
+static bool seat_is_gone (resil__runner_t *runner)
+{
+    resil__record_t record;
+    resil_error_t error;
+    while (seat_take (runner, &record, &error))
+        if (record.kind == RESIL__RECORD_GONE)
+            return true;
+    return false;
+}
+
+static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
+                                             .take = seat_take,
+                                             .hear = seat_hear,
+                                             .take_raw = seat_take_raw,
+                                             .start = seat_start,
+                                             .handle = seat_handle,
+                                             .end = seat_end,
+                                             .synced = seat_look,
+                                             .abort_birth = seat_abort_birth,
+                                             .is_inside = seat_is_inside,
+                                             .acked = seat_acked,
+                                             .cancelled = seat_look,
+                                             .quarantined = seat_quarantined,
+                                             .buried = seat_buried,
+                                             .is_gone = seat_is_gone};
+
+resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options)
+{
+    seat_t *seat = aligned_alloc (64, (sizeof *seat + 63) / 64 * 64);
+    if (!seat) {
+        resil__refuse (ENOMEM, "no memory to run component \"%s\"", options->spec->name);
+        return NULL;
+    }
+    memset (seat, 0, sizeof *seat);
+    resil__runner_init (&seat->base, &seat_ops, options);
+    seat->hook.notify = notify;
+    seat->host = host;
+    host->seats++;
+    resil_self_t *inside = &seat->base.self;
+    inside->outbox = &host->outbox;
+    inside->error = &host->error;
+    inside->inbox.clock = &host->clock;
+    resil__mailbox_set_reader (options->mailbox, inside, &seat->hook);
+    return &seat->base;
+}
+
+resil__host_t *resil__runner_host (const resil__runner_t *self)
+{
+    return self->ops == &seat_ops ? ((const seat_t *) self)->host : NULL;
+}
