@@ -84,7 +84,7 @@ static void run (resil_self_t *self, uint64_t incarnation)
         bool begins = resil__incarnation_begin (self, incarnation++, told_to);
         rc = begins ? resil__self_call (self, self->spec->type.start, self->args) : 0;
         told_to = false;
-    } while (resil__incarnation_end (self, rc));
+    } while (resil__incarnation_end (self, "start", rc));
 }
 
 static void handle (thread_t *thread)
