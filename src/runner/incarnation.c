@@ -64,7 +64,7 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
     return true;
 }
 
-static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
+static resil__outcome_t decide (resil_self_t *self, const char *called, int rc, bool cancelled)
 {
     if (self->reported)
         return RESIL__FAILED;
@@ -72,22 +72,21 @@ static resil__outcome_t decide (resil_self_t *self, int rc, bool cancelled)
         return RESIL__CANCELLED;
     if (rc == 0)
         return self->ignores ? RESIL__IGNORED : RESIL__COMPLETED;
-    char text[64];
-    snprintf (text, sizeof text, "an unexpected shutdown was observed: %s returned %d",
-              resil__type_has_handlers (self->spec->type) ? "a handler" : "start", rc);
+    char text[96];
+    snprintf (text, sizeof text, "an unexpected shutdown was observed: %s returned %d", called, rc);
     fail_with (self, RESIL_ERROR_RETURNED, rc, text);
     return RESIL__FAILED;
 }
 
 /*  It does not matter any more what it returned; a panic in a cleanup still does. */
-static resil__outcome_t conclude (resil_self_t *self, int rc)
+static resil__outcome_t conclude (resil_self_t *self, const char *called, int rc)
 {
     bool cancelled = resil_cancelled (self);
     if (self->is_entered) {
         resil__self_clean_up (self);
         resil__self_settle_raw (self);
     }
-    return decide (self, rc, cancelled);
+    return decide (self, called, rc, cancelled);
 }
 
 /*  From here on it is not late any more, and its handler is its own to call. */
@@ -164,9 +163,9 @@ static bool decide_to_go_on (resil_self_t *self)
     return false;
 }
 
-bool resil__incarnation_end (resil_self_t *self, int rc)
+bool resil__incarnation_end (resil_self_t *self, const char *called, int rc)
 {
-    resil__outcome_t outcome = conclude (self, rc);
+    resil__outcome_t outcome = conclude (self, called, rc);
     resil__inbox_end (self, outcome == RESIL__FAILED);
     if (!has_returned (self))
         return false;

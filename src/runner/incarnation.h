@@ -14,9 +14,10 @@
     there is nothing to call in it (it has been stopped, or has no arguments); then it ends at once. */
 bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool told_to);
 
-/*  End it; `rc` is what the last function has returned. If it failed, its handler is called. Whether the next
-    one begins by itself: then that has been told, and is to be done. */
-bool resil__incarnation_end (resil_self_t *self, int rc);
+/*  End it: `called` is the last function that was, for the text if that failed, and `rc` what it has returned. If
+    the incarnation failed, its handler is called. Whether the next one begins by itself: then that has
+    been told, and is to be done. */
+bool resil__incarnation_end (resil_self_t *self, const char *called, int rc);
 
 /*  Call the handler for a former runner's incarnation, with arguments of this one. */
 void resil__incarnation_handle (resil_self_t *self, const resil_error_t *error);

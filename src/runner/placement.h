@@ -8,8 +8,8 @@
 
 #include "runner/runner.h"
 
-/*  All are called by the supervisor's thread, but the last. Those that have the name of a function in runner.h
-    are that function. */
+/*  Those that have the name of a function in runner.h are that function. All are called by the
+    supervisor's thread; of one that is buried, `is_gone` and `destroy` by any. */
 typedef struct {
     void (*destroy) (resil__runner_t *self);
     bool (*take) (resil__runner_t *self, resil__record_t *record, resil_error_t *error);
@@ -27,7 +27,7 @@ typedef struct {
     void (*quarantined) (resil__runner_t *self, const char *who);
     /*  Its supervisor ends before it, and its maker. */
     void (*buried) (resil__runner_t *self);
-    /*  Buried: may it be freed? Any thread. */
+    /*  May it be freed? */
     bool (*is_gone) (resil__runner_t *self);
 } resil__runner_ops_t;
 

@@ -5,11 +5,14 @@
 #include "runner/runner.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "runner/host.h"
 #include "runner/placement.h"
+
+_Static_assert(offsetof (resil__runner_t, self) == 0, "a record is of a runner, and of its self");
 
 /*  Runners that have been left to the program. */
 static pthread_mutex_t graveyard_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -222,7 +222,7 @@ static bool end_incarnation (seat_t *seat, int rc)
     if (self->is_entered && !self->reported && (rc == 0 || rc == RESIL_DONE))
         rc = resil__self_call (self, stop, NULL);
     seat->runs = false;
-    return resil__incarnation_end (self, rc);
+    return resil__incarnation_end (self, "a handler", rc);
 }
 
 static void begin (seat_t *seat, bool told_to)

@@ -76,13 +76,13 @@ static void run (resil_self_t *self, uint64_t incarnation)
 {
     int rc;
     bool told_to = true;
-    resil_start_fn *start =
-        resil__type_has_handlers (self->spec->type) ? resil__handlers_run : self->spec->type->start;
+    bool has_handlers = resil__type_has_handlers (self->spec->type);
+    resil_start_fn *start = has_handlers ? resil__handlers_run : self->spec->type->start;
     do {
         bool begins = resil__incarnation_begin (self, incarnation++, told_to);
         rc = begins ? resil__self_call (self, start, self->args) : 0;
         told_to = false;
-    } while (resil__incarnation_end (self, rc));
+    } while (resil__incarnation_end (self, has_handlers ? "a handler" : "start", rc));
 }
 
 static void handle (thread_t *thread)

@@ -132,7 +132,7 @@ static bool begin (resil_self_t *self, uint64_t incarnation, bool told_to)
 static bool end (resil_self_t *self, int rc)
 {
     resil__self_set_current (self);
-    return resil__incarnation_end (self, rc);
+    return resil__incarnation_end (self, "on_message", rc);
 }
 
 static char letters[] = "ab";
@@ -184,6 +184,16 @@ static void two_have_their_incarnations_in_turns (void **state)
     assert_int_equal (next (a, RESIL__RECORD_ENDED, 1).outcome, RESIL__COMPLETED);
     no_more_records ();
     assert_string_equal (calls, "aha");
+}
+
+static void what_returned_an_error_is_named (void **state)
+{
+    (void) state;
+    resil_self_t *a = &seats[0];
+    assert_true (begin (a, 1, true));
+    assert_false (end (a, 3));
+    assert_int_equal (room.code, 3);
+    assert_string_equal (room.text, "an unexpected shutdown was observed: on_message returned 3");
 }
 
 static void one_that_has_a_grant_begins_again_by_itself (void **state)
@@ -300,6 +310,7 @@ int main (void)
 #define seated_case(function) cmocka_unit_test_setup_teardown (function, set_up, tear_down)
     const struct CMUnitTest cases[] = {
         seated_case (two_have_their_incarnations_in_turns),
+        seated_case (what_returned_an_error_is_named),
         seated_case (one_that_has_a_grant_begins_again_by_itself),
         seated_case (cleanups_of_any_function_run_when_it_ends),
         seated_case (without_arguments_nothing_is_called),
