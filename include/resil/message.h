@@ -6,9 +6,10 @@
 
 #include <resil/base.h>
 
-/*  Types of libzmq and czmq, named here so that this header pulls in neither: include <zmq.h>,
-    <czmq.h> to use them. */
 struct zmq_msg_t;
+
+/*  czmq's frames and messages of several frames, named here so that this header does not pull in all of czmq:
+    include <czmq.h> to use them, and <zmq.h> for a zmq_msg_t. */
 typedef struct _zframe_t zframe_t;
 typedef struct _zmsg_t zmsg_t;
 
@@ -41,7 +42,7 @@ RESIL_EXPORT resil_message_t *resil_message_new (uint32_t tag, const void *bytes
 
 /*  The same without the copy: `bytes` is the message's now, whatever comes, and free_fn (bytes, hint) is
     called once when the last duplicate of it is gone; NULL: never, they stay valid. On failure too:
-    then before this returns. Errors as resil_message_new. */
+    then before this returns, whatever is wrong. Errors as resil_message_new. */
 RESIL_EXPORT resil_message_t *resil_message_new_given (uint32_t tag, void *bytes, size_t size,
                                                        resil_message_free_fn *free_fn, void *hint);
 
