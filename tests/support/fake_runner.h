@@ -20,6 +20,7 @@
 #include "component/error.h"
 #include "component/self.h"
 #include "foundation/errmsg.h"
+#include "runner/host.h"
 #include "runner/runner.h"
 
 /*  Where its thread is. */
@@ -791,6 +792,83 @@ bool resil__runner_abort_birth (resil__runner_t *self)
         return false;
     self->place = FAKE_GONE;
     return true;
+}
+
+bool resil__runner_is_inside (resil__runner_t *self)
+{
+    (void) self;
+    return true;
+}
+
+/*  No component shares a thread here. */
+resil__host_t *resil__runner_host (const resil__runner_t *self)
+{
+    (void) self;
+    return NULL;
+}
+
+resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker)
+{
+    (void) name, (void) signals, (void) maker;
+    return NULL;
+}
+
+void resil__host_destroy (resil__host_t **self_p)
+{
+    (void) self_p;
+}
+
+int resil__host_fd (const resil__host_t *self)
+{
+    (void) self;
+    return -1;
+}
+
+void resil__host_hear (resil__host_t *self)
+{
+    (void) self;
+}
+
+bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
+                       resil_error_t *error)
+{
+    (void) self, (void) of, (void) record, (void) error;
+    return false;
+}
+
+bool resil__host_is_unborn (const resil__host_t *self, int *error, const char **sentence)
+{
+    (void) self, (void) error, (void) sentence;
+    return false;
+}
+
+size_t resil__host_seats (const resil__host_t *self)
+{
+    (void) self;
+    return 0;
+}
+
+resil__runner_t *resil__host_inside (const resil__host_t *self)
+{
+    (void) self;
+    return NULL;
+}
+
+bool resil__host_is_given_up (const resil__host_t *self)
+{
+    (void) self;
+    return false;
+}
+
+int resil__seat_move (resil__runner_t *seat, resil__host_t *to)
+{
+    (void) seat, (void) to;
+    return -1;
+}
+
+void resil__host_hand_over (resil__host_t *self)
+{
+    (void) self;
 }
 
 bool resil__runner_give_up (resil__runner_t *self)
