@@ -384,7 +384,7 @@ static void many_come_and_go (void **state)
 {
     (void) state;
     enum { MANY = 100 };
-    static char names[MANY][8];
+    static char names[MANY][16];
     static resil_spec_t many[MANY];
     for (int i = 0; i < MANY; i++) {
         snprintf (names[i], sizeof names[i], "m%03d", i);
@@ -395,8 +395,9 @@ static void many_come_and_go (void **state)
     for (int round = 0; round < 3; round++) {
         ok (resil_supervisor_add_many (supervisor, many, MANY));
         for (int i = 0; i < MANY; i++) {
-            ok (resil_supervisor_terminate_child (supervisor, names[(i * 37) % MANY]));
-            ok (resil_supervisor_delete_child (supervisor, names[(i * 37) % MANY]));
+            const char *name = names[(i * 37) % MANY];
+            ok (resil_supervisor_terminate_child (supervisor, name));
+            ok (resil_supervisor_delete_child (supervisor, name));
         }
         assert_int_equal (count (), 0);
     }

@@ -710,7 +710,7 @@ void resil__runner_start (resil__runner_t *self, uint64_t incarnation)
 void resil__runner_handle (resil__runner_t *self, const resil_error_t *error)
 {
     fake_runs_on (self);
-    self->to_handle = *error;
+    resil__error_copy (&self->to_handle, error);
     fake_send (self, FAKE_HANDLE, 0);
 }
 
@@ -725,7 +725,7 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
 {
     fake_runs_on (self);
     if (raw) {
-        self->raw_error = *raw;
+        resil__error_copy (&self->raw_error, raw);
         self->raw_accepted = incarnation;
     }
     fake_check (incarnation > self->acked, "a second ack for an incarnation");

@@ -86,8 +86,8 @@ static void choices_are_one_of_their_names (void **state)
         spec.restart = (resil_restart_t) restart;
         accepted (&spec);
     }
-    spec.placement = (resil_placement_t) 1;
-    refused (&spec, "placement is 1");
+    spec.placement = (resil_placement_t) 7;
+    refused (&spec, "placement is 7");
 }
 
 static void times_have_bounds_and_may_be_for_ever (void **state)
