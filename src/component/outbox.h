@@ -189,6 +189,8 @@ static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t 
         atomic_store_explicit (&outbox->read, read + record->size, memory_order_release);
         return true;
     }
+    /*  What was taken out of the order makes room too. */
+    atomic_store_explicit (&outbox->read, read, memory_order_release);
     return false;
 }
 
