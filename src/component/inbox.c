@@ -148,18 +148,21 @@ static void put_in (resil__clock_t *clock, resil__timer_t *timer)
 int resil__inbox_arrive (resil_self_t *self)
 {
     resil__inbox_t *inbox = &self->inbox;
+    hold_t held = hold (self);
+    if (held == GIVEN_UP)
+        return 0;
     size_t count = inbox->clock->heap.count + 1;
     for (const resil__call_t *call = inbox->calls; call; call = call->next)
         count++;
     for (const resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
         count++;
-    if (resil__heap_reserve (&inbox->clock->heap, count))
-        return -1;
-    for (resil__call_t *call = inbox->calls; call; call = call->next)
+    int rc = resil__heap_reserve (&inbox->clock->heap, count);
+    for (resil__call_t *call = inbox->calls; rc == 0 && call; call = call->next)
         put_in (inbox->clock, &call->timer);
-    for (resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
+    for (resil__alarm_t *alarm = inbox->alarms; rc == 0 && alarm; alarm = alarm->next)
         put_in (inbox->clock, &alarm->timer);
-    return 0;
+    let_loose (self, held);
+    return rc;
 }
 
 /*  ---- Calls that are open --------------------------------------------------------------------- */

@@ -123,7 +123,7 @@ int64_t resil__runner_returned_at_us (const resil__runner_t *self, uint64_t inca
     has to be waited for. */
 bool resil__runner_abort_birth (resil__runner_t *self);
 
-/*  Is its thread with it? A shared one may be held up by another. */
+/*  Is its thread with it, or could be? A shared one may be held up by another. */
 bool resil__runner_is_inside (resil__runner_t *self);
 
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that

@@ -344,12 +344,6 @@ static void introduce (resil__host_t *host, seat_t *seat)
     atomic_store (&seat->base.cpu_clock, atomic_load (&host->cpu_clock));
 }
 
-static void serve_again (resil__host_t *host, seat_t *seat)
-{
-    if (!atomic_exchange (&seat->is_scheduled, true))
-        append (host, seat);
-}
-
 /*  False: there is no memory for its timers, and it is tried again. */
 static bool arrive (resil__host_t *host, seat_t *seat)
 {
@@ -360,24 +354,34 @@ static bool arrive (resil__host_t *host, seat_t *seat)
     return false;
 }
 
-/*  False: the thread is to end. */
+static void do_all (resil__host_t *host, seat_t *seat, unsigned wants)
+{
+    if (wants & (TO_START | TO_HANDLE))
+        introduce (host, seat);
+    if (!atomic_load (&seat->base.self.quarantined))
+        do_what_it_is_to (seat, wants);
+}
+
+/*  False: the thread is to end. A seat is marked as scheduled, or the thread is inside, as long as there is something
+    for it: so who sees neither knows that it is not held up. */
 static bool serve (resil__host_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
+    enter (host, self);
     atomic_exchange (&seat->is_scheduled, false);
     unsigned wants = atomic_load_explicit (&seat->wants, memory_order_relaxed)
                          ? atomic_exchange (&seat->wants, 0)
                          : 0;
     bool has_arrived = !(wants & TO_ARRIVE) || arrive (host, seat);
-    if (wants & (TO_START | TO_HANDLE))
-        introduce (host, seat);
-    enter (host, self);
-    if (!atomic_load (&self->quarantined))
-        do_what_it_is_to (seat, wants);
+    do_all (host, seat, wants);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
-    if (leaves)
-        conclude (seat);
     bool again = (seat->has_more && seat->runs) || seat->goes_on || !has_arrived;
+    if (leaves) {
+        conclude (seat);
+        leaves = is_out_of_queues (seat);
+    }
+    else
+        again = again && !atomic_exchange (&seat->is_scheduled, true);
     bool is_ours = come_back (host, self);
     if (!is_ours) {
         resil__self_set_current (self);
@@ -385,12 +389,10 @@ static bool serve (resil__host_t *host, seat_t *seat)
         resil__self_set_current (NULL);
         leave (seat);
     }
-    else if (leaves) {
-        if (is_out_of_queues (seat))
-            leave (seat);
-    }
+    else if (leaves)
+        leave (seat);
     else if (again)
-        serve_again (host, seat);
+        append (host, seat);
     return is_ours;
 }
 
@@ -707,7 +709,8 @@ static bool seat_abort_birth (resil__runner_t *runner)
 
 static bool seat_is_inside (resil__runner_t *runner)
 {
-    return resil__host_inside (seat_of (runner)->host) == runner;
+    seat_t *seat = seat_of (runner);
+    return !atomic_load (&seat->is_scheduled) || resil__host_inside (seat->host) == runner;
 }
 
 /*  If its thread is in it at this moment, that is given up with it. Else it leaves when it is served. */

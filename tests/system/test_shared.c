@@ -396,7 +396,7 @@ static void begin_with (place_t place, manner_t manner, int times, int hogs, con
     ok (resil_supervisor_find (the.supervisor, "keeper", &to_keeper));
     ok (resil_supervisor_find (the.supervisor, "sink", &to_sink));
     for (int i = 0; i < PEERS; i++) {
-        char name[16];
+        char name[32];
         snprintf (name, sizeof name, "peer%d", i);
         peers[i].number = i;
         resil_spec_t spec = shared (name, "peer", &peers[i]);
@@ -412,7 +412,7 @@ static void begin_with (place_t place, manner_t manner, int times, int hogs, con
     assert_non_null (subtree);
     the.below = subtree;
     for (int i = 0; i < hogs; i++) {
-        char name[16];
+        char name[32];
         snprintf (name, sizeof name, "hog%d", i);
         resil_spec_t spec = shared (name, type, strcmp (type, "hog") == 0 ? &one_hog : NULL);
         spec.args_shared = spec.args != NULL;
@@ -441,6 +441,8 @@ static void reset_gaps (void)
 
 static void send_notes (void)
 {
+    if (resil_supervisor_wait (the.supervisor, 0) != -1)
+        return;
     for (int i = 0; i < PEERS; i++)
         ok (resil_cast (peers[i].address, NOTE, &the.sent, sizeof the.sent));
     the.sent++;
@@ -740,7 +742,7 @@ static void several_hang_one_after_the_other (void **state)
     the.pool = NULL;
     begin_with (IN_MESSAGE, CALLS, HOGS, HOGS, "fresh hog");
     for (int i = 0; i < HOGS; i++) {
-        char name[16];
+        char name[32];
         resil_address_t address;
         snprintf (name, sizeof name, "below/hog%d", i);
         ok (resil_supervisor_find (the.supervisor, name, &address));
@@ -844,7 +846,7 @@ static void one_returns_after_its_supervisor_was_destroyed (void **state)
     the.pool = NULL;
     begin_with (IN_MESSAGE, CALLS, 3, 3, "fresh hog");
     for (int i = 0; i < 3; i++) {
-        char name[16];
+        char name[32];
         resil_address_t address;
         snprintf (name, sizeof name, "below/hog%d", i);
         ok (resil_supervisor_find (the.supervisor, name, &address));
@@ -888,7 +890,453 @@ static void the_others_wait_until_there_is_a_thread_for_them (void **state)
     end ();
 }
 
-int main (void)
+/*  ---- Cases: the same contract as in a thread of one's own ---- */
+
+/*  What a component does in each handler, by its arguments. */
+typedef struct {
+    const char *panics_in;
+    int fails; /*  so often in on_start                                     */
+    bool ignores, never_ready, is_done;
+    atomic_int starts, stops, handled, cleaned, errors, codes;
+} conduct_t;
+
+static void count_cleanup (void *arg)
+{
+    atomic_fetch_add (&((conduct_t *) arg)->cleaned, 1);
+}
+
+static void panic_in (resil_self_t *self, const char *where)
+{
+    conduct_t *conduct = resil_self_args (self);
+    if (conduct->panics_in && strcmp (conduct->panics_in, where) == 0) {
+        conduct->panics_in = NULL;
+        resil_panic (self, 1, "in %s", where);
+    }
+}
+
+static void expect (conduct_t *conduct, bool refused, const char *call)
+{
+    bool is_clear = errno == ENOTSUP && strstr (resil_errmsg (), call) &&
+                    strstr (resil_errmsg (), "shares a thread");
+    atomic_fetch_add (&conduct->errors, !refused || !is_clear);
+}
+
+static int conduct_start (resil_self_t *self, void *args)
+{
+    conduct_t *conduct = args;
+    atomic_fetch_add (&conduct->starts, 1);
+    resil_cleanup (self, count_cleanup, conduct);
+    expect (conduct, resil_wait (self, NULL, 0) == -1, "resil_wait");
+    expect (conduct, resil_wait_fd (self, 0, POLLIN, 0) == -1, "resil_wait_fd");
+    expect (conduct, resil_await_ack (self, 0) == -1, "resil_await_ack");
+    expect (conduct, !resil_self_errors (self), "resil_self_errors");
+    expect (conduct, !resil_self_control (self), "resil_self_control");
+    atomic_fetch_add (&conduct->errors, resil_receive (self, 0) || errno != EPERM);
+    atomic_fetch_add (&conduct->errors, resil_mailbox_fd (self) != -1 || errno != EPERM);
+    panic_in (self, "on_start");
+    if (conduct->fails > 0) {
+        conduct->fails--;
+        return resil_fail (self, 5, "at its start");
+    }
+    if (conduct->ignores)
+        return resil_ignore (self) ? -1 : RESIL_DONE;
+    if (conduct->is_done)
+        return RESIL_DONE;
+    if (!conduct->never_ready)
+        resil_ready (self);
+    return 0;
+}
+
+static int conduct_message (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args;
+    switch (resil_message_tag (message)) {
+    case PING:
+        return resil_reply (message, PING, NULL, 0);
+    case CALL_OUT:
+        resil_timer_set (self, 1, 0, 0);
+        return resil_call_async (self, to_sink, PING, NULL, 0, 1000, 1);
+    case FAIL: /*  and goes on, as it seems                                    */
+        resil_report (self, 9, "reported only");
+        return 0;
+    case FINISH:
+        return RESIL_DONE;
+    default:
+        panic_in (self, "on_message");
+        return 0;
+    }
+}
+
+static int conduct_timer (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args, (void) message;
+    panic_in (self, "on_timer");
+    return 0;
+}
+
+static int conduct_reply (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args, (void) message;
+    panic_in (self, "on_reply");
+    return 0;
+}
+
+static int conduct_stop (resil_self_t *self, void *args)
+{
+    atomic_fetch_add (&((conduct_t *) args)->stops, 1);
+    panic_in (self, "on_stop");
+    return 0;
+}
+
+static int conduct_handler (void *args, const resil_error_t *error)
+{
+    conduct_t *conduct = args;
+    atomic_fetch_add (&conduct->handled, 1);
+    atomic_store (&conduct->codes, resil_error_code (error));
+    return 0;
+}
+
+#define CONDUCTS 4
+static conduct_t conducts[CONDUCTS];
+static resil_address_t to_conduct[CONDUCTS];
+
+static void begin_conducts (resil_strategy_t strategy, bool ready_required)
+{
+    static const resil_type_t type = {RESIL_TYPE,
+                                      .name = "conduct",
+                                      .on_start = conduct_start,
+                                      .on_message = conduct_message,
+                                      .on_timer = conduct_timer,
+                                      .on_reply = conduct_reply,
+                                      .on_stop = conduct_stop,
+                                      .handle_irrecoverable = conduct_handler};
+    register_types ();
+    ok (resil_type_register (&type));
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
+    options.name = "app";
+    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    options.strategy = strategy;
+    the.supervisor = resil_supervisor_new (&options);
+    assert_non_null (the.supervisor);
+    resil_spec_t sink = {RESIL_SPEC, .name = "sink", .type = "sink"};
+    if (strategy != RESIL_DYNAMIC) {
+        ok (resil_supervisor_add (the.supervisor, &sink));
+        ok (resil_supervisor_find (the.supervisor, "sink", &to_sink));
+    }
+    the.hang_ms = HANG_MS;
+    the.shutdown_ms = SHUTDOWN_MS;
+    for (int i = 0; i < CONDUCTS; i++) {
+        char name[16];
+        snprintf (name, sizeof name, "%d", i);
+        resil_spec_t spec = shared (name, "conduct", &conducts[i]);
+        spec.args_shared = true;
+        spec.ready_required = ready_required;
+        spec.start_ms = 30000;
+        if (strategy == RESIL_DYNAMIC && i == 0)
+            ok (resil_supervisor_spawn (the.supervisor));
+        ok (resil_supervisor_add (the.supervisor, &spec));
+        ok (resil_supervisor_find (the.supervisor, name, &to_conduct[i]));
+    }
+}
+
+static int errors_of_conducts (void)
+{
+    int errors = 0;
+    for (int i = 0; i < CONDUCTS; i++)
+        errors += atomic_load (&conducts[i].errors);
+    return errors;
+}
+
+static bool has_reached (void *arg)
+{
+    const struct {
+        atomic_int *value;
+        int least;
+    } *wanted = arg;
+    return atomic_load (wanted->value) >= wanted->least;
+}
+
+static void reach (const char *what, atomic_int *value, int least)
+{
+    struct {
+        atomic_int *value;
+        int least;
+    } wanted = {value, least};
+    if (support_wait_until (has_reached, &wanted, SUPPORT_PATIENCE_MS))
+        return;
+    support_log_print ();
+    fail_msg ("%s is %d, not %d", what, atomic_load (value), least);
+}
+
+static void who_panics_in_any_handler_is_started_again (void **state)
+{
+    (void) state;
+    static const char *const places[] = {"on_start", "on_message", "on_timer", "on_reply"};
+    memset (conducts, 0, sizeof conducts);
+    conducts[0].panics_in = "on_message";
+    conducts[1].panics_in = "on_timer";
+    conducts[2].panics_in = "on_reply";
+    begin_conducts (RESIL_ONE_FOR_ONE, false);
+    ok (resil_supervisor_spawn (the.supervisor));
+    for (int i = 0; i < 3; i++) {
+        ok (resil_cast (to_conduct[i], i == 0 ? NOTE : CALL_OUT, NULL, 0));
+        reach (places[i + 1], &conducts[i].starts, 2);
+        assert_answers (to_conduct[i]);
+        assert_int_equal (atomic_load (&conducts[i].handled), 1);
+        assert_int_equal (atomic_load (&conducts[i].cleaned), 1);
+    }
+    conducts[3].panics_in = "on_start"; /*  of its restart                                */
+    ok (resil_cast (to_conduct[3], FAIL, NULL, 0));
+    reach ("on_start", &conducts[3].starts, 3);
+    assert_answers (to_conduct[3]);
+    conducts[0].panics_in = "on_stop";
+    resil_supervisor_destroy (&the.supervisor);
+    assert_int_equal (atomic_load (&conducts[0].stops), 1);
+    assert_int_equal (errors_of_conducts (), 0);
+}
+
+/*  The others that share its thread have their errors at the same place. */
+static void who_only_reports_has_failed_all_the_same (void **state)
+{
+    (void) state;
+    memset (conducts, 0, sizeof conducts);
+    begin_conducts (RESIL_ONE_FOR_ONE, false);
+    ok (resil_supervisor_spawn (the.supervisor));
+    for (int i = 0; i < CONDUCTS; i++)
+        ok (resil_cast (to_conduct[i], FAIL, NULL, 0));
+    for (int i = 0; i < CONDUCTS; i++) {
+        reach ("the starts", &conducts[i].starts, 2);
+        assert_answers (to_conduct[i]);
+        assert_int_equal (atomic_load (&conducts[i].handled), 1);
+        assert_int_equal (atomic_load (&conducts[i].codes), 9);
+        assert_int_equal (atomic_load (&conducts[i].stops), 0);
+    }
+    resil_supervisor_destroy (&the.supervisor);
+}
+
+static void a_start_may_fail_be_ignored_done_or_never_ready (void **state)
+{
+    (void) state;
+    memset (conducts, 0, sizeof conducts);
+    conducts[1].ignores = true;
+    conducts[2].is_done = true;
+    begin_conducts (RESIL_ONE_FOR_ONE, false);
+    ok (resil_supervisor_spawn (the.supervisor));
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (the.supervisor);
+    assert_true (resil_snapshot_find (snapshot, "/app/1")->is_done);
+    resil_snapshot_destroy (&snapshot);
+    assert_int_equal (atomic_load (&conducts[2].stops), 1);
+    conducts[0].fails = 1000;
+    ok (resil_cast (to_conduct[0], FAIL, NULL, 0));
+    reach ("the starts", &conducts[0].starts, 1002);
+    reach ("the handled", &conducts[0].handled, 1001);
+    assert_answers (to_conduct[0]);
+    assert_answers (to_conduct[3]);
+    assert_int_equal (atomic_load (&conducts[0].cleaned), 1001);
+    resil_supervisor_destroy (&the.supervisor);
+
+    memset (conducts, 0, sizeof conducts);
+    conducts[3].never_ready = true;
+    begin_conducts (RESIL_ONE_FOR_ONE, true);
+    resil_spec_t spec = shared ("3", "conduct", &conducts[3]);
+    spec.ready_required = true;
+    ok (resil_supervisor_set_spec (the.supervisor, &spec));
+    assert_int_equal (resil_supervisor_spawn (the.supervisor), -1);
+    assert_int_equal (errno, ETIMEDOUT);
+    assert_int_equal (resil_supervisor_wait (the.supervisor, SUPPORT_PATIENCE_MS),
+                      RESIL_ENDED_ESCALATED);
+    for (int i = 0; i < CONDUCTS; i++)
+        assert_int_equal (atomic_load (&conducts[i].stops), 1);
+    resil_supervisor_destroy (&the.supervisor);
+    assert_int_equal (errors_of_conducts (), 0);
+}
+
+static void groups_are_started_again_together (void **state)
+{
+    (void) state;
+    for (int rest = 0; rest < 2; rest++) {
+        memset (conducts, 0, sizeof conducts);
+        begin_conducts (rest ? RESIL_REST_FOR_ONE : RESIL_ONE_FOR_ALL, false);
+        ok (resil_supervisor_spawn (the.supervisor));
+        ok (resil_cast (to_conduct[1], FAIL, NULL, 0));
+        for (int i = rest; i < CONDUCTS; i++) {
+            reach ("the starts", &conducts[i].starts, 2);
+            assert_answers (to_conduct[i]);
+        }
+        assert_int_equal (atomic_load (&conducts[0].starts), rest ? 1 : 2);
+        assert_int_equal (atomic_load (&conducts[1].stops), 0);
+        assert_int_equal (atomic_load (&conducts[3].stops), 1);
+        resil_supervisor_destroy (&the.supervisor);
+        assert_int_equal (errors_of_conducts (), 0);
+    }
+}
+
+/*  In a group, and among dynamic ones. */
+static void one_of_a_group_hangs (void **state)
+{
+    (void) state;
+    static const resil_strategy_t strategies[] = {RESIL_ONE_FOR_ALL, RESIL_REST_FOR_ONE,
+                                                  RESIL_DYNAMIC};
+    for (int s = 0; s < 3; s++) {
+        memset (conducts, 0, sizeof conducts);
+        the.place = IN_MESSAGE;
+        the.manner = BLOCKED;
+        atomic_store (&the.times, 1);
+        atomic_store (&the.goes, false);
+        gate_set (&the.gate, false);
+        begin_conducts (strategies[s], false);
+        the.pool = NULL;
+        resil_spec_t spec = shared ("hog", "hog", &one_hog);
+        spec.args_shared = true;
+        ok (resil_supervisor_add (the.supervisor, &spec));
+        if (strategies[s] != RESIL_DYNAMIC)
+            ok (resil_supervisor_spawn (the.supervisor));
+        ok (resil_supervisor_find (the.supervisor, "hog", &the.to_hog));
+        int starts = atomic_load (&the.starts);
+        ok (resil_cast (the.to_hog, HANG, NULL, 0));
+        reach ("the starts", &the.starts, starts + 1);
+        assert_int_equal (resil_supervisor_quarantined (the.supervisor), 1);
+        assert_answers (the.to_hog);
+        for (int i = 0; i < CONDUCTS; i++) {
+            assert_answers (to_conduct[i]);
+            assert_int_equal (atomic_load (&conducts[i].starts),
+                              strategies[s] == RESIL_ONE_FOR_ALL ? 2 : 1);
+        }
+        let_go ();
+        assert_true (support_wait_until (is_reaped, NULL, SUPPORT_PATIENCE_MS));
+        resil_supervisor_destroy (&the.supervisor);
+    }
+}
+
+static void they_are_administered_as_others_are (void **state)
+{
+    (void) state;
+    memset (conducts, 0, sizeof conducts);
+    begin_conducts (RESIL_ONE_FOR_ONE, false);
+    ok (resil_supervisor_spawn (the.supervisor));
+    for (int round = 1; round <= 50; round++) {
+        ok (resil_supervisor_terminate_child (the.supervisor, "1"));
+        assert_int_equal (atomic_load (&conducts[1].stops), round);
+        assert_int_equal (resil_cast (to_conduct[1], NOTE, NULL, 0), -1);
+        assert_int_equal (errno, ESHUTDOWN);
+        ok (resil_supervisor_restart_child (the.supervisor, "1"));
+        assert_answers (to_conduct[1]);
+    }
+    /*  Its next start is in a thread of its own, and then in another pool. */
+    resil_spec_t spec = shared ("2", "conduct", &conducts[2]);
+    spec.placement = RESIL_OWN_THREAD;
+    spec.args_shared = true;
+    ok (resil_supervisor_set_spec (the.supervisor, &spec));
+    ok (resil_cast (to_conduct[2], FAIL, NULL, 0));
+    reach ("the starts", &conducts[2].starts, 2);
+    assert_answers (to_conduct[2]);
+    assert_true (atomic_load (&conducts[2].errors) > 0); /*  it may wait now                     */
+    atomic_store (&conducts[2].errors, 0);
+    spec.placement = RESIL_SHARED;
+    spec.pool = "elsewhere";
+    ok (resil_supervisor_set_spec (the.supervisor, &spec));
+    ok (resil_cast (to_conduct[2], FAIL, NULL, 0));
+    reach ("the starts", &conducts[2].starts, 3);
+    assert_answers (to_conduct[2]);
+    ok (resil_supervisor_terminate_child (the.supervisor, "3"));
+    ok (resil_supervisor_delete_child (the.supervisor, "3"));
+    assert_int_equal (resil_cast (to_conduct[3], NOTE, NULL, 0), -1);
+    resil_supervisor_destroy (&the.supervisor);
+    assert_int_equal (errors_of_conducts (), 0);
+}
+
+/*  ---- Cases: how the others fare ---- */
+
+#define CROWD (SYSTEM_IS_SANITIZED ? 500 : 5000)
+#define CALLS_MEASURED (SYSTEM_IS_SANITIZED ? 2000 : 20000)
+
+static int compare (const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return (x > y) - (x < y);
+}
+
+/*  Of calls to one after the other, in microseconds. */
+static int64_t p99_us (resil_address_t *addresses)
+{
+    static int64_t took[CALLS_MEASURED];
+    for (int i = 0; i < CALLS_MEASURED; i++) {
+        int64_t began_us = system_now_us ();
+        assert_answers (addresses[i % CROWD]);
+        took[i] = system_now_us () - began_us;
+    }
+    qsort (took, CALLS_MEASURED, sizeof *took, compare);
+    return took[CALLS_MEASURED * 99 / 100];
+}
+
+static atomic_bool fails_on;
+
+static int failing_start (resil_self_t *self, void *args)
+{
+    (void) args;
+    return atomic_load (&fails_on) ? resil_fail (self, 1, "as ever") : 0;
+}
+
+static int failing_message (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args;
+    if (resil_message_tag (message) == PANIC)
+        resil_panic (self, 1, "as ever");
+    return 3;
+}
+
+static void one_that_fails_again_and_again_delays_nobody (void **state)
+{
+    (void) state;
+    static resil_address_t addresses[CROWD];
+    static const resil_type_t types[] = {
+        {RESIL_TYPE, .name = "failing", .on_start = failing_start, .on_message = failing_message},
+        {RESIL_TYPE, .name = "echo", .on_message = sink_message}};
+    ok (resil_type_register (&types[0]));
+    ok (resil_type_register (&types[1]));
+    resil_log_level (RESIL_LOG_SILENT);
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    options.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    the.hang_ms = HANG_MS;
+    the.shutdown_ms = SHUTDOWN_MS;
+    the.supervisor = resil_supervisor_new (&options);
+    resil_address_t to_failing;
+    for (int i = 0; i < CROWD; i++) {
+        char name[16];
+        snprintf (name, sizeof name, "%d", i);
+        resil_spec_t spec = shared (name, "echo", NULL);
+        spec.start_ms = spec.shutdown_ms = 30000;
+        ok (resil_supervisor_add (the.supervisor, &spec));
+        ok (resil_supervisor_find (the.supervisor, name, &addresses[i]));
+    }
+    resil_spec_t spec = shared ("failing", "failing", NULL);
+    ok (resil_supervisor_add (the.supervisor, &spec));
+    ok (resil_supervisor_find (the.supervisor, "failing", &to_failing));
+    ok (resil_supervisor_spawn (the.supervisor));
+
+    int64_t undisturbed_us = 0, panics_us = 0, loop_us = 0;
+    for (int i = 0; i < TRIES; i++) {
+        undisturbed_us = p99_us (addresses);
+        for (int j = 0; j < 1000; j++)
+            ok (resil_cast (to_failing, PANIC, NULL, 0));
+        panics_us = p99_us (addresses);
+        atomic_store (&fails_on, true);
+        ok (resil_cast (to_failing, FAIL, NULL, 0));
+        loop_us = p99_us (addresses);
+        atomic_store (&fails_on, false);
+        print_message ("    p99 of a call: %lld us undisturbed, %lld beside panics, %lld beside "
+                       "one that fails in a loop\n",
+                       (long long) undisturbed_us, (long long) panics_us, (long long) loop_us);
+        if (panics_us <= 2 * undisturbed_us + 20 && loop_us <= 2 * undisturbed_us + 20)
+            break;
+    }
+    assert_true (SYSTEM_IS_SANITIZED || panics_us <= 2 * undisturbed_us + 20);
+    assert_true (SYSTEM_IS_SANITIZED || loop_us <= 2 * undisturbed_us + 20);
+    resil_supervisor_destroy (&the.supervisor);
+    resil_log_level (RESIL_LOG_WARN);
+}
+
+int main (int argc, char **argv)
 {
     const struct CMUnitTest cases[] = {
         support_case (one_hangs_in_a_handler_and_is_replaced),
@@ -903,7 +1351,15 @@ int main (void)
         support_case (who_holds_up_one_that_is_to_stop_hangs),
         support_case (all_are_stopped_while_one_hangs),
         support_case (one_returns_after_its_supervisor_was_destroyed),
+        support_case (who_panics_in_any_handler_is_started_again),
+        support_case (who_only_reports_has_failed_all_the_same),
+        support_case (a_start_may_fail_be_ignored_done_or_never_ready),
+        support_case (groups_are_started_again_together),
+        support_case (one_of_a_group_hangs),
+        support_case (they_are_administered_as_others_are),
+        support_case (one_that_fails_again_and_again_delays_nobody),
         support_case (the_others_wait_until_there_is_a_thread_for_them),
     };
+    if (argc > 1) cmocka_set_test_filter (argv[1]);
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
