@@ -205,12 +205,28 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
     return 0;
 }
 
+/*  One that nobody has been told of. */
+static void free_child (resil__child_t *child)
+{
+    if (!child)
+        return;
+    if (child->mailbox)
+        resil__mailbox_free (&child->mailbox);
+    resil__hang_release (child);
+    free (child);
+}
+
+/*  Its spec stays the caller's where there is no memory. */
 static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child || (!subtree && resil__hang_prepare (child, spec))) {
-        free (child);
+    if (!child)
+        return NULL;
+    if (!subtree)
+        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
+    if (!subtree && (!child->mailbox || resil__hang_prepare (child, spec))) {
+        free_child (child);
         return NULL;
     }
     child->number = number;
@@ -220,14 +236,8 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
     child->by_name.hash = hash_of (self, spec->name);
-    if (!subtree) {
-        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
-        if (!child->mailbox) {
-            free (child);
-            return NULL;
-        }
+    if (child->mailbox)
         resil__mailbox_open (child->mailbox);
-    }
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -274,10 +284,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
-        if (child)
-            resil__mailbox_free (&child->mailbox);
-        resil__hang_release (child);
-        free (child);
+        free_child (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
     }
