@@ -36,6 +36,8 @@ typedef struct {
     int64_t timeout_ms; /*  of RESIL_FULL_WAITS; RESIL_FOREVER                       */
     int64_t expires_ms; /*  not handled any more after that: a dead letter; RESIL_FOREVER */
 } resil_send_t;
+
+/*  Begins a resil_send_t: `resil_send_t how = {RESIL_SEND};`. */
 #define RESIL_SEND                                                                                 \
     .size = sizeof (resil_send_t), .timeout_ms = RESIL_FOREVER, .expires_ms = RESIL_FOREVER
 
