@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <resil/messaging.h>
+
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "mailbox/watcher.h"
 #include "supervisor/batch.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
@@ -989,6 +992,11 @@ static void first_start_failed (resil__child_t *child)
         resil__family_forget (child);
 }
 
+static void tell_gone (resil__child_t *child)
+{
+    resil__watchers_tell (child->mailbox, RESIL_IS_GONE, 0, NULL);
+}
+
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -1000,6 +1008,8 @@ void resil__family_settled (resil__child_t *child)
     if (self->stage < RESIL__STOPPING)
         child->done = judgement == RESIL__DONE && !was_told;
     resil__event_tell (child, self->tree->now_us);
+    if (child->mailbox && !resil__family_keeps_mail (child))
+        tell_gone (child);
     resil__failure_settled (child);
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
@@ -1043,8 +1053,10 @@ void resil__family_close_mail (resil_supervisor_t *self)
     for (size_t i = 0; i < self->child_count; i++)
         if (self->children[i]->subtree)
             resil__family_close_mail (self->children[i]->subtree);
-        else
+        else {
             resil__mailbox_close (self->children[i]->mailbox);
+            tell_gone (self->children[i]);
+        }
 }
 
 void resil__family_check (resil_supervisor_t *self)
