@@ -61,10 +61,13 @@ int resil__send_refuse (const char *call, int error)
 static void address (resil_message_t *message)
 {
     const resil_self_t *self = resil__self_current ();
-    if (message->kind == RESIL_MESSAGE_REPLY)
-        resil__call_release (atomic_exchange (&message->call, NULL));
-    if (message->kind != RESIL_MESSAGE_CALL)
-        message->kind = RESIL_MESSAGE_CAST;
+    bool is_call = message->kind == RESIL_MESSAGE_CALL &&
+                   atomic_load_explicit (&message->call, memory_order_relaxed);
+    if (message->kind != RESIL_MESSAGE_CAST && !is_call) {
+        resil_address_t sender = message->sender;
+        resil__message_become (message, RESIL_MESSAGE_CAST);
+        message->sender = sender;
+    }
     message->retries = 0;
     if (self && resil_address_is_nobody (message->sender))
         message->sender = resil_self_address (self);
@@ -159,6 +162,8 @@ int resil_send (resil_address_t to, resil_message_t **message_p, const resil_sen
     int64_t now_us = how->timeout_ms > 0 || how->expires_ms >= 0 ? resil__now_us () : 0;
     if (how->expires_ms >= 0)
         message->deadline_us = now_us + how->expires_ms * 1000;
+    else if (message->kind == RESIL_MESSAGE_CAST) /*  a call keeps its caller's                */
+        message->deadline_us = RESIL__NEVER;
     int error = how->full == RESIL_FULL_WAITS
                     ? put_and_wait (to, message, resil__deadline_us (now_us, how->timeout_ms))
                     : resil__mailbox_put (to, message, (resil__full_t) how->full, 0);

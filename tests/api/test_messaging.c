@@ -587,6 +587,72 @@ static void a_watch_ends_with_who_watches (void **state)
     end ();
 }
 
+/*  Its caller may be told first. */
+static bool find_letter (void *letter_p)
+{
+    resil_dead_letter_t **letter = letter_p;
+    *letter = resil_supervisor_take_dead_letter (supervisor);
+    return *letter;
+}
+
+static void expect_letter (const char *why, const char *receiver, uint32_t tag)
+{
+    resil_dead_letter_t *letter = NULL;
+    if (!support_wait_until (find_letter, &letter, SUPPORT_PATIENCE_MS))
+        fail_msg ("no dead letter");
+    assert_string_equal (resil_dead_letter_why_name (letter), why);
+    assert_string_equal (resil_dead_letter_receiver (letter), receiver);
+    assert_int_equal (resil_message_tag (resil_dead_letter_message (letter)), tag);
+    resil_dead_letter_destroy (&letter);
+    assert_null (letter);
+}
+
+static void what_is_not_handled_is_a_dead_letter (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.mailbox_messages = 2;
+    begin_with (&spec);
+    assert_null (resil_supervisor_take_dead_letter (supervisor));
+    assert_int_equal (errno, ENOMSG);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    expect_letter ("failed", "/app/one", FAIL);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 1);
+    resil_send_t how = {RESIL_SEND};
+    how.expires_ms = 1;
+    resil_message_t *message = resil_message_new (ECHO, NULL, 0);
+    ok (resil_send (to_one, &message, &how));
+    ok (cast (to_one, NOTE, 1));
+    how.full = RESIL_FULL_DROPS_OLDEST;
+    how.expires_ms = 20;
+    message = resil_message_new (PUT_BY, NULL, 0);
+    ok (resil_send (to_one, &message, &how));
+    expect_letter ("dropped", "/app/one", ECHO);
+    poll (NULL, 0, 40); /*  it is to expire                                              */
+    atomic_store (&one.gate, true);
+    await (&one.noted_count, 1);
+    expect_letter ("expired", "/app/one", PUT_BY);
+    atomic_store (&one.gate, false);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 2);
+    ok (cast (to_one, NOTE, 7));
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+    assert_non_null (letter);
+    assert_int_equal (resil_dead_letter_why (letter), RESIL_DEAD_DOWN);
+    message = resil_dead_letter_take_message (letter);
+    resil_dead_letter_destroy (&letter);
+    ok (resil_send (to_two, &message, NULL)); /*  somebody else sees to it                     */
+    await (&two.noted_count, 1);
+    assert_int_equal (two.noted[0], 7);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_DROPPED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_EXPIRED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_FAILED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_DOWN), 1);
+    end ();
+}
+
 static void bad_input_is_named (void **state)
 {
     (void) state;
@@ -708,6 +774,7 @@ int main (void)
         support_case (who_watches_is_told),
         support_case (who_is_gone_already_is_told_at_once),
         support_case (a_watch_ends_with_who_watches),
+        support_case (what_is_not_handled_is_a_dead_letter),
         support_case (bad_input_is_named),
     };
     const struct CMUnitTest loops[] = {
