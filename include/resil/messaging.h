@@ -36,6 +36,8 @@ typedef struct {
     int64_t timeout_ms; /*  of RESIL_FULL_WAITS; RESIL_FOREVER                       */
     int64_t expires_ms; /*  not handled any more after that: a dead letter; RESIL_FOREVER */
 } resil_send_t;
+
+/*  Begins a resil_send_t: `resil_send_t how = {RESIL_SEND};`. */
 #define RESIL_SEND                                                                                 \
     .size = sizeof (resil_send_t), .timeout_ms = RESIL_FOREVER, .expires_ms = RESIL_FOREVER
 
@@ -74,10 +76,10 @@ RESIL_EXPORT int resil_reply (resil_message_t *request, uint32_t tag, const void
 /*  The same with a message, which is taken if that succeeds. */
 RESIL_EXPORT int resil_reply_with (resil_message_t *request, resil_message_t **reply_p);
 
-/*  Why there is no reply, as an errno; 0: there is one, or it is no reply. */
+/*  Why there is no reply, as an errno; 0: there is one. Of a RESIL_MESSAGE_DOWN the code of the failure. Else 0. */
 RESIL_EXPORT int resil_message_error (const resil_message_t *self);
 
-/*  What was given for it: as `context` with resil_call_async, as `which` with resil_timer_set. Else 0. */
+/*  What was given for it: as `context` with resil_call_async and resil_watch, as `which` with resil_timer_set. Else 0. */
 RESIL_EXPORT uint64_t resil_message_context (const resil_message_t *self);
 
 /*  Who sent it, or nobody if no component did. */
@@ -111,6 +113,27 @@ RESIL_EXPORT resil_message_t *resil_keep (resil_self_t *self);
     (self, 0), which is to be called until it has nothing. Owned by resil. -1 with errno: EINVAL, EPERM,
     ESTALE, EMFILE. */
 RESIL_EXPORT int resil_mailbox_fd (resil_self_t *self);
+
+/*  ---- Watching ---- */
+
+/*  What a RESIL_MESSAGE_DOWN tells, as its tag. */
+typedef enum {
+    RESIL_WENT_DOWN = 1, /*  its incarnation is over, or is to end: its mail waits          */
+    RESIL_CAME_UP,       /*  another one is up                                              */
+    RESIL_IS_GONE        /*  it has ended for good; what waited is dead                     */
+} resil_watch_t;
+
+/*  Have this incarnation told how another component fares, until resil_unwatch. Told are on_down, or resil_receive
+    with a RESIL_MESSAGE_DOWN: its tag is a resil_watch_t, its sender is `whom`, its context `context`; when it went down
+    of a failure its bytes are the failure's text, cut to RESIL_MESSAGE_INLINE bytes with its NUL, and its
+    resil_message_error the code. Who is gone already is told at once. A second watch of the same replaces the
+    first. Returns 0, or -1 with errno: EINVAL, ENOMEM, EPERM, ESTALE. As OTP's monitor/2, but that an
+    address outlives what it watches. */
+RESIL_EXPORT int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context);
+
+/*  No more. What it has told already may still be received. Returns 0, or -1 with errno: ENOENT (it is not watched), EINVAL,
+    EPERM, ESTALE. */
+RESIL_EXPORT int resil_unwatch (resil_self_t *self, resil_address_t whom);
 
 /*  ---- Timers ---- */
 

@@ -7,6 +7,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "mailbox/watcher.h"
 
 /*  ---- What comes due ---------------------------------------------------------------------------- */
 
@@ -17,6 +18,7 @@ static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t contex
         return;
     note->context = context;
     note->code = code;
+    note->incarnation = self->incarnation;
     if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
         resil__message_free (note);
 }
@@ -231,12 +233,26 @@ void resil__inbox_take_own_timers (resil_self_t *self)
 static bool is_awaited (resil_self_t *self, const resil_message_t *reply)
 {
     resil__call_t *call = atomic_load_explicit (&reply->call, memory_order_relaxed);
-    if (!call)
-        return true; /*  its own note that there is none                          */
+    if (!call) /*  its own note that there is none                          */
+        return reply->incarnation == self->incarnation;
     if (call->incarnation != self->incarnation || !call->previous)
         return false;
     drop_call (call);
     return true;
+}
+
+/*  What an incarnation before this one has asked for is not for this one. */
+static bool is_wanted (resil_self_t *self, const resil_message_t *message)
+{
+    switch ((resil_message_kind_t) message->kind) {
+    case RESIL_MESSAGE_REPLY:
+        return is_awaited (self, message);
+    case RESIL_MESSAGE_TIMER:
+    case RESIL_MESSAGE_DOWN:
+        return message->incarnation == self->incarnation;
+    default:
+        return true;
+    }
 }
 
 resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
@@ -247,7 +263,7 @@ resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
     inbox->is_used = true;
     do
         message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    while (message && message->kind == RESIL_MESSAGE_REPLY && !is_awaited (self, message));
+    while (message && !is_wanted (self, message));
     let_go (inbox, !*is_stale);
     inbox->in_hand = message;
     return message;
@@ -273,6 +289,20 @@ static void drop_calls (resil__inbox_t *inbox)
     }
 }
 
+static void forget_watcher (resil__watcher_t **at)
+{
+    resil__watcher_t *watcher = *at;
+    *at = watcher->next_own;
+    resil__watcher_remove (watcher);
+    resil__block_give (watcher);
+}
+
+static void drop_watchers (resil__inbox_t *inbox)
+{
+    while (inbox->watchers)
+        forget_watcher (&inbox->watchers);
+}
+
 static void drop_alarms (resil__inbox_t *inbox)
 {
     while (inbox->alarms)
@@ -285,6 +315,7 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     inbox->in_handler = inbox->is_ending = false;
     drop_calls (inbox);
     drop_alarms (inbox);
+    drop_watchers (inbox);
     if (!inbox->is_used)
         return;
     inbox->is_used = false;
@@ -424,5 +455,52 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
         return resil__refuse (ENOENT, "resil_timer_clear: \"%s\" has no timer %llu",
                               self->spec->name, (unsigned long long) which);
     forget_alarm (at);
+    return 0;
+}
+
+/*  ---- Watching ------------------------------------------------------------------------------------------ */
+
+/*  The link to the one that watches that address, or to NULL. */
+static resil__watcher_t **find_watcher (resil__inbox_t *inbox, resil_address_t whom)
+{
+    resil__watcher_t **at = &inbox->watchers;
+    while (*at && !resil_address_same ((*at)->whom, whom))
+        at = &(*at)->next_own;
+    return at;
+}
+
+int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
+{
+    if (resil__self_check_thread (self, "resil_watch"))
+        return -1;
+    if (resil_address_is_nobody (whom))
+        return resil__refuse (EINVAL, "resil_watch: the address is nobody's");
+    resil__inbox_t *inbox = &self->inbox;
+    resil__watcher_t **at = find_watcher (inbox, whom);
+    if (*at) /*  with another context                                     */
+        forget_watcher (at);
+    resil__watcher_t *watcher = resil__block_take ();
+    if (!watcher)
+        return resil__refuse (ENOMEM, "resil_watch: no memory");
+    *watcher = (resil__watcher_t){.whom = whom,
+                                  .watcher = resil_self_address (self),
+                                  .incarnation = self->incarnation,
+                                  .context = context,
+                                  .next_own = inbox->watchers};
+    inbox->watchers = watcher;
+    if (!resil__watcher_add (watcher))
+        resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
+    return 0;
+}
+
+int resil_unwatch (resil_self_t *self, resil_address_t whom)
+{
+    if (resil__self_check_thread (self, "resil_unwatch"))
+        return -1;
+    resil__watcher_t **at = find_watcher (&self->inbox, whom);
+    if (!*at)
+        return resil__refuse (ENOENT, "resil_unwatch: \"%s\" does not watch that address",
+                              self->spec->name);
+    forget_watcher (at);
     return 0;
 }

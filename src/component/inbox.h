@@ -39,6 +39,7 @@ typedef struct {
     resil__clock_t *clock;     /*  its thread's                                             */
     resil__call_t *calls;      /*  that are open                                            */
     resil__alarm_t *alarms;
+    struct _resil__watcher_t *watchers; /*  by which it watches others                        */
     resil_message_t *in_hand; /*  as the mailbox has it, unless that has been seized        */
     bool is_used;             /*  something has been received in this incarnation          */
     bool in_handler;          /*  so it must not wait                                      */

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <resil/messaging.h>
+
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "mailbox/watcher.h"
 #include "supervisor/batch.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
@@ -205,12 +208,28 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
     return 0;
 }
 
+/*  One that nobody has been told of. */
+static void free_child (resil__child_t *child)
+{
+    if (!child)
+        return;
+    if (child->mailbox)
+        resil__mailbox_free (&child->mailbox);
+    resil__hang_release (child);
+    free (child);
+}
+
+/*  Its spec stays the caller's where there is no memory. */
 static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child || (!subtree && resil__hang_prepare (child, spec))) {
-        free (child);
+    if (!child)
+        return NULL;
+    if (!subtree)
+        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
+    if (!subtree && (!child->mailbox || resil__hang_prepare (child, spec))) {
+        free_child (child);
         return NULL;
     }
     child->number = number;
@@ -220,14 +239,8 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
     child->by_name.hash = hash_of (self, spec->name);
-    if (!subtree) {
-        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
-        if (!child->mailbox) {
-            free (child);
-            return NULL;
-        }
+    if (child->mailbox)
         resil__mailbox_open (child->mailbox);
-    }
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -274,10 +287,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
-        if (child)
-            resil__mailbox_free (&child->mailbox);
-        resil__hang_release (child);
-        free (child);
+        free_child (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
     }
@@ -982,6 +992,11 @@ static void first_start_failed (resil__child_t *child)
         resil__family_forget (child);
 }
 
+static void tell_gone (resil__child_t *child)
+{
+    resil__watchers_tell (child->mailbox, RESIL_IS_GONE, 0, NULL);
+}
+
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -993,6 +1008,8 @@ void resil__family_settled (resil__child_t *child)
     if (self->stage < RESIL__STOPPING)
         child->done = judgement == RESIL__DONE && !was_told;
     resil__event_tell (child, self->tree->now_us);
+    if (child->mailbox && !resil__family_keeps_mail (child))
+        tell_gone (child);
     resil__failure_settled (child);
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
@@ -1036,8 +1053,10 @@ void resil__family_close_mail (resil_supervisor_t *self)
     for (size_t i = 0; i < self->child_count; i++)
         if (self->children[i]->subtree)
             resil__family_close_mail (self->children[i]->subtree);
-        else
+        else {
             resil__mailbox_close (self->children[i]->mailbox);
+            tell_gone (self->children[i]);
+        }
 }
 
 void resil__family_check (resil_supervisor_t *self)

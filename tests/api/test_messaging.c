@@ -29,9 +29,11 @@ enum {
     ONCE_MORE, /*  fail the first time                                      */
     WAIT_GATE, /*  until the gate is open                                   */
     TICK,      /*  set a timer                                              */
-    LINGER,    /*  take so many ms                                          */
-    FLOOD,     /*  to itself, waiting for room                              */
-    EXTEND     /*  say that the next step may take so many ms               */
+    WATCH,     /*  watch `other`                                            */
+    UNWATCH,
+    LINGER, /*  take so many ms                                          */
+    FLOOD,  /*  to itself, waiting for room                              */
+    EXTEND  /*  say that the next step may take so many ms               */
 };
 
 #define MOST 10000
@@ -45,6 +47,9 @@ typedef struct {
     atomic_int reply_error, replies;
     atomic_uint_fast64_t reply_context, deliveries;
     atomic_int ticks;
+    atomic_int downs, ups, gones; /*  of whom it watches                                       */
+    atomic_int down_code;
+    char down_text[RESIL_MESSAGE_INLINE];
     atomic_bool gate;
     bool calls_back; /*  from its handle_irrecoverable                            */
     resil_message_t *put_by;
@@ -146,6 +151,10 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         while (!atomic_load (&actor->gate) && !resil_cancelled (self))
             poll (NULL, 0, 1);
         return 0;
+    case WATCH:
+        return resil_watch (self, actor->other, 9);
+    case UNWATCH:
+        return resil_unwatch (self, actor->other);
     case TICK:
         return resil_timer_set (self, 5, 1, (int64_t) number);
     case LINGER:
@@ -180,6 +189,29 @@ static int on_timer (resil_self_t *self, void *args, resil_message_t *message)
     return 0;
 }
 
+static int on_down (resil_self_t *self, void *args, resil_message_t *message)
+{
+    actor_t *actor = args;
+    (void) self;
+    if (resil_message_context (message) != 9 ||
+        !resil_address_same (resil_message_sender (message), actor->other))
+        return -1;
+    switch (resil_message_tag (message)) {
+    case RESIL_WENT_DOWN:
+        atomic_store (&actor->down_code, resil_message_error (message));
+        snprintf (actor->down_text, sizeof actor->down_text, "%s",
+                  resil_message_size (message) ? (const char *) resil_message_data (message) : "");
+        atomic_fetch_add (&actor->downs, 1);
+        return 0;
+    case RESIL_CAME_UP:
+        atomic_fetch_add (&actor->ups, 1);
+        return 0;
+    default:
+        atomic_fetch_add (&actor->gones, 1);
+        return 0;
+    }
+}
+
 static int on_stop (resil_self_t *self, void *args)
 {
     actor_t *actor = args;
@@ -212,7 +244,7 @@ static void begin_with (const resil_spec_t *spec)
     static const resil_type_t type = {
         RESIL_TYPE,           .name = "actor",          .handle_irrecoverable = on_failure,
         .on_start = on_start, .on_message = on_message, .on_reply = on_reply,
-        .on_timer = on_timer, .on_stop = on_stop};
+        .on_timer = on_timer, .on_down = on_down,       .on_stop = on_stop};
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
     options.name = "app";
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
@@ -516,6 +548,71 @@ static void timers_are_told (void **state)
     end ();
 }
 
+static void who_watches_is_told (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, WATCH, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    ok (cast (to_one, FAIL, 17));
+    await (&two.ups, 1);
+    assert_int_equal (atomic_load (&two.downs), 1);
+    assert_int_equal (atomic_load (&two.down_code), 17);
+    assert_string_equal (two.down_text, "told to fail with 17");
+    ok (cast (to_one, PANIC, 1));
+    await (&two.ups, 2);
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    await (&two.gones, 1);
+    assert_int_equal (atomic_load (&two.downs), 3);
+    assert_string_equal (two.down_text, "");
+    ok (resil_supervisor_restart_child (supervisor, "one"));
+    await (&two.ups, 3);
+    ok (cast (to_two, UNWATCH, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    ok (cast (to_one, FAIL, 17));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.ups), 3);
+    end ();
+}
+
+static void who_is_gone_already_is_told_at_once (void **state)
+{
+    (void) state;
+    begin ();
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    ok (cast (to_two, WATCH, 0));
+    await (&two.gones, 1);
+    ok (resil_supervisor_delete_child (supervisor, "one"));
+    ok (cast (to_two, WATCH, 0));
+    await (&two.gones, 2);
+    /*  Another of that name is another.                                                  */
+    resil_spec_t spec = usual ();
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.ups), 0);
+    end ();
+}
+
+static void a_watch_ends_with_who_watches (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, WATCH, 0));
+    ok (cast (to_two, TICK, 1));
+    await (&two.ticks, 1);
+    ok (cast (to_two, FAIL, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    int ticks = atomic_load (&two.ticks);
+    ok (cast (to_one, FAIL, 0));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.downs) + atomic_load (&two.gones), 0);
+    assert_int_equal (atomic_load (&two.ticks), ticks);
+    end ();
+}
+
 static void bad_input_is_named (void **state)
 {
     (void) state;
@@ -694,6 +791,9 @@ int main (void)
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (timers_are_told),
+        support_case (who_watches_is_told),
+        support_case (who_is_gone_already_is_told_at_once),
+        support_case (a_watch_ends_with_who_watches),
         support_case (bad_input_is_named),
         support_case (each_message_is_progress),
         support_case (who_shares_a_thread_waits_nowhere),
