@@ -352,6 +352,7 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
             resil__self_refuse_cancelled (self);
             return NULL;
         }
+        resil__self_note_progress (self); /*  the time by which messages expire           */
         resil__inbox_take_own_timers (self);
         resil_message_t *message = resil__inbox_take (self, &is_stale);
         if (message)

@@ -20,10 +20,15 @@ int resil__send_check (const char *call)
 int resil__send_check_wait (const char *call, const char *instead)
 {
     const resil_self_t *self = resil__self_current ();
-    if (!self || !self->inbox.in_handler)
+    if (!self)
         return 0;
-    return resil__refuse (EDEADLK, "%s: a handler of \"%s\" may not wait; %s", call,
-                          self->spec->name, instead);
+    if (self->inbox.in_handler)
+        return resil__refuse (EDEADLK, "%s: a handler of \"%s\" may not wait; %s", call,
+                              self->spec->name, instead);
+    if (self->spec->is->placement == RESIL_SHARED) /*  in handle_irrecoverable, or the like       */
+        return resil__refuse (EDEADLK, "%s: \"%s\" shares its thread, and may not wait", call,
+                              self->spec->name);
+    return 0;
 }
 
 int resil__send_check_ms (const char *call, const char *what, int64_t ms)
@@ -137,6 +142,8 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
     int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
     if (error != EAGAIN)
         return error;
+    if (resil_address_same (to, resil_self_address (self)))
+        return EDEADLK;
     resil__self_wait_begins (self);
     do {
         int64_t now_us = resil__now_us ();
@@ -169,6 +176,9 @@ int resil_send (resil_address_t to, resil_message_t **message_p, const resil_sen
                     : resil__mailbox_put (to, message, (resil__full_t) how->full, 0);
     if (error == ECANCELED)
         return resil__self_refuse_cancelled (resil__self_current ());
+    if (error == EDEADLK)
+        return resil__refuse (error, "resil_send: \"%s\" would wait for itself to make room",
+                              resil__self_current ()->spec->name);
     if (error)
         return resil__send_refuse ("resil_send", error);
     *message_p = NULL;

@@ -204,6 +204,7 @@ static int receive_some (resil_self_t *self, void *arg)
         bool is_stale;
         if (resil_cancelled (self))
             return 0;
+        resil__self_note_progress (self); /*  each message is its own, not the turn      */
         resil_message_t *message = resil__inbox_take (self, &is_stale);
         if (!message)
             return 0;
@@ -299,8 +300,12 @@ static void do_what_it_is_to (seat_t *seat, unsigned wants)
 }
 
 /*  From here on it does not wait, and from now on its time without progress counts; and back. */
-static void enter (resil__host_t *host, resil_self_t *self)
+static void enter (resil__host_t *host, seat_t *seat)
 {
+    resil_self_t *self = &seat->base.self;
+    int thread_id = atomic_load_explicit (&host->thread_id, memory_order_relaxed);
+    if (atomic_load_explicit (&seat->base.thread_id, memory_order_relaxed) != thread_id)
+        atomic_store (&seat->base.thread_id, thread_id); /*  it was told before there was one     */
     resil__self_set_current (self);
     atomic_store_explicit (&self->moved_at_us, host->now_us, memory_order_relaxed);
     atomic_store_explicit (&self->waiting, 0, memory_order_release);
@@ -326,7 +331,7 @@ static bool serve (resil__host_t *host, seat_t *seat)
                          : 0;
     if (self->spec->is->hang_ms >= 0)
         host->now_us = resil__coarse_now_us ();
-    enter (host, self);
+    enter (host, seat);
     if (!atomic_load_explicit (&self->quarantined, memory_order_relaxed))
         do_what_it_is_to (seat, wants);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);

@@ -150,7 +150,7 @@ static void lose_host (resil__tree_t *tree, resil__host_t *host, int error, cons
 
 void resil__pool_serve (resil__tree_t *tree, resil__host_t *host)
 {
-    bool restarts;
+    bool restarts = false;
     int error;
     const char *why;
     if (resil__host_is_unborn (host, &error, &why)) {
@@ -220,7 +220,7 @@ static void move (resil__child_t *child, void *arg)
 static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at)
 {
     resil__host_t *host = pool->hosts[at];
-    bool restarts;
+    bool restarts = false;
     take_records (tree, host, &restarts);
     move_t to = {.to = resil__pool_host (tree, pool->name)};
     if (!to.to)

@@ -30,7 +30,10 @@ enum {
     WAIT_GATE, /*  until the gate is open                                   */
     TICK,      /*  set a timer                                              */
     WATCH,     /*  watch `other`                                            */
-    UNWATCH
+    UNWATCH,
+    LINGER, /*  take so many ms                                          */
+    FLOOD,  /*  to itself, waiting for room                              */
+    EXTEND  /*  say that the next step may take so many ms               */
 };
 
 #define MOST 10000
@@ -48,6 +51,7 @@ typedef struct {
     atomic_int down_code;
     char down_text[RESIL_MESSAGE_INLINE];
     atomic_bool gate;
+    bool calls_back; /*  from its handle_irrecoverable                            */
     resil_message_t *put_by;
     resil_address_t other;
 } actor_t;
@@ -82,6 +86,19 @@ static int block (actor_t *actor)
     resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, 1000);
     atomic_store (&actor->error, reply ? 0 : errno);
     resil_message_destroy (&reply);
+    return 0;
+}
+
+static int flood (resil_self_t *self, actor_t *actor)
+{
+    resil_send_t how = {RESIL_SEND};
+    how.full = RESIL_FULL_WAITS;
+    resil_message_t *message;
+    while ((message = resil_message_new (NOTE, NULL, 0)) &&
+           resil_send (resil_self_address (self), &message, &how) == 0)
+        ;
+    atomic_store (&actor->error, errno);
+    resil_message_destroy (&message);
     return 0;
 }
 
@@ -140,6 +157,13 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return resil_unwatch (self, actor->other);
     case TICK:
         return resil_timer_set (self, 5, 1, (int64_t) number);
+    case LINGER:
+        poll (NULL, 0, number);
+        return 0;
+    case FLOOD:
+        return flood (self, actor);
+    case EXTEND:
+        return resil_extend (self, number);
     default:
         return 0;
     }
@@ -201,6 +225,8 @@ static int on_failure (void *args, const resil_error_t *error)
 {
     actor_t *actor = args;
     (void) error;
+    if (actor->calls_back)
+        block (actor);
     atomic_fetch_add (&actor->handled, 1);
     return 0;
 }
@@ -678,6 +704,43 @@ static void bad_input_is_named (void **state)
     end ();
 }
 
+static void each_message_is_progress (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.hang_ms = 400;
+    begin_with (&spec);
+    for (int i = 0; i < 60; i++)
+        ok (cast (to_one, LINGER, 15));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.starts), 1);
+    end ();
+}
+
+static void who_shares_a_thread_waits_nowhere (void **state)
+{
+    (void) state;
+    begin ();
+    one.calls_back = true;
+    ok (cast (to_one, FAIL, 1));
+    await (&one.handled, 1);
+    assert_int_equal (atomic_load (&one.error), placement == RESIL_SHARED ? EDEADLK : 0);
+    end ();
+}
+
+static void a_hung_handler_is_told_with_its_thread (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.hang_ms = 100;
+    spec.args_shared = true;
+    begin_with (&spec);
+    ok (cast (to_one, WAIT_GATE, 0));
+    assert_non_null (
+        support_log_wait ("hangs: no progress within 100 ms (thread ", SUPPORT_PATIENCE_MS));
+    end ();
+}
+
 /*  ---- With a start of its own ---- */
 
 static int loop (resil_self_t *self, void *args)
@@ -724,6 +787,29 @@ static void a_loop_receives_the_same (void **state)
     assert_int_equal (call (to_one, ECHO, 4), 4);
     assert_int_equal (atomic_load (&one.error), EDEADLK);
     assert_int_equal (atomic_load (&one.noted_count), 1000);
+    end ();
+}
+
+static void a_loop_is_told_when_it_would_wait_for_itself (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    ok (cast (to_one, FLOOD, 0));
+    await (&one.noted_count, MOST - 1);
+    assert_int_equal (atomic_load (&one.error), EDEADLK);
+    end ();
+}
+
+static void a_message_expires_by_the_time_that_it_is (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    ok (cast (to_one, EXTEND, 600000)); /*  its progress is dated ahead of the time             */
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    ok (cast (to_one, EXTEND, 600000));
+    resil_message_t *reply = resil_call (to_one, ECHO, NULL, 0, 60000);
+    assert_non_null (reply);
+    resil_message_destroy (&reply);
     end ();
 }
 
@@ -776,9 +862,14 @@ int main (void)
         support_case (a_watch_ends_with_who_watches),
         support_case (what_is_not_handled_is_a_dead_letter),
         support_case (bad_input_is_named),
+        support_case (each_message_is_progress),
+        support_case (who_shares_a_thread_waits_nowhere),
+        support_case (a_hung_handler_is_told_with_its_thread),
     };
     const struct CMUnitTest loops[] = {
         support_case (a_loop_receives_the_same),
+        support_case (a_loop_is_told_when_it_would_wait_for_itself),
+        support_case (a_message_expires_by_the_time_that_it_is),
         support_case (a_mailbox_has_a_descriptor),
     };
     int failed =
