@@ -158,6 +158,23 @@ int resil__family_change_options (resil_supervisor_t *self,
     return -1;
 }
 
+/*  One more of them, or one less. */
+static void count (const resil__child_t *child, int by)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    tree->child_count += (size_t) by;
+    if (!child->subtree && child->spec->is->placement == RESIL_OWN_THREAD)
+        tree->own_threads += (size_t) by;
+}
+
+void resil__family_count_threads (const resil__child_t *child, const resil__spec_t *old)
+{
+    if (child->subtree)
+        return;
+    child->supervisor->tree->own_threads += child->spec->is->placement == RESIL_OWN_THREAD;
+    child->supervisor->tree->own_threads -= old->is->placement == RESIL_OWN_THREAD;
+}
+
 /*  Three timers at most for each child: its own, and one for its hangs, or its group's and its limit's if
     it is a supervisor; the root has these too. */
 static int grow_timers (resil_supervisor_t *self)
@@ -170,7 +187,7 @@ static bool fits_with_the_others (const resil_supervisor_t *self, const resil__s
 {
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
-    int sockets = (int) (self->tree->child_count + 1) * RESIL__RUNNER_SOCKETS;
+    int sockets = (int) (self->tree->own_threads + 1) * RESIL__RUNNER_SOCKETS;
     return resil__process_could_hold (sockets, what) == 0;
 }
 
@@ -202,8 +219,8 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
         return resil__refuse (ENOSPC,
                               "supervisor \"%s\" has %d children, and max_children allows no more",
                               self->name, max);
-    if (!is_subtree && self->tree->root->stage == RESIL__CREATED &&
-        !fits_with_the_others (self, spec))
+    if (!is_subtree && spec->is->placement == RESIL_OWN_THREAD &&
+        self->tree->root->stage == RESIL__CREATED && !fits_with_the_others (self, spec))
         return -1;
     return 0;
 }
@@ -292,7 +309,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         return NULL;
     }
     self->children[self->child_count++] = child;
-    self->tree->child_count++;
+    count (child, 1);
     resil__index_add (&self->names, &child->by_name);
     return child;
 }
@@ -378,7 +395,7 @@ static void strike_out (resil__child_t *child)
              (self->child_count - at - 1) * sizeof *self->children);
     resil__index_remove (&self->names, &child->by_name);
     self->child_count--;
-    self->tree->child_count--;
+    count (child, -1);
     if (self->start_at > at)
         self->start_at--;
     if (self->stop_at > at)
@@ -576,7 +593,7 @@ static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil_
         return NULL;
     child->is_static = true;
     child->incarnation = which->incarnation;
-    self->tree->child_count++;
+    count (child, 1);
     resil__index_add (&self->names, &child->by_name);
     resil__author_set (&child->author, self->child ? self->child->author : NULL);
     resil__event_added (child);
@@ -590,7 +607,7 @@ static void go_for_good (resil__child_t *child)
         end_subtree (child->subtree);
     resil__event_removed (child);
     resil__index_remove (&self->names, &child->by_name);
-    self->tree->child_count--;
+    count (child, -1);
     leave (child);
 }
 

@@ -11,6 +11,7 @@
 #include <resil.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /*  What a message has its receiver do. */
 enum {
@@ -728,6 +729,31 @@ static void who_shares_a_thread_waits_nowhere (void **state)
     end ();
 }
 
+/*  Each thread takes descriptors, but those who share one do not. */
+static void many_who_share_a_thread_take_no_descriptors (void **state)
+{
+    (void) state;
+    struct rlimit limit, low;
+    assert_int_equal (getrlimit (RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    low.rlim_cur = 256;
+    assert_int_equal (setrlimit (RLIMIT_NOFILE, &low), 0);
+    begin ();
+    end ();
+    supervisor = resil_supervisor_new (NULL);
+    assert_non_null (supervisor);
+    for (int i = 0; i < 300; i++) {
+        char name[16];
+        snprintf (name, sizeof name, "many %d", i);
+        resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "actor", .args = &one};
+        spec.placement = RESIL_SHARED;
+        ok (resil_supervisor_add (supervisor, &spec));
+    }
+    ok (resil_supervisor_spawn (supervisor));
+    end ();
+    assert_int_equal (setrlimit (RLIMIT_NOFILE, &limit), 0);
+}
+
 static void a_hung_handler_is_told_with_its_thread (void **state)
 {
     (void) state;
@@ -865,6 +891,7 @@ int main (void)
         support_case (each_message_is_progress),
         support_case (who_shares_a_thread_waits_nowhere),
         support_case (a_hung_handler_is_told_with_its_thread),
+        support_case (many_who_share_a_thread_take_no_descriptors),
     };
     const struct CMUnitTest loops[] = {
         support_case (a_loop_receives_the_same),
