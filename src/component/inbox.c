@@ -316,6 +316,9 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     drop_calls (inbox);
     drop_alarms (inbox);
     drop_watchers (inbox);
+    if (inbox->keeps)
+        resil__calls_break (&inbox->kept, ECONNRESET);
+    inbox->keeps = false;
     if (!inbox->is_used)
         return;
     inbox->is_used = false;
@@ -398,10 +401,18 @@ resil_message_t *resil_keep (resil_self_t *self)
         return NULL;
     resil_message_t *message =
         self->inbox.in_hand ? resil__mailbox_keep (self->inbox.mailbox, self) : NULL;
-    if (!message)
+    if (!message) {
         resil__refuse (ENOMSG, "resil_keep: \"%s\" has no message in hand", self->spec->name);
-    else
-        self->inbox.in_hand = NULL;
+        return NULL;
+    }
+    self->inbox.in_hand = NULL;
+    resil__call_t *call = message->kind == RESIL_MESSAGE_CALL
+                              ? atomic_load_explicit (&message->call, memory_order_relaxed)
+                              : NULL;
+    if (call) {
+        self->inbox.keeps = true;
+        resil__call_keep (call, &self->inbox.kept);
+    }
     return message;
 }
 

@@ -68,7 +68,9 @@ static void address (resil_message_t *message)
     const resil_self_t *self = resil__self_current ();
     bool is_call = message->kind == RESIL_MESSAGE_CALL &&
                    atomic_load_explicit (&message->call, memory_order_relaxed);
-    if (message->kind != RESIL_MESSAGE_CAST && !is_call) {
+    if (is_call)
+        resil__call_pass_on (atomic_load_explicit (&message->call, memory_order_relaxed));
+    else if (message->kind != RESIL_MESSAGE_CAST) {
         resil_address_t sender = message->sender;
         resil__message_become (message, RESIL_MESSAGE_CAST);
         message->sender = sender;

@@ -51,7 +51,7 @@ typedef struct {
     atomic_int downs, ups, gones; /*  of whom it watches                                       */
     atomic_int down_code;
     char down_text[RESIL_MESSAGE_INLINE];
-    atomic_bool gate;
+    atomic_bool gate, is_put_by;
     bool calls_back; /*  from its handle_irrecoverable                            */
     resil_message_t *put_by;
     resil_address_t other;
@@ -129,6 +129,7 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return RESIL_DONE;
     case PUT_BY:
         actor->put_by = resil_keep (self);
+        atomic_store (&actor->is_put_by, true);
         return 0;
     case RELEASE:
         echo (actor->put_by);
@@ -424,6 +425,22 @@ static void a_reply_may_come_later_from_elsewhere (void **state)
     while (cast (to_one, RELEASE, 0) == 0 && atomic_load (&two.replies) == 0)
         poll (NULL, 0, 1);
     await (&two.replies, 1);
+    end ();
+}
+
+static void a_call_that_is_kept_ends_with_who_keeps_it (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, PUT_BY));
+    while (call (to_one, ECHO, 1) == 1 && !atomic_load (&one.is_put_by))
+        ;
+    ok (cast (to_one, FAIL, 0));
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), ECONNRESET);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (resil_reply (one.put_by, 1, NULL, 0), -1);
+    assert_int_equal (errno, ETIMEDOUT);
     end ();
 }
 
@@ -877,6 +894,7 @@ int main (void)
         support_case (a_call_waits_over_a_restart_if_it_was_not_in_hand),
         support_case (a_message_is_delivered_again_if_the_spec_says_so),
         support_case (a_reply_may_come_later_from_elsewhere),
+        support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
         support_case (components_call_each_other),
         support_case (what_would_never_end_is_refused),
