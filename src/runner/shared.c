@@ -304,8 +304,10 @@ static void enter (resil__host_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     int thread_id = atomic_load_explicit (&host->thread_id, memory_order_relaxed);
-    if (atomic_load_explicit (&seat->base.thread_id, memory_order_relaxed) != thread_id)
+    if (atomic_load_explicit (&seat->base.thread_id, memory_order_relaxed) != thread_id) {
         atomic_store (&seat->base.thread_id, thread_id); /*  it was told before there was one     */
+        atomic_store (&seat->base.cpu_clock, atomic_load (&host->cpu_clock));
+    }
     resil__self_set_current (self);
     atomic_store_explicit (&self->moved_at_us, host->now_us, memory_order_relaxed);
     atomic_store_explicit (&self->waiting, 0, memory_order_release);
@@ -536,6 +538,7 @@ int resil__seat_move (resil__runner_t *runner, resil__host_t *to)
     runner->self.outbox = &to->outbox;
     runner->self.error = &to->error;
     atomic_store (&runner->thread_id, atomic_load (&to->thread_id));
+    atomic_store (&runner->cpu_clock, atomic_load (&to->cpu_clock));
     atomic_store_explicit (&seat->host, to, memory_order_release);
     return 0;
 }
@@ -593,6 +596,7 @@ static void seat_start (resil__runner_t *runner, uint64_t incarnation)
 {
     seat_t *seat = seat_of (runner);
     atomic_store (&runner->thread_id, atomic_load (&seat->host->thread_id));
+    atomic_store (&runner->cpu_clock, atomic_load (&seat->host->cpu_clock));
     seat->incarnation = incarnation;
     want (seat, TO_START);
 }
