@@ -43,8 +43,8 @@ typedef struct {
 
 /*  Send a message, which is taken if that succeeds: the caller's pointer is NULL then. `how` may be NULL
     (RESIL_SEND). What was received and kept may be sent on; a call goes with its right to reply.
-    Returns 0, or -1 with errno: as resil_cast, and ETIMEDOUT, EDEADLK (a handler may not wait),
-    ECANCELED (the component that sends is to return). */
+    Returns 0, or -1 with errno: as resil_cast, and ETIMEDOUT, EDEADLK (a handler may not wait, nor who shares a
+    thread, nor anybody for room in the own mailbox), ECANCELED (the component that sends is to return). */
 RESIL_EXPORT int resil_send (resil_address_t to, resil_message_t **message_p,
                              const resil_send_t *how);
 
@@ -52,9 +52,10 @@ RESIL_EXPORT int resil_send (resil_address_t to, resil_message_t **message_p,
 
 /*  Send a copy of `size` bytes and wait for the reply, until the deadline; not in a handler. The reply is the
     caller's, to be destroyed. NULL with errno: as resil_cast, and ETIMEDOUT; EPIPE (it was handled, or
-    dropped, without a reply), ECONNRESET (its receiver failed with it in hand), ENOBUFS (it was dropped for a newer
-    one), EDEADLK (from a handler: use resil_call_async; or a call to oneself), ECANCELED (the component that
-    calls is to return). As OTP's gen_server:call/3. */
+    dropped, without a reply), ECONNRESET (its receiver failed with it in hand, or had kept it and ended), ENOBUFS (it
+    was dropped for a newer one), EDEADLK (from a handler: use resil_call_async; from whatever else runs in a
+    shared thread; or a call to oneself), ECANCELED (the component that calls is to return). As OTP's
+    gen_server:call/3. */
 RESIL_EXPORT resil_message_t *resil_call (resil_address_t to, uint32_t tag, const void *bytes,
                                           size_t size, int64_t timeout_ms);
 
@@ -69,7 +70,8 @@ RESIL_EXPORT int resil_call_async (resil_self_t *self, resil_address_t to, uint3
 
 /*  Reply to a call with a copy of `size` bytes. In the handler that got it, or later from anywhere with one that
     resil_keep has taken. Returns 0, or -1 with errno: EINVAL, ENOMSG (it is no call), EALREADY (it has
-    been replied to), ETIMEDOUT (nobody waits for it any more), ENOMEM; then it can be tried again. */
+    been replied to), ETIMEDOUT (nobody waits for it any more), ENOMEM; then it can be tried again. A handler
+    that returns what this returns has failed when nobody waits any more. */
 RESIL_EXPORT int resil_reply (resil_message_t *request, uint32_t tag, const void *bytes,
                               size_t size);
 
