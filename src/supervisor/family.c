@@ -162,12 +162,34 @@ static int grow_timers (resil_supervisor_t *self)
     return resil__heap_reserve (&self->tree->heap, 3 * self->tree->child_count + 8);
 }
 
+static bool needs_thread (const resil__spec_t *spec)
+{
+    return spec->is->placement != RESIL_SHARED;
+}
+
+static void count_in (resil__child_t *child)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    child->has_thread = !child->subtree && needs_thread (child->spec);
+    tree->child_count++;
+    tree->thread_count += child->has_thread;
+}
+
+static void count_out (resil__child_t *child)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    tree->child_count--;
+    tree->thread_count -= child->has_thread;
+}
+
 /*  What is added before spawn finds out now, and not at spawn, that it cannot fit. */
 static bool fits_with_the_others (const resil_supervisor_t *self, const resil__spec_t *spec)
 {
     char what[RESIL_NAME_MAX + 16];
+    if (!needs_thread (spec))
+        return true;
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
-    int sockets = (int) (self->tree->child_count + 1) * RESIL__RUNNER_SOCKETS;
+    int sockets = (int) (self->tree->thread_count + 1) * RESIL__RUNNER_SOCKETS;
     return resil__process_could_hold (sockets, what) == 0;
 }
 
@@ -282,7 +304,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         return NULL;
     }
     self->children[self->child_count++] = child;
-    self->tree->child_count++;
+    count_in (child);
     resil__index_add (&self->names, &child->by_name);
     return child;
 }
@@ -368,7 +390,7 @@ static void strike_out (resil__child_t *child)
              (self->child_count - at - 1) * sizeof *self->children);
     resil__index_remove (&self->names, &child->by_name);
     self->child_count--;
-    self->tree->child_count--;
+    count_out (child);
     if (self->start_at > at)
         self->start_at--;
     if (self->stop_at > at)
@@ -566,7 +588,7 @@ static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil_
         return NULL;
     child->is_static = true;
     child->incarnation = which->incarnation;
-    self->tree->child_count++;
+    count_in (child);
     resil__index_add (&self->names, &child->by_name);
     resil__author_set (&child->author, self->child ? self->child->author : NULL);
     resil__event_added (child);
@@ -580,7 +602,7 @@ static void go_for_good (resil__child_t *child)
         end_subtree (child->subtree);
     resil__event_removed (child);
     resil__index_remove (&self->names, &child->by_name);
-    self->tree->child_count--;
+    count_out (child);
     leave (child);
 }
 

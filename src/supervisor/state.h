@@ -84,6 +84,7 @@ struct _resil__child_t {
 
     resil__phase_t phase : 4;
     bool is_static : 1;   /*  added before its supervisor began                        */
+    bool has_thread : 1;  /*  it was added with a thread of its own                    */
     bool asked : 1;       /*  DOWN, and to be started in its turn                      */
     bool to_stop : 1;     /*  a level: no restart any more                             */
     bool renews : 1;      /*  its runner ends so that it gets another, for its new spec  */
@@ -284,6 +285,7 @@ struct _resil__tree_t {
 
     /*  the actor's */
     size_t child_count;        /*  of all                                                   */
+    size_t thread_count;       /*  of these that have threads of their own                  */
     size_t may_hang;           /*  threads that all supervisors together live with          */
     resil__entry_t *forgotten; /*  to be freed after this turn                              */
     resil_error_t bare;        /*  what resil__child_error puts together                    */
