@@ -213,6 +213,21 @@ static int ignore (resil_self_t *self, void *args, resil_message_t *message)
     return 0;
 }
 
+static int fail (resil_self_t *self, void *args);
+
+static int fail_by_message (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) message;
+    return fail (self, args);
+}
+
+/*  Its first incarnation comes up, as a start in vain would be its adder's error. */
+static int fail_from_the_second_on (resil_self_t *self, void *args)
+{
+    return resil_self_incarnation (self) == 1 ? resil_cast (resil_self_address (self), 0, NULL, 0)
+                                              : fail (self, args);
+}
+
 /*  A number is sent as eight bytes. */
 static uint64_t number_in (const resil_message_t *message)
 {
@@ -684,8 +699,8 @@ static void run_case (void)
         {RESIL_TYPE, .name = "idle", .start = wait_for_the_end},
         {RESIL_TYPE, .name = "light-idle", .on_message = ignore},
         {RESIL_TYPE, .name = "failing", .start = fail, .handle_irrecoverable = count_failure},
-        {RESIL_TYPE, .name = "light-failing", .on_start = fail, .on_message = ignore,
-         .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "light-failing", .on_start = fail_from_the_second_on,
+         .on_message = fail_by_message, .handle_irrecoverable = count_failure},
         {RESIL_TYPE, .name = "echo", .on_message = echo},
         {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,
          .on_reply = note_reply},
