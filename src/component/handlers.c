@@ -4,12 +4,18 @@
 #include "foundation/clock.h"
 #include "foundation/log.h"
 
+/*  Who has reported has failed, whatever its handler returns. */
+static int result (const resil_self_t *self, int rc)
+{
+    return rc == 0 && self->reported ? -1 : rc;
+}
+
 static int call (resil_self_t *self, resil_handler_fn *handler)
 {
     if (!handler)
         return 0;
     self->inbox.in_handler = true;
-    return handler (self, self->args);
+    return result (self, handler (self, self->args));
 }
 
 int resil__handlers_start (resil_self_t *self)
@@ -40,11 +46,13 @@ int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
     if (!handler)
         return 0;
     self->inbox.in_handler = true;
-    return handler (self, self->args, message);
+    return result (self, handler (self, self->args, message));
 }
 
 int resil__handlers_stop (resil_self_t *self)
 {
+    if (atomic_load (&self->quarantined))
+        return 0;
     self->inbox.is_ending = true;
     return call (self, self->spec->type->on_stop);
 }
@@ -58,9 +66,9 @@ static int serve (resil_self_t *self)
         unsigned bell = resil__mailbox_bell (self->inbox.mailbox);
         if (resil_cancelled (self))
             return 0;
-        resil__self_note_progress (self);
+        int64_t now_us = resil__self_note_progress (self);
         resil__inbox_take_own_timers (self);
-        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
         if (message)
             rc = resil__handlers_receive (self, message);
         else if (is_stale)

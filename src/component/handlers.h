@@ -7,7 +7,8 @@
 #include "component/self.h"
 
 /*  Each calls a handler, in the frame of who calls: a panic lands where resil__self_call was. What it returns: 0 (go
-    on), RESIL_DONE, or it has failed. */
+    on), RESIL_DONE, or it has failed. The last one is not called of who has been given up: others may do its
+    work by now. */
 int resil__handlers_start (resil_self_t *self);
 int resil__handlers_receive (resil_self_t *self, resil_message_t *message);
 int resil__handlers_stop (resil_self_t *self);

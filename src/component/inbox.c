@@ -3,11 +3,38 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "mailbox/watcher.h"
+
+/*  ---- Whose function runs ------------------------------------------------------------------------ */
+
+bool resil__clock_give_up (resil__clock_t *clock, const void *self)
+{
+    uintptr_t inside = (uintptr_t) self;
+    uintptr_t mark = 0;
+    while (
+        !atomic_compare_exchange_strong (&clock->inside, &inside, RESIL__INSIDE_GIVEN_UP | mark)) {
+        if ((inside & ~(uintptr_t) RESIL__INSIDE_CHANGES) != (uintptr_t) self)
+            return false;
+        mark = inside & RESIL__INSIDE_CHANGES;
+    }
+    return true;
+}
+
+bool resil__clock_is_changing (resil__clock_t *clock)
+{
+    return atomic_load (&clock->inside) & RESIL__INSIDE_CHANGES;
+}
+
+const void *resil__clock_inside (resil__clock_t *clock)
+{
+    uintptr_t inside = atomic_load (&clock->inside) & ~(uintptr_t) RESIL__INSIDE_CHANGES;
+    return inside == RESIL__INSIDE_GIVEN_UP ? NULL : (const void *) inside;
+}
 
 /*  ---- What comes due ---------------------------------------------------------------------------- */
 
@@ -22,8 +49,6 @@ static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t contex
     if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
         resil__message_free (note);
 }
-
-static void call_is_due (resil__timer_t *timer);
 
 /*  So that a component that has no timers and calls has no clock. */
 static int reserve (resil__inbox_t *inbox)
@@ -42,17 +67,19 @@ typedef enum { FREE, HELD_OFF, GIVEN_UP } hold_t;
 
 static hold_t hold (const resil_self_t *self)
 {
-    const void *inside = self;
+    uintptr_t inside = (uintptr_t) self;
     resil__clock_t *clock = self->inbox.clock;
     if (!clock || !atomic_load_explicit (&clock->inside, memory_order_relaxed))
         return FREE;
-    return atomic_compare_exchange_strong (&clock->inside, &inside, NULL) ? HELD_OFF : GIVEN_UP;
+    return atomic_compare_exchange_strong (&clock->inside, &inside, inside | RESIL__INSIDE_CHANGES)
+               ? HELD_OFF
+               : GIVEN_UP;
 }
 
 static void let_loose (const resil_self_t *self, hold_t hold)
 {
     if (hold == HELD_OFF)
-        atomic_store_explicit (&self->inbox.clock->inside, self, memory_order_release);
+        atomic_fetch_and (&self->inbox.clock->inside, ~(uintptr_t) RESIL__INSIDE_CHANGES);
 }
 
 /*  0, or -1 with errno and a sentence: then it is as it was. */
@@ -89,31 +116,44 @@ void resil__inbox_release (resil__inbox_t *inbox)
     inbox->clock = NULL;
 }
 
-static void move_timer (resil__clock_t *from, resil__clock_t *to, resil__timer_t *timer)
+/*  It keeps when it is due. */
+static void take_out (resil__clock_t *clock, resil__timer_t *timer)
 {
     int64_t due_us = timer->due_us;
-    if (!timer->place)
-        return;
-    resil__heap_set (&from->heap, timer, RESIL__NEVER);
-    resil__heap_set (&to->heap, timer, due_us);
+    resil__heap_set (&clock->heap, timer, RESIL__NEVER);
+    timer->due_us = due_us;
 }
 
-int resil__inbox_move (resil_self_t *self, resil__clock_t *to)
+void resil__inbox_move (resil_self_t *self, resil__clock_t *to)
 {
     resil__inbox_t *inbox = &self->inbox;
-    resil__clock_t *from = inbox->clock;
-    size_t count = to->heap.count;
+    for (resil__call_t *call = inbox->calls; call; call = call->next)
+        take_out (inbox->clock, &call->timer);
+    for (resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
+        take_out (inbox->clock, &alarm->timer);
+    inbox->clock = to;
+}
+
+static void put_in (resil__clock_t *clock, resil__timer_t *timer)
+{
+    if (!timer->place)
+        resil__heap_set (&clock->heap, timer, timer->due_us);
+}
+
+int resil__inbox_arrive (resil_self_t *self)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    size_t count = inbox->clock->heap.count + 1;
     for (const resil__call_t *call = inbox->calls; call; call = call->next)
         count++;
     for (const resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
         count++;
-    if (resil__heap_reserve (&to->heap, count + 1))
+    if (resil__heap_reserve (&inbox->clock->heap, count))
         return -1;
     for (resil__call_t *call = inbox->calls; call; call = call->next)
-        move_timer (from, to, &call->timer);
+        put_in (inbox->clock, &call->timer);
     for (resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
-        move_timer (from, to, &alarm->timer);
-    inbox->clock = to;
+        put_in (inbox->clock, &alarm->timer);
     return 0;
 }
 
@@ -139,12 +179,13 @@ int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t dea
 
 bool resil__inbox_close_call (resil__call_t *call)
 {
-    bool is_disarmed = disarm (call->owner, &call->timer);
+    if (!disarm (call->owner, &call->timer))
+        return false;
     *call->previous = call->next;
     if (call->next)
         call->next->previous = call->previous;
     call->previous = NULL;
-    return is_disarmed;
+    return true;
 }
 
 /*  It is waited for no longer. */
@@ -168,12 +209,15 @@ static void call_is_due (resil__timer_t *timer)
 
 /*  ---- Timers that it has set ---------------------------------------------------------------------- */
 
-static void forget_alarm (resil__alarm_t **at)
+/*  False: it stays where it is, as its thread has been given up. */
+static bool forget_alarm (resil__alarm_t **at)
 {
     resil__alarm_t *alarm = *at;
+    if (!disarm (alarm->self, &alarm->timer))
+        return false;
     *at = alarm->next;
-    if (disarm (alarm->self, &alarm->timer))
-        resil__block_give (alarm);
+    resil__block_give (alarm);
+    return true;
 }
 
 /*  The link to the one of that number, or to NULL. */
@@ -229,12 +273,12 @@ void resil__inbox_take_own_timers (resil_self_t *self)
 
 /*  ---- Taking -------------------------------------------------------------------------------------- */
 
-/*  Is the reply one that this incarnation waits for? Then it does no more. */
-static bool is_awaited (resil_self_t *self, const resil_message_t *reply)
+/*  Is it one that this incarnation waits for? A reply is not awaited any more then. */
+static bool is_awaited (resil_self_t *self, const resil_message_t *message)
 {
-    resil__call_t *call = atomic_load_explicit (&reply->call, memory_order_relaxed);
+    resil__call_t *call = atomic_load_explicit (&message->call, memory_order_relaxed);
     if (!call) /*  its own note that there is none                          */
-        return reply->incarnation == self->incarnation;
+        return message->incarnation == self->incarnation;
     if (call->incarnation != self->incarnation || !call->previous)
         return false;
     drop_call (call);
@@ -255,10 +299,9 @@ static bool is_wanted (resil_self_t *self, const resil_message_t *message)
     }
 }
 
-resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale)
+resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale)
 {
     resil__inbox_t *inbox = &self->inbox;
-    int64_t now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
     resil_message_t *message;
     inbox->is_used = true;
     do
@@ -282,8 +325,8 @@ void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
 
 static void drop_calls (resil__inbox_t *inbox)
 {
-    while (inbox->calls) {
-        resil__call_t *call = inbox->calls;
+    for (resil__call_t *call = inbox->calls, *next; call; call = next) {
+        next = call->next;
         resil__call_abandon (call);
         drop_call (call);
     }
@@ -305,8 +348,28 @@ static void drop_watchers (resil__inbox_t *inbox)
 
 static void drop_alarms (resil__inbox_t *inbox)
 {
-    while (inbox->alarms)
-        forget_alarm (&inbox->alarms);
+    while (inbox->alarms && forget_alarm (&inbox->alarms))
+        ;
+}
+
+void resil__inbox_drop (resil_self_t *self)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    while (inbox->calls) {
+        resil__call_t *call = inbox->calls;
+        inbox->calls = call->next;
+        take_out (inbox->clock, &call->timer);
+        resil__call_abandon (call);
+        resil__call_release (call);
+    }
+    while (inbox->alarms) {
+        resil__alarm_t *alarm = inbox->alarms;
+        inbox->alarms = alarm->next;
+        take_out (inbox->clock, &alarm->timer);
+        resil__block_give (alarm);
+    }
+    drop_watchers (inbox);
+    inbox->clock = NULL;
 }
 
 void resil__inbox_end (resil_self_t *self, bool failed)
@@ -357,7 +420,7 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
         }
         resil__self_note_progress (self); /*  the time by which messages expire           */
         resil__inbox_take_own_timers (self);
-        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        resil_message_t *message = resil__inbox_take (self, resil__coarse_now_us (), &is_stale);
         if (message)
             return message;
         if (is_stale || resil__now_us () >= deadline_us) {
@@ -465,7 +528,8 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
     if (!*at)
         return resil__refuse (ENOENT, "resil_timer_clear: \"%s\" has no timer %llu",
                               self->spec->name, (unsigned long long) which);
-    forget_alarm (at);
+    if (!forget_alarm (at))
+        return resil__self_check_thread (self, "resil_timer_clear");
     return 0;
 }
 

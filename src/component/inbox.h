@@ -25,13 +25,22 @@ struct _resil__alarm_t {
 };
 
 /*  The timers of all components that a thread carries. A shared one may be given up while a function of one of them
-    runs in it, and then they are moved away from under it: so whose function it is stands here, and who calls
-    from there holds it off for the time of a change. */
+    runs in it, and then the timers of the others are taken out from under it: so whose function it is stands
+    here, marked while it changes a timer. */
 typedef struct {
     resil__heap_t heap;
-    _Atomic (const void *)
-        inside; /*  the self; NULL: no function runs, or in a thread of its own */
+    atomic_uintptr_t inside; /*  the self; 0: no function runs, or in a thread of its own */
 } resil__clock_t;
+
+/*  In `inside`, by what is smaller than any address: a timer is being changed; the thread has been given up. */
+#define RESIL__INSIDE_CHANGES 1u
+#define RESIL__INSIDE_GIVEN_UP 2u
+
+/*  Give the thread up, if a function of self runs in it: whether it does. From then on its timers are who gives it
+    up's, as soon as it is not changing one. And whose function runs there, NULL: nobody's, or it has been given up. */
+bool resil__clock_give_up (resil__clock_t *clock, const void *self);
+bool resil__clock_is_changing (resil__clock_t *clock);
+const void *resil__clock_inside (resil__clock_t *clock);
 
 /*  In resil_self_t. All zero but the first two is nothing received and nothing pending. */
 typedef struct {
@@ -49,12 +58,12 @@ typedef struct {
 } resil__inbox_t;
 
 /*  Have `call` among those that are open, until the deadline; 0, or -1 with errno and a sentence. And no more; false:
-    its thread has been given up, which leaves its timer where it is, and so it must stay. */
+    its thread has been given up, which leaves its timer where it is, and so it stays among them. */
 int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us);
 bool resil__inbox_close_call (resil__call_t *call);
 
 /*  The next message, in hand then; NULL: nothing now, or it has been given up (*is_stale). */
-resil_message_t *resil__inbox_take (resil_self_t *self, bool *is_stale);
+resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale);
 
 /*  Sleep until there may be something, at most until the deadline; `bell` as for resil__mailbox_sleep. */
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us);
@@ -69,10 +78,15 @@ void resil__inbox_take_own_timers (resil_self_t *self);
 /*  Its runner, with a thread of its own, is freed. */
 void resil__inbox_release (resil__inbox_t *inbox);
 
+/*  Its runner, in a thread that it shared, is freed: and so are the calls and timers that it was given up with. */
+void resil__inbox_drop (resil_self_t *self);
+
 /*  Have what is due by that clock told. */
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us);
 
-/*  Have its timers and calls go by another clock, from a thread that has been given up. 0, or -1: no memory. */
-int resil__inbox_move (resil_self_t *self, resil__clock_t *to);
+/*  Have its timers and calls go by another clock, from a thread that has been given up; and, in the thread of that
+    other: they do. 0, or -1: no memory. */
+void resil__inbox_move (resil_self_t *self, resil__clock_t *to);
+int resil__inbox_arrive (resil_self_t *self);
 
 #endif

@@ -249,9 +249,11 @@ static int check_may_wait (const resil_self_t *self, const char *call)
                : check_ports (self, call, "do not wait there: return, and be called again");
 }
 
-void resil__self_note_progress (resil_self_t *self)
+int64_t resil__self_note_progress (resil_self_t *self)
 {
-    atomic_store_explicit (&self->moved_at_us, resil__coarse_now_us (), memory_order_relaxed);
+    int64_t now_us = resil__coarse_now_us ();
+    atomic_store_explicit (&self->moved_at_us, now_us, memory_order_relaxed);
+    return now_us;
 }
 
 void resil__self_wait_begins (resil_self_t *self)

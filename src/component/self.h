@@ -119,7 +119,8 @@ int resil__self_refuse_cancelled (const resil_self_t *self);
 /*  While it waits it does not count as hung. */
 void resil__self_wait_begins (resil_self_t *self);
 void resil__self_wait_ends (resil_self_t *self);
-void resil__self_note_progress (resil_self_t *self);
+/*  Returns when: now, by the coarse clock. */
+int64_t resil__self_note_progress (resil_self_t *self);
 
 /*  Run and forget the cleanups, last first; each is safe against a panic in it. */
 void resil__self_clean_up (resil_self_t *self);

@@ -480,6 +480,24 @@ void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
         resil__futex_wake (&self->bell);
 }
 
+/*  With the reader held. */
+static void forget_reader (resil__mailbox_t *self)
+{
+    resil__lock (&self->lock);
+    self->reader = NULL;
+    self->host = NULL;
+    self->is_armed = false;
+    resil__unlock (&self->lock);
+}
+
+void resil__mailbox_leave (resil__mailbox_t *self, const void *reader)
+{
+    resil__lock (&self->reader_lock);
+    if (self->reader == reader)
+        forget_reader (self);
+    resil__unlock (&self->reader_lock);
+}
+
 /*  With the reader held. Swaps where there is nothing left; if there is nothing at all, who reads is
     told when there is. */
 static void look_for_more (resil__mailbox_t *self)
@@ -666,7 +684,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
     resil__lock (&self->reader_lock);
     resil_message_t *original = let_go (self), *message = NULL;
     bool is_lost = false; /*  without a copy, as there is no memory for one            */
-    self->reader = NULL;
+    forget_reader (self);
     if (original && is_data (original)) {
         message = copy (original);
         is_lost = !message;

@@ -141,6 +141,10 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message);
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
                                 resil__mailbox_host_t *host);
 
+/*  Who reads does so no more, and nobody is told; of another reader nothing is changed. When this has returned, none
+    of its own is used any more. */
+void resil__mailbox_leave (resil__mailbox_t *self, const void *reader);
+
 /*  The next message, which is in hand then; the one before is handled. NULL: there is none, or another one reads
     now (is_stale); then who reads is told when there is one. What has expired at now_us is
     passed over and lost. */

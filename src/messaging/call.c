@@ -131,8 +131,11 @@ int resil_call_async (resil_self_t *self, resil_address_t to, uint32_t tag, cons
     if (resil__send_now ("resil_call_async", to, request) == 0)
         return 0;
     int error = errno;
-    if (resil__inbox_close_call (call))
-        request_free (request, call);
+    bool is_closed = resil__inbox_close_call (call);
+    resil__call_abandon (call);
+    resil_message_destroy (&request);
+    if (is_closed)
+        resil__call_release (call);
     errno = error;
     return -1;
 }

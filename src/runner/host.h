@@ -17,12 +17,16 @@ typedef struct _resil__host_t resil__host_t;
     sentence: EMFILE, EAGAIN, ENOMEM. */
 resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker);
 
-/*  Have its thread end, soon; no seats are left. */
+/*  Have its thread end, soon; no seats are left. One that has some when its supervisor ends, which are buried, ends
+    with the last of them. */
 void resil__host_destroy (resil__host_t **self_p);
 
 /*  The descriptor that says that there are records: level-triggered, until resil__host_hear. */
 int resil__host_fd (const resil__host_t *self);
 void resil__host_hear (resil__host_t *self);
+
+/*  There are more records than have been taken: have it say so once more. */
+void resil__host_hear_again (resil__host_t *self);
 
 /*  The next record of any of its seats, in order, and whose it is; false when there is none. */
 bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
@@ -39,12 +43,16 @@ size_t resil__host_seats (const resil__host_t *self);
 resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options);
 
 /*  Whose functions its thread is in, or NULL. Once it is in one that hangs, and that is quarantined, the thread has been
-    given up: all its other seats are to be moved, when its records have been taken to the last, and then what
-    waits there handed over to their hosts. Seats: 0, or -1 with ENOMEM and a sentence. */
-resil__runner_t *resil__host_inside (const resil__host_t *self);
+    given up: all its other seats are to be moved, when its records have been taken to the last; the one that it
+    is in stays, whatever is said here. Not at this very moment, if it cannot be left. */
+resil__runner_t *resil__host_inside (resil__host_t *self);
 bool resil__host_is_given_up (const resil__host_t *self);
-int resil__seat_move (resil__runner_t *seat, resil__host_t *to);
-void resil__host_hand_over (resil__host_t *self);
+bool resil__host_can_be_left (resil__host_t *self);
+void resil__seat_move (resil__runner_t *seat, resil__host_t *to);
+
+/*  The same of one that is unborn, and has seats of those that had begun elsewhere; has this one? */
+void resil__host_give_up_unborn (resil__host_t *self);
+bool resil__seat_has_begun (const resil__runner_t *seat);
 
 /*  Where it has its seat; NULL: it has a thread of its own. */
 resil__host_t *resil__runner_host (const resil__runner_t *self);

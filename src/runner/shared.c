@@ -5,6 +5,11 @@
     served, and whoever comes meanwhile finds the mark. A mailbox tells only a reader that has
     found it empty.
 
+    While a function of a component runs, its host says so (resil__clock_t.inside). If that hangs, the supervisor puts
+    another word there: from then on the thread has that seat and nothing else, and what the host had is the
+    supervisor's: the queue, which is closed and left as it is; the timers; the records to be read. Who moves
+    a seat has it served at its new host in any case, so nobody who wanted that need know of it.
+
     A seat is served for a number of messages at most, and then stands in the queue again, behind the others.
 
     SPDX-License-Identifier: Apache-2.0 */
@@ -40,7 +45,7 @@
 #define LAST_LINES_MS 30000
 
 /*  What a seat is to do for its supervisor. */
-enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_LOOK = 8 };
+enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_LOOK = 8, TO_ARRIVE = 16 };
 
 typedef struct _seat_t seat_t;
 struct _seat_t {
@@ -73,8 +78,9 @@ struct _resil__host_t {
     char unborn_why[RESIL_ERROR_TEXT_MAX];
     atomic_int thread_id;
     atomic_int cpu_clock;
-    size_t seats;         /*  the supervisor's                                         */
+    atomic_size_t seats;  /*  the supervisor's, until it has been buried               */
     bool is_given_up;     /*  the supervisor's: the thread has but the seat that it is in */
+    const seat_t *stays;  /*  ... NULL: it has not even that                           */
     uint64_t hung_handle; /*  in the process's list of hung threads                    */
     atomic_bool leaves;
 
@@ -86,7 +92,6 @@ struct _resil__host_t {
     /*  the host's thread only */
     alignas (64) seat_t *first;
     seat_t *last;
-    int64_t now_us; /*  by the coarse clock, of this turn                        */
 };
 
 static seat_t *seat_of (resil__runner_t *runner)
@@ -96,7 +101,7 @@ static seat_t *seat_of (resil__runner_t *runner)
 
 /*  ---- The queue ------------------------------------------------------------------------------------ */
 
-/*  Where nothing is pushed any more: its host has been given up, and the seat has another, or soon will. */
+/*  Where nothing is pushed any more: its host has been given up, and the seat is served where it is moved to. */
 static seat_t closed;
 
 /*  What is to be woken, or NULL. */
@@ -104,10 +109,8 @@ static atomic_uint *push (resil__host_t *host, seat_t *seat)
 {
     seat_t *newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
     do {
-        while (newest == &closed) {
-            host = atomic_load_explicit (&seat->host, memory_order_acquire);
-            newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
-        }
+        if (newest == &closed)
+            return NULL;
         seat->next = newest;
     } while (!atomic_compare_exchange_weak (&host->pushed, &newest, seat));
     if (!atomic_load (&host->is_asleep))
@@ -204,8 +207,8 @@ static int receive_some (resil_self_t *self, void *arg)
         bool is_stale;
         if (resil_cancelled (self))
             return 0;
-        resil__self_note_progress (self); /*  each message is its own, not the turn      */
-        resil_message_t *message = resil__inbox_take (self, &is_stale);
+        int64_t now_us = resil__self_note_progress (self);
+        resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
         if (!message)
             return 0;
         int rc = resil__handlers_receive (self, message);
@@ -264,13 +267,29 @@ static void run (seat_t *seat)
     }
 }
 
+/*  The last that it does: there is nothing of it in the thread any more, and its arguments are freed. */
+static void conclude (seat_t *seat)
+{
+    if (seat->runs)
+        end_incarnation (seat, 0);
+    resil__incarnation_free_args (&seat->base.self);
+}
+
 /*  Nothing of it may be touched after its last word. */
 static void leave (seat_t *seat)
 {
+    resil__self_tell (&seat->base.self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
+}
+
+/*  Whether it stands in no queue, and never will again. Else it is served once more. */
+static bool is_out_of_queues (seat_t *seat)
+{
     resil_self_t *self = &seat->base.self;
-    resil__incarnation_free_args (self);
-    resil__self_set_current (NULL);
-    resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
+    resil__mailbox_leave (self->inbox.mailbox, self);
+    if (!atomic_exchange (&seat->is_scheduled, true))
+        return true;
+    atomic_fetch_or (&seat->wants, TO_END);
+    return false;
 }
 
 /*  Where there was no memory for what it failed of, the handler is told that. */
@@ -299,28 +318,46 @@ static void do_what_it_is_to (seat_t *seat, unsigned wants)
         run (seat);
 }
 
-/*  From here on it does not wait, and from now on its time without progress counts; and back. */
-static void enter (resil__host_t *host, seat_t *seat)
+/*  From here on it does not wait, and from now on its time without progress counts; and back. Who is quarantined and
+    not found inside finds that out itself: each side says what it does before it looks at what the other says. */
+static void enter (resil__host_t *host, resil_self_t *self)
 {
-    resil_self_t *self = &seat->base.self;
-    int thread_id = atomic_load_explicit (&host->thread_id, memory_order_relaxed);
-    if (atomic_load_explicit (&seat->base.thread_id, memory_order_relaxed) != thread_id) {
-        atomic_store (&seat->base.thread_id, thread_id); /*  it was told before there was one     */
-        atomic_store (&seat->base.cpu_clock, atomic_load (&host->cpu_clock));
-    }
     resil__self_set_current (self);
-    atomic_store_explicit (&self->moved_at_us, host->now_us, memory_order_relaxed);
+    resil__self_note_progress (self);
     atomic_store_explicit (&self->waiting, 0, memory_order_release);
-    atomic_store_explicit (&host->clock.inside, self, memory_order_release);
+    atomic_store (&host->clock.inside, (uintptr_t) self);
 }
 
 /*  False: the thread has been given up meanwhile, and has nothing any more but this seat. */
 static bool come_back (resil__host_t *host, resil_self_t *self)
 {
-    const void *inside = self;
+    uintptr_t inside = (uintptr_t) self;
     atomic_store_explicit (&self->waiting, 1, memory_order_relaxed);
     resil__self_set_current (NULL);
-    return atomic_compare_exchange_strong (&host->clock.inside, &inside, NULL);
+    return atomic_compare_exchange_strong (&host->clock.inside, &inside, 0);
+}
+
+/*  It is new in this thread, or has never been told which it is. */
+static void introduce (resil__host_t *host, seat_t *seat)
+{
+    atomic_store (&seat->base.thread_id, atomic_load (&host->thread_id));
+    atomic_store (&seat->base.cpu_clock, atomic_load (&host->cpu_clock));
+}
+
+static void serve_again (resil__host_t *host, seat_t *seat)
+{
+    if (!atomic_exchange (&seat->is_scheduled, true))
+        append (host, seat);
+}
+
+/*  False: there is no memory for its timers, and it is tried again. */
+static bool arrive (resil__host_t *host, seat_t *seat)
+{
+    introduce (host, seat);
+    if (resil__inbox_arrive (&seat->base.self) == 0)
+        return true;
+    atomic_fetch_or (&seat->wants, TO_ARRIVE);
+    return false;
 }
 
 /*  False: the thread is to end. */
@@ -331,18 +368,29 @@ static bool serve (resil__host_t *host, seat_t *seat)
     unsigned wants = atomic_load_explicit (&seat->wants, memory_order_relaxed)
                          ? atomic_exchange (&seat->wants, 0)
                          : 0;
-    if (self->spec->is->hang_ms >= 0)
-        host->now_us = resil__coarse_now_us ();
-    enter (host, seat);
-    if (!atomic_load_explicit (&self->quarantined, memory_order_relaxed))
+    bool has_arrived = !(wants & TO_ARRIVE) || arrive (host, seat);
+    if (wants & (TO_START | TO_HANDLE))
+        introduce (host, seat);
+    enter (host, self);
+    if (!atomic_load (&self->quarantined))
         do_what_it_is_to (seat, wants);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
-    bool again = (seat->has_more && seat->runs) || seat->goes_on;
+    if (leaves)
+        conclude (seat);
+    bool again = (seat->has_more && seat->runs) || seat->goes_on || !has_arrived;
     bool is_ours = come_back (host, self);
-    if (leaves || !is_ours)
+    if (!is_ours) {
+        resil__self_set_current (self);
+        conclude (seat);
+        resil__self_set_current (NULL);
         leave (seat);
-    else if (again && !atomic_exchange (&seat->is_scheduled, true))
-        append (host, seat);
+    }
+    else if (leaves) {
+        if (is_out_of_queues (seat))
+            leave (seat);
+    }
+    else if (again)
+        serve_again (host, seat);
     return is_ours;
 }
 
@@ -368,9 +416,8 @@ static void sleep_until_pushed (resil__host_t *host)
 static void work (resil__host_t *host)
 {
     while (!atomic_load_explicit (&host->leaves, memory_order_acquire)) {
-        host->now_us = resil__coarse_now_us ();
         if (host->clock.heap.count)
-            resil__inbox_take_timers (&host->clock, host->now_us);
+            resil__inbox_take_timers (&host->clock, resil__coarse_now_us ());
         take_over (host);
         if (!host->first)
             sleep_until_pushed (host);
@@ -417,8 +464,8 @@ static void release (resil__host_t *self)
     if (self->actor) {
         zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
         zactor_destroy (&self->actor);
-        resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
     }
+    resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
     close (self->outbox.bell_fd);
     resil__heap_release (&self->clock.heap);
     free (self->outbox.bytes);
@@ -467,15 +514,20 @@ resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil
     return self;
 }
 
+static void have_thread_leave (resil__host_t *self)
+{
+    atomic_store (&self->leaves, true);
+    atomic_fetch_add (&self->bell, 1);
+    resil__futex_wake (&self->bell);
+}
+
 void resil__host_destroy (resil__host_t **self_p)
 {
     resil__host_t *self = *self_p;
     *self_p = NULL;
     if (!self)
         return;
-    atomic_store (&self->leaves, true);
-    atomic_fetch_add (&self->bell, 1);
-    resil__futex_wake (&self->bell);
+    have_thread_leave (self);
     resil__maker_post (self->maker, &self->death, false);
 }
 
@@ -489,6 +541,11 @@ void resil__host_hear (resil__host_t *self)
     eventfd_t rings;
     eventfd_read (self->outbox.bell_fd, &rings);
     resil__outbox_hear (&self->outbox);
+}
+
+void resil__host_hear_again (resil__host_t *self)
+{
+    eventfd_write (self->outbox.bell_fd, 1);
 }
 
 bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
@@ -511,13 +568,28 @@ bool resil__host_is_unborn (const resil__host_t *self, int *error, const char **
 
 size_t resil__host_seats (const resil__host_t *self)
 {
-    return self->seats;
+    return atomic_load (&self->seats);
 }
 
-resil__runner_t *resil__host_inside (const resil__host_t *self)
+resil__runner_t *resil__host_inside (resil__host_t *self)
 {
-    const void *inside = atomic_load (&self->clock.inside);
-    return inside == &closed ? NULL : (resil__runner_t *) (uintptr_t) inside;
+    return (resil__runner_t *) (uintptr_t) resil__clock_inside (&self->clock);
+}
+
+static void close_queue (resil__host_t *self)
+{
+    self->is_given_up = true;
+    atomic_store (&self->pushed, &closed);
+}
+
+void resil__host_give_up_unborn (resil__host_t *self)
+{
+    close_queue (self);
+}
+
+bool resil__host_can_be_left (resil__host_t *self)
+{
+    return !resil__clock_is_changing (&self->clock);
 }
 
 bool resil__host_is_given_up (const resil__host_t *self)
@@ -525,40 +597,37 @@ bool resil__host_is_given_up (const resil__host_t *self)
     return self->is_given_up;
 }
 
-int resil__seat_move (resil__runner_t *runner, resil__host_t *to)
+/*  The thread that it leaves does not look at it any more. Its mailbox tells nobody while it is neither here nor there,
+    so there is nobody else who has it served: it is pushed once. */
+void resil__seat_move (resil__runner_t *runner, resil__host_t *to)
 {
     seat_t *seat = seat_of (runner);
     resil__host_t *from = seat->host;
-    if (from == to)
-        return 0;
-    if (resil__inbox_move (&runner->self, &to->clock))
-        return resil__refuse (ENOMEM, "no memory to move \"%s\"", runner->self.spec->name);
-    from->seats--;
-    to->seats++;
-    runner->self.outbox = &to->outbox;
-    runner->self.error = &to->error;
-    atomic_store (&runner->thread_id, atomic_load (&to->thread_id));
-    atomic_store (&runner->cpu_clock, atomic_load (&to->cpu_clock));
+    resil_self_t *self = &runner->self;
+    bool reads = !atomic_load (&self->quarantined);
+    if (from == to || from->stays == seat)
+        return;
+    if (reads)
+        resil__mailbox_set_reader (self->inbox.mailbox, self, NULL);
+    resil__inbox_move (self, &to->clock);
+    atomic_fetch_sub (&from->seats, 1);
+    atomic_fetch_add (&to->seats, 1);
+    self->outbox = &to->outbox;
+    self->error = &to->error;
+    atomic_fetch_or (&seat->wants, TO_ARRIVE);
+    atomic_store (&seat->is_scheduled, true);
     atomic_store_explicit (&seat->host, to, memory_order_release);
-    return 0;
+    if (reads)
+        resil__mailbox_set_reader (self->inbox.mailbox, self, &seat->hook);
+    atomic_uint *to_wake = push (to, seat);
+    if (to_wake)
+        resil__futex_wake (to_wake);
 }
 
-/*  Who was moved and stood there stands at its new host; who is being pushed at this moment finds the queue closed,
-    and goes there by itself. */
-void resil__host_hand_over (resil__host_t *self)
+bool resil__seat_has_begun (const resil__runner_t *runner)
 {
-    seat_t *queue = self->first, *pushed = atomic_exchange (&self->pushed, &closed);
-    self->first = NULL;
-    for (int i = 0; i < 2; i++, queue = pushed == &closed ? NULL : pushed)
-        while (queue) {
-            seat_t *seat = queue;
-            queue = seat->next;
-            if (seat->host == self) /*  the one that hangs                               */
-                continue;
-            atomic_uint *to_wake = push (seat->host, seat);
-            if (to_wake)
-                resil__futex_wake (to_wake);
-        }
+    const seat_t *seat = (const seat_t *) runner;
+    return seat->runs || seat->goes_on || seat->base.self.has_args;
 }
 
 /*  ---- What a seat does in its own way ----------------------------------------------------------------------- */
@@ -567,13 +636,16 @@ static void seat_destroy (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
     resil__host_t *host = seat->host;
-    host->seats--;
-    if (!host->maker) /*  it was left to the program with this one                 */
-        release (host);
+    resil__mailbox_leave (runner->self.inbox.mailbox, &runner->self);
+    resil__inbox_drop (&runner->self);
     free (seat->to_handle);
-    runner->self.inbox.clock = NULL; /*  the host's                                           */
     resil__runner_clear (runner);
     free (seat);
+    bool is_last = atomic_fetch_sub (&host->seats, 1) == 1;
+    if (is_last && !host->maker) { /*  it was left to the program with those on it      */
+        have_thread_leave (host);
+        release (host);
+    }
 }
 
 static bool seat_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
@@ -595,8 +667,6 @@ static resil__raw_t seat_take_raw (resil__runner_t *runner, resil_error_t *error
 static void seat_start (resil__runner_t *runner, uint64_t incarnation)
 {
     seat_t *seat = seat_of (runner);
-    atomic_store (&runner->thread_id, atomic_load (&seat->host->thread_id));
-    atomic_store (&runner->cpu_clock, atomic_load (&seat->host->cpu_clock));
     seat->incarnation = incarnation;
     want (seat, TO_START);
 }
@@ -645,12 +715,12 @@ static void seat_quarantined (resil__runner_t *runner, const char *who)
 {
     seat_t *seat = seat_of (runner);
     resil__host_t *host = seat->host;
-    const void *inside = &runner->self;
-    if (!atomic_compare_exchange_strong (&host->clock.inside, &inside, &closed)) {
+    if (!resil__clock_give_up (&host->clock, &runner->self)) {
         want (seat, TO_LOOK);
         return;
     }
-    host->is_given_up = true;
+    close_queue (host);
+    host->stays = seat;
     host->hung_handle = resil__process_list_hung (who);
 }
 
@@ -696,7 +766,7 @@ resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_optio
     resil__runner_init (&seat->base, &seat_ops, options);
     seat->hook.notify = notify;
     seat->host = host;
-    host->seats++;
+    atomic_fetch_add (&host->seats, 1);
     resil_self_t *inside = &seat->base.self;
     inside->outbox = &host->outbox;
     inside->error = &host->error;

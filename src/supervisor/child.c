@@ -162,6 +162,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->judged = false;
     child->must_ask = false;
     child->ignored = false;
+    child->hogs = false;
     child->start_errno = 0;
     child->is_untold = true;
     resil__hang_renew (child);
@@ -219,8 +220,10 @@ static bool is_outdated (const resil__child_t *child)
     if (!child->runner)
         return false;
     const resil__spec_t *old = resil__runner_spec (child->runner);
-    return old != child->spec && (old->args != child->spec->args ||
-                                  memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
+    return old != child->spec &&
+           (old->args != child->spec->args || old->is->placement != child->spec->is->placement ||
+            old->is->pool != child->spec->is->pool ||
+            memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
 }
 
 static void begin (resil__child_t *child, int64_t at_us)
@@ -632,12 +635,14 @@ void resil__child_describe_cause (const resil__child_t *child, resil_error_t *er
     const resil_spec_t *spec = child->spec->is;
     const char *name = child->spec->name;
     resil__life_t life = resil__child_life (child);
+    int64_t hang_ms = child->hogs ? RESIL__HOG_MS : spec->hang_ms;
     char thread[RESIL__THREAD_TEXT];
     resil__child_thread (child, thread);
     switch (child->cause) {
     case RESIL__HANGS:
         resil__error_set (error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
-                          "no progress within %lld ms%s%s (%s)", (long long) spec->hang_ms,
+                          "no progress within %lld ms%s%s%s (%s)", (long long) hang_ms,
+                          child->hogs ? " while others wait for its thread" : "",
                           life.label ? ", the last was " : "", life.label ? life.label : "",
                           thread);
         break;
@@ -1301,13 +1306,40 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner)
 
 /*  ---- Time ------------------------------------------------------------------------------------ */
 
-/*  Its thread is with another: that is not its fault, and it gets more time. */
+/*  It holds others up beyond their deadlines: it hangs, whatever time it was given. */
+static void hangs (resil__child_t *child, int64_t now_us)
+{
+    resil__child_close_grant (child);
+    if (child->phase == RESIL__UP) {
+        child->hogs = true;
+        resil__hang_see (child);
+        resil__child_event (child, RESIL__HUNG, now_us);
+    }
+    else if (child->deadline_us == RESIL__NEVER)
+        resil__child_event (child, RESIL__DUE, now_us);
+}
+
+/*  Its thread is with another: that is not its fault, and it gets more time. One that is nobody's child any more was
+    quarantined when the thread was not with it; now that is, and hangs. */
 static void be_held_up (resil__child_t *child, int64_t now_us)
 {
-    resil__child_t *culprit = resil__pool_culprit (child);
+    resil__tree_t *tree = child->supervisor->tree;
+    resil__runner_t *culprit = resil__pool_culprit (child);
     set_deadline (child, now_us, RESIL__MOMENT_MS);
-    if (culprit)
-        resil__child_event (culprit, RESIL__HUNG, now_us);
+    if (culprit && resil__runner_child (culprit))
+        hangs (resil__runner_child (culprit), now_us);
+    else if (culprit) {
+        resil__runner_quarantine (culprit, resil__runner_spec (culprit)->name);
+        resil__pool_given_up (tree, culprit);
+    }
+}
+
+/*  Is it late by another's fault? Nobody may ever come for who has lost its thread: that is to stop all the same. */
+static bool is_held_up (const resil__child_t *child)
+{
+    return child->runner && child->phase != RESIL__WAITING &&
+           !resil__runner_is_inside (child->runner) &&
+           !(child->to_stop && resil__pool_is_lost (child));
 }
 
 void resil__child_due (resil__timer_t *timer)
@@ -1340,8 +1372,7 @@ void resil__child_due (resil__timer_t *timer)
         else {
             if (child->runner && resil__runner_abort_birth (child->runner))
                 on_unborn_in_time (child);
-            else if (child->runner && child->phase != RESIL__WAITING &&
-                     !resil__runner_is_inside (child->runner))
+            else if (is_held_up (child))
                 be_held_up (child, now_us);
             else
                 resil__child_event (child, RESIL__DUE, now_us);

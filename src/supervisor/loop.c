@@ -226,6 +226,7 @@ void resil__loop_conclude (resil__tree_t *tree)
     tell_news (tree);
     resil__pool_conclude (tree);
     free_what_is_gone (tree);
+    resil__pool_free (tree);
     resil__event_turn (&tree->events);
 }
 
@@ -235,7 +236,10 @@ static int timeout_ms (resil__tree_t *tree, int most_ms)
     resil__timer_t *timer = resil__heap_first (&tree->heap);
     if (tree->look_again)
         return 0;
-    int due_ms = timer ? resil__until_ms (timer->due_us, resil__now_us ()) : -1;
+    int64_t due_us = resil__pool_due_us (tree);
+    if (timer && timer->due_us < due_us)
+        due_us = timer->due_us;
+    int due_ms = resil__until_ms (due_us, resil__now_us ());
     return due_ms < 0 || (most_ms >= 0 && due_ms > most_ms) ? most_ms : due_ms;
 }
 

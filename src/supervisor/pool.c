@@ -7,13 +7,20 @@
 #include <sys/epoll.h>
 
 #include "component/spec.h"
+#include "foundation/clock.h"
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
 #include "supervisor/state.h"
 
-/*  Who holds others up beyond their deadlines hangs after so long without progress, whatever it was given. */
-#define HOG_US 1000000
+/*  Before it is tried again to move those of a thread that has been given up: it was changing a timer; there was no
+    thread for them. And how long that is borne by who is to stop. */
+#define MOVE_SOON_US 1000
+#define MOVE_RETRY_US 100000
+#define MOVE_LONGEST_US 1000000
+
+/*  Records that are taken at a time: others wait. */
+#define RECORDS_A_VISIT 4096
 
 /*  Looks for more of one that goes on by itself, as for a thread of its own (child.c). */
 #define QUIET_LOOKS 4
@@ -68,8 +75,10 @@ static resil__host_t *add_host (resil__tree_t *tree, resil__pool_t *pool)
     if (hosts)
         pool->hosts = hosts;
     /*  Room for every host that may come to be given up. */
-    resil__host_t **given_up =
-        realloc (all->given_up, (all->given_up_count + pool->host_count + 64) * sizeof *given_up);
+    size_t count = all->given_up_count + 1;
+    for (size_t i = 0; i < all->pool_count; i++)
+        count += all->pools[i].host_count;
+    resil__host_t **given_up = realloc (all->given_up, count * sizeof *given_up);
     if (given_up)
         all->given_up = given_up;
     if (!hosts || !given_up) {
@@ -110,23 +119,23 @@ resil__host_t *resil__pool_host (resil__tree_t *tree, const char *name)
 
 /*  ---- What their seats tell ---------------------------------------------------------------------- */
 
-/*  Whether there was any; and, if one has gone on by itself, *restarts. */
-static bool take_records (resil__tree_t *tree, resil__host_t *host, bool *restarts)
+/*  How many; RECORDS_A_VISIT: there may be more. And, if one has gone on by itself, *restarts. */
+static int take_records (resil__tree_t *tree, resil__host_t *host, bool *restarts)
 {
     resil__record_t record;
     resil_error_t error;
     resil__runner_t *runner;
-    bool any = false;
-    while (resil__host_take (host, &runner, &record, &error)) {
+    int count = 0;
+    while (count < RECORDS_A_VISIT && resil__host_take (host, &runner, &record, &error)) {
         resil__child_t *child = resil__runner_child (runner);
-        any = true;
+        count++;
         *restarts |= record.kind == RESIL__RECORD_HANDLED && !record.asks;
         if (child)
             resil__child_learn (child, &record, &error);
         else
             resil__hung_learn (tree, runner, &record);
     }
-    return any;
+    return count;
 }
 
 /*  As a component with a thread of its own is listened to while it fails again and again. */
@@ -134,7 +143,8 @@ static void keep_listening (resil__tree_t *tree, resil__host_t *host)
 {
     bool restarts = false;
     int rounds = 0;
-    take_records (tree, host, &restarts);
+    if (take_records (tree, host, &restarts) == RECORDS_A_VISIT)
+        return;
     for (int quiet = 0; restarts && quiet < QUIET_LOOKS && resil__process_has_cores (); quiet++) {
         for (int i = 0; i < PAUSES_A_LOOK; i++)
             resil__relax ();
@@ -146,20 +156,16 @@ static void keep_listening (resil__tree_t *tree, resil__host_t *host)
     }
 }
 
-static void lose_host (resil__tree_t *tree, resil__host_t *host, int error, const char *why);
+static void lose_unborn (resil__tree_t *tree, resil__host_t *host);
 
 void resil__pool_serve (resil__tree_t *tree, resil__host_t *host)
 {
     bool restarts = false;
-    int error;
-    const char *why;
-    if (resil__host_is_unborn (host, &error, &why)) {
-        lose_host (tree, host, error, why);
-        return;
-    }
+    lose_unborn (tree, host);
     keep_listening (tree, host);
     resil__host_hear (host);
-    take_records (tree, host, &restarts);
+    if (take_records (tree, host, &restarts) == RECORDS_A_VISIT)
+        resil__host_hear_again (host);
 }
 
 /*  ---- Moving ------------------------------------------------------------------------------------------ */
@@ -180,55 +186,92 @@ static void remove_host (resil__pool_t *pool, size_t at)
     pool->hosts[at] = pool->hosts[--pool->host_count];
 }
 
+/*  At the end of this turn, or after so long. */
+static void have_moved (resil__tree_t *tree, int64_t after_us)
+{
+    resil__pools_t *self = &tree->pools;
+    int64_t at_us = tree->now_us + after_us;
+    if (!self->is_to_move)
+        self->moves_since_us = tree->now_us;
+    if (!self->is_to_move || at_us < self->move_at_us)
+        self->move_at_us = at_us;
+    self->is_to_move = true;
+}
+
 typedef struct {
     int error;
     const char *why;
+    bool any_had_begun;
 } unborn_t;
 
 static void tell_unborn (resil__child_t *child, void *arg)
 {
-    const unborn_t *unborn = arg;
-    resil__child_unborn (child, unborn->error, unborn->why);
+    unborn_t *unborn = arg;
+    if (resil__seat_has_begun (child->runner))
+        unborn->any_had_begun = true;
+    else
+        resil__child_unborn (child, unborn->error, unborn->why);
 }
 
-/*  It has no thread, and so have its components. */
-static void lose_host (resil__tree_t *tree, resil__host_t *host, int error, const char *why)
+/*  It has no thread, and so have those that were to begin there. Who had begun before, in a thread that was given up,
+    moves on. */
+static void lose_host (resil__tree_t *tree, resil__pool_t *pool, size_t at, int error,
+                       const char *why)
 {
-    unborn_t unborn = {error, why};
+    resil__host_t *host = pool->hosts[at];
+    unborn_t unborn = {.error = error, .why = why};
     unwatch (tree, host);
-    for (size_t p = 0; p < tree->pools.pool_count; p++)
-        for (size_t i = tree->pools.pools[p].host_count; i > 0; i--)
-            if (tree->pools.pools[p].hosts[i - 1] == host)
-                remove_host (&tree->pools.pools[p], i - 1);
+    resil__host_give_up_unborn (host);
     for_each_seat (tree, host, tell_unborn, &unborn);
+    if (unborn.any_had_begun) {
+        have_moved (tree, MOVE_RETRY_US);
+        return;
+    }
+    remove_host (pool, at);
     tree->pools.given_up[tree->pools.given_up_count++] = host;
 }
 
-typedef struct {
-    resil__host_t *to;
-    bool failed;
-} move_t;
-
-static void move (resil__child_t *child, void *arg)
+static void lose_unborn (resil__tree_t *tree, resil__host_t *host)
 {
-    move_t *move = arg;
-    if (resil__seat_move (child->runner, move->to))
-        move->failed = true;
+    int error;
+    const char *why;
+    if (!resil__host_is_unborn (host, &error, &why))
+        return;
+    for (size_t p = 0; p < tree->pools.pool_count; p++)
+        for (size_t i = tree->pools.pools[p].host_count; i > 0; i--)
+            if (tree->pools.pools[p].hosts[i - 1] == host) {
+                lose_host (tree, &tree->pools.pools[p], i - 1, error, why);
+                return;
+            }
 }
 
-/*  Whether all that were there have moved; else it is tried again. */
-static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at)
+static void move (resil__child_t *child, void *to)
+{
+    resil__seat_move (child->runner, to);
+}
+
+/*  Those that are quarantined too, and were not what the thread hangs in. */
+static void move_hung (resil__tree_t *tree, const resil__host_t *from, resil__host_t *to)
+{
+    for (size_t i = 0; i < tree->hung_count; i++)
+        if (resil__runner_host (tree->hung[i].runner) == from)
+            resil__seat_move (tree->hung[i].runner, to);
+}
+
+/*  Whether all that were there have moved; else when to try it again. */
+static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at, int64_t *after_us)
 {
     resil__host_t *host = pool->hosts[at];
     bool restarts = false;
-    take_records (tree, host, &restarts);
-    move_t to = {.to = resil__pool_host (tree, pool->name)};
-    if (!to.to)
+    *after_us = MOVE_SOON_US;
+    if (!resil__host_can_be_left (host) || take_records (tree, host, &restarts) == RECORDS_A_VISIT)
         return false;
-    for_each_seat (tree, host, move, &to);
-    if (to.failed)
+    *after_us = MOVE_RETRY_US;
+    resil__host_t *to = resil__pool_host (tree, pool->name);
+    if (!to)
         return false;
-    resil__host_hand_over (host);
+    for_each_seat (tree, host, move, to);
+    move_hung (tree, host, to);
     tree->pools.given_up[tree->pools.given_up_count++] = host;
     remove_host (pool, at);
     return true;
@@ -236,25 +279,39 @@ static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at)
 
 static void move_all (resil__tree_t *tree)
 {
-    bool moved = true;
-    for (size_t p = 0; p < tree->pools.pool_count; p++)
-        for (size_t i = tree->pools.pools[p].host_count; i > 0; i--)
-            if (resil__host_is_given_up (tree->pools.pools[p].hosts[i - 1]))
-                moved = move_from (tree, &tree->pools.pools[p], i - 1) && moved;
-    tree->pools.is_to_move = !moved;
+    resil__pools_t *self = &tree->pools;
+    int64_t since_us = self->moves_since_us, after_us;
+    self->is_to_move = false;
+    for (size_t p = 0; p < self->pool_count; p++)
+        for (size_t i = self->pools[p].host_count; i > 0; i--)
+            if (resil__host_is_given_up (self->pools[p].hosts[i - 1]) &&
+                !move_from (tree, &self->pools[p], i - 1, &after_us)) {
+                have_moved (tree, after_us);
+                self->moves_since_us = since_us;
+            }
 }
 
 void resil__pool_given_up (resil__tree_t *tree, const resil__runner_t *seat)
 {
     const resil__host_t *host = resil__runner_host (seat);
-    tree->pools.is_to_move |= host && resil__host_is_given_up (host);
+    if (host && resil__host_is_given_up (host))
+        have_moved (tree, 0);
+}
+
+int64_t resil__pool_due_us (const resil__tree_t *tree)
+{
+    return tree->pools.is_to_move ? tree->pools.move_at_us : RESIL__NEVER;
 }
 
 void resil__pool_conclude (resil__tree_t *tree)
 {
-    resil__pools_t *self = &tree->pools;
-    if (self->is_to_move)
+    if (tree->pools.is_to_move && tree->pools.move_at_us <= tree->now_us)
         move_all (tree);
+}
+
+void resil__pool_free (resil__tree_t *tree)
+{
+    resil__pools_t *self = &tree->pools;
     for (size_t i = self->given_up_count; i > 0; i--)
         if (resil__host_seats (self->given_up[i - 1]) == 0) {
             unwatch (tree, self->given_up[i - 1]);
@@ -263,24 +320,39 @@ void resil__pool_conclude (resil__tree_t *tree)
         }
 }
 
-resil__child_t *resil__pool_culprit (const resil__child_t *child)
+resil__runner_t *resil__pool_culprit (const resil__child_t *child)
+{
+    resil__host_t *host = resil__runner_host (child->runner);
+    resil__runner_t *runner = host ? resil__host_inside (host) : NULL;
+    if (!runner || runner == child->runner)
+        return NULL;
+    bool hangs = resil__runner_life (runner).moved_at_us + RESIL__HOG_MS * 1000 <
+                 child->supervisor->tree->now_us;
+    return hangs ? runner : NULL;
+}
+
+bool resil__pool_is_lost (const resil__child_t *child)
 {
     const resil__host_t *host = resil__runner_host (child->runner);
-    const resil__runner_t *runner = resil__host_inside (host);
-    resil__child_t *culprit = runner ? resil__runner_child (runner) : NULL;
-    if (!culprit || culprit == child || culprit->phase != RESIL__UP)
-        return NULL;
-    bool hangs = resil__runner_life (runner).moved_at_us + HOG_US < child->supervisor->tree->now_us;
-    return hangs ? culprit : NULL;
+    const resil__tree_t *tree = child->supervisor->tree;
+    return host && resil__host_is_given_up (host) && tree->pools.is_to_move &&
+           tree->now_us - tree->pools.moves_since_us > MOVE_LONGEST_US;
+}
+
+/*  Those that have seats still are theirs, which are buried. */
+static void destroy_empty (resil__host_t **hosts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (resil__host_seats (hosts[i]) == 0)
+            resil__host_destroy (&hosts[i]);
 }
 
 void resil__pool_release (resil__tree_t *tree)
 {
     resil__pools_t *self = &tree->pools;
+    destroy_empty (self->given_up, self->given_up_count);
     for (size_t p = 0; p < self->pool_count; p++) {
-        for (size_t i = 0; i < self->pools[p].host_count; i++)
-            if (!resil__host_is_given_up (self->pools[p].hosts[i]))
-                resil__host_destroy (&self->pools[p].hosts[i]);
+        destroy_empty (self->pools[p].hosts, self->pools[p].host_count);
         free (self->pools[p].hosts);
     }
     free (self->pools);

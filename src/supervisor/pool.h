@@ -25,7 +25,9 @@ typedef struct {
     size_t pool_count;
     resil__host_t **given_up; /*  until the last seat is gone                              */
     size_t given_up_count;
-    bool is_to_move; /*  some have just been given up                             */
+    bool is_to_move;        /*  some have been given up ...                              */
+    int64_t moves_since_us; /*  ... since then                                           */
+    int64_t move_at_us;     /*  ... and it is tried next then                            */
 } resil__pools_t;
 
 /*  How many threads that pool may have from now on; those that there are stay. 0, or -1 with errno and a sentence. */
@@ -40,11 +42,18 @@ void resil__pool_serve (struct _resil__tree_t *tree, resil__host_t *host);
 /*  A seat has been quarantined: at the end of this turn the others of its thread move. */
 void resil__pool_given_up (struct _resil__tree_t *tree, const resil__runner_t *seat);
 
-/*  At the end of a turn: what has to be moved or freed. */
+/*  At the end of a turn: what has to be moved; and when there will be something, or RESIL__NEVER. */
 void resil__pool_conclude (struct _resil__tree_t *tree);
+int64_t resil__pool_due_us (const struct _resil__tree_t *tree);
 
-/*  Who holds up that child, if somebody does: a child that is up and has made no progress for long, or NULL. */
-struct _resil__child_t *resil__pool_culprit (const struct _resil__child_t *child);
+/*  And what has to be freed, when runners that are gone have been. */
+void resil__pool_free (struct _resil__tree_t *tree);
+
+/*  Who holds up that child, if somebody does: a runner that has made no progress for long, or NULL. */
+resil__runner_t *resil__pool_culprit (const struct _resil__child_t *child);
+
+/*  Its thread has been given up, and for long no other could be had. */
+bool resil__pool_is_lost (const struct _resil__child_t *child);
 
 /*  The tree ends; all its components are down. */
 void resil__pool_release (struct _resil__tree_t *tree);

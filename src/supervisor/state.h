@@ -101,6 +101,7 @@ struct _resil__child_t {
     resil__payment_t payment : 4; /*  of a failure that is to be judged                        */
     bool ignored : 1;             /*  it said that there is nothing to do here                 */
     bool raw : 1;                 /*  its error came raw                                       */
+    bool hogs : 1;                /*  it was cancelled since others wait for its thread        */
     bool is_granted : 1;          /*  its runner may begin the next one without asking ...     */
     bool grant_stands : 1;        /*  ... and every further one                                */
     bool is_spending : 1;  /*  it was using one that was taken back: it does not ring for that */
@@ -153,6 +154,9 @@ typedef enum {
 
 /*  What a child gets for each phase of its end when there is no time for its own deadlines. */
 #define RESIL__MOMENT_MS 100
+
+/*  Who holds others up beyond their deadlines hangs after so long without progress, whatever it was given. */
+#define RESIL__HOG_MS 1000
 
 /*  What the end adds to end_fd: told apart from signals, which add 1. */
 static const uint64_t RESIL__END_RINGS = UINT64_C (1) << 32;

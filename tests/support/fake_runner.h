@@ -829,6 +829,11 @@ void resil__host_hear (resil__host_t *self)
     (void) self;
 }
 
+void resil__host_hear_again (resil__host_t *self)
+{
+    (void) self;
+}
+
 bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
                        resil_error_t *error)
 {
@@ -848,7 +853,7 @@ size_t resil__host_seats (const resil__host_t *self)
     return 0;
 }
 
-resil__runner_t *resil__host_inside (const resil__host_t *self)
+resil__runner_t *resil__host_inside (resil__host_t *self)
 {
     (void) self;
     return NULL;
@@ -860,15 +865,26 @@ bool resil__host_is_given_up (const resil__host_t *self)
     return false;
 }
 
-int resil__seat_move (resil__runner_t *seat, resil__host_t *to)
-{
-    (void) seat, (void) to;
-    return -1;
-}
-
-void resil__host_hand_over (resil__host_t *self)
+bool resil__host_can_be_left (resil__host_t *self)
 {
     (void) self;
+    return true;
+}
+
+void resil__seat_move (resil__runner_t *seat, resil__host_t *to)
+{
+    (void) seat, (void) to;
+}
+
+void resil__host_give_up_unborn (resil__host_t *self)
+{
+    (void) self;
+}
+
+bool resil__seat_has_begun (const resil__runner_t *seat)
+{
+    (void) seat;
+    return false;
 }
 
 bool resil__runner_give_up (resil__runner_t *self)

@@ -123,6 +123,23 @@ static void it_holds_what_its_size_says (void **state)
     outbox.size = RESIL__OUTBOX_BYTES;
 }
 
+static void what_is_taken_out_of_the_order_makes_room_too (void **state)
+{
+    (void) state;
+    int owner;
+    resil__record_t record;
+    resil_error_t error;
+    begin_at (0);
+    resil__record_t of_owner = {.kind = RESIL__RECORD_READY, .of = &owner};
+    while (resil__outbox_put (&outbox, of_owner, NULL))
+        ;
+    while (resil__outbox_take_of (&outbox, &owner, &record, &error))
+        ;
+    assert_false (resil__outbox_has_room (&outbox, RESIL__OUTBOX_STEP));
+    assert_false (resil__outbox_take (&outbox, &record, &error));
+    assert_true (resil__outbox_has_room (&outbox, RESIL__OUTBOX_BYTES));
+}
+
 #define MANY 200000
 
 static void *writes_many (void *arg)
@@ -161,6 +178,7 @@ int main (void)
         cmocka_unit_test (records_come_in_order_until_there_is_none),
         cmocka_unit_test (what_is_said_to_fit_fits),
         cmocka_unit_test (it_holds_what_its_size_says),
+        cmocka_unit_test (what_is_taken_out_of_the_order_makes_room_too),
         cmocka_unit_test (no_record_is_lost_or_torn_between_two_threads),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
