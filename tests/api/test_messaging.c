@@ -760,7 +760,7 @@ static void many_who_share_a_thread_take_no_descriptors (void **state)
     supervisor = resil_supervisor_new (NULL);
     assert_non_null (supervisor);
     for (int i = 0; i < 300; i++) {
-        char name[16];
+        char name[32];
         snprintf (name, sizeof name, "many %d", i);
         resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "actor", .args = &one};
         spec.placement = RESIL_SHARED;
