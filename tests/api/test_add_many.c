@@ -384,7 +384,7 @@ static void many_come_and_go (void **state)
 {
     (void) state;
     enum { MANY = 100 };
-    static char names[MANY][16];
+    static char names[MANY][24];
     static resil_spec_t many[MANY];
     for (int i = 0; i < MANY; i++) {
         snprintf (names[i], sizeof names[i], "m%03d", i);
@@ -415,7 +415,7 @@ static int ignore (resil_self_t *self, void *args, resil_message_t *message)
 static void ten_thousand_that_share_a_thread_fit (void **state)
 {
     enum { MANY = 10000 };
-    static char names[MANY][16];
+    static char names[MANY][24];
     static const resil_type_t light = {RESIL_TYPE, .name = "light", .on_message = ignore};
     (void) state;
     resil_spec_t *all = malloc (MANY * sizeof *all);
