@@ -16,6 +16,7 @@
 #include <resil/snapshot.h>
 #include <resil/event.h>
 #include <resil/messaging.h>
+#include <resil/dead_letter.h>
 #include <resil/zactor.h>
 
 #endif

@@ -36,13 +36,15 @@ typedef struct {
     int64_t timeout_ms; /*  of RESIL_FULL_WAITS; RESIL_FOREVER                       */
     int64_t expires_ms; /*  not handled any more after that: a dead letter; RESIL_FOREVER */
 } resil_send_t;
+
+/*  Begins a resil_send_t: `resil_send_t how = {RESIL_SEND};`. */
 #define RESIL_SEND                                                                                 \
     .size = sizeof (resil_send_t), .timeout_ms = RESIL_FOREVER, .expires_ms = RESIL_FOREVER
 
 /*  Send a message, which is taken if that succeeds: the caller's pointer is NULL then. `how` may be NULL
     (RESIL_SEND). What was received and kept may be sent on; a call goes with its right to reply.
-    Returns 0, or -1 with errno: as resil_cast, and ETIMEDOUT, EDEADLK (a handler may not wait),
-    ECANCELED (the component that sends is to return). */
+    Returns 0, or -1 with errno: as resil_cast, and ETIMEDOUT, EDEADLK (a handler may not wait, nor who shares a
+    thread, nor anybody for room in the own mailbox), ECANCELED (the component that sends is to return). */
 RESIL_EXPORT int resil_send (resil_address_t to, resil_message_t **message_p,
                              const resil_send_t *how);
 
@@ -50,9 +52,10 @@ RESIL_EXPORT int resil_send (resil_address_t to, resil_message_t **message_p,
 
 /*  Send a copy of `size` bytes and wait for the reply, until the deadline; not in a handler. The reply is the
     caller's, to be destroyed. NULL with errno: as resil_cast, and ETIMEDOUT; EPIPE (it was handled, or
-    dropped, without a reply), ECONNRESET (its receiver failed with it in hand), ENOBUFS (it was dropped for a newer
-    one), EDEADLK (from a handler: use resil_call_async; or a call to oneself), ECANCELED (the component that
-    calls is to return). As OTP's gen_server:call/3. */
+    dropped, without a reply), ECONNRESET (its receiver failed with it in hand, or had kept it and ended), ENOBUFS (it
+    was dropped for a newer one), EDEADLK (from a handler: use resil_call_async; from whatever else runs in a
+    shared thread; or a call to oneself), ECANCELED (the component that calls is to return). As OTP's
+    gen_server:call/3. */
 RESIL_EXPORT resil_message_t *resil_call (resil_address_t to, uint32_t tag, const void *bytes,
                                           size_t size, int64_t timeout_ms);
 
@@ -67,17 +70,18 @@ RESIL_EXPORT int resil_call_async (resil_self_t *self, resil_address_t to, uint3
 
 /*  Reply to a call with a copy of `size` bytes. In the handler that got it, or later from anywhere with one that
     resil_keep has taken. Returns 0, or -1 with errno: EINVAL, ENOMSG (it is no call), EALREADY (it has
-    been replied to), ETIMEDOUT (nobody waits for it any more), ENOMEM; then it can be tried again. */
+    been replied to), ETIMEDOUT (nobody waits for it any more), ENOMEM; then it can be tried again. A handler
+    that returns what this returns has failed when nobody waits any more. */
 RESIL_EXPORT int resil_reply (resil_message_t *request, uint32_t tag, const void *bytes,
                               size_t size);
 
 /*  The same with a message, which is taken if that succeeds. */
 RESIL_EXPORT int resil_reply_with (resil_message_t *request, resil_message_t **reply_p);
 
-/*  Why there is no reply, as an errno; 0: there is one, or it is no reply. */
+/*  Why there is no reply, as an errno; 0: there is one. Of a RESIL_MESSAGE_DOWN the code of the failure. Else 0. */
 RESIL_EXPORT int resil_message_error (const resil_message_t *self);
 
-/*  What was given for it: as `context` with resil_call_async, as `which` with resil_timer_set. Else 0. */
+/*  What was given for it: as `context` with resil_call_async and resil_watch, as `which` with resil_timer_set. Else 0. */
 RESIL_EXPORT uint64_t resil_message_context (const resil_message_t *self);
 
 /*  Who sent it, or nobody if no component did. */
@@ -104,13 +108,35 @@ RESIL_EXPORT resil_message_t *resil_receive (resil_self_t *self, int64_t timeout
 RESIL_EXPORT int resil_done (resil_self_t *self);
 
 /*  Take the message in hand, to keep it for longer, reply to it later or send it on. It is the caller's,
-    to be destroyed. NULL with errno: ENOMSG (nothing is in hand), EINVAL, EPERM, ESTALE. */
+    to be destroyed. A call that is kept ends with the incarnation that has kept it, as ECONNRESET for its caller, unless
+    it is replied to or sent on before. NULL with errno: ENOMSG (nothing is in hand), EINVAL, EPERM, ESTALE. */
 RESIL_EXPORT resil_message_t *resil_keep (resil_self_t *self);
 
 /*  A descriptor for a zpoller, zloop or poll of one's own: readable while there may be something for resil_receive
     (self, 0), which is to be called until it has nothing. Owned by resil. -1 with errno: EINVAL, EPERM,
     ESTALE, EMFILE. */
 RESIL_EXPORT int resil_mailbox_fd (resil_self_t *self);
+
+/*  ---- Watching ---- */
+
+/*  What a RESIL_MESSAGE_DOWN tells, as its tag. */
+typedef enum {
+    RESIL_WENT_DOWN = 1, /*  its incarnation is over, or is to end: its mail waits          */
+    RESIL_CAME_UP,       /*  another one is up                                              */
+    RESIL_IS_GONE        /*  it has ended for good; what waited is dead                     */
+} resil_watch_t;
+
+/*  Have this incarnation told how another component fares, until resil_unwatch. Told are on_down, or resil_receive
+    with a RESIL_MESSAGE_DOWN: its tag is a resil_watch_t, its sender is `whom`, its context `context`; when it went down
+    of a failure its bytes are the failure's text, cut to RESIL_MESSAGE_INLINE bytes with its NUL, and its
+    resil_message_error the code. Who is gone already is told at once. A second watch of the same replaces the
+    first. Returns 0, or -1 with errno: EINVAL, ENOMEM, EPERM, ESTALE. As OTP's monitor/2, but that an
+    address outlives what it watches. */
+RESIL_EXPORT int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context);
+
+/*  No more. What it has told already may still be received. Returns 0, or -1 with errno: ENOENT (it is not watched), EINVAL,
+    EPERM, ESTALE. */
+RESIL_EXPORT int resil_unwatch (resil_self_t *self, resil_address_t whom);
 
 /*  ---- Timers ---- */
 

@@ -7,12 +7,13 @@
 #include <resil/base.h>
 
 /*  The component's side of its supervision. It belongs to resil and is valid until
-    start returns. All calls are for the thread that start runs in, but
+    start returns; of a component with handlers, in these and until the last of them returns. All calls are for the thread that start runs in, but
     resil_cancelled and resil_progress, which any thread may call while start runs; from
     another thread the rest is refused: -1 with EPERM.
     After a component has been quarantined (it hung, and was replaced), what it still
     does through its self is refused: -1 with ESTALE; only its two sockets stay until it
-    returns. A NULL self is -1 with EINVAL, or NULL, 0, false. */
+    returns. In a thread that is shared (RESIL_SHARED) there are no sockets and no waits: NULL or -1
+    with ENOTSUP. A NULL self is -1 with EINVAL, or NULL, 0, false. */
 typedef struct _resil_self_t resil_self_t;
 
 /*  The component's name. */
@@ -75,8 +76,8 @@ RESIL_EXPORT bool resil_cancelled (const resil_self_t *self);
     component is to return, or the time has passed. NULL waits for the latter two: a
     sleep that ends at a cancel. While it waits the component does not count as hung.
     Returns 1 (read now), 0 (time has passed), or -1 with errno: ECANCELED (return now;
-    it goes before what is to read), EINVAL (no socket), EPERM, ESTALE. A signal does not
-    end it. */
+    it goes before what is to read), EINVAL (no socket), EPERM, ESTALE, ENOTSUP (in a shared
+    thread: return, and be called again). A signal does not end it. */
 RESIL_EXPORT int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms);
 
 /*  The same for a descriptor and poll's events (POLLIN, POLLOUT). What poll calls POLLERR or

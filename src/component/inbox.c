@@ -8,6 +8,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "mailbox/watcher.h"
 
 /*  ---- Whose function runs ------------------------------------------------------------------------ */
 
@@ -37,7 +38,6 @@ const void *resil__clock_inside (resil__clock_t *clock)
 
 /*  ---- What comes due ---------------------------------------------------------------------------- */
 
-/*  A note is for one incarnation, which stands where other messages have their bytes. */
 static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t context, int code)
 {
     resil_message_t *note = resil__message_note (kind);
@@ -45,14 +45,9 @@ static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t contex
         return;
     note->context = context;
     note->code = code;
-    memcpy (note->in_here, &self->incarnation, sizeof self->incarnation);
+    note->incarnation = self->incarnation;
     if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
         resil__message_free (note);
-}
-
-static bool is_note_for (const resil_self_t *self, const resil_message_t *note)
-{
-    return memcmp (note->in_here, &self->incarnation, sizeof self->incarnation) == 0;
 }
 
 /*  So that a component that has no timers and calls has no clock. */
@@ -284,15 +279,27 @@ void resil__inbox_take_own_timers (resil_self_t *self)
 /*  Is it one that this incarnation waits for? A reply is not awaited any more then. */
 static bool is_awaited (resil_self_t *self, const resil_message_t *message)
 {
-    if (message->kind != RESIL_MESSAGE_REPLY)
-        return message->kind != RESIL_MESSAGE_TIMER || is_note_for (self, message);
     resil__call_t *call = atomic_load_explicit (&message->call, memory_order_relaxed);
-    if (!call)
-        return is_note_for (self, message); /*  its own, that there is none               */
+    if (!call) /*  its own note that there is none                          */
+        return message->incarnation == self->incarnation;
     if (call->incarnation != self->incarnation || !call->previous)
         return false;
     drop_call (call);
     return true;
+}
+
+/*  What an incarnation before this one has asked for is not for this one. */
+static bool is_wanted (resil_self_t *self, const resil_message_t *message)
+{
+    switch ((resil_message_kind_t) message->kind) {
+    case RESIL_MESSAGE_REPLY:
+        return is_awaited (self, message);
+    case RESIL_MESSAGE_TIMER:
+    case RESIL_MESSAGE_DOWN:
+        return message->incarnation == self->incarnation;
+    default:
+        return true;
+    }
 }
 
 resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale)
@@ -302,7 +309,7 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     inbox->is_used = true;
     do
         message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    while (message && !is_awaited (self, message));
+    while (message && !is_wanted (self, message));
     let_go (inbox, !*is_stale);
     inbox->in_hand = message;
     return message;
@@ -328,6 +335,20 @@ static void drop_calls (resil__inbox_t *inbox)
     }
 }
 
+static void forget_watcher (resil__watcher_t **at)
+{
+    resil__watcher_t *watcher = *at;
+    *at = watcher->next_own;
+    resil__watcher_remove (watcher);
+    resil__block_give (watcher);
+}
+
+static void drop_watchers (resil__inbox_t *inbox)
+{
+    while (inbox->watchers)
+        forget_watcher (&inbox->watchers);
+}
+
 static void drop_alarms (resil__inbox_t *inbox)
 {
     while (inbox->alarms && forget_alarm (&inbox->alarms))
@@ -350,6 +371,7 @@ void resil__inbox_drop (resil_self_t *self)
         take_out (inbox->clock, &alarm->timer);
         resil__block_give (alarm);
     }
+    drop_watchers (inbox);
     inbox->clock = NULL;
 }
 
@@ -359,6 +381,10 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     inbox->in_handler = inbox->is_ending = false;
     drop_calls (inbox);
     drop_alarms (inbox);
+    drop_watchers (inbox);
+    if (inbox->keeps)
+        resil__calls_break (&inbox->kept, ECONNRESET);
+    inbox->keeps = false;
     if (!inbox->is_used)
         return;
     inbox->is_used = false;
@@ -395,6 +421,7 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
             resil__self_refuse_cancelled (self);
             return NULL;
         }
+        resil__self_note_progress (self); /*  the time by which messages expire           */
         resil__inbox_take_own_timers (self);
         resil_message_t *message = resil__inbox_take (self, resil__coarse_now_us (), &is_stale);
         if (message)
@@ -440,10 +467,18 @@ resil_message_t *resil_keep (resil_self_t *self)
         return NULL;
     resil_message_t *message =
         self->inbox.in_hand ? resil__mailbox_keep (self->inbox.mailbox, self) : NULL;
-    if (!message)
+    if (!message) {
         resil__refuse (ENOMSG, "resil_keep: \"%s\" has no message in hand", self->spec->name);
-    else
-        self->inbox.in_hand = NULL;
+        return NULL;
+    }
+    self->inbox.in_hand = NULL;
+    resil__call_t *call = message->kind == RESIL_MESSAGE_CALL
+                              ? atomic_load_explicit (&message->call, memory_order_relaxed)
+                              : NULL;
+    if (call) {
+        self->inbox.keeps = true;
+        resil__call_keep (call, &self->inbox.kept);
+    }
     return message;
 }
 
@@ -498,5 +533,52 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
                               self->spec->name, (unsigned long long) which);
     if (!forget_alarm (at))
         return resil__self_check_thread (self, "resil_timer_clear");
+    return 0;
+}
+
+/*  ---- Watching ------------------------------------------------------------------------------------------ */
+
+/*  The link to the one that watches that address, or to NULL. */
+static resil__watcher_t **find_watcher (resil__inbox_t *inbox, resil_address_t whom)
+{
+    resil__watcher_t **at = &inbox->watchers;
+    while (*at && !resil_address_same ((*at)->whom, whom))
+        at = &(*at)->next_own;
+    return at;
+}
+
+int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
+{
+    if (resil__self_check_thread (self, "resil_watch"))
+        return -1;
+    if (resil_address_is_nobody (whom))
+        return resil__refuse (EINVAL, "resil_watch: the address is nobody's");
+    resil__inbox_t *inbox = &self->inbox;
+    resil__watcher_t **at = find_watcher (inbox, whom);
+    if (*at) /*  with another context                                     */
+        forget_watcher (at);
+    resil__watcher_t *watcher = resil__block_take ();
+    if (!watcher)
+        return resil__refuse (ENOMEM, "resil_watch: no memory");
+    *watcher = (resil__watcher_t){.whom = whom,
+                                  .watcher = resil_self_address (self),
+                                  .incarnation = self->incarnation,
+                                  .context = context,
+                                  .next_own = inbox->watchers};
+    inbox->watchers = watcher;
+    if (!resil__watcher_add (watcher))
+        resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
+    return 0;
+}
+
+int resil_unwatch (resil_self_t *self, resil_address_t whom)
+{
+    if (resil__self_check_thread (self, "resil_unwatch"))
+        return -1;
+    resil__watcher_t **at = find_watcher (&self->inbox, whom);
+    if (!*at)
+        return resil__refuse (ENOENT, "resil_unwatch: \"%s\" does not watch that address",
+                              self->spec->name);
+    forget_watcher (at);
     return 0;
 }

@@ -47,8 +47,11 @@ typedef struct {
     resil__mailbox_t *mailbox; /*  NULL: it has none                                        */
     resil__clock_t *clock;     /*  its thread's                                             */
     resil__call_t *calls;      /*  that are open                                            */
+    resil__call_t *kept;       /*  of others, that it is to reply to; see resil__call_keep   */
     resil__alarm_t *alarms;
+    struct _resil__watcher_t *watchers; /*  by which it watches others                        */
     resil_message_t *in_hand; /*  as the mailbox has it, unless that has been seized        */
+    bool keeps;               /*  there may be kept ones                                   */
     bool is_used;             /*  something has been received in this incarnation          */
     bool in_handler;          /*  so it must not wait                                      */
     bool is_ending;           /*  in on_stop: no reply would be received                   */

@@ -177,7 +177,7 @@ static inline bool resil__outbox_take_of (resil__outbox_t *outbox, const void *o
 static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t *record,
                                        resil_error_t *error)
 {
-    size_t read = atomic_load_explicit (&outbox->read, memory_order_relaxed);
+    size_t begin = atomic_load_explicit (&outbox->read, memory_order_relaxed), read = begin;
     size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
     for (; read != written; read += record->size) {
         const unsigned char *at = outbox->bytes + resil__outbox_place (outbox, read);
@@ -189,8 +189,8 @@ static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t 
         atomic_store_explicit (&outbox->read, read + record->size, memory_order_release);
         return true;
     }
-    /*  What was taken out of the order makes room too. */
-    atomic_store_explicit (&outbox->read, read, memory_order_release);
+    if (read != begin) /*  what was taken one by one before                         */
+        atomic_store_explicit (&outbox->read, read, memory_order_release);
     return false;
 }
 

@@ -6,6 +6,7 @@
 #include "foundation/clock.h"
 #include "foundation/core.h"
 #include "foundation/futex.h"
+#include "foundation/lock.h"
 #include "foundation/process.h"
 #include "mailbox/mailbox.h"
 
@@ -42,9 +43,66 @@ void resil__call_attach (resil__call_t *self, resil_message_t *message)
     atomic_store_explicit (&message->call, self, memory_order_relaxed);
 }
 
+/*  ---- Kept ones --------------------------------------------------------------------------- */
+
+/*  Of all lists: calls are kept for a while, and replied to from anywhere. */
+static resil__lock_t kept;
+
+/*  Under the lock. The list had a reference. */
+static void unlink_kept (resil__call_t *self)
+{
+    *self->previous_kept = self->next_kept;
+    if (self->next_kept)
+        self->next_kept->previous_kept = self->previous_kept;
+    self->previous_kept = NULL;
+    atomic_store_explicit (&self->is_kept, false, memory_order_relaxed);
+}
+
+void resil__call_keep (resil__call_t *self, resil__call_t **list)
+{
+    atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);
+    resil__lock (&kept);
+    self->next_kept = *list;
+    if (self->next_kept)
+        self->next_kept->previous_kept = &self->next_kept;
+    self->previous_kept = list;
+    *list = self;
+    atomic_store_explicit (&self->is_kept, true, memory_order_relaxed);
+    resil__unlock (&kept);
+}
+
+void resil__call_pass_on (resil__call_t *self)
+{
+    if (!atomic_load_explicit (&self->is_kept, memory_order_relaxed))
+        return;
+    resil__lock (&kept);
+    bool was_kept = self->previous_kept;
+    if (was_kept)
+        unlink_kept (self);
+    resil__unlock (&kept);
+    if (was_kept)
+        resil__call_release (self);
+}
+
+static resil__call_t *take_kept (resil__call_t **list)
+{
+    resil__lock (&kept);
+    resil__call_t *self = *list;
+    if (self)
+        unlink_kept (self);
+    resil__unlock (&kept);
+    return self;
+}
+
+/*  ---- Settling ------------------------------------------------------------------------------ */
+
 static resil__call_t *take_away (resil_message_t *request)
 {
-    return request->kind == RESIL_MESSAGE_CALL ? atomic_exchange (&request->call, NULL) : NULL;
+    resil__call_t *self =
+        request->kind == RESIL_MESSAGE_CALL ? atomic_exchange (&request->call, NULL) : NULL;
+    if (self)
+        resil__call_pass_on (self);
+    return self;
 }
 
 static bool begin_to_settle (resil__call_t *self)
@@ -96,11 +154,9 @@ int resil__call_answer (resil_message_t *request, resil_message_t *reply)
     return 0;
 }
 
-void resil__call_break (resil_message_t *request, int why)
+/*  With a reference, which is given up. */
+static void fail (resil__call_t *self, int why)
 {
-    resil__call_t *self = take_away (request);
-    if (!self)
-        return;
     bool is_thread = resil_address_is_nobody (self->caller);
     /*  Before it begins: without memory the call stays open, and its deadline tells the caller. */
     resil_message_t *note = is_thread ? NULL : resil__message_note (RESIL_MESSAGE_REPLY);
@@ -113,6 +169,20 @@ void resil__call_break (resil_message_t *request, int why)
         settle_for_thread (self, NULL, why);
     else
         settle_for_component (self, note, why);
+}
+
+void resil__call_break (resil_message_t *request, int why)
+{
+    resil__call_t *self = take_away (request);
+    if (self)
+        fail (self, why);
+}
+
+void resil__calls_break (resil__call_t **list, int why)
+{
+    resil__call_t *self;
+    while ((self = take_kept (list)))
+        fail (self, why);
 }
 
 bool resil__call_abandon (resil__call_t *self)

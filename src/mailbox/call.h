@@ -22,6 +22,11 @@ struct _resil__call_t {
     uint64_t incarnation;   /*  ... that it is for                                       */
     uint64_t context;
 
+    /*  under a lock: among those that an incarnation has kept, to reply to them later */
+    resil__call_t *next_kept;
+    resil__call_t **previous_kept;
+    atomic_bool is_kept;
+
     /*  the calling component's thread only: among its calls that are open */
     void *owner;
     resil__timer_t timer;
@@ -44,6 +49,14 @@ int resil__call_answer (resil_message_t *request, resil_message_t *reply);
 
 /*  It will not be answered, for that reason (an errno). What is no call is left alone. */
 void resil__call_break (resil_message_t *request, int why);
+
+/*  Who is to reply keeps its message, as long as its incarnation lasts: whoever replies, with whatever
+    message. And it does no more, as somebody else is to. */
+void resil__call_keep (resil__call_t *self, resil__call_t **list);
+void resil__call_pass_on (resil__call_t *self);
+
+/*  That is over: who waits for a reply to one of these waits in vain, for that reason (an errno). Any thread. */
+void resil__calls_break (resil__call_t **list, int why);
 
 /*  Who waited does so no more: true; false: it has been settled before. */
 bool resil__call_abandon (resil__call_t *self);

@@ -9,8 +9,8 @@
 /*  So many are kept; then the oldest goes for a newer one. */
 #define RESIL__DEAD_LETTERS 1000
 
-typedef struct _resil__dead_letter_t {
-    struct _resil__dead_letter_t *next;
+typedef struct _resil_dead_letter_t {
+    struct _resil_dead_letter_t *next;
     resil_message_t *message;
     resil__lost_t why;
     char receiver[]; /*  its path                                                 */

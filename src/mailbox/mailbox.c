@@ -19,6 +19,7 @@
 #include "foundation/process.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
+#include "mailbox/watcher.h"
 
 /*  Its reader looks for so long before it sleeps: some 10 us, less than to sleep and be woken. */
 #define LOOKS 300
@@ -117,6 +118,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__unlock (&self->lock);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&in_hand);
+    resil__watchers_drop (self); /*  nobody adds one to it any more                           */
     resil__lock (&free_lock);
     put_free (self);
     resil__unlock (&free_lock);

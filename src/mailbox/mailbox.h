@@ -84,6 +84,9 @@ struct _resil__mailbox_t {
     alignas (64) uint64_t wake_at_taken;
     uint64_t wake_at_taken_weight;
     int64_t wake_at_us;
+
+    struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
+    atomic_bool is_watched;             /*  or has been                                       */
 };
 _Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
 

@@ -175,7 +175,6 @@ void resil__message_become (resil_message_t *self, resil_message_kind_t kind)
     resil__message_detach (self);
     self->kind = (uint8_t) kind;
     self->retries = 0;
-    self->sender = RESIL_NOBODY;
     self->deadline_us = RESIL__NEVER;
     self->context = 0;
     self->code = 0;

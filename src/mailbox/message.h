@@ -34,7 +34,11 @@ struct _resil_message_t {
     resil__payload_t *payload; /*  NULL: the bytes are in here                              */
     resil_address_t sender;
     int64_t deadline_us; /*  nobody wants it after that                               */
-    int64_t sent_at_us;  /*  by the coarse clock                                      */
+    union {
+        int64_t sent_at_us; /*  by the coarse clock                                      */
+        uint64_t
+            incarnation; /*  of a note (a TIMER, a DOWN, a REPLY without a call): whom it is for */
+    };
     _Atomic (struct _resil__call_t *) call; /*  of a CALL, a REPLY: who takes it away has it  */
     uint64_t context; /*  of a REPLY, DOWN, TIMER: what its receiver gave for it   */
     int32_t code;     /*  of a REPLY: 0, or the errno why there is none            */

@@ -201,7 +201,8 @@ int resil_reply_with (resil_message_t *request, resil_message_t **reply_p)
 
 int resil_message_error (const resil_message_t *self)
 {
-    return self && self->kind == RESIL_MESSAGE_REPLY ? self->code : 0;
+    bool has_one = self && (self->kind == RESIL_MESSAGE_REPLY || self->kind == RESIL_MESSAGE_DOWN);
+    return has_one ? self->code : 0;
 }
 
 uint64_t resil_message_context (const resil_message_t *self)

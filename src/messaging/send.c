@@ -20,10 +20,15 @@ int resil__send_check (const char *call)
 int resil__send_check_wait (const char *call, const char *instead)
 {
     const resil_self_t *self = resil__self_current ();
-    if (!self || !self->inbox.in_handler)
+    if (!self)
         return 0;
-    return resil__refuse (EDEADLK, "%s: a handler of \"%s\" may not wait; %s", call,
-                          self->spec->name, instead);
+    if (self->inbox.in_handler)
+        return resil__refuse (EDEADLK, "%s: a handler of \"%s\" may not wait; %s", call,
+                              self->spec->name, instead);
+    if (self->spec->is->placement == RESIL_SHARED) /*  in handle_irrecoverable, or the like       */
+        return resil__refuse (EDEADLK, "%s: \"%s\" shares its thread, and may not wait", call,
+                              self->spec->name);
+    return 0;
 }
 
 int resil__send_check_ms (const char *call, const char *what, int64_t ms)
@@ -61,10 +66,15 @@ int resil__send_refuse (const char *call, int error)
 static void address (resil_message_t *message)
 {
     const resil_self_t *self = resil__self_current ();
-    if (message->kind == RESIL_MESSAGE_REPLY)
-        resil__call_release (atomic_exchange (&message->call, NULL));
-    if (message->kind != RESIL_MESSAGE_CALL)
-        message->kind = RESIL_MESSAGE_CAST;
+    bool is_call = message->kind == RESIL_MESSAGE_CALL &&
+                   atomic_load_explicit (&message->call, memory_order_relaxed);
+    if (is_call)
+        resil__call_pass_on (atomic_load_explicit (&message->call, memory_order_relaxed));
+    else if (message->kind != RESIL_MESSAGE_CAST) {
+        resil_address_t sender = message->sender;
+        resil__message_become (message, RESIL_MESSAGE_CAST);
+        message->sender = sender;
+    }
     message->retries = 0;
     if (self && resil_address_is_nobody (message->sender))
         message->sender = resil_self_address (self);
@@ -134,6 +144,8 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
     int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
     if (error != EAGAIN)
         return error;
+    if (resil_address_same (to, resil_self_address (self)))
+        return EDEADLK;
     resil__self_wait_begins (self);
     do {
         int64_t now_us = resil__now_us ();
@@ -159,11 +171,16 @@ int resil_send (resil_address_t to, resil_message_t **message_p, const resil_sen
     int64_t now_us = how->timeout_ms > 0 || how->expires_ms >= 0 ? resil__now_us () : 0;
     if (how->expires_ms >= 0)
         message->deadline_us = now_us + how->expires_ms * 1000;
+    else if (message->kind == RESIL_MESSAGE_CAST) /*  a call keeps its caller's                */
+        message->deadline_us = RESIL__NEVER;
     int error = how->full == RESIL_FULL_WAITS
                     ? put_and_wait (to, message, resil__deadline_us (now_us, how->timeout_ms))
                     : resil__mailbox_put (to, message, (resil__full_t) how->full, 0);
     if (error == ECANCELED)
         return resil__self_refuse_cancelled (resil__self_current ());
+    if (error == EDEADLK)
+        return resil__refuse (error, "resil_send: \"%s\" would wait for itself to make room",
+                              resil__self_current ()->spec->name);
     if (error)
         return resil__send_refuse ("resil_send", error);
     *message_p = NULL;

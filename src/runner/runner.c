@@ -4,6 +4,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/runner.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -206,6 +207,7 @@ bool resil__runner_give_up (resil__runner_t *self)
 void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     atomic_store (&self->self.quarantined, true);
+    resil__calls_break (&self->self.inbox.kept, ECONNRESET);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
     self->ops->quarantined (self, who);
 }

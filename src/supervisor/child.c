@@ -262,6 +262,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     child->must_ask = true;
     resil__spec_t *old = child->spec;
     child->spec = spec;
+    resil__family_count_threads (child, old);
     resil__mailbox_set_rules (child->mailbox, spec->mail, spec->name);
     resil__family_exchange_static (child);
     resil__spec_release (&old);

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include <resil/messaging.h>
+
+#include "mailbox/watcher.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "supervisor/event_codec.h"
@@ -167,11 +170,24 @@ static void tell_state (resil__child_t *child, int64_t at_us, const resil__autho
     tell (child->supervisor->tree, &event, author);
 }
 
+/*  Those who watch it are told when it leaves UP, and when it is there again. */
+static void tell_watchers (resil__child_t *child, resil_state_t state)
+{
+    bool was_up = child->told == RESIL_UP, is_up = state == RESIL_UP;
+    if (!child->mailbox || was_up == is_up)
+        return;
+    resil_error_t made;
+    const resil_error_t *error = is_up ? NULL : error_of (child, state, &made);
+    resil__watchers_tell (child->mailbox, is_up ? RESIL_CAME_UP : RESIL_WENT_DOWN,
+                          error ? error->code : 0, error ? error->text : NULL);
+}
+
 void resil__event_tell (resil__child_t *child, int64_t at_us)
 {
     resil_state_t state = resil__state_of_child (child);
     if (state == child->told && !child->is_untold && child->done == child->told_done)
         return;
+    tell_watchers (child, state);
     const resil__author_t *author = child->author ? author_of (child, state) : NULL;
     /*  One that somebody starts does not go on from its failure. */
     if (state == RESIL_STARTING && author && author->commanded)

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <resil/messaging.h>
+
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "mailbox/watcher.h"
 #include "supervisor/batch.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
@@ -155,6 +158,23 @@ int resil__family_change_options (resil_supervisor_t *self,
     return -1;
 }
 
+/*  One more of them, or one less. */
+static void count (const resil__child_t *child, int by)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    tree->child_count += (size_t) by;
+    if (!child->subtree && child->spec->is->placement == RESIL_OWN_THREAD)
+        tree->own_threads += (size_t) by;
+}
+
+void resil__family_count_threads (const resil__child_t *child, const resil__spec_t *old)
+{
+    if (child->subtree)
+        return;
+    child->supervisor->tree->own_threads += child->spec->is->placement == RESIL_OWN_THREAD;
+    child->supervisor->tree->own_threads -= old->is->placement == RESIL_OWN_THREAD;
+}
+
 /*  Three timers at most for each child: its own, and one for its hangs, or its group's and its limit's if
     it is a supervisor; the root has these too. */
 static int grow_timers (resil_supervisor_t *self)
@@ -167,7 +187,7 @@ static bool fits_with_the_others (const resil_supervisor_t *self, const resil__s
 {
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
-    int sockets = (int) (self->tree->child_count + 1) * RESIL__RUNNER_SOCKETS;
+    int sockets = (int) (self->tree->own_threads + 1) * RESIL__RUNNER_SOCKETS;
     return resil__process_could_hold (sockets, what) == 0;
 }
 
@@ -199,18 +219,34 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
         return resil__refuse (ENOSPC,
                               "supervisor \"%s\" has %d children, and max_children allows no more",
                               self->name, max);
-    if (!is_subtree && self->tree->root->stage == RESIL__CREATED &&
-        !fits_with_the_others (self, spec))
+    if (!is_subtree && spec->is->placement == RESIL_OWN_THREAD &&
+        self->tree->root->stage == RESIL__CREATED && !fits_with_the_others (self, spec))
         return -1;
     return 0;
 }
 
+/*  One that nobody has been told of. */
+static void free_child (resil__child_t *child)
+{
+    if (!child)
+        return;
+    if (child->mailbox)
+        resil__mailbox_free (&child->mailbox);
+    resil__hang_release (child);
+    free (child);
+}
+
+/*  Its spec stays the caller's where there is no memory. */
 static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
-    if (!child || (!subtree && resil__hang_prepare (child, spec))) {
-        free (child);
+    if (!child)
+        return NULL;
+    if (!subtree)
+        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
+    if (!subtree && (!child->mailbox || resil__hang_prepare (child, spec))) {
+        free_child (child);
         return NULL;
     }
     child->number = number;
@@ -220,14 +256,8 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
     child->by_name.hash = hash_of (self, spec->name);
-    if (!subtree) {
-        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
-        if (!child->mailbox) {
-            free (child);
-            return NULL;
-        }
+    if (child->mailbox)
         resil__mailbox_open (child->mailbox);
-    }
     child->first_start = true;
     child->kept = subtree;
     if (subtree)
@@ -274,15 +304,12 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
         note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
-        if (child)
-            resil__mailbox_free (&child->mailbox);
-        resil__hang_release (child);
-        free (child);
+        free_child (child);
         resil__refuse (ENOMEM, "no memory to add component \"%s\"", spec->name);
         return NULL;
     }
     self->children[self->child_count++] = child;
-    self->tree->child_count++;
+    count (child, 1);
     resil__index_add (&self->names, &child->by_name);
     return child;
 }
@@ -368,7 +395,7 @@ static void strike_out (resil__child_t *child)
              (self->child_count - at - 1) * sizeof *self->children);
     resil__index_remove (&self->names, &child->by_name);
     self->child_count--;
-    self->tree->child_count--;
+    count (child, -1);
     if (self->start_at > at)
         self->start_at--;
     if (self->stop_at > at)
@@ -566,7 +593,7 @@ static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil_
         return NULL;
     child->is_static = true;
     child->incarnation = which->incarnation;
-    self->tree->child_count++;
+    count (child, 1);
     resil__index_add (&self->names, &child->by_name);
     resil__author_set (&child->author, self->child ? self->child->author : NULL);
     resil__event_added (child);
@@ -580,7 +607,7 @@ static void go_for_good (resil__child_t *child)
         end_subtree (child->subtree);
     resil__event_removed (child);
     resil__index_remove (&self->names, &child->by_name);
-    self->tree->child_count--;
+    count (child, -1);
     leave (child);
 }
 
@@ -982,6 +1009,11 @@ static void first_start_failed (resil__child_t *child)
         resil__family_forget (child);
 }
 
+static void tell_gone (resil__child_t *child)
+{
+    resil__watchers_tell (child->mailbox, RESIL_IS_GONE, 0, NULL);
+}
+
 void resil__family_settled (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -993,6 +1025,8 @@ void resil__family_settled (resil__child_t *child)
     if (self->stage < RESIL__STOPPING)
         child->done = judgement == RESIL__DONE && !was_told;
     resil__event_tell (child, self->tree->now_us);
+    if (child->mailbox && !resil__family_keeps_mail (child))
+        tell_gone (child);
     resil__failure_settled (child);
     child->cause = RESIL__NOT_CANCELLED;
     answer_stoppers (child);
@@ -1036,8 +1070,10 @@ void resil__family_close_mail (resil_supervisor_t *self)
     for (size_t i = 0; i < self->child_count; i++)
         if (self->children[i]->subtree)
             resil__family_close_mail (self->children[i]->subtree);
-        else
+        else {
             resil__mailbox_close (self->children[i]->mailbox);
+            tell_gone (self->children[i]);
+        }
 }
 
 void resil__family_check (resil_supervisor_t *self)

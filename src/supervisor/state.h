@@ -288,6 +288,7 @@ struct _resil__tree_t {
 
     /*  the actor's */
     size_t child_count;        /*  of all                                                   */
+    size_t own_threads;        /*  ... of them components with one                          */
     size_t may_hang;           /*  threads that all supervisors together live with          */
     resil__entry_t *forgotten; /*  to be freed after this turn                              */
     resil_error_t bare;        /*  what resil__child_error puts together                    */
@@ -459,6 +460,9 @@ void resil__family_free (resil__child_t *child);
 
 /*  If its supervisor begins with it, then with the spec that it has now. */
 void resil__family_exchange_static (const resil__child_t *child);
+
+/*  It has another spec than the old one: has it a thread of its own? */
+void resil__family_count_threads (const resil__child_t *child, const resil__spec_t *old);
 
 /*  Of a component that is down: will it be started again with its supervisor, so that its mail waits for that? */
 bool resil__family_keeps_mail (const resil__child_t *child);

@@ -384,7 +384,7 @@ static void many_come_and_go (void **state)
 {
     (void) state;
     enum { MANY = 100 };
-    static char names[MANY][16];
+    static char names[MANY][24];
     static resil_spec_t many[MANY];
     for (int i = 0; i < MANY; i++) {
         snprintf (names[i], sizeof names[i], "m%03d", i);
@@ -401,6 +401,38 @@ static void many_come_and_go (void **state)
         }
         assert_int_equal (count (), 0);
     }
+}
+
+/*  ---- Those that share a thread ---- */
+
+static int ignore (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) self, (void) args, (void) message;
+    return 0;
+}
+
+/*  More than there are descriptors for threads of their own. */
+static void ten_thousand_that_share_a_thread_fit (void **state)
+{
+    enum { MANY = 10000 };
+    static char names[MANY][24];
+    static const resil_type_t light = {RESIL_TYPE, .name = "light", .on_message = ignore};
+    (void) state;
+    resil_spec_t *all = malloc (MANY * sizeof *all);
+    assert_non_null (all);
+    for (int i = 0; i < MANY; i++) {
+        snprintf (names[i], sizeof names[i], "light-%d", i);
+        all[i] = (resil_spec_t){RESIL_SPEC, .name = names[i], .type = "light",
+                                .placement = RESIL_SHARED};
+    }
+    ok (resil_type_register (&light));
+    ok (resil_supervisor_add_many (supervisor, all, MANY));
+    ok (resil_supervisor_spawn (supervisor));
+    resil_count_t counted;
+    ok (resil_supervisor_count_children (supervisor, &counted));
+    assert_int_equal (counted.active, MANY);
+    ok (resil_supervisor_stop (supervisor));
+    free (all);
 }
 
 int main (void)
@@ -423,6 +455,7 @@ int main (void)
         many_case (dynamic_ones_are_kept_or_not_as_well),
         many_case (from_inside_it_is_answered_when_it_is_accepted),
         many_case (many_come_and_go),
+        many_case (ten_thousand_that_share_a_thread_fit),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

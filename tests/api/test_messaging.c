@@ -11,6 +11,7 @@
 #include <resil.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /*  What a message has its receiver do. */
 enum {
@@ -28,7 +29,12 @@ enum {
     TWICE,     /*  reply twice                                              */
     ONCE_MORE, /*  fail the first time                                      */
     WAIT_GATE, /*  until the gate is open                                   */
-    TICK       /*  set a timer                                              */
+    TICK,      /*  set a timer                                              */
+    WATCH,     /*  watch `other`                                            */
+    UNWATCH,
+    LINGER, /*  take so many ms                                          */
+    FLOOD,  /*  to itself, waiting for room                              */
+    EXTEND  /*  say that the next step may take so many ms               */
 };
 
 #define MOST 10000
@@ -42,7 +48,11 @@ typedef struct {
     atomic_int reply_error, replies;
     atomic_uint_fast64_t reply_context, deliveries;
     atomic_int ticks;
-    atomic_bool gate;
+    atomic_int downs, ups, gones; /*  of whom it watches                                       */
+    atomic_int down_code;
+    char down_text[RESIL_MESSAGE_INLINE];
+    atomic_bool gate, is_put_by;
+    bool calls_back; /*  from its handle_irrecoverable                            */
     resil_message_t *put_by;
     resil_address_t other;
 } actor_t;
@@ -80,6 +90,19 @@ static int block (actor_t *actor)
     return 0;
 }
 
+static int flood (resil_self_t *self, actor_t *actor)
+{
+    resil_send_t how = {RESIL_SEND};
+    how.full = RESIL_FULL_WAITS;
+    resil_message_t *message;
+    while ((message = resil_message_new (NOTE, NULL, 0)) &&
+           resil_send (resil_self_address (self), &message, &how) == 0)
+        ;
+    atomic_store (&actor->error, errno);
+    resil_message_destroy (&message);
+    return 0;
+}
+
 static int echo (resil_message_t *message)
 {
     return resil_reply (message, ECHO, resil_message_data (message), resil_message_size (message));
@@ -106,6 +129,7 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return RESIL_DONE;
     case PUT_BY:
         actor->put_by = resil_keep (self);
+        atomic_store (&actor->is_put_by, true);
         return 0;
     case RELEASE:
         echo (actor->put_by);
@@ -129,8 +153,19 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         while (!atomic_load (&actor->gate) && !resil_cancelled (self))
             poll (NULL, 0, 1);
         return 0;
+    case WATCH:
+        return resil_watch (self, actor->other, 9);
+    case UNWATCH:
+        return resil_unwatch (self, actor->other);
     case TICK:
         return resil_timer_set (self, 5, 1, (int64_t) number);
+    case LINGER:
+        poll (NULL, 0, number);
+        return 0;
+    case FLOOD:
+        return flood (self, actor);
+    case EXTEND:
+        return resil_extend (self, number);
     default:
         return 0;
     }
@@ -156,6 +191,29 @@ static int on_timer (resil_self_t *self, void *args, resil_message_t *message)
     return 0;
 }
 
+static int on_down (resil_self_t *self, void *args, resil_message_t *message)
+{
+    actor_t *actor = args;
+    (void) self;
+    if (resil_message_context (message) != 9 ||
+        !resil_address_same (resil_message_sender (message), actor->other))
+        return -1;
+    switch (resil_message_tag (message)) {
+    case RESIL_WENT_DOWN:
+        atomic_store (&actor->down_code, resil_message_error (message));
+        snprintf (actor->down_text, sizeof actor->down_text, "%s",
+                  resil_message_size (message) ? (const char *) resil_message_data (message) : "");
+        atomic_fetch_add (&actor->downs, 1);
+        return 0;
+    case RESIL_CAME_UP:
+        atomic_fetch_add (&actor->ups, 1);
+        return 0;
+    default:
+        atomic_fetch_add (&actor->gones, 1);
+        return 0;
+    }
+}
+
 static int on_stop (resil_self_t *self, void *args)
 {
     actor_t *actor = args;
@@ -169,6 +227,8 @@ static int on_failure (void *args, const resil_error_t *error)
 {
     actor_t *actor = args;
     (void) error;
+    if (actor->calls_back)
+        block (actor);
     atomic_fetch_add (&actor->handled, 1);
     return 0;
 }
@@ -186,7 +246,7 @@ static void begin_with (const resil_spec_t *spec)
     static const resil_type_t type = {
         RESIL_TYPE,           .name = "actor",          .handle_irrecoverable = on_failure,
         .on_start = on_start, .on_message = on_message, .on_reply = on_reply,
-        .on_timer = on_timer, .on_stop = on_stop};
+        .on_timer = on_timer, .on_down = on_down,       .on_stop = on_stop};
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
     options.name = "app";
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
@@ -368,6 +428,22 @@ static void a_reply_may_come_later_from_elsewhere (void **state)
     end ();
 }
 
+static void a_call_that_is_kept_ends_with_who_keeps_it (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, PUT_BY));
+    while (call (to_one, ECHO, 1) == 1 && !atomic_load (&one.is_put_by))
+        ;
+    ok (cast (to_one, FAIL, 0));
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), ECONNRESET);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (resil_reply (one.put_by, 1, NULL, 0), -1);
+    assert_int_equal (errno, ETIMEDOUT);
+    end ();
+}
+
 static void no_reply_by_the_deadline_is_a_timeout (void **state)
 {
     (void) state;
@@ -490,6 +566,137 @@ static void timers_are_told (void **state)
     end ();
 }
 
+static void who_watches_is_told (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, WATCH, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    ok (cast (to_one, FAIL, 17));
+    await (&two.ups, 1);
+    assert_int_equal (atomic_load (&two.downs), 1);
+    assert_int_equal (atomic_load (&two.down_code), 17);
+    assert_string_equal (two.down_text, "told to fail with 17");
+    ok (cast (to_one, PANIC, 1));
+    await (&two.ups, 2);
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    await (&two.gones, 1);
+    assert_int_equal (atomic_load (&two.downs), 3);
+    assert_string_equal (two.down_text, "");
+    ok (resil_supervisor_restart_child (supervisor, "one"));
+    await (&two.ups, 3);
+    ok (cast (to_two, UNWATCH, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    ok (cast (to_one, FAIL, 17));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.ups), 3);
+    end ();
+}
+
+static void who_is_gone_already_is_told_at_once (void **state)
+{
+    (void) state;
+    begin ();
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    ok (cast (to_two, WATCH, 0));
+    await (&two.gones, 1);
+    ok (resil_supervisor_delete_child (supervisor, "one"));
+    ok (cast (to_two, WATCH, 0));
+    await (&two.gones, 2);
+    /*  Another of that name is another.                                                  */
+    resil_spec_t spec = usual ();
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.ups), 0);
+    end ();
+}
+
+static void a_watch_ends_with_who_watches (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, WATCH, 0));
+    ok (cast (to_two, TICK, 1));
+    await (&two.ticks, 1);
+    ok (cast (to_two, FAIL, 0));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    int ticks = atomic_load (&two.ticks);
+    ok (cast (to_one, FAIL, 0));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.downs) + atomic_load (&two.gones), 0);
+    assert_int_equal (atomic_load (&two.ticks), ticks);
+    end ();
+}
+
+/*  Its caller may be told first. */
+static bool find_letter (void *letter_p)
+{
+    resil_dead_letter_t **letter = letter_p;
+    *letter = resil_supervisor_take_dead_letter (supervisor);
+    return *letter;
+}
+
+static void expect_letter (const char *why, const char *receiver, uint32_t tag)
+{
+    resil_dead_letter_t *letter = NULL;
+    if (!support_wait_until (find_letter, &letter, SUPPORT_PATIENCE_MS))
+        fail_msg ("no dead letter");
+    assert_string_equal (resil_dead_letter_why_name (letter), why);
+    assert_string_equal (resil_dead_letter_receiver (letter), receiver);
+    assert_int_equal (resil_message_tag (resil_dead_letter_message (letter)), tag);
+    resil_dead_letter_destroy (&letter);
+    assert_null (letter);
+}
+
+static void what_is_not_handled_is_a_dead_letter (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.mailbox_messages = 2;
+    begin_with (&spec);
+    assert_null (resil_supervisor_take_dead_letter (supervisor));
+    assert_int_equal (errno, ENOMSG);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    expect_letter ("failed", "/app/one", FAIL);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 1);
+    resil_send_t how = {RESIL_SEND};
+    how.expires_ms = 1;
+    resil_message_t *message = resil_message_new (ECHO, NULL, 0);
+    ok (resil_send (to_one, &message, &how));
+    ok (cast (to_one, NOTE, 1));
+    how.full = RESIL_FULL_DROPS_OLDEST;
+    how.expires_ms = 20;
+    message = resil_message_new (PUT_BY, NULL, 0);
+    ok (resil_send (to_one, &message, &how));
+    expect_letter ("dropped", "/app/one", ECHO);
+    poll (NULL, 0, 40); /*  it is to expire                                              */
+    atomic_store (&one.gate, true);
+    await (&one.noted_count, 1);
+    expect_letter ("expired", "/app/one", PUT_BY);
+    atomic_store (&one.gate, false);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 2);
+    ok (cast (to_one, NOTE, 7));
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+    assert_non_null (letter);
+    assert_int_equal (resil_dead_letter_why (letter), RESIL_DEAD_DOWN);
+    message = resil_dead_letter_take_message (letter);
+    resil_dead_letter_destroy (&letter);
+    ok (resil_send (to_two, &message, NULL)); /*  somebody else sees to it                     */
+    await (&two.noted_count, 1);
+    assert_int_equal (two.noted[0], 7);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_DROPPED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_EXPIRED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_FAILED), 1);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_DOWN), 1);
+    end ();
+}
+
 static void bad_input_is_named (void **state)
 {
     (void) state;
@@ -512,6 +719,68 @@ static void bad_input_is_named (void **state)
     assert_int_equal (resil_reply (message, 1, NULL, 0), -1);
     assert_int_equal (errno, ENOMSG);
     resil_message_destroy (&message);
+    end ();
+}
+
+static void each_message_is_progress (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.hang_ms = 400;
+    begin_with (&spec);
+    for (int i = 0; i < 60; i++)
+        ok (cast (to_one, LINGER, 15));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.starts), 1);
+    end ();
+}
+
+static void who_shares_a_thread_waits_nowhere (void **state)
+{
+    (void) state;
+    begin ();
+    one.calls_back = true;
+    ok (cast (to_one, FAIL, 1));
+    await (&one.handled, 1);
+    assert_int_equal (atomic_load (&one.error), placement == RESIL_SHARED ? EDEADLK : 0);
+    end ();
+}
+
+/*  Each thread takes descriptors, but those who share one do not. */
+static void many_who_share_a_thread_take_no_descriptors (void **state)
+{
+    (void) state;
+    struct rlimit limit, low;
+    assert_int_equal (getrlimit (RLIMIT_NOFILE, &limit), 0);
+    low = limit;
+    low.rlim_cur = 256;
+    assert_int_equal (setrlimit (RLIMIT_NOFILE, &low), 0);
+    begin ();
+    end ();
+    supervisor = resil_supervisor_new (NULL);
+    assert_non_null (supervisor);
+    for (int i = 0; i < 300; i++) {
+        char name[32];
+        snprintf (name, sizeof name, "many %d", i);
+        resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "actor", .args = &one};
+        spec.placement = RESIL_SHARED;
+        ok (resil_supervisor_add (supervisor, &spec));
+    }
+    ok (resil_supervisor_spawn (supervisor));
+    end ();
+    assert_int_equal (setrlimit (RLIMIT_NOFILE, &limit), 0);
+}
+
+static void a_hung_handler_is_told_with_its_thread (void **state)
+{
+    (void) state;
+    resil_spec_t spec = usual ();
+    spec.hang_ms = 100;
+    spec.args_shared = true;
+    begin_with (&spec);
+    ok (cast (to_one, WAIT_GATE, 0));
+    assert_non_null (
+        support_log_wait ("hangs: no progress within 100 ms (thread ", SUPPORT_PATIENCE_MS));
     end ();
 }
 
@@ -564,6 +833,29 @@ static void a_loop_receives_the_same (void **state)
     end ();
 }
 
+static void a_loop_is_told_when_it_would_wait_for_itself (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    ok (cast (to_one, FLOOD, 0));
+    await (&one.noted_count, MOST - 1);
+    assert_int_equal (atomic_load (&one.error), EDEADLK);
+    end ();
+}
+
+static void a_message_expires_by_the_time_that_it_is (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    ok (cast (to_one, EXTEND, 600000)); /*  its progress is dated ahead of the time             */
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    ok (cast (to_one, EXTEND, 600000));
+    resil_message_t *reply = resil_call (to_one, ECHO, NULL, 0, 60000);
+    assert_non_null (reply);
+    resil_message_destroy (&reply);
+    end ();
+}
+
 static int poll_loop (resil_self_t *self, void *args)
 {
     int fd = resil_mailbox_fd (self);
@@ -602,16 +894,27 @@ int main (void)
         support_case (a_call_waits_over_a_restart_if_it_was_not_in_hand),
         support_case (a_message_is_delivered_again_if_the_spec_says_so),
         support_case (a_reply_may_come_later_from_elsewhere),
+        support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
         support_case (components_call_each_other),
         support_case (what_would_never_end_is_refused),
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (timers_are_told),
+        support_case (who_watches_is_told),
+        support_case (who_is_gone_already_is_told_at_once),
+        support_case (a_watch_ends_with_who_watches),
+        support_case (what_is_not_handled_is_a_dead_letter),
         support_case (bad_input_is_named),
+        support_case (each_message_is_progress),
+        support_case (who_shares_a_thread_waits_nowhere),
+        support_case (a_hung_handler_is_told_with_its_thread),
+        support_case (many_who_share_a_thread_take_no_descriptors),
     };
     const struct CMUnitTest loops[] = {
         support_case (a_loop_receives_the_same),
+        support_case (a_loop_is_told_when_it_would_wait_for_itself),
+        support_case (a_message_expires_by_the_time_that_it_is),
         support_case (a_mailbox_has_a_descriptor),
     };
     int failed =

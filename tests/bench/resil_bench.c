@@ -1,4 +1,4 @@
-/*  resil-bench: what a restart, a thousand components and their idleness cost here.
+/*  resil-bench: what a restart, a message, a thousand components and their idleness cost here.
 
         resil-bench              all cases
         resil-bench m1 m6        the cases of these groups
@@ -14,7 +14,14 @@
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
+    m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
+         the program calls a component with a thread of its own; -shared: a component calls another one
+         of its pool, from its handlers.
+    m5   1,000 components in a ring send a message on, which counts 1,000,000 hops down.
     m6   CPU time of 1,000 components that wait, in 5 s.
+    mail four threads of the program send messages of 64 bytes to one component with a thread of its own, whose
+         mailbox holds 1,000 at most; who finds it full waits.
+    -shared  the components are handlers in a shared thread; m2 has them added together.
     -panic   it panics and does not report.
     -1core   all threads on one core.   -hang   with hang detection on.
 
@@ -22,6 +29,7 @@
 #include <resil.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -43,13 +51,17 @@
 #define HANG_MS 5000
 #define LIMIT_MS 3600000
 
+#define SENDERS 4
+#define MAIL_ROOM 1000
+
 typedef struct {
     const char *group;
     const char *metric; /*  what its lines begin with                                */
     const char *peer;
     void (*measure) (void);
-    size_t components; /*  the idle ones                                            */
-    size_t samples;    /*  of m1 and m1s                                            */
+    size_t components; /*  the idle ones; of m5 those in the ring                   */
+    size_t samples;    /*  of m1, m1s and m4; messages, hops                        */
+    bool shared;       /*  components share a thread                                */
     bool one_core;
     bool paced;  /*  one failure a millisecond                                */
     bool limit;  /*  under one that is never passed                           */
@@ -195,6 +207,108 @@ static int count_failure (void *args, const resil_error_t *error)
     return strlen (resil_error_text (error)) == strlen (text) ? 0 : -1;
 }
 
+static int ignore (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) self, (void) args, (void) message;
+    return 0;
+}
+
+static int fail (resil_self_t *self, void *args);
+
+static int fail_by_message (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) message;
+    return fail (self, args);
+}
+
+/*  Its first incarnation comes up, as a start in vain would be its adder's error. */
+static int fail_from_the_second_on (resil_self_t *self, void *args)
+{
+    return resil_self_incarnation (self) == 1 ? resil_cast (resil_self_address (self), 0, NULL, 0)
+                                              : fail (self, args);
+}
+
+/*  A number is sent as eight bytes. */
+static uint64_t number_in (const resil_message_t *message)
+{
+    uint64_t number;
+    if (resil_message_size (message) < sizeof number)
+        give_up ("a message of another size");
+    memcpy (&number, resil_message_data (message), sizeof number);
+    return number;
+}
+
+static int echo (resil_self_t *self, void *args, resil_message_t *message)
+{
+    uint64_t number = number_in (message);
+    (void) self, (void) args;
+    return resil_reply (message, 0, &number, sizeof number);
+}
+
+typedef struct {
+    int64_t *samples_ns;
+    resil_address_t to;
+    uint64_t count;
+    int64_t called_ns;
+    sem_t done;
+} calls_t;
+
+static int call_next (resil_self_t *self, void *args)
+{
+    calls_t *calls = args;
+    calls->called_ns = now_ns ();
+    return resil_call_async (self, calls->to, 0, &calls->count, sizeof calls->count, RESIL_FOREVER,
+                             0);
+}
+
+static int note_reply (resil_self_t *self, void *args, resil_message_t *reply)
+{
+    calls_t *calls = args;
+    int64_t replied_ns = now_ns ();
+    if (resil_message_error (reply) || number_in (reply) != calls->count)
+        give_up ("a wrong reply");
+    calls->samples_ns[calls->count++] = replied_ns - calls->called_ns;
+    if (calls->count < the_case->samples)
+        return call_next (self, calls);
+    sem_post (&calls->done);
+    return 0;
+}
+
+typedef struct {
+    resil_address_t next;
+    sem_t *done;
+} node_t;
+
+static int send_on (resil_self_t *self, void *args, resil_message_t *message)
+{
+    node_t *node = args;
+    uint64_t left = number_in (message);
+    (void) self;
+    if (left-- == 0)
+        sem_post (node->done);
+    else
+        return resil_cast (node->next, 0, &left, sizeof left);
+    return 0;
+}
+
+typedef struct {
+    uint64_t next[SENDERS]; /*  number of each sender's next message                     */
+    uint64_t left;
+    sem_t done;
+} sink_t;
+
+static int check_order (resil_self_t *self, void *args, resil_message_t *message)
+{
+    sink_t *sink = args;
+    uint32_t from = resil_message_tag (message);
+    (void) self;
+    if (number_in (message) != sink->next[from]++)
+        give_up ("a message was lost or out of order");
+    if (--sink->left == 0)
+        sem_post (&sink->done);
+    return 0;
+}
+
 /*  ---- Supervisors --------------------------------------------------------------------- */
 
 static atomic_size_t lines;
@@ -221,21 +335,75 @@ static resil_supervisor_t *new_supervisor (void)
     return supervisor;
 }
 
-static void add (resil_supervisor_t *supervisor, const char *name, const char *type, void *args)
+static resil_spec_t spec_of (const char *name, const char *type, void *args)
 {
     resil_spec_t spec = {RESIL_SPEC, .name = name, .type = type, .args = args};
+    spec.placement = the_case->shared ? RESIL_SHARED : RESIL_OWN_THREAD;
     spec.hang_ms = the_case->hang_ms;
+    return spec;
+}
+
+static void add (resil_supervisor_t *supervisor, const char *name, const char *type, void *args)
+{
+    resil_spec_t spec = spec_of (name, type, args);
     if (resil_supervisor_add (supervisor, &spec))
         give_up (name);
 }
 
+/*  Specs with the names idle-0, idle-1, ..., made before the clock runs. */
+typedef char name_t[32];
+typedef struct {
+    resil_spec_t *specs;
+    name_t *names;
+    size_t count;
+} specs_t;
+
+static specs_t specs_new (size_t count, const char *type)
+{
+    specs_t self = {malloc (count * sizeof *self.specs), malloc (count * sizeof *self.names),
+                    count};
+    if (!self.specs || !self.names)
+        give_up ("no memory");
+    for (size_t i = 0; i < count; i++) {
+        snprintf (self.names[i], sizeof self.names[i], "idle-%zu", i);
+        self.specs[i] = spec_of (self.names[i], type, NULL);
+    }
+    return self;
+}
+
+static void specs_free (specs_t *self)
+{
+    free (self->specs);
+    free (self->names);
+}
+
+static void add_all (resil_supervisor_t *supervisor, const specs_t *all)
+{
+    if (the_case->shared) {
+        if (resil_supervisor_add_many (supervisor, all->specs, all->count))
+            give_up ("add_many");
+        return;
+    }
+    for (size_t i = 0; i < all->count; i++)
+        if (resil_supervisor_add (supervisor, &all->specs[i]))
+            give_up (all->names[i]);
+}
+
 static void add_idle (resil_supervisor_t *supervisor, size_t count)
 {
-    char name[32];
-    for (size_t i = 0; i < count; i++) {
-        snprintf (name, sizeof name, "idle-%zu", i);
-        add (supervisor, name, "idle", NULL);
-    }
+    if (count == 0)
+        return;
+    specs_t all = specs_new (count, the_case->shared ? "light-idle" : "idle");
+    add_all (supervisor, &all);
+    specs_free (&all);
+}
+
+static resil_address_t find (resil_supervisor_t *supervisor, const char *name)
+{
+    resil_address_t address;
+    if (resil_supervisor_find (supervisor, name, &address))
+        give_up (name);
+    return address;
 }
 
 static void spawn (resil_supervisor_t *supervisor)
@@ -245,6 +413,12 @@ static void spawn (resil_supervisor_t *supervisor)
 }
 
 /*  ---- Cases ----------------------------------------------------------------------------- */
+
+static void await (sem_t *done)
+{
+    while (sem_wait (done))
+        ;
+}
 
 /*  m1, m1s. The component is added last: what happens at boot is over by then. */
 static void measure_restarts (void)
@@ -256,9 +430,8 @@ static void measure_restarts (void)
     add_idle (supervisor, the_case->components);
     spawn (supervisor);
     sleep_ms (SETTLE_MS);
-    add (supervisor, "failing", "failing", &restarts);
-    while (sem_wait (&restarts.done))
-        ;
+    add (supervisor, "failing", the_case->shared ? "light-failing" : "failing", &restarts);
+    await (&restarts.done);
     resil_supervisor_destroy (&supervisor);
     if (restarts.handled != the_case->samples || lines == 0)
         give_up ("a failure was not handled, or the log was silent");
@@ -279,10 +452,11 @@ static void measure_start_and_stop (void)
     spawn (supervisor);
     resil_supervisor_destroy (&supervisor);
 
+    specs_t all = specs_new (count, the_case->shared ? "light-idle" : "idle");
     supervisor = new_supervisor ();
     int64_t resident = resident_bytes (), kernel = kernel_bytes ();
     int64_t began_ns = now_ns ();
-    add_idle (supervisor, count);
+    add_all (supervisor, &all);
     spawn (supervisor);
     int64_t started_ns = now_ns ();
     sleep_ms (SETTLE_MS);
@@ -292,6 +466,7 @@ static void measure_start_and_stop (void)
     resil_supervisor_stop (supervisor);
     resil_supervisor_destroy (&supervisor);
     int64_t stopped_ns = now_ns ();
+    specs_free (&all);
 
     snprintf (suffix, sizeof suffix, "_start_%zu", count);
     print ((double) (started_ns - began_ns) / NS_A_MS, "ms", suffix);
@@ -301,6 +476,123 @@ static void measure_start_and_stop (void)
     print ((double) kernel / 1024 / (double) count, "KiB", suffix);
     snprintf (suffix, sizeof suffix, "_stop_%zu", count);
     print ((double) (stopped_ns - stopping_ns) / NS_A_MS, "ms", suffix);
+}
+
+/*  m4. The one that calls is added last, and begins to call when it is up. */
+static void measure_shared_calls (void)
+{
+    calls_t calls = {.samples_ns = calloc (the_case->samples, sizeof *calls.samples_ns)};
+    if (!calls.samples_ns || sem_init (&calls.done, 0, 0))
+        give_up ("no memory");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add (supervisor, "echo", "echo", NULL);
+    calls.to = find (supervisor, "echo");
+    spawn (supervisor);
+    sleep_ms (SETTLE_MS);
+    add (supervisor, "caller", "caller", &calls);
+    await (&calls.done);
+    resil_supervisor_destroy (&supervisor);
+    print_percentiles (calls.samples_ns, calls.count);
+    free (calls.samples_ns);
+}
+
+static void measure_calls (void)
+{
+    int64_t *samples_ns = calloc (the_case->samples, sizeof *samples_ns);
+    if (!samples_ns)
+        give_up ("no memory");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add (supervisor, "echo", "echo", NULL);
+    spawn (supervisor);
+    sleep_ms (SETTLE_MS);
+    resil_address_t to = find (supervisor, "echo");
+    for (uint64_t i = 0; i < the_case->samples; i++) {
+        int64_t called_ns = now_ns ();
+        resil_message_t *reply = resil_call (to, 0, &i, sizeof i, RESIL_FOREVER);
+        samples_ns[i] = now_ns () - called_ns;
+        if (!reply || number_in (reply) != i)
+            give_up ("a wrong reply");
+        resil_message_destroy (&reply);
+    }
+    resil_supervisor_destroy (&supervisor);
+    print_percentiles (samples_ns, the_case->samples);
+    free (samples_ns);
+}
+
+/*  m5. */
+static void measure_ring (void)
+{
+    size_t count = the_case->components;
+    uint64_t hops = the_case->samples;
+    sem_t done;
+    node_t *nodes = calloc (count, sizeof *nodes);
+    specs_t all = specs_new (count, "node");
+    if (!nodes || sem_init (&done, 0, 0))
+        give_up ("no memory");
+    for (size_t i = 0; i < count; i++)
+        all.specs[i].args = &nodes[i];
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add_all (supervisor, &all);
+    for (size_t i = 0; i < count; i++)
+        nodes[i] = (node_t){find (supervisor, all.names[(i + 1) % count]), &done};
+    spawn (supervisor);
+    sleep_ms (SETTLE_MS);
+    int64_t began_ns = now_ns ();
+    if (resil_cast (nodes[0].next, 0, &hops, sizeof hops))
+        give_up ("cast");
+    await (&done);
+    double seconds = (double) (now_ns () - began_ns) / NS_A_S;
+    resil_supervisor_destroy (&supervisor);
+    print ((double) the_case->samples / seconds, "hop/s", "_hops");
+    specs_free (&all);
+    free (nodes);
+}
+
+typedef struct {
+    pthread_t thread;
+    resil_address_t to;
+    uint32_t number;
+} sender_t;
+
+static void *send_all (void *arg)
+{
+    const sender_t *sender = arg;
+    uint64_t bytes[8] = {0};
+    static const resil_send_t waits = {RESIL_SEND, .full = RESIL_FULL_WAITS};
+    for (; bytes[0] < the_case->samples / SENDERS; bytes[0]++) {
+        resil_message_t *message = resil_message_new (sender->number, bytes, sizeof bytes);
+        if (!message || resil_send (sender->to, &message, &waits))
+            give_up ("send");
+    }
+    return NULL;
+}
+
+static void measure_mail (void)
+{
+    sink_t sink = {.left = the_case->samples / SENDERS * SENDERS};
+    sender_t senders[SENDERS];
+    if (sem_init (&sink.done, 0, 0))
+        give_up ("no memory");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    resil_spec_t spec = spec_of ("sink", "sink", &sink);
+    spec.mailbox_messages = MAIL_ROOM;
+    if (resil_supervisor_add (supervisor, &spec))
+        give_up ("sink");
+    spawn (supervisor);
+    sleep_ms (SETTLE_MS);
+    resil_address_t to = find (supervisor, "sink");
+    int64_t began_ns = now_ns ();
+    for (uint32_t i = 0; i < SENDERS; i++) {
+        senders[i] = (sender_t){.to = to, .number = i};
+        if (pthread_create (&senders[i].thread, NULL, send_all, &senders[i]))
+            give_up ("no thread");
+    }
+    await (&sink.done);
+    double seconds = (double) (now_ns () - began_ns) / NS_A_S;
+    for (size_t i = 0; i < SENDERS; i++)
+        pthread_join (senders[i].thread, NULL);
+    resil_supervisor_destroy (&supervisor);
+    print ((double) the_case->samples / seconds, "msg/s", "");
 }
 
 static void measure_idleness (void)
@@ -326,6 +618,21 @@ static void measure_idleness (void)
         .components = n, .samples = sample_count, .one_core = is_on_one_core, .paced = true,       \
         .hang_ms = RESIL_FOREVER                                                                   \
     }
+#define START_AND_STOP(n, peer_name, ...)                                                          \
+    {                                                                                              \
+        .group = "m2", .metric = "m2", .peer = peer_name, .measure = measure_start_and_stop,       \
+        .components = n, .hang_ms = RESIL_FOREVER, __VA_ARGS__                                     \
+    }
+#define CALLS(peer_name, measure_them, ...)                                                        \
+    {                                                                                              \
+        .group = "m4", .metric = "m4", .peer = peer_name, .measure = measure_them,                 \
+        .samples = 100000, .hang_ms = RESIL_FOREVER, __VA_ARGS__                                   \
+    }
+#define IDLENESS(peer_name, deadline_ms, is_shared)                                                \
+    {                                                                                              \
+        .group = "m6", .metric = "m6", .peer = peer_name, .measure = measure_idleness,             \
+        .components = 1000, .shared = is_shared, .hang_ms = deadline_ms                            \
+    }
 
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),
@@ -340,24 +647,32 @@ static const case_t cases[] = {
     PACED_RESTARTS (0, 2000, "resil", false),
     PACED_RESTARTS (0, 2000, "resil-1core", true),
     PACED_RESTARTS (1000, 2000, "resil", false),
-    {.group = "m2",
-     .metric = "m2",
-     .peer = "resil",
-     .measure = measure_start_and_stop,
+    RESTARTS (0, 100000, "resil-shared", .shared = true),
+    RESTARTS (1000, 100000, "resil-shared", .shared = true),
+    START_AND_STOP (1000, "resil", .shared = false),
+    START_AND_STOP (1000, "resil-shared", .shared = true),
+    START_AND_STOP (10000, "resil-shared", .shared = true),
+    CALLS ("resil", measure_calls, .shared = false),
+    CALLS ("resil-1core", measure_calls, .one_core = true),
+    CALLS ("resil-shared", measure_shared_calls, .shared = true),
+    {.group = "m5",
+     .metric = "m5",
+     .peer = "resil-shared",
+     .measure = measure_ring,
      .components = 1000,
+     .samples = 1000000,
+     .shared = true,
      .hang_ms = RESIL_FOREVER},
-    {.group = "m6",
-     .metric = "m6",
+    IDLENESS ("resil", RESIL_FOREVER, false),
+    IDLENESS ("resil-hang", HANG_MS, false),
+    IDLENESS ("resil-shared", RESIL_FOREVER, true),
+    IDLENESS ("resil-shared-hang", HANG_MS, true),
+    {.group = "mail",
+     .metric = "mail_4to1_64B",
      .peer = "resil",
-     .measure = measure_idleness,
-     .components = 1000,
+     .measure = measure_mail,
+     .samples = 4000000,
      .hang_ms = RESIL_FOREVER},
-    {.group = "m6",
-     .metric = "m6",
-     .peer = "resil-hang",
-     .measure = measure_idleness,
-     .components = 1000,
-     .hang_ms = HANG_MS},
 };
 #define CASES (sizeof cases / sizeof *cases)
 
@@ -380,14 +695,23 @@ static void stay_on_one_core (void)
 
 static void run_case (void)
 {
-    static const resil_type_t idle = {RESIL_TYPE, .name = "idle", .start = wait_for_the_end};
-    static const resil_type_t failing = {RESIL_TYPE, .name = "failing", .start = fail,
-                                         .handle_irrecoverable = count_failure};
+    static const resil_type_t types[] = {
+        {RESIL_TYPE, .name = "idle", .start = wait_for_the_end},
+        {RESIL_TYPE, .name = "light-idle", .on_message = ignore},
+        {RESIL_TYPE, .name = "failing", .start = fail, .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "light-failing", .on_start = fail_from_the_second_on,
+         .on_message = fail_by_message, .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "echo", .on_message = echo},
+        {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,
+         .on_reply = note_reply},
+        {RESIL_TYPE, .name = "node", .on_message = send_on},
+        {RESIL_TYPE, .name = "sink", .on_message = check_order}};
     if (the_case->one_core)
         stay_on_one_core ();
     resil_log_to (count_line, NULL);
-    if (resil_type_register (&idle) || resil_type_register (&failing))
-        give_up ("no types");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (resil_type_register (&types[i]))
+            give_up (types[i].name);
     the_case->measure ();
 }
 

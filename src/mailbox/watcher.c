@@ -1,0 +1,87 @@
+/*  One lock for all lists: watching is rare, and who tells puts into mailboxes while it holds it. It goes before
+    a mailbox's lock, and after nothing.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "mailbox/watcher.h"
+
+#include <string.h>
+
+static resil__lock_t lists;
+
+_Static_assert(sizeof (resil__watcher_t) <= RESIL__BLOCK_BYTES, "a watcher is one block");
+
+bool resil__watcher_add (resil__watcher_t *self)
+{
+    resil__mailbox_t *mailbox = self->whom.place;
+    resil__lock (&lists);
+    resil__lock (&mailbox->lock);
+    bool exists = mailbox->number == self->whom.number;
+    bool is_open = exists && mailbox->is_open;
+    resil__unlock (&mailbox->lock);
+    self->previous = NULL;
+    if (exists) {
+        self->next = mailbox->watchers;
+        if (self->next)
+            self->next->previous = &self->next;
+        self->previous = &mailbox->watchers;
+        mailbox->watchers = self;
+        atomic_store_explicit (&mailbox->is_watched, true, memory_order_relaxed);
+    }
+    resil__unlock (&lists);
+    return is_open;
+}
+
+static void unlink_it (resil__watcher_t *self)
+{
+    *self->previous = self->next;
+    if (self->next)
+        self->next->previous = self->previous;
+    self->previous = NULL;
+}
+
+void resil__watcher_remove (resil__watcher_t *self)
+{
+    resil__lock (&lists);
+    if (self->previous)
+        unlink_it (self);
+    resil__unlock (&lists);
+}
+
+void resil__watchers_drop (resil__mailbox_t *mailbox)
+{
+    resil__lock (&lists);
+    while (mailbox->watchers)
+        unlink_it (mailbox->watchers);
+    atomic_store_explicit (&mailbox->is_watched, false, memory_order_relaxed);
+    resil__unlock (&lists);
+}
+
+void resil__watcher_tell (const resil__watcher_t *self, int what, int code, const char *text)
+{
+    resil_message_t *note = resil__message_note (RESIL_MESSAGE_DOWN);
+    if (!note)
+        return;
+    size_t size = text ? strlen (text) + 1 : 0;
+    if (size > RESIL_MESSAGE_INLINE)
+        size = RESIL_MESSAGE_INLINE;
+    if (size) {
+        memcpy (note->in_here, text, size);
+        note->in_here[size - 1] = 0;
+    }
+    note->size = size;
+    note->tag = (uint32_t) what;
+    note->sender = self->whom;
+    note->context = self->context;
+    note->code = code;
+    note->incarnation = self->incarnation;
+    if (resil__mailbox_put_control (self->watcher, note))
+        resil__message_free (note);
+}
+
+void resil__watchers_tell_all (resil__mailbox_t *mailbox, int what, int code, const char *text)
+{
+    resil__lock (&lists);
+    for (const resil__watcher_t *each = mailbox->watchers; each; each = each->next)
+        resil__watcher_tell (each, what, code, text);
+    resil__unlock (&lists);
+}
