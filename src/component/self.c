@@ -107,9 +107,12 @@ static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
                atomic_load_explicit (&self->granted_from_us, memory_order_relaxed);
 }
 
+/*  Who shares its outbox does not fill it: else a component that fails again and again would have the others wait
+    until the supervisor has read what it tells. */
 static bool has_room (resil_self_t *self)
 {
-    return resil__outbox_has_room (self->outbox, 2 * RESIL__OUTBOX_INCARNATION);
+    size_t least = self->ports ? 2 * RESIL__OUTBOX_INCARNATION : self->outbox->size / 2;
+    return resil__outbox_has_room (self->outbox, least);
 }
 
 resil__payment_t resil__self_pay (resil_self_t *self)

@@ -210,6 +210,8 @@ void resil__runner_quarantine (resil__runner_t *self, const char *who)
     resil__calls_break (&self->self.inbox.kept, ECONNRESET);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
     self->ops->quarantined (self, who);
+    /*  Nobody is to wait for a reply that is refused. */
+    resil__calls_break (&self->self.inbox.kept, ECONNRESET);
 }
 
 void resil__runner_bury (resil__runner_t **self_p)

@@ -227,6 +227,9 @@ static bool hangs_here (place_t place)
            atomic_fetch_sub (&the.times, 1) > 0;
 }
 
+static bool keep_one;
+static resil_message_t *kept_one;
+
 static void cleanup (void *arg)
 {
     (void) arg;
@@ -250,6 +253,8 @@ static int hog_message (resil_self_t *self, void *args, resil_message_t *message
     (void) args;
     switch (resil_message_tag (message)) {
     case HANG:
+        if (keep_one)
+            kept_one = resil_keep (self);
         if (hangs_here (IN_MESSAGE))
             hang (self);
         return 0;
@@ -730,6 +735,24 @@ static void without_arguments_for_another_supervision_ends (void **state)
     let_go ();
     assert_true (support_wait_until (nobody_hangs, NULL, SUPPORT_PATIENCE_MS));
     assert_true (support_wait_until (sweeps_all, NULL, SUPPORT_PATIENCE_MS));
+}
+
+/*  Nobody waits for who has been given up. */
+static void a_call_that_is_kept_ends_when_its_keeper_hangs (void **state)
+{
+    (void) state;
+    begin (IN_MESSAGE, BLOCKED, "fresh hog");
+    keep_one = true;
+    int64_t began_us = system_now_us ();
+    resil_message_t *reply = resil_call (the.to_hog, HANG, NULL, 0, SUPPORT_PATIENCE_MS);
+    assert_null (reply);
+    assert_int_equal (errno, ECONNRESET);
+    assert_true (system_now_us () - began_us < SUPPORT_PATIENCE_MS * 500);
+    keep_one = false;
+    await ("the starts", &the.starts, 2);
+    assert_all_there ();
+    end ();
+    resil_message_destroy (&kept_one);
 }
 
 /*  ---- Cases: several, and several pools ---- */
@@ -1248,6 +1271,7 @@ static void they_are_administered_as_others_are (void **state)
 /*  ---- Cases: how the others fare ---- */
 
 #define CROWD (SYSTEM_IS_SANITIZED ? 500 : 5000)
+#define NOISE_US 100 /*  two cores for three threads that are busy                */
 #define CALLS_MEASURED (SYSTEM_IS_SANITIZED ? 2000 : 20000)
 
 static int compare (const void *a, const void *b)
@@ -1312,6 +1336,10 @@ static void one_that_fails_again_and_again_delays_nobody (void **state)
     resil_spec_t spec = shared ("failing", "failing", NULL);
     ok (resil_supervisor_add (the.supervisor, &spec));
     ok (resil_supervisor_find (the.supervisor, "failing", &to_failing));
+    resil_spec_t hog = shared ("hog", "hog", &one_hog);
+    hog.args_shared = true;
+    ok (resil_supervisor_add (the.supervisor, &hog));
+    ok (resil_supervisor_find (the.supervisor, "hog", &the.to_hog));
     ok (resil_supervisor_spawn (the.supervisor));
 
     int64_t undisturbed_us = 0, panics_us = 0, loop_us = 0;
@@ -1327,16 +1355,33 @@ static void one_that_fails_again_and_again_delays_nobody (void **state)
         print_message ("    p99 of a call: %lld us undisturbed, %lld beside panics, %lld beside "
                        "one that fails in a loop\n",
                        (long long) undisturbed_us, (long long) panics_us, (long long) loop_us);
-        if (panics_us <= 2 * undisturbed_us + 20 && loop_us <= 2 * undisturbed_us + 20)
+        if (panics_us <= 2 * undisturbed_us + NOISE_US && loop_us <= 2 * undisturbed_us + NOISE_US)
             break;
     }
-    assert_true (SYSTEM_IS_SANITIZED || panics_us <= 2 * undisturbed_us + 20);
-    assert_true (SYSTEM_IS_SANITIZED || loop_us <= 2 * undisturbed_us + 20);
+    assert_true (SYSTEM_IS_SANITIZED || panics_us <= 2 * undisturbed_us + NOISE_US);
+    assert_true (SYSTEM_IS_SANITIZED || loop_us <= 2 * undisturbed_us + NOISE_US);
+
+    the.place = IN_MESSAGE;
+    the.manner = BLOCKED;
+    atomic_store (&the.times, 1);
+    atomic_store (&the.goes, false);
+    gate_set (&the.gate, false);
+    int64_t began_us = system_now_us ();
+    ok (resil_cast (the.to_hog, HANG, NULL, 0));
+    while (atomic_load (&the.times))
+        sched_yield ();
+    assert_answers (addresses[0]);
+    int64_t moved_us = system_now_us () - began_us, beside_us = p99_us (addresses);
+    print_message ("    one hangs: the first answer after %lld ms, then p99 %lld us\n",
+                   (long long) moved_us / 1000, (long long) beside_us);
+    assert_true (SYSTEM_IS_SANITIZED || beside_us <= 2 * undisturbed_us + NOISE_US);
+    let_go ();
+    assert_true (support_wait_until (is_reaped, NULL, SUPPORT_PATIENCE_MS));
     resil_supervisor_destroy (&the.supervisor);
     resil_log_level (RESIL_LOG_WARN);
 }
 
-int main (int argc, char **argv)
+int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (one_hangs_in_a_handler_and_is_replaced),
@@ -1345,6 +1390,7 @@ int main (int argc, char **argv)
         support_case (one_hangs_when_it_is_to_stop),
         support_case (one_hangs_in_handle_irrecoverable),
         support_case (without_arguments_for_another_supervision_ends),
+        support_case (a_call_that_is_kept_ends_when_its_keeper_hangs),
         support_case (several_hang_one_after_the_other),
         support_case (who_hangs_in_one_pool_harms_no_other),
         support_case (a_pool_of_two_threads_goes_on_with_the_other),
@@ -1360,6 +1406,5 @@ int main (int argc, char **argv)
         support_case (one_that_fails_again_and_again_delays_nobody),
         support_case (the_others_wait_until_there_is_a_thread_for_them),
     };
-    if (argc > 1) cmocka_set_test_filter (argv[1]);
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
