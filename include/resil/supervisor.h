@@ -178,6 +178,24 @@ RESIL_EXPORT int resil_supervisor_count_children (resil_supervisor_t *self, resi
 RESIL_EXPORT int resil_supervisor_find (resil_supervisor_t *self, const char *path,
                                         resil_address_t *address);
 
+/*  How a component's mailbox stands: `sent` is the sum of the next four. Messages to it and calls count, not replies,
+    timers and the like. Over all its incarnations, since it was added. */
+typedef struct {
+    uint64_t sent;          /*  that were in it, ever                                    */
+    uint64_t handled;       /*  or kept by it                                            */
+    uint64_t lost;          /*  that became dead letters: dropped, expired, failed with, or it
+                                was down                                                 */
+    uint64_t in_hand;       /*  0 or 1                                                   */
+    uint64_t waiting;       /*  in it now                                                */
+    uint64_t waiting_bytes; /*  as they count for mailbox_bytes                          */
+    int64_t oldest_ms;      /*  how long the oldest of them has waited; 0: none does     */
+} resil_mail_t;
+
+/*  How the mailbox of the component at that path stands, all at one instant. Paths and errors as
+    resil_supervisor_find. */
+RESIL_EXPORT int resil_supervisor_mail (resil_supervisor_t *self, const char *path,
+                                        resil_mail_t *mail);
+
 /*  How many threads the pool of that name has, from which components with RESIL_SHARED take theirs: 1, unless
     said. A pool belongs to the whole tree; the one that specs get who name none is "shared". Those who run stay
     where they are; who starts is put where there are fewest. Returns 0, or -1 with errno: EINVAL, ENOMEM. */

@@ -298,18 +298,42 @@ static resil__child_t *find_by_path (resil_supervisor_t *self, const char *path)
     return NULL;
 }
 
-static void find_address (resil_supervisor_t *self, resil__command_t *command)
+/*  NULL: it has been refused. */
+static resil__mailbox_t *find_mailbox (resil_supervisor_t *self, resil__command_t *command)
 {
     const resil__child_t *child = check_exists (self) ? NULL : find_by_path (self, command->name);
     if (child && child->subtree) {
         resil__refuse (EINVAL, "\"%s\" is a supervisor; it has no mailbox", command->name);
         child = NULL;
     }
-    if (!child) {
+    if (!child)
         refuse (self, command);
+    return child ? child->mailbox : NULL;
+}
+
+static void find_address (resil_supervisor_t *self, resil__command_t *command)
+{
+    const resil__mailbox_t *mailbox = find_mailbox (self, command);
+    if (!mailbox)
         return;
-    }
-    *command->address = resil__mailbox_address (child->mailbox);
+    *command->address = resil__mailbox_address (mailbox);
+    agree (self, command);
+}
+
+static void tell_mail (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__mailbox_t *mailbox = find_mailbox (self, command);
+    if (!mailbox)
+        return;
+    resil__mailbox_books_t books = resil__mailbox_books (mailbox);
+    int64_t age_us = books.oldest_at_us ? self->tree->now_us - books.oldest_at_us : 0;
+    *command->mail = (resil_mail_t){.sent = books.sent,
+                                    .handled = books.handled,
+                                    .lost = books.lost,
+                                    .in_hand = books.in_hand,
+                                    .waiting = books.waiting,
+                                    .waiting_bytes = books.waiting_bytes,
+                                    .oldest_ms = age_us > 0 ? age_us / 1000 : 0};
     agree (self, command);
 }
 
@@ -471,6 +495,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__FIND:
         find_address (self, command);
+        break;
+    case RESIL__MAIL:
+        tell_mail (self, command);
         break;
     case RESIL__SET_POOL:
         if (resil__pool_set_threads (self->tree, command->name, command->threads))

@@ -140,6 +140,7 @@ typedef enum {
     RESIL__HURRY,
     RESIL__COUNT,
     RESIL__FIND,
+    RESIL__MAIL,
     RESIL__SET_POOL,
     RESIL__SET_OPTIONS,
     RESIL__GET_SPEC,
@@ -179,6 +180,7 @@ struct _resil__command_t {
     resil_spec_t *spec_out;                    /*  of GET_SPEC; the caller's                  */
     resil_count_t *count;                      /*  of COUNT; the caller's                     */
     resil_address_t *address;                  /*  of FIND; the caller's                      */
+    resil_mail_t *mail;                        /*  of MAIL; the caller's                      */
     resil_snapshot_t **snapshot;               /*  of SNAPSHOT; where it goes                 */
     resil_event_fn *listen;                    /*  of LISTEN ...                              */
     void *listen_arg;

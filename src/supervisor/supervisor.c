@@ -558,6 +558,18 @@ int resil_supervisor_find (resil_supervisor_t *self, const char *path, resil_add
                         .supervisor = self, .verb = RESIL__FIND, .name = path, .address = address});
 }
 
+int resil_supervisor_mail (resil_supervisor_t *self, const char *path, resil_mail_t *mail)
+{
+    if (!self)
+        return refuse_null ("resil_supervisor_mail");
+    if (!path || !*path || !mail)
+        return resil__refuse (EINVAL, "resil_supervisor_mail: %s",
+                              mail ? "the path is empty" : "the mail is NULL");
+    return command (
+        "resil_supervisor_mail",
+        &(resil__command_t){.supervisor = self, .verb = RESIL__MAIL, .name = path, .mail = mail});
+}
+
 int resil_supervisor_set_pool (resil_supervisor_t *self, const char *name, int threads)
 {
     if (!self)
