@@ -727,6 +727,7 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     bare.supervisor = NULL;
     bare.spec = NULL;
     bare.by_name.next = NULL;
+    bare.mailbox = NULL;
     bare.timer.fire = NULL;
     bare.watch = NULL;
     bare.failures.ring = NULL;
@@ -751,6 +752,7 @@ static uint64_t mix_root (uint64_t hash, const resil_supervisor_t *root)
     bare.tree = NULL;
     bare.children = NULL;
     bare.names.chains = NULL;
+    bare.office.path = NULL;
     bare.limit.taken_at_us = NULL;
     bare.limit.tokens = NULL;
     bare.options.name = NULL;
