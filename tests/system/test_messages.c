@@ -3,7 +3,8 @@
     must come out the same as what messaging promises. SEED=n repeats what is random here (not what
     the machine adds), SECONDS=n and MINUTES=n say how long.
 
-    ctest timeout: 240
+    ctest label: soak
+    ctest timeout: 600
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "dice.h"

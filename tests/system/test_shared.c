@@ -1,7 +1,8 @@
 /*  Components that share a thread, one of which hangs: it is named and given up with its thread, and the
     others go on in another one, with all that they had.
 
-    ctest timeout: 300
+    ctest label: soak
+    ctest timeout: 600
     ctest link: -ldl
 
     SPDX-License-Identifier: Apache-2.0 */
