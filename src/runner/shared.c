@@ -176,8 +176,8 @@ static bool take_over (resil__host_t *host)
 
 /*  ---- Serving a seat -------------------------------------------------------------------------------- */
 
-/*  Each incarnation is begun when there is room for all that it can tell. The supervisor reads on, whatever
-    happens here. */
+/*  A seat is served, and each incarnation begun, when there is room for all that it can tell, its last word included.
+    The supervisor reads on, whatever happens here. */
 static void await_room (resil__host_t *host)
 {
     while (!resil__outbox_has_room (&host->outbox, 2 * RESIL__OUTBOX_INCARNATION)) {
@@ -255,10 +255,8 @@ static void run (seat_t *seat)
     resil_self_t *self = &seat->base.self;
     int rc = 0;
     seat->has_more = false;
-    if (!resil_cancelled (self)) {
-        await_room (seat->host);
+    if (!resil_cancelled (self))
         rc = resil__self_call (self, receive_some, seat);
-    }
     if (rc == 0 && !resil_cancelled (self))
         return;
     if (end_incarnation (seat, rc)) {
@@ -305,10 +303,8 @@ static void handle (seat_t *seat)
 
 static void do_what_it_is_to (seat_t *seat, unsigned wants)
 {
-    if (wants & TO_HANDLE) {
-        await_room (seat->host);
+    if (wants & TO_HANDLE)
         handle (seat);
-    }
     if ((wants & TO_START) || seat->goes_on) {
         bool told_to = !seat->goes_on;
         seat->goes_on = false;
@@ -367,6 +363,7 @@ static void do_all (resil__host_t *host, seat_t *seat, unsigned wants)
 static bool serve (resil__host_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
+    await_room (host);
     enter (host, self);
     atomic_exchange (&seat->is_scheduled, false);
     unsigned wants = atomic_load_explicit (&seat->wants, memory_order_relaxed)

@@ -1247,7 +1247,11 @@ static bool take_raw (resil__child_t *child)
 void resil__child_serve (resil__child_t *child)
 {
     resil__runner_t *runner = child->runner;
-    if (!runner)
+    resil__host_t *host = runner ? resil__runner_host (runner) : NULL;
+    /*  To look for those of one would be to pass over those of all others, again and again. */
+    if (host)
+        resil__pool_look (child->supervisor->tree, host);
+    if (!runner || host)
         return;
     keep_listening (child);
     if (child->runner != runner)

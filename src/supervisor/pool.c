@@ -168,6 +168,12 @@ void resil__pool_serve (resil__tree_t *tree, resil__host_t *host)
         resil__host_hear_again (host);
 }
 
+void resil__pool_look (resil__tree_t *tree, resil__host_t *host)
+{
+    bool restarts = false;
+    take_records (tree, host, &restarts);
+}
+
 /*  ---- Moving ------------------------------------------------------------------------------------------ */
 
 typedef void (each_fn) (resil__child_t *child, void *arg);

@@ -39,6 +39,9 @@ resil__host_t *resil__pool_host (struct _resil__tree_t *tree, const char *name);
 /*  A host's bell has rung. */
 void resil__pool_serve (struct _resil__tree_t *tree, resil__host_t *host);
 
+/*  The same, whether it has rung or not. */
+void resil__pool_look (struct _resil__tree_t *tree, resil__host_t *host);
+
 /*  A seat has been quarantined: at the end of this turn the others of its thread move. */
 void resil__pool_given_up (struct _resil__tree_t *tree, const resil__runner_t *seat);
 
