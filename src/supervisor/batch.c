@@ -112,9 +112,11 @@ static void let_be (const resil__batch_t *self, uint64_t number)
     child = child_at (self, number);
     if (!child)
         return;
-    child->asked = child->in_batch = false;
+    child->in_batch = false;
     resil__author_set (&child->author, self->author);
-    if (child->phase != RESIL__DOWN)
+    if (child->phase == RESIL__DOWN) /*  who has asked for it waits for that no longer            */
+        resil__family_withdraw (child);
+    else
         resil__child_let_be (child);
 }
 
