@@ -148,12 +148,8 @@ static int check_head (const resil_spec_t *spec)
 {
     if (!spec)
         return resil__refuse (EINVAL, "the spec is NULL");
-    if (spec->size != sizeof *spec)
-        return resil__refuse (
-            EINVAL,
-            "the spec's size is %zu, not %zu: begin it with RESIL_SPEC, and build "
-            "with the headers of the library that is linked",
-            spec->size, sizeof *spec);
+    if (resil__check_size ("the spec's size", spec->size, sizeof *spec, "it", "RESIL_SPEC"))
+        return -1;
     return resil__check_name ("the component", spec->name);
 }
 

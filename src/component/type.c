@@ -61,13 +61,8 @@ int resil__type_check (const resil_type_t *type)
 {
     if (!type)
         return resil__refuse (EINVAL, "the type is NULL");
-    if (type->size != sizeof *type)
-        return resil__refuse (
-            EINVAL,
-            "the type's size is %zu, not %zu: begin it with RESIL_TYPE, and build "
-            "with the headers of the library that is linked",
-            type->size, sizeof *type);
-    if (resil__check_name ("the type", type->name))
+    if (resil__check_size ("the type's size", type->size, sizeof *type, "it", "RESIL_TYPE") ||
+        resil__check_name ("the type", type->name))
         return -1;
     if (check_work (type))
         return -1;

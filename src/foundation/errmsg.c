@@ -20,6 +20,17 @@ int resil__refuse (int error, const char *format, ...)
     return -1;
 }
 
+int resil__check_size (const char *whose, size_t size, size_t expected, const char *it,
+                       const char *initialiser)
+{
+    if (size == expected)
+        return 0;
+    return resil__refuse (EINVAL,
+                          "%s is %zu, not %zu: begin %s with %s, and build with the headers of the "
+                          "library that is linked",
+                          whose, size, expected, it, initialiser);
+}
+
 const char *resil_errmsg (void)
 {
     return last;

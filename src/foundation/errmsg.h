@@ -13,4 +13,9 @@
     `return resil__refuse (EINVAL, "...")`. */
 int resil__refuse (int error, const char *format, ...) RESIL_PRINTF (2, 3);
 
+/*  Is the size that a struct of the user's says it has the one it has here? 0, or -1 with EINVAL and a sentence that
+    begins with `whose` ("the spec's size") and calls it `it` or `them`. */
+int resil__check_size (const char *whose, size_t size, size_t expected, const char *it,
+                       const char *initialiser);
+
 #endif

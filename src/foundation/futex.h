@@ -22,11 +22,6 @@ static inline void resil__futex_wait (atomic_uint *word, unsigned value, int64_t
              FUTEX_BITSET_MATCH_ANY);
 }
 
-static inline void resil__futex_wake (atomic_uint *word)
-{
-    syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-}
-
 /*  At most so many. Returns how many were woken. */
 static inline int resil__futex_wake_some (atomic_uint *word, int most)
 {
@@ -34,9 +29,14 @@ static inline int resil__futex_wake_some (atomic_uint *word, int most)
     return woken < 0 ? 0 : (int) woken;
 }
 
+static inline void resil__futex_wake (atomic_uint *word)
+{
+    resil__futex_wake_some (word, INT_MAX);
+}
+
 static inline void resil__futex_wake_one (atomic_uint *word)
 {
-    syscall (SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    resil__futex_wake_some (word, 1);
 }
 
 #endif

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static resil__dead_letter_t *letter_new (const char *receiver, resil_message_t *message,
-                                         resil__lost_t why)
+static resil_dead_letter_t *letter_new (const char *receiver, resil_message_t *message,
+                                        resil_dead_t why)
 {
     size_t size = strlen (receiver) + 1;
-    resil__dead_letter_t *letter = malloc (sizeof *letter + size);
+    resil_dead_letter_t *letter = malloc (sizeof *letter + size);
     if (!letter)
         return NULL;
     letter->next = NULL;
@@ -18,9 +18,9 @@ static resil__dead_letter_t *letter_new (const char *receiver, resil_message_t *
     return letter;
 }
 
-static resil__dead_letter_t *take_oldest (resil__dead_letters_t *self)
+static resil_dead_letter_t *take_oldest (resil__dead_letters_t *self)
 {
-    resil__dead_letter_t *letter = self->first;
+    resil_dead_letter_t *letter = self->first;
     if (letter) {
         self->first = letter->next;
         self->kept--;
@@ -29,10 +29,10 @@ static resil__dead_letter_t *take_oldest (resil__dead_letters_t *self)
 }
 
 void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
-                              resil_message_t *message, resil__lost_t why)
+                              resil_message_t *message, resil_dead_t why)
 {
-    resil__dead_letter_t *letter = message ? letter_new (receiver, message, why) : NULL;
-    resil__dead_letter_t *oldest = NULL;
+    resil_dead_letter_t *letter = message ? letter_new (receiver, message, why) : NULL;
+    resil_dead_letter_t *oldest = NULL;
     resil__lock (&self->lock);
     self->count[why]++;
     if (letter) {
@@ -51,22 +51,22 @@ void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
     resil__dead_letter_free (oldest);
 }
 
-resil__dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self)
+resil_dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self)
 {
     resil__lock (&self->lock);
-    resil__dead_letter_t *letter = take_oldest (self);
+    resil_dead_letter_t *letter = take_oldest (self);
     resil__unlock (&self->lock);
     return letter;
 }
 
-void resil__dead_letter_free (resil__dead_letter_t *letter)
+void resil__dead_letter_free (resil_dead_letter_t *letter)
 {
     if (letter)
         resil_message_destroy (&letter->message);
     free (letter);
 }
 
-uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil__lost_t why)
+uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil_dead_t why)
 {
     resil__lock (&self->lock);
     uint64_t count = self->count[why];
@@ -76,7 +76,7 @@ uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil__lost_t w
 
 void resil__dead_letters_release (resil__dead_letters_t *self)
 {
-    resil__dead_letter_t *letter;
+    resil_dead_letter_t *letter;
     while ((letter = resil__dead_letters_take (self)))
         resil__dead_letter_free (letter);
 }

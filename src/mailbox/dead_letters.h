@@ -6,21 +6,23 @@
 
 #include "mailbox/mailbox.h"
 
+#define RESIL__LOSSES (RESIL_DEAD_DOWN + 1)
+
 /*  So many are kept; then the oldest goes for a newer one. */
 #define RESIL__DEAD_LETTERS 1000
 
-typedef struct _resil_dead_letter_t {
-    struct _resil_dead_letter_t *next;
+struct _resil_dead_letter_t {
+    resil_dead_letter_t *next;
     resil_message_t *message;
-    resil__lost_t why;
+    resil_dead_t why;
     char receiver[]; /*  its path                                                 */
-} resil__dead_letter_t;
+};
 
 /*  All zero is an empty one. Any thread. */
 typedef struct _resil__dead_letters_t {
     resil__lock_t lock;
-    resil__dead_letter_t *first;
-    resil__dead_letter_t *last;
+    resil_dead_letter_t *first;
+    resil_dead_letter_t *last;
     size_t kept;
     uint64_t count[RESIL__LOSSES]; /*  by reason, ever                                          */
 } resil__dead_letters_t;
@@ -28,14 +30,14 @@ typedef struct _resil__dead_letters_t {
 /*  `message` was for the component of that path; it is taken. Where there is no memory to keep it, it is
     counted only, and so is NULL. What goes is freed, by a function of the user's maybe: hold no lock. */
 void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
-                              resil_message_t *message, resil__lost_t why);
+                              resil_message_t *message, resil_dead_t why);
 
 /*  The oldest that is kept, or NULL. */
-resil__dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self);
-void resil__dead_letter_free (resil__dead_letter_t *letter);
+resil_dead_letter_t *resil__dead_letters_take (resil__dead_letters_t *self);
+void resil__dead_letter_free (resil_dead_letter_t *letter);
 
 /*  How many there were for that reason, kept or not. */
-uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil__lost_t why);
+uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil_dead_t why);
 
 /*  Free all that are kept. */
 void resil__dead_letters_release (resil__dead_letters_t *self);

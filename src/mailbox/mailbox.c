@@ -252,7 +252,7 @@ static void note (const resil__mailbox_t *self, lost_to_t *to)
 }
 
 /*  Those of a chain. How many. */
-static size_t lose (const lost_to_t *to, resil_message_t *chain, resil__lost_t why, int code)
+static size_t lose (const lost_to_t *to, resil_message_t *chain, resil_dead_t why, int code)
 {
     size_t count = 0;
     for (; chain; count++) {
@@ -297,8 +297,8 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
         note (self, &to);
     resil__unlock (&self->reader_lock);
     free_all (control);
-    return lose (&to, mail, RESIL__LOST_DOWN, ESHUTDOWN) +
-           lose (&to, data, RESIL__LOST_DOWN, ESHUTDOWN);
+    return lose (&to, mail, RESIL_DEAD_DOWN, ESHUTDOWN) +
+           lose (&to, data, RESIL_DEAD_DOWN, ESHUTDOWN);
 }
 
 /*  ---- Senders --------------------------------------------------------------------------------------- */
@@ -377,14 +377,14 @@ static unsigned await_room (resil__mailbox_t *self, int64_t now_us)
 
 /*  The same where it was full, with the reader held. What had to go is in *dropped. */
 static int put_with_reader_held (resil__mailbox_t *self, resil_address_t to,
-                                 resil_message_t *message, resil__full_t full,
+                                 resil_message_t *message, resil_full_t full,
                                  resil__chain_t *dropped)
 {
     size_t weight = resil__message_weight (message);
     atomic_uint *to_wake = NULL;
     resil__lock (&self->lock);
     int error = can_take (self, to, weight);
-    while (error == EAGAIN && full == RESIL__FULL_DROPS_OLDEST) {
+    while (error == EAGAIN && full == RESIL_FULL_DROPS_OLDEST) {
         resil_message_t *oldest = take_oldest (self);
         if (!oldest)
             break;
@@ -401,7 +401,7 @@ static int put_with_reader_held (resil__mailbox_t *self, resil_address_t to,
 }
 
 static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_message_t *message,
-                          resil__full_t full, int64_t deadline_us)
+                          resil_full_t full, int64_t deadline_us)
 {
     for (;;) {
         int64_t now_us = resil__now_us ();
@@ -412,10 +412,10 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
         int error = put_with_reader_held (self, to, message, full, &dropped);
         if (dropped.first)
             note (self, &lost_to);
-        if (error == EAGAIN && full == RESIL__FULL_WAITS)
+        if (error == EAGAIN && full == RESIL_FULL_WAITS)
             room = await_room (self, now_us);
         resil__unlock (&self->reader_lock);
-        lose (&lost_to, dropped.first, RESIL__LOST_DROPPED, ENOBUFS);
+        lose (&lost_to, dropped.first, RESIL_DEAD_DROPPED, ENOBUFS);
         if (!room)
             return error;
         if (now_us >= deadline_us)
@@ -425,7 +425,7 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
     }
 }
 
-int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__full_t full,
+int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
                         int64_t deadline_us)
 {
     resil__mailbox_t *self = to.place;
@@ -437,7 +437,7 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__ful
     atomic_uint *to_wake = error ? NULL : append (self, message, weight);
     resil__unlock (&self->lock);
     wake (to_wake);
-    if (error == EAGAIN && full != RESIL__FULL_FAILS)
+    if (error == EAGAIN && full != RESIL_FULL_FAILS)
         return put_into_full (self, to, message, full, deadline_us);
     return error;
 }
@@ -586,7 +586,7 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
         wake_senders (self, now_us);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&handled);
-    lose (&lost_to, expired.first, RESIL__LOST_EXPIRED, ETIMEDOUT);
+    lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
     return message;
 }
 
@@ -674,7 +674,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&control);
     if (message)
-        lose (&lost_to, message, RESIL__LOST_FAILED, ECONNRESET);
+        lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
     return is_reader;
 }
 
@@ -698,9 +698,9 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
     }
     resil__unlock (&self->reader_lock);
     if (message)
-        lose (&lost_to, message, RESIL__LOST_FAILED, ECONNRESET);
+        lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
     if (is_lost)
-        resil__dead_letters_put (lost_to.dead_letters, lost_to.receiver, NULL, RESIL__LOST_FAILED);
+        resil__dead_letters_put (lost_to.dead_letters, lost_to.receiver, NULL, RESIL_DEAD_FAILED);
     return original;
 }
 

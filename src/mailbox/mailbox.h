@@ -12,6 +12,9 @@
 #ifndef RESIL_MAILBOX_MAILBOX_H
 #define RESIL_MAILBOX_MAILBOX_H
 
+#include <resil/dead_letter.h>
+#include <resil/messaging.h>
+
 #include "foundation/lock.h"
 #include "mailbox/message.h"
 
@@ -36,15 +39,6 @@ typedef struct {
     const char *path;                            /*  the supervisor's                         */
     struct _resil__dead_letters_t *dead_letters; /*  where what is lost goes                  */
 } resil__office_t;
-
-/*  Why a message was not handled. */
-typedef enum {
-    RESIL__LOST_DROPPED = 0, /*  for a newer one, as its sender wanted                    */
-    RESIL__LOST_EXPIRED,     /*  its deadline had passed                                  */
-    RESIL__LOST_FAILED,      /*  its receiver failed with it in hand                      */
-    RESIL__LOST_DOWN,        /*  its receiver has ended for good                          */
-    RESIL__LOSSES
-} resil__lost_t;
 
 typedef struct _resil__mailbox_t resil__mailbox_t;
 struct _resil__mailbox_t {
@@ -118,15 +112,12 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
 
 /*  ---- Senders: any thread ---------------------------------------------------------------------- */
 
-/*  What a sender wants where the mailbox is full. */
-typedef enum { RESIL__FULL_FAILS = 0, RESIL__FULL_WAITS, RESIL__FULL_DROPS_OLDEST } resil__full_t;
-
 /*  Put a message in; it is taken if this returns 0. Else an errno, without a sentence: ESHUTDOWN (the address is
     nobody's, or not any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it
     may hold), ETIMEDOUT (full until the deadline). Who waits is woken when half of it has
     been taken, at a take a millisecond later, or at the deadline, and not for each place. It holds one
     more than it may where an incarnation has failed with one in hand. */
-int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil__full_t full,
+int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
                         int64_t deadline_us);
 
 /*  The same for control, whether the mailbox is full or not. */

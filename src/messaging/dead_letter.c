@@ -7,12 +7,6 @@
 #include "mailbox/dead_letters.h"
 #include "supervisor/state.h"
 
-_Static_assert((int) RESIL_DEAD_DROPPED == RESIL__LOST_DROPPED &&
-                   (int) RESIL_DEAD_EXPIRED == RESIL__LOST_EXPIRED &&
-                   (int) RESIL_DEAD_FAILED == RESIL__LOST_FAILED &&
-                   (int) RESIL_DEAD_DOWN == RESIL__LOST_DOWN,
-               "they are the same");
-
 resil_dead_letter_t *resil_supervisor_take_dead_letter (resil_supervisor_t *self)
 {
     if (!self) {
@@ -29,7 +23,7 @@ uint64_t resil_supervisor_dead_letters (resil_supervisor_t *self, resil_dead_t w
 {
     if (!self || (int) why < 0 || (int) why >= RESIL__LOSSES)
         return 0;
-    return resil__dead_letters_count (&self->tree->dead_letters, (resil__lost_t) why);
+    return resil__dead_letters_count (&self->tree->dead_letters, why);
 }
 
 const resil_message_t *resil_dead_letter_message (const resil_dead_letter_t *self)
@@ -44,15 +38,15 @@ const char *resil_dead_letter_receiver (const resil_dead_letter_t *self)
 
 resil_dead_t resil_dead_letter_why (const resil_dead_letter_t *self)
 {
-    return self ? (resil_dead_t) self->why : RESIL_DEAD_DROPPED;
+    return self ? self->why : RESIL_DEAD_DROPPED;
 }
 
 const char *resil_dead_letter_why_name (const resil_dead_letter_t *self)
 {
-    static const char *const names[RESIL__LOSSES] = {[RESIL__LOST_DROPPED] = "dropped",
-                                                     [RESIL__LOST_EXPIRED] = "expired",
-                                                     [RESIL__LOST_FAILED] = "failed",
-                                                     [RESIL__LOST_DOWN] = "down"};
+    static const char *const names[RESIL__LOSSES] = {[RESIL_DEAD_DROPPED] = "dropped",
+                                                     [RESIL_DEAD_EXPIRED] = "expired",
+                                                     [RESIL_DEAD_FAILED] = "failed",
+                                                     [RESIL_DEAD_DOWN] = "down"};
     return self ? names[self->why] : NULL;
 }
 

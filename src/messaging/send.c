@@ -97,7 +97,7 @@ int resil__send_now (const char *call, resil_address_t to, resil_message_t *mess
     if (check_address (call, to))
         return -1;
     address (message);
-    int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
+    int error = resil__mailbox_put (to, message, RESIL_FULL_FAILS, 0);
     return error ? resil__send_refuse (call, error) : 0;
 }
 
@@ -116,12 +116,9 @@ int resil_cast (resil_address_t to, uint32_t tag, const void *bytes, size_t size
 
 static int check_how (const resil_send_t *how)
 {
-    if (how->size != sizeof *how)
-        return resil__refuse (
-            EINVAL,
-            "resil_send: the size of `how` is %zu, not %zu: begin it with "
-            "RESIL_SEND, and build with the headers of the library that is linked",
-            how->size, sizeof *how);
+    if (resil__check_size ("resil_send: the size of `how`", how->size, sizeof *how, "it",
+                           "RESIL_SEND"))
+        return -1;
     if (how->full < RESIL_FULL_FAILS || how->full > RESIL_FULL_DROPS_OLDEST)
         return resil__refuse (EINVAL,
                               "resil_send: full is %d; it must be RESIL_FULL_FAILS, "
@@ -140,8 +137,8 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
 {
     resil_self_t *self = resil__self_current ();
     if (!self)
-        return resil__mailbox_put (to, message, RESIL__FULL_WAITS, deadline_us);
-    int error = resil__mailbox_put (to, message, RESIL__FULL_FAILS, 0);
+        return resil__mailbox_put (to, message, RESIL_FULL_WAITS, deadline_us);
+    int error = resil__mailbox_put (to, message, RESIL_FULL_FAILS, 0);
     if (error != EAGAIN)
         return error;
     if (resil_address_same (to, resil_self_address (self)))
@@ -152,7 +149,7 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
         int64_t look_us = deadline_us - now_us > LOOK_US ? now_us + LOOK_US : deadline_us;
         error = resil_cancelled (self)
                     ? ECANCELED
-                    : resil__mailbox_put (to, message, RESIL__FULL_WAITS, look_us);
+                    : resil__mailbox_put (to, message, RESIL_FULL_WAITS, look_us);
     } while (error == ETIMEDOUT && resil__now_us () < deadline_us);
     resil__self_wait_ends (self);
     return error;
@@ -175,7 +172,7 @@ int resil_send (resil_address_t to, resil_message_t **message_p, const resil_sen
         message->deadline_us = RESIL__NEVER;
     int error = how->full == RESIL_FULL_WAITS
                     ? put_and_wait (to, message, resil__deadline_us (now_us, how->timeout_ms))
-                    : resil__mailbox_put (to, message, (resil__full_t) how->full, 0);
+                    : resil__mailbox_put (to, message, how->full, 0);
     if (error == ECANCELED)
         return resil__self_refuse_cancelled (resil__self_current ());
     if (error == EDEADLK)

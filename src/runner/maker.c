@@ -19,6 +19,9 @@
 /*  That long a maker waits for another's thread. */
 #define LONGEST_BIRTH_S 1
 
+/*  After an actor's last word; the bound is for a machine that does not schedule its last lines. */
+#define LAST_LINES_MS 30000
+
 typedef struct {
     resil__job_t *first;
     resil__job_t **end;
@@ -187,4 +190,12 @@ int resil__make_actor (zactor_t **actor, zactor_fn *actor_fn, void *args, const 
         pthread_mutex_unlock (&lock);
     errno = error;
     return rc;
+}
+
+void resil__end_actor (zactor_t **actor)
+{
+    if (!*actor)
+        return;
+    zsock_set_rcvtimeo (zactor_sock (*actor), LAST_LINES_MS);
+    zactor_destroy (actor);
 }

@@ -45,4 +45,7 @@ void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent);
 /*  Make an actor, and wait until it runs: for a job. 0, or -1 with errno and a sentence about `what`. */
 int resil__make_actor (struct _zactor_t **actor, zactor_fn *actor_fn, void *args, const char *what);
 
+/*  Destroy one that has said its last word, and has a few lines to go. */
+void resil__end_actor (struct _zactor_t **actor);
+
 #endif

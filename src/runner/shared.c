@@ -42,8 +42,6 @@
 
 #define OUTBOX_BYTES (1u << 18)
 
-#define LAST_LINES_MS 30000
-
 /*  What a seat is to do for its supervisor. */
 enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_LOOK = 8, TO_ARRIVE = 16 };
 
@@ -460,10 +458,7 @@ static void give_birth (resil__job_t *job)
 static void release (resil__host_t *self)
 {
     resil__process_unlist_hung (self->hung_handle);
-    if (self->actor) {
-        zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
-        zactor_destroy (&self->actor);
-    }
+    resil__end_actor (&self->actor);
     resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
     close (self->outbox.bell_fd);
     resil__heap_release (&self->clock.heap);

@@ -32,10 +32,6 @@
 #include "foundation/text.h"
 #include "runner/incarnation.h"
 
-/*  zactor_destroy is called after the thread's last record; what is left of it is a few
-    lines. The bound is for a machine that does not schedule them. */
-#define LAST_LINES_MS 30000
-
 /*  Whoever comes first: its thread (or the maker, who cannot make it), or a supervisor that waits no longer. */
 enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
 
@@ -231,10 +227,7 @@ static void give_birth (resil__job_t *job)
 
 static void release (thread_t *self)
 {
-    if (self->actor) {
-        zsock_set_rcvtimeo (zactor_sock (self->actor), LAST_LINES_MS);
-        zactor_destroy (&self->actor);
-    }
+    resil__end_actor (&self->actor);
     sockets_destroy (self);
     resil__process_unlist_hung (self->hung_handle);
     resil__runner_clear (&self->base);

@@ -25,9 +25,6 @@
 #define SOCKETS 2
 #define DESCRIPTORS 2
 
-/*  From its last word under the lock to its end the actor has a few lines to go. */
-#define LAST_LINES_MS 30000
-
 /*  How long new waits for sockets that are being closed. */
 #define CLOSING_MS 30000
 
@@ -40,13 +37,9 @@
 
 static int check_options (const resil_supervisor_options_t *options)
 {
-    if (options->size != sizeof *options)
-        return resil__refuse (EINVAL,
-                              "the options' size is %zu, not %zu: begin them with "
-                              "RESIL_SUPERVISOR_OPTIONS, and build with the headers of the "
-                              "library that is linked",
-                              options->size, sizeof *options);
-    if (resil__check_name ("the supervisor", options->name))
+    if (resil__check_size ("the options' size", options->size, sizeof *options, "them",
+                           "RESIL_SUPERVISOR_OPTIONS") ||
+        resil__check_name ("the supervisor", options->name))
         return -1;
     if (options->max_restarts < RESIL_UNLIMITED || options->max_restarts > MOST_RESTARTS)
         return resil__refuse (EINVAL,
@@ -324,8 +317,7 @@ void resil__supervisor_close (resil_supervisor_t *self)
     while (!tree->left || !command.done || tree->waiters > 0)
         pthread_cond_wait (&tree->changed, &tree->lock);
     pthread_mutex_unlock (&tree->lock);
-    zsock_set_rcvtimeo (zactor_sock (tree->actor), LAST_LINES_MS);
-    zactor_destroy (&tree->actor);
+    resil__end_actor (&tree->actor);
     resil__maker_destroy (&tree->maker);
     resil__process_took_sockets (-SOCKETS);
     resil__runner_sweep ();

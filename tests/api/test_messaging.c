@@ -310,25 +310,9 @@ static void assert_fails (resil_address_t to, uint32_t tag, int error)
         fail_msg ("errno is %d (%s), expected was %d", errno, resil_errmsg (), error);
 }
 
-static bool reached (void *arg)
-{
-    const struct {
-        atomic_int *value;
-        int least;
-    } *wanted = arg;
-    return atomic_load (wanted->value) >= wanted->least;
-}
-
 static void await (atomic_int *value, int least)
 {
-    struct {
-        atomic_int *value;
-        int least;
-    } wanted = {value, least};
-    if (!support_wait_until (reached, &wanted, SUPPORT_PATIENCE_MS)) {
-        support_log_print ();
-        fail_msg ("it is %d, expected was %d", atomic_load (value), least);
-    }
+    support_await_count ("it", value, least, SUPPORT_PATIENCE_MS);
 }
 
 /*  ---- Cases ---- */

@@ -46,6 +46,26 @@ bool support_wait_until (support_condition_fn *condition, void *arg, int64_t dea
     return true;
 }
 
+typedef struct {
+    atomic_int *count;
+    int least;
+} awaited_t;
+
+static bool has_come_so_far (void *arg)
+{
+    const awaited_t *awaited = arg;
+    return atomic_load (awaited->count) >= awaited->least;
+}
+
+void support_await_count (const char *what, atomic_int *count, int least, int64_t deadline_ms)
+{
+    awaited_t awaited = {count, least};
+    if (support_wait_until (has_come_so_far, &awaited, deadline_ms))
+        return;
+    support_log_print ();
+    fail_msg ("%s: %d, expected was %d", what, atomic_load (count), least);
+}
+
 /*  Entries of a folder, without "." and "..". */
 static int entries (const char *path)
 {

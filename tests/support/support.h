@@ -18,6 +18,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,9 @@ int support_after (void **state);
 /*  Poll until the condition holds. Returns false when it does not by the deadline. */
 typedef bool (support_condition_fn) (void *arg);
 bool support_wait_until (support_condition_fn *condition, void *arg, int64_t deadline_ms);
+
+/*  The same until a count has come so far; the case fails, with the log and what was counted, if it does not. */
+void support_await_count (const char *what, atomic_int *count, int least, int64_t deadline_ms);
 
 /*  How many there are in this process now. */
 int support_threads (void);

@@ -609,23 +609,9 @@ static long resident_kib (void)
     return kib;
 }
 
-static bool has_reached (void *arg)
-{
-    const struct {
-        atomic_int *value;
-        int least;
-    } *wanted = arg;
-    return atomic_load (wanted->value) >= wanted->least;
-}
-
 static void reach (const char *what, atomic_int *value, int least)
 {
-    struct {
-        atomic_int *value;
-        int least;
-    } wanted = {value, least};
-    if (!support_wait_until (has_reached, &wanted, 2 * SUPPORT_PATIENCE_MS))
-        fail_msg ("%s: %d, not %d", what, atomic_load (value), least);
+    support_await_count (what, value, least, 2 * SUPPORT_PATIENCE_MS);
 }
 
 static void very_many_calls_are_open_at_once (void **state)

@@ -1079,25 +1079,9 @@ static int errors_of_conducts (void)
     return errors;
 }
 
-static bool has_reached (void *arg)
-{
-    const struct {
-        atomic_int *value;
-        int least;
-    } *wanted = arg;
-    return atomic_load (wanted->value) >= wanted->least;
-}
-
 static void reach (const char *what, atomic_int *value, int least)
 {
-    struct {
-        atomic_int *value;
-        int least;
-    } wanted = {value, least};
-    if (support_wait_until (has_reached, &wanted, SUPPORT_PATIENCE_MS))
-        return;
-    support_log_print ();
-    fail_msg ("%s is %d, not %d", what, atomic_load (value), least);
+    support_await_count (what, value, least, SUPPORT_PATIENCE_MS);
 }
 
 static void who_panics_in_any_handler_is_started_again (void **state)

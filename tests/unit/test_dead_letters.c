@@ -34,11 +34,11 @@ static void letters_come_oldest_first_with_receiver_and_reason (void **state)
     (void) state;
     resil__dead_letters_t letters = {.kept = 0};
     assert_null (resil__dead_letters_take (&letters));
-    resil__dead_letters_put (&letters, "/app/a", numbered (1), RESIL__LOST_EXPIRED);
-    resil__dead_letters_put (&letters, "/app/b", numbered (2), RESIL__LOST_DOWN);
-    resil__dead_letter_t *letter = resil__dead_letters_take (&letters);
+    resil__dead_letters_put (&letters, "/app/a", numbered (1), RESIL_DEAD_EXPIRED);
+    resil__dead_letters_put (&letters, "/app/b", numbered (2), RESIL_DEAD_DOWN);
+    resil_dead_letter_t *letter = resil__dead_letters_take (&letters);
     assert_string_equal (letter->receiver, "/app/a");
-    assert_int_equal (letter->why, RESIL__LOST_EXPIRED);
+    assert_int_equal (letter->why, RESIL_DEAD_EXPIRED);
     assert_int_equal (resil_message_tag (letter->message), 1);
     resil__dead_letter_free (letter);
     letter = resil__dead_letters_take (&letters);
@@ -46,9 +46,9 @@ static void letters_come_oldest_first_with_receiver_and_reason (void **state)
     resil__dead_letter_free (letter);
     assert_null (resil__dead_letters_take (&letters));
     resil__dead_letter_free (NULL);
-    assert_int_equal (resil__dead_letters_count (&letters, RESIL__LOST_EXPIRED), 1);
-    assert_int_equal (resil__dead_letters_count (&letters, RESIL__LOST_DOWN), 1);
-    assert_int_equal (resil__dead_letters_count (&letters, RESIL__LOST_FAILED), 0);
+    assert_int_equal (resil__dead_letters_count (&letters, RESIL_DEAD_EXPIRED), 1);
+    assert_int_equal (resil__dead_letters_count (&letters, RESIL_DEAD_DOWN), 1);
+    assert_int_equal (resil__dead_letters_count (&letters, RESIL_DEAD_FAILED), 0);
 }
 
 static void only_the_last_so_many_are_kept_and_all_are_counted (void **state)
@@ -56,17 +56,17 @@ static void only_the_last_so_many_are_kept_and_all_are_counted (void **state)
     (void) state;
     resil__dead_letters_t letters = {.kept = 0};
     for (uint32_t i = 0; i < RESIL__DEAD_LETTERS + 5; i++)
-        resil__dead_letters_put (&letters, "/app/a", numbered (i), RESIL__LOST_DROPPED);
+        resil__dead_letters_put (&letters, "/app/a", numbered (i), RESIL_DEAD_DROPPED);
     assert_int_equal (letters.kept, RESIL__DEAD_LETTERS);
     for (uint32_t i = 5; i < RESIL__DEAD_LETTERS + 5; i++) {
-        resil__dead_letter_t *letter = resil__dead_letters_take (&letters);
+        resil_dead_letter_t *letter = resil__dead_letters_take (&letters);
         assert_int_equal (resil_message_tag (letter->message), i);
         resil__dead_letter_free (letter);
     }
     assert_null (resil__dead_letters_take (&letters));
-    assert_int_equal (resil__dead_letters_count (&letters, RESIL__LOST_DROPPED),
+    assert_int_equal (resil__dead_letters_count (&letters, RESIL_DEAD_DROPPED),
                       RESIL__DEAD_LETTERS + 5);
-    resil__dead_letters_put (&letters, "/app/a", numbered (7), RESIL__LOST_DROPPED);
+    resil__dead_letters_put (&letters, "/app/a", numbered (7), RESIL_DEAD_DROPPED);
     resil__dead_letters_release (&letters);
     assert_int_equal (letters.kept, 0);
 }
@@ -77,18 +77,18 @@ static void without_memory_a_letter_is_counted (void **state)
     resil__dead_letters_t letters = {.kept = 0};
     resil_message_t *message = numbered (1);
     atomic_store (&has_no_memory, true);
-    resil__dead_letters_put (&letters, "/app/a", message, RESIL__LOST_FAILED);
-    resil__dead_letters_put (&letters, "/app/a", NULL, RESIL__LOST_FAILED);
+    resil__dead_letters_put (&letters, "/app/a", message, RESIL_DEAD_FAILED);
+    resil__dead_letters_put (&letters, "/app/a", NULL, RESIL_DEAD_FAILED);
     atomic_store (&has_no_memory, false);
     assert_int_equal (letters.kept, 0);
-    assert_int_equal (resil__dead_letters_count (&letters, RESIL__LOST_FAILED), 2);
+    assert_int_equal (resil__dead_letters_count (&letters, RESIL_DEAD_FAILED), 2);
 }
 
 /*  A user's function that frees bytes may call whatever it likes. */
 static void look_at_them (void *bytes, void *letters)
 {
     (void) bytes;
-    resil__dead_letter_t *letter = resil__dead_letters_take (letters);
+    resil_dead_letter_t *letter = resil__dead_letters_take (letters);
     resil__dead_letter_free (letter);
 }
 
@@ -100,7 +100,7 @@ static void what_goes_is_freed_without_the_lock (void **state)
     for (int i = 0; i < RESIL__DEAD_LETTERS + 1; i++)
         resil__dead_letters_put (&letters, "/app/a",
                                  resil_message_new_given (0, bytes, 1, look_at_them, &letters),
-                                 RESIL__LOST_DROPPED);
+                                 RESIL_DEAD_DROPPED);
     resil__dead_letters_release (&letters);
     assert_int_equal (letters.kept, 0);
 }
@@ -114,7 +114,7 @@ static void *puts_many (void *arg)
 {
     for (int i = 0; i < EACH; i++) {
         resil__dead_letters_put (&shared, "/app/a", resil_message_new (1, NULL, 0),
-                                 (resil__lost_t) (i % RESIL__LOSSES));
+                                 (resil_dead_t) (i % RESIL__LOSSES));
         if (i % 3 == 0)
             resil__dead_letter_free (resil__dead_letters_take (&shared));
     }
@@ -130,10 +130,10 @@ static void any_thread_puts_and_takes (void **state)
     for (int i = 0; i < THREADS; i++)
         pthread_join (threads[i], NULL);
     for (int why = 0; why < RESIL__LOSSES; why++)
-        assert_int_equal (resil__dead_letters_count (&shared, (resil__lost_t) why),
+        assert_int_equal (resil__dead_letters_count (&shared, (resil_dead_t) why),
                           THREADS * EACH / RESIL__LOSSES);
     size_t kept = shared.kept, found = 0;
-    for (resil__dead_letter_t *l; (l = resil__dead_letters_take (&shared)); found++)
+    for (resil_dead_letter_t *l; (l = resil__dead_letters_take (&shared)); found++)
         resil__dead_letter_free (l);
     assert_int_equal (found, kept);
 }

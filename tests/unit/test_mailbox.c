@@ -58,7 +58,7 @@ static int make (void **state)
     resil__mailbox_open (mailbox);
     resil__mailbox_set_reader (mailbox, me, NULL);
     for (int why = 0; why < RESIL__LOSSES; why++)
-        dead[why] = resil__dead_letters_count (&letters, (resil__lost_t) why);
+        dead[why] = resil__dead_letters_count (&letters, (resil_dead_t) why);
     return rc;
 }
 
@@ -79,7 +79,7 @@ static resil_message_t *message_new (uint32_t tag)
     return message;
 }
 
-static int put_as (uint32_t tag, resil__full_t full, int64_t deadline_us)
+static int put_as (uint32_t tag, resil_full_t full, int64_t deadline_us)
 {
     resil_message_t *message = message_new (tag);
     int error = resil__mailbox_put (address, message, full, deadline_us);
@@ -90,7 +90,7 @@ static int put_as (uint32_t tag, resil__full_t full, int64_t deadline_us)
 
 static void put (uint32_t tag)
 {
-    assert_int_equal (put_as (tag, RESIL__FULL_FAILS, 0), 0);
+    assert_int_equal (put_as (tag, RESIL_FULL_FAILS, 0), 0);
 }
 
 static void put_control (uint32_t tag)
@@ -127,9 +127,9 @@ static void expect_books (int sent, int handled, int lost, int in_hand, int wait
 }
 
 /*  The oldest dead letter is that one. */
-static void expect_letter (uint32_t tag, resil__lost_t why)
+static void expect_letter (uint32_t tag, resil_dead_t why)
 {
-    resil__dead_letter_t *letter = resil__dead_letters_take (&letters);
+    resil_dead_letter_t *letter = resil__dead_letters_take (&letters);
     assert_non_null (letter);
     assert_string_equal (letter->receiver, "/app/box");
     assert_int_equal (letter->why, why);
@@ -137,7 +137,7 @@ static void expect_letter (uint32_t tag, resil__lost_t why)
     resil__dead_letter_free (letter);
 }
 
-static void expect_dead (resil__lost_t why, int count)
+static void expect_dead (resil_dead_t why, int count)
 {
     assert_int_equal (resil__dead_letters_count (&letters, why) - dead[why], count);
 }
@@ -205,7 +205,7 @@ static void the_books_know_how_old_the_oldest_is (void **state)
     for (int64_t i = 1; i <= 3; i++) {
         resil_message_t *message = message_new (1);
         message->sent_at_us = 100 * i;
-        assert_int_equal (resil__mailbox_put (address, message, RESIL__FULL_FAILS, 0), 0);
+        assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
     }
     assert_int_equal (resil__mailbox_books (mailbox).oldest_at_us, 100);
     take ();
@@ -222,11 +222,11 @@ static void a_full_one_takes_no_more (void **state)
     (void) state;
     for (uint32_t i = 1; i <= 4; i++)
         put (i);
-    assert_int_equal (put_as (5, RESIL__FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
     expect_books (4, 0, 0, 0, 4);
     assert_int_equal (take (), 1);
     put (5);
-    assert_int_equal (put_as (6, RESIL__FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (6, RESIL_FULL_FAILS, 0), EAGAIN);
     put_control (11);
     expect_books (5, 0, 0, 1, 4);
 }
@@ -236,13 +236,13 @@ static void who_waits_for_room_waits_until_the_deadline (void **state)
     (void) state;
     for (uint32_t i = 1; i <= 4; i++)
         put (i);
-    assert_int_equal (put_as (5, RESIL__FULL_WAITS, 0), ETIMEDOUT);
+    assert_int_equal (put_as (5, RESIL_FULL_WAITS, 0), ETIMEDOUT);
     int64_t deadline_us = resil__now_us () + 2000;
-    assert_int_equal (put_as (5, RESIL__FULL_WAITS, deadline_us), ETIMEDOUT);
+    assert_int_equal (put_as (5, RESIL_FULL_WAITS, deadline_us), ETIMEDOUT);
     assert_true (resil__now_us () >= deadline_us);
     expect_books (4, 0, 0, 0, 4);
     take ();
-    assert_int_equal (put_as (5, RESIL__FULL_WAITS, 0), 0);
+    assert_int_equal (put_as (5, RESIL_FULL_WAITS, 0), 0);
     expect_books (5, 0, 0, 1, 4);
 }
 
@@ -251,20 +251,20 @@ static void the_oldest_goes_for_a_newer_one (void **state)
     (void) state;
     for (uint32_t i = 1; i <= 4; i++)
         put (i);
-    assert_int_equal (put_as (5, RESIL__FULL_DROPS_OLDEST, 0), 0);
+    assert_int_equal (put_as (5, RESIL_FULL_DROPS_OLDEST, 0), 0);
     expect_books (5, 0, 1, 0, 4);
-    expect_letter (1, RESIL__LOST_DROPPED);
+    expect_letter (1, RESIL_DEAD_DROPPED);
     /*  The reader has swapped all over: the oldest is on its side, and then what is in hand stays. */
     assert_int_equal (take (), 2);
     put (6);
-    assert_int_equal (put_as (7, RESIL__FULL_DROPS_OLDEST, 0), 0);
-    expect_letter (3, RESIL__LOST_DROPPED);
+    assert_int_equal (put_as (7, RESIL_FULL_DROPS_OLDEST, 0), 0);
+    expect_letter (3, RESIL_DEAD_DROPPED);
     expect_books (7, 0, 2, 1, 4);
     for (uint32_t i = 8; i <= 10; i++)
-        assert_int_equal (put_as (i, RESIL__FULL_DROPS_OLDEST, 0), 0);
-    expect_letter (4, RESIL__LOST_DROPPED);
-    expect_letter (5, RESIL__LOST_DROPPED);
-    expect_letter (6, RESIL__LOST_DROPPED);
+        assert_int_equal (put_as (i, RESIL_FULL_DROPS_OLDEST, 0), 0);
+    expect_letter (4, RESIL_DEAD_DROPPED);
+    expect_letter (5, RESIL_DEAD_DROPPED);
+    expect_letter (6, RESIL_DEAD_DROPPED);
     expect_books (10, 0, 5, 1, 4);
     for (uint32_t i = 7; i <= 10; i++)
         assert_int_equal (take (), i);
@@ -276,13 +276,13 @@ static void one_that_holds_nothing_is_full (void **state)
 {
     (void) state;
     rules.max_messages = 0;
-    assert_int_equal (put_as (1, RESIL__FULL_FAILS, 0), EAGAIN);
-    assert_int_equal (put_as (1, RESIL__FULL_DROPS_OLDEST, 0), EAGAIN);
-    assert_int_equal (put_as (1, RESIL__FULL_WAITS, 0), ETIMEDOUT);
+    assert_int_equal (put_as (1, RESIL_FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (1, RESIL_FULL_DROPS_OLDEST, 0), EAGAIN);
+    assert_int_equal (put_as (1, RESIL_FULL_WAITS, 0), ETIMEDOUT);
     expect_books (0, 0, 0, 0, 0);
 }
 
-static int put_large (uint32_t tag, size_t size, resil__full_t full)
+static int put_large (uint32_t tag, size_t size, resil_full_t full)
 {
     static char bytes[100 * WEIGHT];
     resil_message_t *message = resil_message_new (tag, bytes, size);
@@ -297,18 +297,18 @@ static void bytes_are_bounded_too (void **state)
     (void) state;
     rules.max_messages = 100;
     rules.max_bytes = 10 * WEIGHT;
-    assert_int_equal (put_large (1, 9 * WEIGHT + 1, RESIL__FULL_FAILS), EMSGSIZE);
-    assert_int_equal (put_large (1, 9 * WEIGHT + 1, RESIL__FULL_DROPS_OLDEST), EMSGSIZE);
-    assert_int_equal (put_large (1, 9 * WEIGHT, RESIL__FULL_FAILS), 0);
+    assert_int_equal (put_large (1, 9 * WEIGHT + 1, RESIL_FULL_FAILS), EMSGSIZE);
+    assert_int_equal (put_large (1, 9 * WEIGHT + 1, RESIL_FULL_DROPS_OLDEST), EMSGSIZE);
+    assert_int_equal (put_large (1, 9 * WEIGHT, RESIL_FULL_FAILS), 0);
     assert_int_equal (resil__mailbox_books (mailbox).waiting_bytes, 10 * WEIGHT);
-    assert_int_equal (put_as (2, RESIL__FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (2, RESIL_FULL_FAILS, 0), EAGAIN);
     assert_int_equal (take (), 1);
     for (uint32_t i = 2; i <= 11; i++)
         put (i);
-    assert_int_equal (put_as (12, RESIL__FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (12, RESIL_FULL_FAILS, 0), EAGAIN);
     /*  As many go as must. */
-    assert_int_equal (put_large (12, 3 * WEIGHT, RESIL__FULL_DROPS_OLDEST), 0);
-    expect_dead (RESIL__LOST_DROPPED, 4);
+    assert_int_equal (put_large (12, 3 * WEIGHT, RESIL_FULL_DROPS_OLDEST), 0);
+    expect_dead (RESIL_DEAD_DROPPED, 4);
     for (uint32_t i = 6; i <= 12; i++)
         assert_int_equal (take (), i);
     assert_int_equal (take (), 0);
@@ -322,7 +322,7 @@ static void puts_another (void *bytes, void *count)
     if (++*(int *) count > 1)
         return;
     atomic_store (&has_no_memory, false);
-    assert_int_equal (put_as (9, RESIL__FULL_DROPS_OLDEST, 0), 0);
+    assert_int_equal (put_as (9, RESIL_FULL_DROPS_OLDEST, 0), 0);
     (void) resil__mailbox_books (mailbox);
 }
 
@@ -334,14 +334,14 @@ static void what_is_dropped_is_freed_without_a_lock (void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal (resil__mailbox_put (
                               address, resil_message_new_given (1, bytes, 1, puts_another, &count),
-                              RESIL__FULL_FAILS, 0),
+                              RESIL_FULL_FAILS, 0),
                           0);
     resil_message_t *newer = message_new (2);
     atomic_store (&has_no_memory, true);
-    assert_int_equal (resil__mailbox_put (address, newer, RESIL__FULL_DROPS_OLDEST, 0), 0);
+    assert_int_equal (resil__mailbox_put (address, newer, RESIL_FULL_DROPS_OLDEST, 0), 0);
     atomic_store (&has_no_memory, false);
     assert_int_equal (count, 1);
-    expect_dead (RESIL__LOST_DROPPED, 2);
+    expect_dead (RESIL_DEAD_DROPPED, 2);
     while (take ())
         ;
 }
@@ -356,9 +356,9 @@ static void a_call_that_is_lost_is_broken (void **state)
         resil__call_attach (calls[i], message);
         if (i == 1)
             message->deadline_us = 50;
-        assert_int_equal (resil__mailbox_put (address, message, RESIL__FULL_FAILS, 0), 0);
+        assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
     }
-    assert_int_equal (put_as (5, RESIL__FULL_DROPS_OLDEST, 0), 0);
+    assert_int_equal (put_as (5, RESIL_FULL_DROPS_OLDEST, 0), 0);
     resil_message_t *third = take_at (100);
     assert_int_equal (resil_message_tag (third), 3);
     assert_true (resil__mailbox_failed (mailbox, me));
@@ -369,11 +369,11 @@ static void a_call_that_is_lost_is_broken (void **state)
         assert_int_equal (calls[i]->code, codes[i]);
         resil__call_release (calls[i]);
     }
-    expect_letter (1, RESIL__LOST_DROPPED);
-    expect_letter (2, RESIL__LOST_EXPIRED);
-    expect_letter (3, RESIL__LOST_FAILED);
-    expect_letter (4, RESIL__LOST_DOWN);
-    expect_letter (5, RESIL__LOST_DOWN);
+    expect_letter (1, RESIL_DEAD_DROPPED);
+    expect_letter (2, RESIL_DEAD_EXPIRED);
+    expect_letter (3, RESIL_DEAD_FAILED);
+    expect_letter (4, RESIL_DEAD_DOWN);
+    expect_letter (5, RESIL_DEAD_DOWN);
     expect_books (5, 0, 5, 0, 0);
 }
 
@@ -385,15 +385,15 @@ static void what_has_expired_is_passed_over (void **state)
     for (uint32_t i = 1; i <= 4; i++) {
         resil_message_t *message = message_new (i);
         message->deadline_us = i % 2 ? 1000 : RESIL__NEVER;
-        assert_int_equal (resil__mailbox_put (address, message, RESIL__FULL_FAILS, 0), 0);
+        assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
     }
     assert_int_equal (resil_message_tag (take_at (999)), 1);
     assert_int_equal (resil_message_tag (take_at (1000)), 2);
     expect_books (4, 1, 0, 1, 2);
     assert_int_equal (resil_message_tag (take_at (1000)), 4);
     expect_books (4, 2, 1, 1, 0);
-    expect_letter (3, RESIL__LOST_EXPIRED);
-    expect_dead (RESIL__LOST_EXPIRED, 1);
+    expect_letter (3, RESIL_DEAD_EXPIRED);
+    expect_dead (RESIL_DEAD_EXPIRED, 1);
 }
 
 static void what_is_done_is_handled_and_what_is_kept_too (void **state)
@@ -425,7 +425,7 @@ static void what_was_in_hand_at_a_failure_is_a_dead_letter (void **state)
     assert_int_equal (take (), 1);
     assert_true (resil__mailbox_failed (mailbox, me));
     expect_books (2, 0, 1, 0, 1);
-    expect_letter (1, RESIL__LOST_FAILED);
+    expect_letter (1, RESIL_DEAD_FAILED);
     assert_int_equal (take (), 2);
 }
 
@@ -443,7 +443,7 @@ static void or_is_delivered_again_so_often (void **state)
         assert_true (resil__mailbox_failed (mailbox, me));
     }
     expect_books (2, 0, 1, 0, 1);
-    expect_letter (1, RESIL__LOST_FAILED);
+    expect_letter (1, RESIL_DEAD_FAILED);
     assert_int_equal (take (), 2);
     assert_int_equal (take (), 0);
     expect_books (2, 1, 1, 0, 0);
@@ -457,13 +457,13 @@ static void one_more_fits_where_one_is_delivered_again (void **state)
         put (i);
     for (uint32_t i = 5; i < 20; i++) {
         assert_int_equal (take (), 1);
-        (void) put_as (i, RESIL__FULL_FAILS, 0);
+        (void) put_as (i, RESIL_FULL_FAILS, 0);
         assert_true (resil__mailbox_failed (mailbox, me));
         assert_in_range (resil__mailbox_books (mailbox).waiting, 4, 5);
     }
-    assert_int_equal (put_as (20, RESIL__FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (put_as (20, RESIL_FULL_FAILS, 0), EAGAIN);
     /*  It is the oldest then, and may be dropped as any other. */
-    assert_int_equal (put_as (21, RESIL__FULL_DROPS_OLDEST, 0), 0);
+    assert_int_equal (put_as (21, RESIL_FULL_DROPS_OLDEST, 0), 0);
     assert_int_equal (take (), 3);
 }
 
@@ -478,7 +478,7 @@ static void a_reader_that_has_not_returned_keeps_what_it_looks_at (void **state)
         large->sent_at_us = 77;
         resil__call_t *call = resil__call_new ();
         resil__call_attach (call, large);
-        assert_int_equal (resil__mailbox_put (address, large, RESIL__FULL_FAILS, 0), 0);
+        assert_int_equal (resil__mailbox_put (address, large, RESIL_FULL_FAILS, 0), 0);
         const void *at = resil_message_data (large);
         assert_ptr_equal (take_at (0), large);
         resil__mailbox_set_reader (mailbox, NULL, NULL);
@@ -503,7 +503,7 @@ static void a_reader_that_has_not_returned_keeps_what_it_looks_at (void **state)
         else {
             assert_null (copy);
             assert_int_equal (call->code, ECONNRESET);
-            expect_letter (5, RESIL__LOST_FAILED);
+            expect_letter (5, RESIL_DEAD_FAILED);
             resil_message_destroy (&reply);
         }
         resil_message_destroy (&original);
@@ -528,7 +528,7 @@ static void without_memory_for_a_copy_it_is_lost_and_counted (void **state)
     resil_message_t *message = message_new (1);
     resil__call_t *call = resil__call_new ();
     resil__call_attach (call, message);
-    assert_int_equal (resil__mailbox_put (address, message, RESIL__FULL_FAILS, 0), 0);
+    assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
     assert_int_equal (take (), 1);
     for (size_t before = resil__blocks_count (); resil__blocks_count () == before;)
         hogged[hogs++] = resil__block_take ();
@@ -540,7 +540,7 @@ static void without_memory_for_a_copy_it_is_lost_and_counted (void **state)
     while (hogs > 0)
         resil__block_give (hogged[--hogs]);
     expect_books (1, 0, 1, 0, 0);
-    expect_dead (RESIL__LOST_FAILED, 1);
+    expect_dead (RESIL_DEAD_FAILED, 1);
     assert_int_equal (call->code, ECONNRESET);
     resil__call_release (call);
 }
@@ -588,10 +588,10 @@ static void a_closed_one_takes_nothing_and_loses_what_it_has (void **state)
     assert_int_equal (resil__mailbox_close (mailbox), 4);
     expect_books (5, 0, 4, 1, 0);
     for (uint32_t i = 2; i <= 5; i++)
-        expect_letter (i, RESIL__LOST_DOWN);
-    assert_int_equal (put_as (6, RESIL__FULL_FAILS, 0), ESHUTDOWN);
-    assert_int_equal (put_as (6, RESIL__FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
-    assert_int_equal (put_as (6, RESIL__FULL_DROPS_OLDEST, 0), ESHUTDOWN);
+        expect_letter (i, RESIL_DEAD_DOWN);
+    assert_int_equal (put_as (6, RESIL_FULL_FAILS, 0), ESHUTDOWN);
+    assert_int_equal (put_as (6, RESIL_FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
+    assert_int_equal (put_as (6, RESIL_FULL_DROPS_OLDEST, 0), ESHUTDOWN);
     resil_message_t *control = message_new (15);
     control->kind = RESIL_MESSAGE_TIMER;
     assert_int_equal (resil__mailbox_put_control (address, control), ESHUTDOWN);
@@ -599,7 +599,7 @@ static void a_closed_one_takes_nothing_and_loses_what_it_has (void **state)
     /*  Nobody is to come who could take it. */
     assert_true (resil__mailbox_failed (mailbox, me));
     expect_books (5, 0, 5, 0, 0);
-    expect_letter (1, RESIL__LOST_FAILED);
+    expect_letter (1, RESIL_DEAD_FAILED);
     assert_int_equal (resil__mailbox_close (mailbox), 0);
     resil__mailbox_open (mailbox);
     put (7);
@@ -617,15 +617,15 @@ static void an_address_that_was_somebodys_is_nobodys (void **state)
     put (2);
     resil__mailbox_t *first = mailbox;
     resil__mailbox_free (&mailbox);
-    expect_dead (RESIL__LOST_DOWN, 1);
-    assert_int_equal (put_as (3, RESIL__FULL_FAILS, 0), ESHUTDOWN);
+    expect_dead (RESIL_DEAD_DOWN, 1);
+    assert_int_equal (put_as (3, RESIL_FULL_FAILS, 0), ESHUTDOWN);
     /*  The same memory, for another component. */
     mailbox = resil__mailbox_new (&rules, &office, "box");
     assert_ptr_equal (mailbox, first);
-    assert_int_equal (put_as (3, RESIL__FULL_FAILS, 0), ESHUTDOWN);
+    assert_int_equal (put_as (3, RESIL_FULL_FAILS, 0), ESHUTDOWN);
     resil__mailbox_open (mailbox);
     resil__mailbox_set_reader (mailbox, me, NULL);
-    assert_int_equal (put_as (3, RESIL__FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
+    assert_int_equal (put_as (3, RESIL_FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
     resil_message_t *control = message_new (4);
     assert_int_equal (resil__mailbox_put_control (address, control), ESHUTDOWN);
     resil_message_destroy (&control);
@@ -642,8 +642,8 @@ static void nobody_can_be_written_to (void **state)
     (void) state;
     address = RESIL_NOBODY;
     assert_true (resil_address_is_nobody (address));
-    assert_int_equal (put_as (1, RESIL__FULL_FAILS, 0), ESHUTDOWN);
-    assert_int_equal (put_as (1, RESIL__FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
+    assert_int_equal (put_as (1, RESIL_FULL_FAILS, 0), ESHUTDOWN);
+    assert_int_equal (put_as (1, RESIL_FULL_WAITS, RESIL__NEVER), ESHUTDOWN);
     resil_message_t *control = message_new (4);
     assert_int_equal (resil__mailbox_put_control (address, control), ESHUTDOWN);
     resil_message_destroy (&control);
@@ -659,13 +659,13 @@ static void many_are_made_and_freed (void **state)
             assert_int_equal ((uintptr_t) all[i] % 64, 0);
             resil__mailbox_open (all[i]);
             assert_int_equal (resil__mailbox_put (resil__mailbox_address (all[i]), message_new (1),
-                                                  RESIL__FULL_FAILS, 0),
+                                                  RESIL_FULL_FAILS, 0),
                               0);
         }
         for (int i = 0; i < 200; i++)
             resil__mailbox_free (&all[i]);
     }
-    expect_dead (RESIL__LOST_DOWN, 600);
+    expect_dead (RESIL_DEAD_DOWN, 600);
 }
 
 static void without_memory_there_is_none (void **state)
@@ -913,7 +913,7 @@ static void *sends (void *arg)
 {
     sender_t *self = arg;
     resil_message_t *message = resil_message_new (self->tag, sent_bytes, self->size);
-    self->error = resil__mailbox_put (self->to, message, RESIL__FULL_WAITS, self->deadline_us);
+    self->error = resil__mailbox_put (self->to, message, RESIL_FULL_WAITS, self->deadline_us);
     if (self->error)
         resil_message_destroy (&message);
     atomic_store (&self->has_returned, true);

@@ -116,9 +116,9 @@ static void *sends (void *arg)
                 entry->call = resil__call_new ();
                 resil__call_attach (entry->call, message);
             }
-            resil__full_t full = (resil__full_t) below (&self->random, 12);
-            if (full > RESIL__FULL_DROPS_OLDEST)
-                full = RESIL__FULL_WAITS;
+            resil_full_t full = (resil_full_t) below (&self->random, 12);
+            if (full > RESIL_FULL_DROPS_OLDEST)
+                full = RESIL_FULL_WAITS;
             int64_t wait_us = below (&self->random, 10) ? 1000000 : 50;
             error = resil__mailbox_put (address, message, full, now_us + wait_us);
             entry->put = error ? REFUSED : ACCEPTED;
@@ -313,7 +313,7 @@ static uint64_t dead_count (void)
 {
     uint64_t count = 0;
     for (int why = 0; why < RESIL__LOSSES; why++)
-        count += resil__dead_letters_count (&letters, (resil__lost_t) why);
+        count += resil__dead_letters_count (&letters, (resil_dead_t) why);
     return count;
 }
 
