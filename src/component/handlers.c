@@ -2,7 +2,6 @@
 #include "component/handlers.h"
 
 #include "foundation/clock.h"
-#include "foundation/log.h"
 
 /*  Who has reported has failed, whatever its handler returns. */
 static int result (const resil_self_t *self, int rc)

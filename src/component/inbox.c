@@ -421,9 +421,9 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
             resil__self_refuse_cancelled (self);
             return NULL;
         }
-        resil__self_note_progress (self); /*  the time by which messages expire           */
+        int64_t now_us = resil__self_note_progress (self);
         resil__inbox_take_own_timers (self);
-        resil_message_t *message = resil__inbox_take (self, resil__coarse_now_us (), &is_stale);
+        resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
         if (message)
             return message;
         if (is_stale || resil__now_us () >= deadline_us) {

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "component/handlers.h"
 #include "component/type.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
