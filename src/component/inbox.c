@@ -99,6 +99,8 @@ static int arm (resil_self_t *self, resil__timer_t *timer, int64_t due_us)
 /*  False: it is not its own to clear any more, and stays where it is. */
 static bool disarm (resil_self_t *self, resil__timer_t *timer)
 {
+    if (!timer->fire) /*  it has never been set                                    */
+        return true;
     hold_t held = hold (self);
     if (held == GIVEN_UP)
         return false;
@@ -169,8 +171,9 @@ int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t dea
     resil__inbox_t *inbox = &self->inbox;
     call->owner = self;
     call->incarnation = self->incarnation;
-    call->timer = (resil__timer_t){.fire = call_is_due, .due_us = RESIL__NEVER};
-    if (arm (self, &call->timer, deadline_us))
+    bool is_timed = deadline_us != RESIL__NEVER;
+    call->timer = (resil__timer_t){.fire = is_timed ? call_is_due : NULL, .due_us = RESIL__NEVER};
+    if (is_timed && arm (self, &call->timer, deadline_us))
         return -1;
     call->next = inbox->calls;
     if (call->next)
@@ -260,11 +263,12 @@ void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
 }
 
 /*  What is in hand is the mailbox's; of one that has been given up it is its own. */
-static void let_go (resil__inbox_t *inbox, bool is_reader)
+static inline void let_go (resil__inbox_t *inbox, bool is_reader)
 {
     if (is_reader)
         inbox->in_hand = NULL;
-    resil_message_destroy (&inbox->in_hand);
+    else
+        resil_message_destroy (&inbox->in_hand);
 }
 
 void resil__inbox_take_own_timers (resil_self_t *self)

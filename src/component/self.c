@@ -29,17 +29,7 @@
 /*  Looks at whether it has come before it sleeps: some 10 us, less than to sleep and be woken. */
 #define ACK_SPINS 300
 
-static _Thread_local resil_self_t *current;
-
-resil_self_t *resil__self_current (void)
-{
-    return current;
-}
-
-void resil__self_set_current (resil_self_t *self)
-{
-    current = self;
-}
+RESIL__OF_THREAD resil_self_t *resil__self_of_thread;
 
 void resil__self_renew (resil_self_t *self, uint64_t incarnation)
 {
@@ -215,7 +205,7 @@ static int check (const resil_self_t *self, const char *call)
 
 static int check_current (const resil_self_t *self, const char *call)
 {
-    if (current == self)
+    if (resil__self_current () == self)
         return 0;
     return resil__refuse (EPERM, "%s: only in the thread that start of \"%s\" runs in", call,
                           self->spec->name);
@@ -442,8 +432,7 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 
 bool resil_cancelled (const resil_self_t *self)
 {
-    return self &&
-           atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
+    return self && resil__self_is_cancelled (self);
 }
 
 int resil__self_refuse_cancelled (const resil_self_t *self)
@@ -589,13 +578,14 @@ int resil_extend (resil_self_t *self, int64_t ms)
 
 void resil_idle (resil_self_t *self)
 {
-    if (self && current == self)
+    if (self && resil__self_current () == self)
         resil__self_wait_begins (self);
 }
 
 void resil_busy (resil_self_t *self)
 {
-    if (self && current == self && atomic_load_explicit (&self->waiting, memory_order_relaxed) > 0)
+    if (self && resil__self_current () == self &&
+        atomic_load_explicit (&self->waiting, memory_order_relaxed) > 0)
         resil__self_wait_ends (self);
 }
 
@@ -660,12 +650,12 @@ void resil_panic_at (resil_self_t *self, int code, const char *file, int line, c
 {
     va_list args;
     va_start (args, format);
-    if (!self || current != self || !self->landing) {
+    if (!self || resil__self_current () != self || !self->landing) {
         char text[RESIL_ERROR_TEXT_MAX];
         vsnprintf (text, sizeof text, format ? format : "(no text)", args);
-        abort_panic (!self             ? "without a self"
-                     : current != self ? "in a thread that is not its component's"
-                                       : "outside of start",
+        abort_panic (!self                            ? "without a self"
+                     : resil__self_current () != self ? "in a thread that is not its component's"
+                                                      : "outside of start",
                      text);
     }
     keep (self, RESIL_ERROR_PANICKED, code, file, line, format, args);

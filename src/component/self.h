@@ -15,6 +15,7 @@
 #include "component/inbox.h"
 #include "component/outbox.h"
 #include "component/spec.h"
+#include "foundation/core.h"
 
 #define RESIL__CLEANUPS_MAX 1024
 
@@ -98,8 +99,28 @@ struct _resil_self_t {
 _Static_assert(sizeof (resil_self_t) <= 320, "there are thousands in a thread that is shared");
 
 /*  The component that runs in the calling thread, or NULL. */
-resil_self_t *resil__self_current (void);
-void resil__self_set_current (resil_self_t *self);
+extern RESIL__OF_THREAD resil_self_t *resil__self_of_thread;
+
+static inline resil_self_t *resil__self_current (void)
+{
+    return resil__self_of_thread;
+}
+
+static inline void resil__self_set_current (resil_self_t *self)
+{
+    resil__self_of_thread = self;
+}
+
+/*  resil_cancelled, where there is a self. */
+static inline bool resil__self_is_cancelled (const resil_self_t *self)
+{
+    return atomic_load_explicit (&self->cancelled, memory_order_acquire) >= self->incarnation;
+}
+
+static inline bool resil__self_is_quarantined (const resil_self_t *self)
+{
+    return atomic_load_explicit (&self->quarantined, memory_order_relaxed);
+}
 
 /*  Begin incarnation `incarnation` with everything fresh. */
 void resil__self_renew (resil_self_t *self, uint64_t incarnation);

@@ -4,6 +4,10 @@
 #ifndef RESIL_FOUNDATION_CORE_H
 #define RESIL_FOUNDATION_CORE_H
 
+/*  Of each thread, for what is looked at with every message: a few words of the room that a program has
+    for this from its start on, in place of a call to the linker each time. */
+#define RESIL__OF_THREAD __attribute__ ((tls_model ("initial-exec"))) _Thread_local
+
 /*  In a loop that waits for another core. */
 static inline void resil__relax (void)
 {

@@ -1,4 +1,4 @@
-/*  A thread's blocks are two chains of at most BATCH: one that it takes from and gives to, and a full or
+/*  A thread's blocks are two chains of at most RESIL__BLOCKS_AT_HAND: one that it takes from and gives to, and a full or
     empty one beside it, so that who gives and takes around a border does not go to the depot each time.
     The depot holds full chains. What is more than it may hold goes back to malloc.
 
@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "foundation/core.h"
 #include "foundation/lock.h"
 
-#define BATCH 64
-#define MOST_BATCHES 256 /*  in the depot: 3 MiB                                      */
+#define MOST_CHAINS 256 /*  in the depot: 3 MiB                                      */
 
 typedef union _block_t {
     struct {
@@ -25,6 +25,8 @@ typedef union _block_t {
 _Static_assert(sizeof (block_t) == RESIL__BLOCK_BYTES, "blocks are whole cache lines");
 
 static atomic_size_t made;
+
+RESIL__OF_THREAD resil__blocks_t resil__blocks;
 
 static block_t *make (void)
 {
@@ -47,28 +49,19 @@ size_t resil__blocks_count (void)
 
 #if defined(__SANITIZE_ADDRESS__)
 
-/*  So that it is seen who touches what has been given back. */
-void *resil__block_take (void)
+/*  So that it is seen who touches what has been given back, nothing is ever at hand. */
+void *resil__block_take_slowly (void)
 {
     return make ();
 }
 
-void resil__block_give (void *block)
+void resil__block_give_slowly (void *block)
 {
     if (block)
         unmake (block);
 }
 
 #else
-
-typedef struct {
-    block_t *chain;
-    unsigned count;
-    block_t *spare; /*  NULL, or a chain of BATCH                                */
-    bool is_known;  /*  what is left is given back when the thread ends          */
-} at_hand_t;
-
-static _Thread_local at_hand_t mine;
 
 static resil__lock_t depot_lock;
 static block_t *depot;
@@ -90,7 +83,7 @@ static void unmake_chain (block_t *chain)
 static void put_into_depot (block_t *chain)
 {
     resil__lock (&depot_lock);
-    bool fits = depot_count < MOST_BATCHES;
+    bool fits = depot_count < MOST_CHAINS;
     if (fits) {
         chain->next_chain = depot;
         depot = chain;
@@ -116,10 +109,10 @@ static block_t *take_from_depot (void)
 static void thread_ends (void *unused)
 {
     (void) unused;
-    if (mine.spare)
-        put_into_depot (mine.spare);
-    unmake_chain (mine.chain);
-    mine = (at_hand_t){.is_known = false};
+    if (resil__blocks.spare)
+        put_into_depot (resil__blocks.spare);
+    unmake_chain (resil__blocks.chain);
+    resil__blocks = (resil__blocks_t){.is_known = false};
 }
 
 static void make_key (void)
@@ -130,46 +123,36 @@ static void make_key (void)
 /*  Who is not known has nothing at hand: nobody would give it back. */
 static bool is_known (void)
 {
-    if (mine.is_known)
+    if (resil__blocks.is_known)
         return true;
     pthread_once (&once, make_key);
-    mine.is_known = has_key && pthread_setspecific (key, &mine) == 0;
-    return mine.is_known;
+    resil__blocks.is_known = has_key && pthread_setspecific (key, &resil__blocks) == 0;
+    return resil__blocks.is_known;
 }
 
-static block_t *take_slowly (void)
+void *resil__block_take_slowly (void)
 {
-    block_t *chain = mine.spare;
-    mine.spare = NULL;
+    block_t *chain = resil__blocks.spare;
+    resil__blocks.spare = NULL;
     if (!chain && is_known ())
         chain = take_from_depot ();
     if (!chain)
         return make ();
-    mine.chain = chain->next;
-    mine.count = BATCH - 1;
+    resil__blocks.chain = chain->next;
+    resil__blocks.count = RESIL__BLOCKS_AT_HAND - 1;
     return chain;
-}
-
-void *resil__block_take (void)
-{
-    block_t *block = mine.chain;
-    if (!block)
-        return take_slowly ();
-    mine.chain = block->next;
-    mine.count--;
-    return block;
 }
 
 static void make_room (void)
 {
-    if (mine.spare)
-        put_into_depot (mine.spare);
-    mine.spare = mine.chain;
-    mine.chain = NULL;
-    mine.count = 0;
+    if (resil__blocks.spare)
+        put_into_depot (resil__blocks.spare);
+    resil__blocks.spare = resil__blocks.chain;
+    resil__blocks.chain = NULL;
+    resil__blocks.count = 0;
 }
 
-void resil__block_give (void *given)
+void resil__block_give_slowly (void *given)
 {
     block_t *block = given;
     if (!block)
@@ -178,11 +161,11 @@ void resil__block_give (void *given)
         unmake (block);
         return;
     }
-    if (mine.count == BATCH)
+    if (resil__blocks.count == RESIL__BLOCKS_AT_HAND)
         make_room ();
-    block->next = mine.chain;
-    mine.chain = block;
-    mine.count++;
+    block->next = resil__blocks.chain;
+    resil__blocks.chain = block;
+    resil__blocks.count++;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include "mailbox/call.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "foundation/clock.h"
 #include "foundation/core.h"
@@ -10,7 +11,14 @@
 #include "foundation/process.h"
 #include "mailbox/mailbox.h"
 
-/*  Looks at whether the reply has come before it sleeps: some 10 us, less than to sleep and be woken. */
+/*  Looks at whether the reply has come, where another core may be at it, before others may run here: it takes less
+    than a microsecond to answer. */
+#define FIRST_LOOKS 30
+
+/*  Then it lets others run so often: who answers may be waiting for this core. */
+#define YIELDS 5
+
+/*  Looks before it sleeps: some 10 us, less than to sleep and be woken. */
 #define LOOKS 300
 
 _Static_assert(sizeof (resil__call_t) <= RESIL__BLOCK_BYTES, "a call is one block");
@@ -28,7 +36,11 @@ resil__call_t *resil__call_new (void)
 
 void resil__call_release (resil__call_t *self)
 {
-    if (!self || atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) != 1)
+    if (!self)
+        return;
+    /*  The last one need not fear another. */
+    if (atomic_load_explicit (&self->references, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) != 1)
         return;
     if (self->reply)
         resil__message_free (self->reply);
@@ -37,7 +49,8 @@ void resil__call_release (resil__call_t *self)
 
 void resil__call_attach (resil__call_t *self, resil_message_t *message)
 {
-    atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);
+    /*  Nobody else knows it yet. */
+    atomic_store_explicit (&self->references, 2, memory_order_relaxed);
     resil__message_detach (message);
     message->kind = RESIL_MESSAGE_CALL;
     atomic_store_explicit (&message->call, self, memory_order_relaxed);
@@ -98,8 +111,9 @@ static resil__call_t *take_kept (resil__call_t **list)
 
 static resil__call_t *take_away (resil_message_t *request)
 {
-    resil__call_t *self =
-        request->kind == RESIL_MESSAGE_CALL ? atomic_exchange (&request->call, NULL) : NULL;
+    bool is_open = request->kind == RESIL_MESSAGE_CALL &&
+                   atomic_load_explicit (&request->call, memory_order_relaxed);
+    resil__call_t *self = is_open ? atomic_exchange (&request->call, NULL) : NULL;
     if (self)
         resil__call_pass_on (self);
     return self;
@@ -133,7 +147,7 @@ static void settle_for_component (resil__call_t *self, resil_message_t *reply, i
     reply->code = code;
     reply->context = self->context;
     atomic_store_explicit (&reply->call, self, memory_order_relaxed);
-    atomic_store (&self->state, RESIL__CALL_SETTLED);
+    atomic_store_explicit (&self->state, RESIL__CALL_SETTLED, memory_order_release);
     if (resil__mailbox_put_control (self->caller, reply))
         resil__message_free (reply);
 }
@@ -191,14 +205,33 @@ bool resil__call_abandon (resil__call_t *self)
     return atomic_compare_exchange_strong (&self->state, &open, RESIL__CALL_SETTLED);
 }
 
+static bool has_moved (const resil__call_t *self, unsigned bell)
+{
+    return atomic_load_explicit (self->bell, memory_order_relaxed) != bell;
+}
+
+static bool moves_soon (const resil__call_t *self, unsigned bell, int looks)
+{
+    for (int i = 0; i < looks && resil__process_has_cores (); i++) {
+        if (has_moved (self, bell))
+            return true;
+        resil__relax ();
+    }
+    return has_moved (self, bell);
+}
+
 /*  Until the bell has moved, or the deadline. */
 static void sleep_on (resil__call_t *self, unsigned bell, int64_t deadline_us)
 {
-    for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
-        if (atomic_load_explicit (self->bell, memory_order_relaxed) != bell)
+    if (moves_soon (self, bell, FIRST_LOOKS))
+        return;
+    for (int i = 0; i < YIELDS; i++) {
+        sched_yield ();
+        if (has_moved (self, bell))
             return;
-        resil__relax ();
     }
+    if (moves_soon (self, bell, LOOKS))
+        return;
     atomic_store (&self->is_slept_on, 1);
     resil__futex_wait (self->bell, bell, deadline_us);
 }

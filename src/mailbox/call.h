@@ -40,7 +40,7 @@ enum { RESIL__CALL_OPEN = 0, RESIL__CALL_BEING_SETTLED, RESIL__CALL_SETTLED };
 resil__call_t *resil__call_new (void);
 void resil__call_release (resil__call_t *self);
 
-/*  `message` is a call from now on, and has a reference. */
+/*  `message` is a call from now on, and has a reference: once, of a new one. */
 void resil__call_attach (resil__call_t *self, resil_message_t *message);
 
 /*  Answer `request`, which is no call any more; `reply` is taken. 0, or an errno: ENOMSG (it is none, or not any

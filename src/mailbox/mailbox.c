@@ -124,19 +124,14 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__unlock (&free_lock);
 }
 
-resil_address_t resil__mailbox_address (const resil__mailbox_t *self)
-{
-    return (resil_address_t){(void *) (uintptr_t) self, self->number};
-}
-
 /*  ---- Telling who reads ------------------------------------------------------------------------- */
 
 /*  Under lock. What is to be woken, or NULL. */
 static atomic_uint *tell_reader (resil__mailbox_t *self)
 {
-    if (!self->is_armed)
+    if (!atomic_load_explicit (&self->is_armed, memory_order_relaxed))
         return NULL;
-    self->is_armed = false;
+    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
         eventfd_write (self->event_fd, 1);
     if (self->host)
@@ -154,7 +149,7 @@ static void wake (atomic_uint *word)
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
     resil__lock (&self->lock);
-    self->is_armed = true;
+    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
     atomic_uint *to_wake = tell_reader (self);
     resil__unlock (&self->lock);
     wake (to_wake);
@@ -319,7 +314,7 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
 }
 
 /*  Under lock. 0, or why not. */
-static int can_take (resil__mailbox_t *self, resil_address_t to, size_t weight)
+static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t weight)
 {
     if (!self->is_open || self->number != to.number)
         return ESHUTDOWN;
@@ -452,7 +447,7 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
     bool is_ours = self->is_open && self->number == to.number;
     if (is_ours) {
         resil__chain_append (&self->control, message);
-        atomic_store_explicit (&self->has_control, true, memory_order_release);
+        atomic_store_explicit (&self->has_control, true, memory_order_relaxed);
         to_wake = tell_reader (self);
     }
     resil__unlock (&self->lock);
@@ -462,66 +457,71 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
 
 /*  ---- Its reader --------------------------------------------------------------------------------------- */
 
-void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
-                                resil__mailbox_host_t *host)
+/*  With the reader held. */
+static void change_reader (resil__mailbox_t *self, const void *reader, resil__mailbox_host_t *host)
 {
-    resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
     self->reader = reader;
     self->host = host;
-    self->is_armed = false;
+    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
         eventfd_write (self->event_fd, 1);
     atomic_fetch_add (&self->bell, 1);
     bool is_slept_on = atomic_load (&self->asleep) > 0;
     resil__unlock (&self->lock);
-    resil__unlock (&self->reader_lock);
     if (is_slept_on)
         resil__futex_wake (&self->bell);
 }
 
-/*  With the reader held. */
-static void forget_reader (resil__mailbox_t *self)
+void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
+                                resil__mailbox_host_t *host)
 {
-    resil__lock (&self->lock);
-    self->reader = NULL;
-    self->host = NULL;
-    self->is_armed = false;
-    resil__unlock (&self->lock);
+    resil__lock (&self->reader_lock);
+    change_reader (self, reader, host);
+    resil__unlock (&self->reader_lock);
 }
 
 void resil__mailbox_leave (resil__mailbox_t *self, const void *reader)
 {
     resil__lock (&self->reader_lock);
     if (self->reader == reader)
-        forget_reader (self);
+        change_reader (self, NULL, NULL);
     resil__unlock (&self->reader_lock);
 }
 
-/*  With the reader held. Swaps where there is nothing left; if there is nothing at all, who reads is
-    told when there is. */
-static void look_for_more (resil__mailbox_t *self)
+/*  Under both locks: nothing is left to take over. Who waits for the bell is told of the next message only if
+    it found nothing at all: it looks again by itself. */
+static void arm (resil__mailbox_t *self, bool found_any)
 {
-    resil__lock (&self->lock);
-    self->mail = self->data.first;
-    self->data.first = NULL;
-    if (!self->mail && !self->control.first) {
-        self->is_armed = true;
-        eventfd_t rings;
-        if (self->has_fd)
-            eventfd_read (self->event_fd, &rings);
-    }
-    resil__unlock (&self->lock);
+    eventfd_t rings;
+    if (found_any && !self->host)
+        return;
+    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
+    if (!found_any && self->has_fd)
+        eventfd_read (self->event_fd, &rings);
 }
 
-static resil_message_t *take_control (resil__mailbox_t *self)
+/*  With the reader held. Takes over what there is: the first of control, and all data where none is left. */
+static resil_message_t *take_over (resil__mailbox_t *self)
 {
     resil__lock (&self->lock);
-    resil_message_t *message = resil__chain_take (&self->control);
-    if (!self->control.first)
-        atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
+    resil_message_t *control = resil__chain_take (&self->control);
+    atomic_store_explicit (&self->has_control, self->control.first != NULL, memory_order_relaxed);
+    if (!self->mail) {
+        self->mail = self->data.first;
+        self->data.first = NULL;
+    }
+    if (!self->control.first && !self->data.first)
+        arm (self, control || self->mail);
     resil__unlock (&self->lock);
-    return message;
+    return control;
+}
+
+/*  Is there nothing that has not been taken over? Who has put something there since then has told, or is
+    just going to. */
+static bool is_to_be_told (const resil__mailbox_t *self)
+{
+    return self->host && atomic_load_explicit (&self->is_armed, memory_order_relaxed);
 }
 
 static bool is_data (const resil_message_t *message)
@@ -532,12 +532,10 @@ static bool is_data (const resil_message_t *message)
 /*  With the reader held. Both locks are taken only where there may be something. */
 static resil_message_t *take_next (resil__mailbox_t *self)
 {
-    bool has_control = atomic_load_explicit (&self->has_control, memory_order_acquire);
-    if (!has_control && !self->mail) {
-        look_for_more (self);
-        has_control = atomic_load_explicit (&self->has_control, memory_order_relaxed);
-    }
-    resil_message_t *message = has_control ? take_control (self) : NULL;
+    resil_message_t *message = NULL;
+    if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
+        (!self->mail && !is_to_be_told (self)))
+        message = take_over (self);
     if (message || !self->mail)
         return message;
     message = self->mail;
@@ -562,12 +560,33 @@ static void wake_senders (resil__mailbox_t *self, int64_t now_us)
         await_room (self, now_us);
 }
 
-resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
-                                      bool *is_stale)
+static bool is_expired (const resil_message_t *message, int64_t now_us)
+{
+    return message && message->deadline_us <= now_us && is_data (message);
+}
+
+/*  With the reader held, which is let go: that one has expired. */
+static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *message,
+                                      int64_t now_us)
 {
     resil__chain_t expired = {NULL, NULL};
     lost_to_t lost_to;
-    resil_message_t *message;
+    for (; is_expired (message, now_us); message = take_next (self)) {
+        self->lost++;
+        resil__chain_append (&expired, message);
+    }
+    self->in_hand = message;
+    note (self, &lost_to);
+    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+        wake_senders (self, now_us);
+    resil__unlock (&self->reader_lock);
+    lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
+    return message;
+}
+
+resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
+                                      bool *is_stale)
+{
     resil__lock (&self->reader_lock);
     *is_stale = self->reader != reader;
     if (*is_stale) {
@@ -575,18 +594,17 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
         return NULL;
     }
     resil_message_t *handled = self->in_hand;
-    while ((message = take_next (self)) && is_data (message) && message->deadline_us <= now_us) {
-        self->lost++;
-        resil__chain_append (&expired, message);
+    resil_message_t *message = take_next (self);
+    if (is_expired (message, now_us))
+        message = take_another (self, message, now_us);
+    else {
+        self->in_hand = message;
+        if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+            wake_senders (self, now_us);
+        resil__unlock (&self->reader_lock);
     }
-    self->in_hand = message;
-    if (expired.first)
-        note (self, &lost_to);
-    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
-        wake_senders (self, now_us);
-    resil__unlock (&self->reader_lock);
-    resil_message_destroy (&handled);
-    lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
+    if (handled)
+        resil__message_end (handled);
     return message;
 }
 
@@ -684,7 +702,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
     resil__lock (&self->reader_lock);
     resil_message_t *original = let_go (self), *message = NULL;
     bool is_lost = false; /*  without a copy, as there is no memory for one            */
-    forget_reader (self);
+    change_reader (self, NULL, NULL);
     if (original && is_data (original)) {
         message = copy (original);
         is_lost = !message;

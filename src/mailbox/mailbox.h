@@ -19,9 +19,9 @@
 #include "mailbox/message.h"
 
 /*  Who is told that there is something to take: whoever reads in a thread of its own waits for the
-    bell; others are told by their host, once after each time that nothing was found and once for each
-    ring, whatever was told before. Called under the senders' lock; what it returns is woken after
-    that, NULL: nobody. */
+    bell; others are told by their host, once after each time that all there was has been taken over, and
+    once for each ring, whatever was told before. Called under the senders' lock; what it returns is
+    woken after that, NULL: nobody. */
 typedef struct _resil__mailbox_host_t {
     atomic_uint *(*notify) (struct _resil__mailbox_host_t *self);
 } resil__mailbox_host_t;
@@ -45,7 +45,7 @@ struct _resil__mailbox_t {
     /*  under lock: the senders' side */
     alignas (64) resil__lock_t lock;
     bool is_open;
-    bool is_armed; /*  its reader has found nothing and is to be told           */
+    atomic_bool is_armed; /*  its reader has found nothing more and is to be told      */
     bool has_fd;
     uint64_t number; /*  of its address; another for each component               */
     resil__chain_t data;
@@ -84,6 +84,11 @@ struct _resil__mailbox_t {
 };
 _Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
 
+static inline resil_address_t resil__mailbox_address (const resil__mailbox_t *self)
+{
+    return (resil_address_t){(void *) (uintptr_t) self, self->number};
+}
+
 /*  How a mailbox stands. */
 typedef struct {
     uint64_t sent; /*  = handled + lost + in_hand + waiting                     */
@@ -100,7 +105,6 @@ typedef struct {
 resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
                                       const resil__office_t *office, const char *name);
 void resil__mailbox_free (resil__mailbox_t **self_p);
-resil_address_t resil__mailbox_address (const resil__mailbox_t *self);
 
 /*  It takes messages from now on; or no more, and what is in it is lost: how many that were. */
 void resil__mailbox_open (resil__mailbox_t *self);
@@ -125,8 +129,8 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message);
 
 /*  ---- Its reader ------------------------------------------------------------------------------------ */
 
-/*  `reader` alone may take from now on, and is told by `host`, after a take that finds nothing; a descriptor
-    is readable until then. Who slept as its reader looks again, and is stale. What is in hand stays
+/*  `reader` alone may take from now on, and is told by `host`, of what has not been taken over yet; a descriptor
+    is readable until a take finds nothing. Who slept as its reader looks again, and is stale. What is in hand stays
     so and is the former reader's: where that one may still run, NULL reads while it is seen to (by
     failed or done). */
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
@@ -151,7 +155,8 @@ resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader
 bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader);
 
 /*  The same of a reader that never returned, and reads no more: it may still look at what it has in hand, and is to
-    free it, so that what is delivered again is a copy. What it has in hand, or NULL: not to be looked at here. */
+    free it, so that what is delivered again is a copy. Its host is told no more. What it has in hand, or NULL: not
+    to be looked at here. */
 resil_message_t *resil__mailbox_seize (resil__mailbox_t *self);
 
 /*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing

@@ -81,7 +81,7 @@ static int check_bytes (const void *bytes, size_t size)
     return check_size (size);
 }
 
-resil_message_t *resil__message_note (resil_message_kind_t kind)
+static inline resil_message_t *new_note (resil_message_kind_t kind)
 {
     resil_message_t *self = resil__block_take ();
     if (!self)
@@ -100,6 +100,11 @@ resil_message_t *resil__message_note (resil_message_kind_t kind)
     self->context = 0;
     self->code = 0;
     return self;
+}
+
+resil_message_t *resil__message_note (resil_message_kind_t kind)
+{
+    return new_note (kind);
 }
 
 /*  One whose bytes, if they are not in it, are the payload's, which it takes. */
@@ -135,14 +140,30 @@ resil_message_t *resil__message_new_room (uint32_t tag, size_t size, void **room
     return self;
 }
 
-resil_message_t *resil_message_new (uint32_t tag, const void *bytes, size_t size)
+static resil_message_t *new_large (uint32_t tag, const void *bytes, size_t size)
 {
     void *room;
     if (check_bytes (bytes, size))
         return NULL;
     resil_message_t *self = resil__message_new_room (tag, size, &room);
-    if (self && size)
+    if (self)
         memcpy (room, bytes, size);
+    return self;
+}
+
+resil_message_t *resil_message_new (uint32_t tag, const void *bytes, size_t size)
+{
+    if (size > RESIL_MESSAGE_INLINE || (!bytes && size))
+        return new_large (tag, bytes, size);
+    resil_message_t *self = new_note (RESIL_MESSAGE_CAST);
+    if (!self) {
+        refuse_memory (size);
+        return NULL;
+    }
+    self->tag = tag;
+    self->size = size;
+    if (size)
+        memcpy (self->in_here, bytes, size);
     return self;
 }
 
@@ -180,13 +201,24 @@ void resil__message_become (resil_message_t *self, resil_message_kind_t kind)
     self->code = 0;
 }
 
-void resil__message_free (resil_message_t *self)
+static void give_up_bytes (resil_message_t *self)
 {
     if (self->kind == RESIL_MESSAGE_REPLY)
         resil__call_release (atomic_load_explicit (&self->call, memory_order_relaxed));
     if (self->payload)
         release (self->payload);
+}
+
+void resil__message_free (resil_message_t *self)
+{
+    give_up_bytes (self);
     resil__block_give (self);
+}
+
+void resil__message_give_up (resil_message_t *self)
+{
+    resil__call_break (self, EPIPE);
+    give_up_bytes (self);
 }
 
 void resil_message_destroy (resil_message_t **self_p)
@@ -195,8 +227,7 @@ void resil_message_destroy (resil_message_t **self_p)
         return;
     resil_message_t *self = *self_p;
     *self_p = NULL;
-    resil__call_break (self, EPIPE);
-    resil__message_free (self);
+    resil__message_end (self);
 }
 
 resil_message_t *resil_message_dup (const resil_message_t *self)

@@ -99,4 +99,15 @@ void resil__message_become (resil_message_t *self, resil_message_kind_t kind);
 /*  Give up its bytes and the block, and of a reply its call; a request's has been answered before. */
 void resil__message_free (resil_message_t *self);
 
+/*  What it may have besides its block. */
+void resil__message_give_up (resil_message_t *self);
+
+/*  It has been handled: resil_message_destroy of one that is not NULL. */
+static inline void resil__message_end (resil_message_t *self)
+{
+    if (self->payload || self->kind != RESIL_MESSAGE_CAST)
+        resil__message_give_up (self);
+    resil__block_give (self);
+}
+
 #endif

@@ -14,7 +14,8 @@
 int resil__send_check (const char *call)
 {
     const resil_self_t *self = resil__self_current ();
-    return self ? resil__self_check_thread (self, call) : 0;
+    bool may_send = !self || !resil__self_is_quarantined (self);
+    return may_send ? 0 : resil__self_check_thread (self, call);
 }
 
 int resil__send_check_wait (const char *call, const char *instead)
@@ -62,10 +63,23 @@ int resil__send_refuse (const char *call, int error)
     }
 }
 
-/*  Who has received it may send it on: then it bears its first sender, and a call the right to reply. */
-static void address (resil_message_t *message)
+/*  From the calling thread. What nobody is known to have sent is its component's. */
+static inline void address (resil_message_t *message)
 {
     const resil_self_t *self = resil__self_current ();
+    if (!self) {
+        message->sent_at_us = resil__coarse_now_us ();
+        return;
+    }
+    if (resil_address_is_nobody (message->sender) && self->inbox.mailbox &&
+        !resil__self_is_quarantined (self))
+        message->sender = resil__mailbox_address (self->inbox.mailbox);
+    message->sent_at_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
+}
+
+/*  Who has received it may send it on: then it bears its first sender, and a call the right to reply. */
+static void address_again (resil_message_t *message)
+{
     bool is_call = message->kind == RESIL_MESSAGE_CALL &&
                    atomic_load_explicit (&message->call, memory_order_relaxed);
     if (is_call)
@@ -76,10 +90,7 @@ static void address (resil_message_t *message)
         message->sender = sender;
     }
     message->retries = 0;
-    if (self && resil_address_is_nobody (message->sender))
-        message->sender = resil_self_address (self);
-    message->sent_at_us = self ? atomic_load_explicit (&self->moved_at_us, memory_order_relaxed)
-                               : resil__coarse_now_us ();
+    address (message);
 }
 
 static int check_address (const char *call, resil_address_t to)
@@ -164,7 +175,7 @@ int resil_send (resil_address_t to, resil_message_t **message_p, const resil_sen
     if (resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
         return -1;
     resil_message_t *message = *message_p;
-    address (message);
+    address_again (message);
     int64_t now_us = how->timeout_ms > 0 || how->expires_ms >= 0 ? resil__now_us () : 0;
     if (how->expires_ms >= 0)
         message->deadline_us = now_us + how->expires_ms * 1000;

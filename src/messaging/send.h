@@ -17,7 +17,7 @@ int resil__send_check_wait (const char *call, const char *instead);
 /*  Is it a time to wait? 0, or -1 with EINVAL and a sentence. */
 int resil__send_check_ms (const char *call, const char *what, int64_t ms);
 
-/*  Put it into the mailbox, as from the calling thread, at once or not at all. 0, then it is taken; or -1 with errno
+/*  Put a new message into the mailbox, as from the calling thread, at once or not at all. 0, then it is taken; or -1 with errno
     and a sentence, then it is the caller's. */
 int resil__send_now (const char *call, resil_address_t to, resil_message_t *message);
 

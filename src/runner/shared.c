@@ -42,19 +42,34 @@
 
 #define OUTBOX_BYTES (1u << 18)
 
-/*  What a seat is to do for its supervisor. */
-enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_LOOK = 8, TO_ARRIVE = 16 };
+/*  Timers are looked at once in so many rounds of the queue, and after each sleep. */
+#define ROUNDS_A_CLOCK 8
+
+/*  What a seat is to do for its supervisor; and that it stands in a queue. */
+enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_SCHEDULED = 16 };
 
 typedef struct _seat_t seat_t;
+
+/*  The supervisor has it, and the seat whose turn it is, or the last that had one. Whose turn is next is
+    decided by one word: either the host counts on, or the supervisor closes it. */
+struct _resil__row_t {
+    atomic_size_t turns; /*  that have been had; CLOSED: no more                      */
+    atomic_uint owners;
+    unsigned what; /*  TO_START, TO_END                                         */
+    size_t count;
+    seat_t *seats[];
+};
+#define CLOSED SIZE_MAX
+
 struct _seat_t {
     resil__runner_t base;
     resil__mailbox_host_t hook; /*  what its mailbox tells                                   */
     _Atomic (resil__host_t *) host;
-    seat_t *next; /*  in the queue                                             */
-    atomic_bool is_scheduled;
-    atomic_uint wants;        /*  TO_...; told with release, so that what follows is seen  */
+    seat_t *next;             /*  in the queue                                             */
+    atomic_uint state;        /*  IS_SCHEDULED, and TO_...: so that what follows is seen   */
     uint64_t incarnation;     /*  ... to start                                             */
     resil_error_t *to_handle; /*  ... to handle; NULL: see seat_handle                     */
+    resil__row_t *row;        /*  that goes on when it has done that; set before it is told */
 
     /*  the host's thread only */
     bool runs;     /*  an incarnation has begun, and not ended                  */
@@ -102,9 +117,28 @@ static seat_t *seat_of (resil__runner_t *runner)
 /*  Where nothing is pushed any more: its host has been given up, and the seat is served where it is moved to. */
 static seat_t closed;
 
-/*  What is to be woken, or NULL. */
+/*  Whose thread this is, or NULL. */
+static RESIL__OF_THREAD resil__host_t *here;
+
+static void append (resil__host_t *host, seat_t *seat)
+{
+    seat->next = NULL;
+    if (host->first)
+        host->last->next = seat;
+    else
+        host->first = seat;
+    host->last = seat;
+}
+
+/*  What is to be woken, or NULL. A thread that has been given up comes to here too, for a seat that it has in its
+    mailbox's lock: when that seat has moved and the lock been had since, it finds the new host; so its
+    own queue is left alone when all have moved. */
 static atomic_uint *push (resil__host_t *host, seat_t *seat)
 {
+    if (host == here) {
+        append (host, seat);
+        return NULL;
+    }
     seat_t *newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
     do {
         if (newest == &closed)
@@ -117,41 +151,29 @@ static atomic_uint *push (resil__host_t *host, seat_t *seat)
     return &host->bell;
 }
 
-static atomic_uint *schedule (seat_t *seat)
+static atomic_uint *schedule (seat_t *seat, unsigned what)
 {
-    if (atomic_exchange (&seat->is_scheduled, true))
+    if (atomic_fetch_or (&seat->state, what | IS_SCHEDULED) & IS_SCHEDULED)
         return NULL;
     return push (atomic_load_explicit (&seat->host, memory_order_acquire), seat);
 }
 
 static atomic_uint *notify (resil__mailbox_host_t *hook)
 {
-    return schedule ((seat_t *) ((char *) hook - offsetof (seat_t, hook)));
+    return schedule ((seat_t *) ((char *) hook - offsetof (seat_t, hook)), 0);
 }
 
 static void want (seat_t *seat, unsigned what)
 {
-    atomic_fetch_or (&seat->wants, what);
-    atomic_uint *to_wake = schedule (seat);
+    atomic_uint *to_wake = schedule (seat, what);
     if (to_wake)
         resil__futex_wake (to_wake);
 }
 
-static void append (resil__host_t *host, seat_t *seat)
-{
-    seat->next = NULL;
-    if (host->first)
-        host->last->next = seat;
-    else
-        host->first = seat;
-    host->last = seat;
-}
-
-/*  Whether there are any. */
-static bool take_over (resil__host_t *host)
+static void take_over (resil__host_t *host)
 {
     if (!atomic_load_explicit (&host->pushed, memory_order_relaxed))
-        return false;
+        return;
     seat_t *newest = atomic_exchange (&host->pushed, NULL), *oldest = NULL;
     if (!host->first)
         host->last = newest;
@@ -169,7 +191,6 @@ static bool take_over (resil__host_t *host)
         }
     else
         host->first = oldest;
-    return true;
 }
 
 /*  ---- Serving a seat -------------------------------------------------------------------------------- */
@@ -203,10 +224,12 @@ static int receive_some (resil_self_t *self, void *arg)
     seat_t *seat = arg;
     for (int i = 0; i < BUDGET; i++) {
         bool is_stale;
-        if (resil_cancelled (self))
+        if (resil__self_is_cancelled (self))
             return 0;
-        int64_t now_us = resil__self_note_progress (self);
-        resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
+        if (i > 0) /*  each message is its own progress, not the turn           */
+            resil__self_note_progress (self);
+        resil_message_t *message = resil__inbox_take (
+            self, atomic_load_explicit (&self->moved_at_us, memory_order_relaxed), &is_stale);
         if (!message)
             return 0;
         int rc = resil__handlers_receive (self, message);
@@ -230,6 +253,8 @@ static bool end_incarnation (seat_t *seat, int rc)
 static void begin (seat_t *seat, bool told_to)
 {
     resil_self_t *self = &seat->base.self;
+    atomic_store_explicit (&seat->base.thread_id, atomic_load (&seat->host->thread_id),
+                           memory_order_relaxed);
     for (int i = 0; i < RESTARTS_A_TURN; i++, told_to = false) {
         await_room (seat->host);
         int rc = 0;
@@ -253,9 +278,9 @@ static void run (seat_t *seat)
     resil_self_t *self = &seat->base.self;
     int rc = 0;
     seat->has_more = false;
-    if (!resil_cancelled (self))
+    if (!resil__self_is_cancelled (self))
         rc = resil__self_call (self, receive_some, seat);
-    if (rc == 0 && !resil_cancelled (self))
+    if (rc == 0 && !resil__self_is_cancelled (self))
         return;
     if (end_incarnation (seat, rc)) {
         seat->incarnation = self->incarnation + 1;
@@ -271,6 +296,53 @@ static void conclude (seat_t *seat)
     resil__incarnation_free_args (&seat->base.self);
 }
 
+/*  ---- Rows ---------------------------------------------------------------------------------------- */
+
+static void let_go_of_row (resil__row_t *row)
+{
+    if (row && atomic_fetch_sub (&row->owners, 1) == 1)
+        free (row);
+}
+
+/*  Who has the next turn, or NULL. */
+static seat_t *next_in_row (resil__row_t *row)
+{
+    size_t turns = atomic_load (&row->turns);
+    if (turns >= row->count || !atomic_compare_exchange_strong (&row->turns, &turns, turns + 1))
+        return NULL;
+    return row->seats[turns];
+}
+
+/*  Its thread is ours. */
+static void pass_on (resil__row_t *row)
+{
+    seat_t *next = next_in_row (row);
+    if (!next) {
+        let_go_of_row (row);
+        return;
+    }
+    next->row = row;
+    if (row->what == TO_END)
+        atomic_store (&next->base.self.cancelled, RESIL__CANCEL_ALL);
+    want (next, row->what);
+}
+
+/*  Its seat has been told to start; it has come up, whatever became of it since, or not. */
+static void has_begun (seat_t *seat)
+{
+    const resil_self_t *self = &seat->base.self;
+    resil__row_t *row = seat->row;
+    if (row->what != TO_START)
+        return;
+    seat->row = NULL;
+    if (!self->owes_started && !resil__self_is_cancelled (self))
+        pass_on (row);
+    else
+        let_go_of_row (row);
+}
+
+/*  ---- Leaving ------------------------------------------------------------------------------------------- */
+
 /*  Nothing of it may be touched after its last word. */
 static void leave (seat_t *seat)
 {
@@ -282,10 +354,22 @@ static bool is_out_of_queues (seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     resil__mailbox_leave (self->inbox.mailbox, self);
-    if (!atomic_exchange (&seat->is_scheduled, true))
+    if (!(atomic_fetch_or (&seat->state, IS_SCHEDULED) & IS_SCHEDULED))
         return true;
-    atomic_fetch_or (&seat->wants, TO_END);
+    atomic_fetch_or (&seat->state, TO_END);
     return false;
+}
+
+/*  And if others of its row end after it, the next is told. */
+static void leave_in_turn (seat_t *seat)
+{
+    resil__row_t *row = seat->row;
+    seat->row = NULL;
+    leave (seat);
+    if (row && row->what == TO_END)
+        pass_on (row);
+    else
+        let_go_of_row (row);
 }
 
 /*  Where there was no memory for what it failed of, the handler is told that. */
@@ -344,7 +428,7 @@ static bool arrive (resil__host_t *host, seat_t *seat)
     introduce (host, seat);
     if (resil__inbox_arrive (&seat->base.self) == 0)
         return true;
-    atomic_fetch_or (&seat->wants, TO_ARRIVE);
+    atomic_fetch_or (&seat->state, TO_ARRIVE);
     return false;
 }
 
@@ -363,10 +447,7 @@ static bool serve (resil__host_t *host, seat_t *seat)
     resil_self_t *self = &seat->base.self;
     await_room (host);
     enter (host, self);
-    atomic_exchange (&seat->is_scheduled, false);
-    unsigned wants = atomic_load_explicit (&seat->wants, memory_order_relaxed)
-                         ? atomic_exchange (&seat->wants, 0)
-                         : 0;
+    unsigned wants = atomic_exchange (&seat->state, 0);
     bool has_arrived = !(wants & TO_ARRIVE) || arrive (host, seat);
     do_all (host, seat, wants);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
@@ -376,19 +457,24 @@ static bool serve (resil__host_t *host, seat_t *seat)
         leaves = is_out_of_queues (seat);
     }
     else
-        again = again && !atomic_exchange (&seat->is_scheduled, true);
+        again = again && !(atomic_fetch_or (&seat->state, IS_SCHEDULED) & IS_SCHEDULED);
     bool is_ours = come_back (host, self);
     if (!is_ours) {
         resil__self_set_current (self);
         conclude (seat);
         resil__self_set_current (NULL);
         leave (seat);
+        return false;
     }
-    else if (leaves)
-        leave (seat);
-    else if (again)
+    if (leaves) {
+        leave_in_turn (seat);
+        return true;
+    }
+    if (again)
         append (host, seat);
-    return is_ours;
+    if ((wants & TO_START) && seat->row)
+        has_begun (seat);
+    return true;
 }
 
 /*  ---- The host's thread ------------------------------------------------------------------------------ */
@@ -410,14 +496,22 @@ static void sleep_until_pushed (resil__host_t *host)
         resil__inbox_take_timers (&host->clock, resil__now_us ());
 }
 
+static void take_timers (resil__host_t *host)
+{
+    if (host->clock.heap.count)
+        resil__inbox_take_timers (&host->clock, resil__coarse_now_us ());
+}
+
 static void work (resil__host_t *host)
 {
-    while (!atomic_load_explicit (&host->leaves, memory_order_acquire)) {
-        if (host->clock.heap.count)
-            resil__inbox_take_timers (&host->clock, resil__coarse_now_us ());
+    for (unsigned round = 0; !atomic_load_explicit (&host->leaves, memory_order_acquire); round++) {
+        if (round % ROUNDS_A_CLOCK == 0)
+            take_timers (host);
         take_over (host);
-        if (!host->first)
+        if (!host->first) {
             sleep_until_pushed (host);
+            take_timers (host);
+        }
         for (seat_t *seat = host->first, *last = host->last; seat;) {
             host->first = seat->next;
             bool is_last = seat == last;
@@ -430,7 +524,7 @@ static void work (resil__host_t *host)
 
 static void host_actor (zsock_t *pipe, void *args)
 {
-    resil__host_t *host = args;
+    resil__host_t *host = here = args;
     pthread_sigmask (SIG_SETMASK, &host->signals, NULL);
     pthread_setname_np (pthread_self (), host->name);
     atomic_store (&host->thread_id, (int) syscall (SYS_gettid));
@@ -608,8 +702,7 @@ void resil__seat_move (resil__runner_t *runner, resil__host_t *to)
     atomic_fetch_add (&to->seats, 1);
     self->outbox = &to->outbox;
     self->error = &to->error;
-    atomic_fetch_or (&seat->wants, TO_ARRIVE);
-    atomic_store (&seat->is_scheduled, true);
+    atomic_fetch_or (&seat->state, TO_ARRIVE | IS_SCHEDULED);
     atomic_store_explicit (&seat->host, to, memory_order_release);
     if (reads)
         resil__mailbox_set_reader (self->inbox.mailbox, self, &seat->hook);
@@ -632,6 +725,7 @@ static void seat_destroy (resil__runner_t *runner)
     resil__host_t *host = seat->host;
     resil__mailbox_leave (runner->self.inbox.mailbox, &runner->self);
     resil__inbox_drop (&runner->self);
+    let_go_of_row (seat->row);
     free (seat->to_handle);
     resil__runner_clear (runner);
     free (seat);
@@ -685,7 +779,7 @@ static void seat_end (resil__runner_t *runner)
 
 static void seat_look (resil__runner_t *runner)
 {
-    want (seat_of (runner), TO_LOOK);
+    want (seat_of (runner), 0);
 }
 
 static void seat_acked (resil__runner_t *runner, uint64_t incarnation)
@@ -702,7 +796,8 @@ static bool seat_abort_birth (resil__runner_t *runner)
 static bool seat_is_inside (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
-    return !atomic_load (&seat->is_scheduled) || resil__host_inside (seat->host) == runner;
+    return !(atomic_load (&seat->state) & IS_SCHEDULED) ||
+           resil__host_inside (seat->host) == runner;
 }
 
 /*  If its thread is in it at this moment, that is given up with it. Else it leaves when it is served. */
@@ -711,7 +806,7 @@ static void seat_quarantined (resil__runner_t *runner, const char *who)
     seat_t *seat = seat_of (runner);
     resil__host_t *host = seat->host;
     if (!resil__clock_give_up (&host->clock, &runner->self)) {
-        want (seat, TO_LOOK);
+        want (seat, 0);
         return;
     }
     close_queue (host);
@@ -768,6 +863,59 @@ resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_optio
     inside->inbox.clock = &host->clock;
     resil__mailbox_set_reader (options->mailbox, inside, &seat->hook);
     return &seat->base;
+}
+
+/*  ---- Rows, for the supervisor -------------------------------------------------------------------------- */
+
+resil__row_t *resil__row_new (size_t room, bool starts)
+{
+    resil__row_t *self = malloc (sizeof *self + room * sizeof (seat_t *));
+    if (!self)
+        return NULL;
+    atomic_init (&self->turns, 0);
+    atomic_init (&self->owners, 2);
+    self->what = starts ? TO_START : TO_END;
+    self->count = 0;
+    return self;
+}
+
+void resil__row_add (resil__row_t *self, resil__runner_t *runner, uint64_t incarnation)
+{
+    seat_t *seat = seat_of (runner);
+    if (self->what == TO_START)
+        seat->incarnation = incarnation;
+    self->seats[self->count++] = seat;
+}
+
+void resil__row_begin (resil__row_t *self, resil__runner_t *first)
+{
+    seat_of (first)->row = self;
+}
+
+bool resil__row_starts (const resil__row_t *self)
+{
+    return self->what == TO_START;
+}
+
+size_t resil__row_count (const resil__row_t *self)
+{
+    return self->count;
+}
+
+resil__runner_t *resil__row_at (const resil__row_t *self, size_t at)
+{
+    return &self->seats[at]->base;
+}
+
+size_t resil__row_close (resil__row_t *self)
+{
+    return atomic_exchange (&self->turns, CLOSED);
+}
+
+void resil__row_release (resil__row_t **self_p)
+{
+    let_go_of_row (*self_p);
+    *self_p = NULL;
 }
 
 resil__host_t *resil__runner_host (const resil__runner_t *self)

@@ -536,9 +536,18 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
     }
 }
 
+/*  May it change what some child is at, out of its turn? */
+static bool is_for_a_child (resil__verb_t verb)
+{
+    return verb == RESIL__TERMINATE || verb == RESIL__RESTART_CHILD || verb == RESIL__DELETE ||
+           verb == RESIL__HURRY || verb == RESIL__SET_OPTIONS || verb == RESIL__SET_SPEC;
+}
+
 void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command)
 {
     resil__tree_t *tree = self->tree;
+    if (is_for_a_child (command->verb))
+        resil__family_close_row (self);
     resil__author_move (&tree->author, author_of (command));
     execute (self, command);
     resil__author_set (&tree->author, NULL);

@@ -156,6 +156,17 @@ static int get_runner (resil__child_t *child)
     return -1;
 }
 
+int resil__child_prepare (resil__child_t *child)
+{
+    return get_runner (child);
+}
+
+void resil__child_unprepare (resil__child_t *child)
+{
+    resil__mailbox_set_reader (child->mailbox, NULL, NULL);
+    resil__runner_destroy (&child->runner);
+}
+
 static void enter_incarnation (resil__child_t *child, int64_t at_us)
 {
     child->incarnation++;
@@ -253,6 +264,8 @@ static void begin (resil__child_t *child, int64_t at_us)
     enter_incarnation (child, at_us);
     if (child->subtree)
         resil__family_boot (child->subtree);
+    else if (child->in_row)
+        child->in_row = false; /*  it has been told, or will be                            */
     else
         resil__runner_start (child->runner, child->incarnation);
 }
@@ -434,6 +447,8 @@ static void retire (resil__child_t *child, int64_t at_us)
         settle (child);
         return;
     }
+    if (child->in_row) /*  out of its turn                                         */
+        resil__family_close_row (child->supervisor);
     child->phase = RESIL__RETIRING;
     child->look_us = 0;
     set_deadline (child, at_us, child->spec->is->handler_ms);
@@ -443,6 +458,8 @@ static void retire (resil__child_t *child, int64_t at_us)
 static void quarantine (resil__child_t *child, const char *what)
 {
     char who[RESIL_NAME_MAX + RESIL__THREAD_TEXT + 32], thread[RESIL__THREAD_TEXT];
+    if (child->in_row)
+        resil__family_close_row (child->supervisor);
     resil__hang_see (child);
     snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));

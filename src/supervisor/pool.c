@@ -226,6 +226,8 @@ static void lose_host (resil__tree_t *tree, resil__pool_t *pool, size_t at, int 
 {
     resil__host_t *host = pool->hosts[at];
     unborn_t unborn = {.error = error, .why = why};
+    for (resil_supervisor_t *one = tree->supervisors; one; one = one->next)
+        resil__family_close_row (one);
     unwatch (tree, host);
     resil__host_give_up_unborn (host);
     for_each_seat (tree, host, tell_unborn, &unborn);

@@ -93,6 +93,7 @@ struct _resil__child_t {
     bool first_start : 1; /*  somebody waits for it to come up                         */
     bool kept : 1;        /*  a first start in vain does not make it forgotten         */
     bool in_batch : 1;    /*  its batch waits for it to come up                        */
+    bool in_row : 1;      /*  of its supervisor's, and its turn is still to come       */
 
     /*  of the incarnation */
     resil__cause_t cause : 4;
@@ -223,6 +224,9 @@ struct _resil_supervisor_t {
     size_t start_at;         /*  BOOTING, REJOINING: who is next                          */
     resil__child_t *coming;  /*  ... and who is coming up now                             */
     size_t stop_at;          /*  GATHERING, STOPPING: one above who is being stopped      */
+    resil__row_t *row;       /*  who follows is told ahead; NULL: nobody is               */
+    size_t row_turns;        /*  how many of these we have come to                       */
+    size_t row_room;         /*  how many the next one may have; 0: that is not known    */
     size_t group_from;       /*  the group is from here to the end ...                    */
     int64_t group_due_us;    /*  ... and starts not before                                */
     bool group_pending;      /*  BOOTING: it is to be gathered when all have started      */
@@ -377,6 +381,10 @@ void resil__child_bound (resil__child_t *child);
 /*  Bring its deadline forward. */
 void resil__child_hurry (resil__child_t *child, int64_t deadline_us);
 
+/*  It is to be started by a row: have a runner for that, or give it back. 0, or -1: it cannot be had. */
+int resil__child_prepare (resil__child_t *child);
+void resil__child_unprepare (resil__child_t *child);
+
 /*  No restart any more; what waits for one settles. What it did by a grant has been taken note of: the
     author of the stop is not who had it go on. */
 void resil__child_let_be (resil__child_t *child);
@@ -480,6 +488,10 @@ void resil__family_lend (resil_supervisor_t *self);
 
 /*  The group that waits for its delay starts now. */
 void resil__family_hurry_group (resil_supervisor_t *self);
+
+/*  Who has been told to start or stop ahead, without having come to that, is told in its turn; who has come to it
+    and not been noted is noted. After this all is as if they had been told one by one. */
+void resil__family_close_row (resil_supervisor_t *self);
 
 /*  Room for one more thread that hangs. 0, or -1 with ENOMEM and a sentence. */
 int resil__family_reserve (resil_supervisor_t *self);

@@ -200,6 +200,18 @@ static int fail (resil_self_t *self, void *args)
     return resil_fail (self, 0, "%s", text);
 }
 
+/*  A first start that fails would be refused: it is up, and fails of its first message. */
+static int fail_again (resil_self_t *self, void *args)
+{
+    return resil_self_incarnation (self) == 1 ? 0 : fail (self, args);
+}
+
+static int fail_first (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) message;
+    return resil_self_incarnation (self) == 1 ? fail (self, args) : 0;
+}
+
 static int count_failure (void *args, const resil_error_t *error)
 {
     restarts_t *restarts = args;
@@ -211,21 +223,6 @@ static int ignore (resil_self_t *self, void *args, resil_message_t *message)
 {
     (void) self, (void) args, (void) message;
     return 0;
-}
-
-static int fail (resil_self_t *self, void *args);
-
-static int fail_by_message (resil_self_t *self, void *args, resil_message_t *message)
-{
-    (void) message;
-    return fail (self, args);
-}
-
-/*  Its first incarnation comes up, as a start in vain would be its adder's error. */
-static int fail_from_the_second_on (resil_self_t *self, void *args)
-{
-    return resil_self_incarnation (self) == 1 ? resil_cast (resil_self_address (self), 0, NULL, 0)
-                                              : fail (self, args);
 }
 
 /*  A number is sent as eight bytes. */
@@ -431,6 +428,8 @@ static void measure_restarts (void)
     spawn (supervisor);
     sleep_ms (SETTLE_MS);
     add (supervisor, "failing", the_case->shared ? "light-failing" : "failing", &restarts);
+    if (the_case->shared && resil_cast (find (supervisor, "failing"), 0, NULL, 0))
+        give_up ("cast");
     await (&restarts.done);
     resil_supervisor_destroy (&supervisor);
     if (restarts.handled != the_case->samples || lines == 0)
@@ -699,8 +698,8 @@ static void run_case (void)
         {RESIL_TYPE, .name = "idle", .start = wait_for_the_end},
         {RESIL_TYPE, .name = "light-idle", .on_message = ignore},
         {RESIL_TYPE, .name = "failing", .start = fail, .handle_irrecoverable = count_failure},
-        {RESIL_TYPE, .name = "light-failing", .on_start = fail_from_the_second_on,
-         .on_message = fail_by_message, .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "light-failing", .on_start = fail_again, .on_message = fail_first,
+         .handle_irrecoverable = count_failure},
         {RESIL_TYPE, .name = "echo", .on_message = echo},
         {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,
          .on_reply = note_reply},

@@ -807,6 +807,51 @@ resil__host_t *resil__runner_host (const resil__runner_t *self)
     return NULL;
 }
 
+resil__row_t *resil__row_new (size_t room, bool starts)
+{
+    (void) room, (void) starts;
+    return NULL;
+}
+
+void resil__row_add (resil__row_t *self, resil__runner_t *seat, uint64_t incarnation)
+{
+    (void) self, (void) seat, (void) incarnation;
+}
+
+void resil__row_begin (resil__row_t *self, resil__runner_t *first)
+{
+    (void) self, (void) first;
+}
+
+bool resil__row_starts (const resil__row_t *self)
+{
+    (void) self;
+    return false;
+}
+
+size_t resil__row_count (const resil__row_t *self)
+{
+    (void) self;
+    return 0;
+}
+
+resil__runner_t *resil__row_at (const resil__row_t *self, size_t at)
+{
+    (void) self, (void) at;
+    return NULL;
+}
+
+size_t resil__row_close (resil__row_t *self)
+{
+    (void) self;
+    return 0;
+}
+
+void resil__row_release (resil__row_t **self_p)
+{
+    *self_p = NULL;
+}
+
 resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker)
 {
     (void) name, (void) signals, (void) maker;

@@ -761,7 +761,7 @@ static atomic_uint *notify (resil__mailbox_host_t *host)
     return NULL;
 }
 
-static void a_host_is_told_once_after_nothing_was_found (void **state)
+static void a_host_is_told_once_after_all_was_taken_over (void **state)
 {
     (void) state;
     resil__mailbox_host_t host = {notify};
@@ -770,27 +770,55 @@ static void a_host_is_told_once_after_nothing_was_found (void **state)
     put (1);
     assert_int_equal (notified, 0);
     assert_int_equal (take (), 1);
-    assert_int_equal (take (), 0);
     put (2);
     put (3);
     put_control (11);
     assert_int_equal (notified, 1);
     assert_int_equal (take (), 11);
+    put (4); /*  2 and 3 have been taken over, and not taken                        */
+    put (5);
+    assert_int_equal (notified, 2);
     assert_int_equal (take (), 2);
     assert_int_equal (take (), 3);
-    put (4);
-    assert_int_equal (notified, 1);
     assert_int_equal (take (), 4);
+    assert_int_equal (take (), 5);
     assert_int_equal (take (), 0);
     put_control (12);
-    assert_int_equal (notified, 2);
-    resil__mailbox_ring (mailbox);
+    put_control (13);
     assert_int_equal (notified, 3);
     assert_int_equal (take (), 12);
+    resil__mailbox_ring (mailbox);
+    assert_int_equal (notified, 4);
+    assert_int_equal (take (), 13);
     assert_int_equal (take (), 0);
-    resil__mailbox_set_reader (mailbox, NULL, NULL);
-    put (5);
-    assert_int_equal (notified, 3);
+    put (6);
+    assert_int_equal (notified, 5);
+}
+
+/*  Whoever it is that takes no more: its host may be gone then. */
+static void a_host_is_told_no_more_of_one_that_leaves (void **state)
+{
+    (void) state;
+    resil__mailbox_host_t host = {notify};
+    notified = 0;
+    resil__mailbox_set_reader (mailbox, me, &host);
+    assert_int_equal (take (), 0);
+    resil__mailbox_leave (mailbox, &host); /*  another one, which does not read          */
+    put (1);
+    assert_int_equal (notified, 1);
+    assert_int_equal (take (), 1);
+    resil__mailbox_leave (mailbox, me);
+    put (2);
+    assert_int_equal (notified, 1);
+    resil__mailbox_set_reader (mailbox, me, &host);
+    assert_int_equal (take (), 2);
+    resil_message_t *original = resil__mailbox_seize (mailbox);
+    put (3);
+    assert_int_equal (notified, 1);
+    resil_message_destroy (&original);
+    resil__mailbox_set_reader (mailbox, me, NULL);
+    while (take ())
+        ;
 }
 
 /*  A reader in a thread of its own. */
@@ -1106,7 +1134,8 @@ int main (void)
         mailbox_case (the_descriptor_is_readable_while_there_may_be_something),
         mailbox_case (it_is_for_each_new_reader),
         mailbox_case (the_descriptor_goes_with_the_mailbox),
-        mailbox_case (a_host_is_told_once_after_nothing_was_found),
+        mailbox_case (a_host_is_told_once_after_all_was_taken_over),
+        mailbox_case (a_host_is_told_no_more_of_one_that_leaves),
         mailbox_case (a_reader_sleeps_until_there_is_something),
         mailbox_case (a_stale_reader_that_goes_leaves_the_sleeper_asleep),
         mailbox_case (a_sender_waits_until_half_has_been_taken),

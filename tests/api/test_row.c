@@ -1,0 +1,331 @@
+/*  Components that share a thread are told in a row, ahead: what can be seen of that is the same order as of any
+    others.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "trace.h"
+
+#define MANY 100
+
+/*  What a component does. */
+typedef struct {
+    bool fails; /*  to start                                                 */
+    bool ignores;
+    bool fails_to_stop;
+    bool blocks_start; /*  until the gate is open                                   */
+    bool blocks_stop;
+} plan_t;
+
+static atomic_int gate_is_open;
+static atomic_int at_gate;
+static atomic_int through_gate;
+
+static void wait_at_gate (void)
+{
+    atomic_fetch_add (&at_gate, 1);
+    trace_number_t open = {&gate_is_open, 1};
+    support_wait_until (trace_reached, &open, SUPPORT_PATIENCE_MS);
+    atomic_fetch_add (&through_gate, 1);
+}
+
+static int begin (resil_self_t *self, void *args)
+{
+    const plan_t *plan = args;
+    trace ("+%s", resil_self_name (self));
+    if (plan && plan->blocks_start)
+        wait_at_gate ();
+    if (plan && plan->fails)
+        return resil_fail (self, EBADMSG, "it will not");
+    if (plan && plan->ignores) {
+        resil_ignore (self);
+        return RESIL_DONE;
+    }
+    return 0;
+}
+
+static int receive (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args, (void) message;
+    return resil_fail (self, EBADMSG, "it was told to");
+}
+
+static int end (resil_self_t *self, void *args)
+{
+    const plan_t *plan = args;
+    if (plan && plan->blocks_stop)
+        wait_at_gate ();
+    trace ("-%s", resil_self_name (self));
+    return plan && plan->fails_to_stop ? -1 : 0;
+}
+
+static resil_supervisor_t *supervisor;
+
+static int row_before (void **state)
+{
+    static const resil_type_t type = {RESIL_TYPE, .name = "light", .on_start = begin,
+                                      .on_message = receive, .on_stop = end};
+    int rc = trace_before (state);
+    atomic_store (&gate_is_open, 0);
+    atomic_store (&at_gate, 0);
+    atomic_store (&through_gate, 0);
+    ok (resil_type_register (&type));
+    supervisor = supervisor_new (RESIL_UNLIMITED);
+    return rc;
+}
+
+static int row_after (void **state)
+{
+    atomic_store (&gate_is_open, 1);
+    resil_supervisor_destroy (&supervisor);
+    return support_after (state);
+}
+
+#define row_case(function) cmocka_unit_test_setup_teardown (function, row_before, row_after)
+
+static resil_spec_t light (const char *name, plan_t *plan)
+{
+    return (resil_spec_t){RESIL_SPEC, .name = name, .type = "light", .args = plan,
+                          .placement = RESIL_SHARED};
+}
+
+static void add (const char *name, plan_t *plan)
+{
+    resil_spec_t spec = light (name, plan);
+    ok (resil_supervisor_add (supervisor, &spec));
+}
+
+static void add_own (const char *name)
+{
+    resil_spec_t spec = light (name, NULL);
+    spec.placement = RESIL_OWN_THREAD;
+    ok (resil_supervisor_add (supervisor, &spec));
+}
+
+/*  ---- In order -------------------------------------------------------------------------------------- */
+
+static void they_start_in_order_and_stop_in_reverse (void **state)
+{
+    (void) state;
+    add ("a", NULL);
+    add ("b", NULL);
+    add_own ("c");
+    add ("d", NULL);
+    add ("e", NULL);
+    add ("f", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    trace_is ("+a +b +c +d +e +f");
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +c +d +e +f -f -e -d -c -b -a");
+}
+
+/*  The words of all from `from` to `to`, up or down. */
+static void append (char *words, char sign, int from, int to)
+{
+    int step = from <= to ? 1 : -1;
+    for (int i = from; i != to + step; i += step)
+        sprintf (words + strlen (words), "%s%cc%d", *words ? " " : "", sign, i);
+}
+
+static void if_one_of_many_fails_those_behind_it_have_not_begun (void **state)
+{
+    (void) state;
+    static char names[MANY][8], words[4096];
+    plan_t bad = {.fails = true};
+    int bad_one = MANY / 2;
+    for (int i = 0; i < MANY; i++) {
+        snprintf (names[i], sizeof names[i], "c%d", i);
+        add (names[i], i == bad_one ? &bad : NULL);
+    }
+    refused (resil_supervisor_spawn (supervisor), ECHILD, "it will not");
+    words[0] = 0;
+    append (words, '+', 0, bad_one);
+    append (words, '-', bad_one - 1, 0);
+    trace_is (words);
+    assert_null (support_log_find ("c99#"));
+}
+
+static void those_behind_one_that_has_nothing_to_do_start (void **state)
+{
+    (void) state;
+    plan_t idle = {.ignores = true};
+    add ("a", NULL);
+    add ("b", &idle);
+    add ("c", NULL);
+    add ("d", &idle);
+    add ("e", &idle);
+    add ("f", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    trace_is ("+a +b -b +c +d -d +e -e +f");
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b -b +c +d -d +e -e +f -f -c -a");
+}
+
+static void one_that_fails_to_stop_holds_up_nobody (void **state)
+{
+    (void) state;
+    plan_t bad = {.fails_to_stop = true};
+    add ("a", NULL);
+    add ("b", &bad);
+    add ("c", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +c -c -b -a");
+}
+
+static void a_subtree_has_a_row_of_its_own (void **state)
+{
+    (void) state;
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    options.name = "sub";
+    resil_spec_t b = light ("b", NULL), c = light ("c", NULL);
+    add ("a", NULL);
+    resil_spec_t child = {RESIL_SUBTREE, .name = "sub"};
+    resil_supervisor_t *sub = resil_supervisor_add_supervisor (supervisor, &child, &options);
+    assert_non_null (sub);
+    ok (resil_supervisor_add (sub, &b));
+    ok (resil_supervisor_add (sub, &c));
+    add ("d", NULL);
+    add ("e", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +c +d +e -e -d -c -b -a");
+}
+
+/*  ---- One of them hangs ------------------------------------------------------------------------------- */
+
+static void who_hangs_as_it_starts_has_those_behind_it_not_begin (void **state)
+{
+    (void) state;
+    plan_t hangs = {.blocks_start = true};
+    resil_spec_t spec = light ("c", &hangs);
+    spec.start_ms = spec.shutdown_ms = 50;
+    add ("a", NULL);
+    add ("b", NULL);
+    ok (resil_supervisor_add (supervisor, &spec));
+    add ("d", NULL);
+    add ("e", NULL);
+    refused (resil_supervisor_spawn (supervisor), ETIMEDOUT, "not ready");
+    trace_is ("+a +b +c -b -a");
+    atomic_store (&gate_is_open, 1);
+    trace_wait_number (&through_gate, 1);
+}
+
+static void who_hangs_as_it_stops_has_those_before_it_stop_elsewhere (void **state)
+{
+    (void) state;
+    plan_t hangs = {.blocks_stop = true};
+    resil_spec_t spec = light ("d", &hangs);
+    spec.shutdown_ms = 50;
+    add ("a", NULL);
+    add ("b", NULL);
+    add ("c", NULL);
+    ok (resil_supervisor_add (supervisor, &spec));
+    add ("e", NULL);
+    add ("f", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +c +d +e +f -f -e -c -b -a");
+    atomic_store (&gate_is_open, 1);
+    trace_wait_number (&through_gate, 1);
+}
+
+/*  ---- Somebody wants something else meanwhile ------------------------------------------------------------ */
+
+static void *spawns (void *arg)
+{
+    int *error = arg;
+    *error = resil_supervisor_spawn (supervisor) ? errno : 0;
+    return NULL;
+}
+
+/*  With a, b, c, d, of which b is at the gate as it starts. */
+static pthread_t spawn_up_to_the_gate (int *error)
+{
+    static plan_t blocks = {.blocks_start = true};
+    pthread_t thread;
+    add ("a", NULL);
+    add ("b", &blocks);
+    add ("c", NULL);
+    add ("d", NULL);
+    pthread_create (&thread, NULL, spawns, error);
+    trace_wait_number (&at_gate, 1);
+    return thread;
+}
+
+static void one_that_is_terminated_before_its_turn_does_not_begin (void **state)
+{
+    (void) state;
+    int error = -1;
+    pthread_t thread = spawn_up_to_the_gate (&error);
+    ok (resil_supervisor_terminate_child (supervisor, "c"));
+    ok (resil_supervisor_delete_child (supervisor, "c"));
+    trace_is ("+a +b");
+    atomic_store (&gate_is_open, 1);
+    pthread_join (thread, NULL);
+    assert_int_equal (error, 0);
+    trace_is ("+a +b +d");
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +d -d -b -a");
+}
+
+static void *stops (void *unused)
+{
+    (void) unused;
+    resil_supervisor_stop (supervisor);
+    return NULL;
+}
+
+static bool is_stopping (void *unused)
+{
+    (void) unused;
+    return resil_supervisor_delete_child (supervisor, "nobody") && errno == ESHUTDOWN;
+}
+
+static void a_stop_has_those_behind_not_begin (void **state)
+{
+    (void) state;
+    int error = -1;
+    pthread_t thread = spawn_up_to_the_gate (&error), stopper;
+    pthread_create (&stopper, NULL, stops, NULL);
+    assert_true (support_wait_until (is_stopping, NULL, SUPPORT_PATIENCE_MS));
+    atomic_store (&gate_is_open, 1);
+    pthread_join (thread, NULL);
+    pthread_join (stopper, NULL);
+    assert_int_equal (error, ESHUTDOWN);
+    trace_is ("+a +b -b -a");
+}
+
+/*  What is up may fail and start again while others still have to. */
+static void one_that_fails_when_it_is_up_starts_again_by_itself (void **state)
+{
+    (void) state;
+    int error = -1;
+    resil_address_t a;
+    pthread_t thread = spawn_up_to_the_gate (&error);
+    ok (resil_supervisor_find (supervisor, "a", &a));
+    ok (resil_cast (a, 0, NULL, 0));
+    atomic_store (&gate_is_open, 1);
+    pthread_join (thread, NULL);
+    assert_int_equal (error, 0);
+    trace_wait ("+a +b");
+    bool again = support_log_wait ("a#2", SUPPORT_PATIENCE_MS);
+    assert_true (again);
+    ok (resil_supervisor_stop (supervisor));
+    trace_wait ("-d -c -b -a");
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        row_case (they_start_in_order_and_stop_in_reverse),
+        row_case (if_one_of_many_fails_those_behind_it_have_not_begun),
+        row_case (those_behind_one_that_has_nothing_to_do_start),
+        row_case (one_that_fails_to_stop_holds_up_nobody),
+        row_case (a_subtree_has_a_row_of_its_own),
+        row_case (who_hangs_as_it_starts_has_those_behind_it_not_begin),
+        row_case (who_hangs_as_it_stops_has_those_before_it_stop_elsewhere),
+        row_case (one_that_is_terminated_before_its_turn_does_not_begin),
+        row_case (a_stop_has_those_behind_not_begin),
+        row_case (one_that_fails_when_it_is_up_starts_again_by_itself),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
