@@ -47,18 +47,8 @@ typedef struct {
 } resil__ports_t;
 
 /*  What each side moves has cache lines of its own: with every restart these are written, and the others
-    read. */
+    read. What is set once, by the runner, fills them. */
 struct _resil_self_t {
-    /*  set once, by the runner */
-    resil__spec_t *spec;
-    const void *owner;       /*  the supervisor, to know calls from inside                */
-    const char *supervisor;  /*  its name, for notes in the log                           */
-    resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
-    resil__outbox_t *outbox; /*  of the thread that it runs in                            */
-    resil_error_t *error;    /*  of the thread's: room for this incarnation's, from its report to
-                                 the end of its handler                                     */
-    resil__ports_t *ports;   /*  NULL: it shares its thread                                 */
-
     /*  its thread only */
     void *args;
     uint64_t incarnation;
@@ -67,27 +57,32 @@ struct _resil_self_t {
     resil__cleanup_t *cleanups;
     unsigned short cleanup_count;
     unsigned short cleanup_room;
-    resil__payment_t payment; /*  how the restart after its report was paid for            */
-    bool has_args;
-    bool is_entered;   /*  functions of the component are, or have been, called in this
-                         incarnation                                                */
-    bool reported;     /*  error holds this incarnation's report or panic           */
-    bool told;         /*  ... and the supervisor has been told of it               */
-    bool owes_started; /*  it was told to start, and is up when that has been said  */
-    bool ready;        /*  ready has been said                                      */
-    bool ignores;      /*  there is nothing to do here                              */
-    bool uses_raw;     /*  the errors socket was asked for, ever                    */
+    resil__payment_t payment : 8; /*  how the restart after its report was paid for            */
+    bool has_args : 1;
+    bool is_entered : 1;   /*  functions of the component are, or have been, called in this
+                             incarnation                                                */
+    bool reported : 1;     /*  error holds this incarnation's report or panic           */
+    bool told : 1;         /*  ... and the supervisor has been told of it               */
+    bool owes_started : 1; /*  it was told to start, and is up when that has been said  */
+    bool ready : 1;        /*  ready has been said                                      */
+    bool ignores : 1;      /*  there is nothing to do here                              */
+    bool uses_raw : 1;     /*  the errors socket was asked for, ever                    */
 
     /*  written by this side, read by the supervisor now and then */
-    atomic_int waiting;              /*  above 0: in a wait of ours, or idle                   */
     atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
+    atomic_int waiting; /*  above 0: in a wait of ours, or idle                   */
 
     /*  moved by both sides, mostly by this one */
     _Alignas(64) atomic_uint_fast64_t permit; /*  may the next begin without asking?           */
-    atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
-    atomic_int_fast64_t returned_at_us; /*  set before that, by the coarse clock ...             */
+    atomic_int_fast64_t returned_at_us; /*  set before `end`, by the coarse clock ...           */
     atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
+    atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
+
+    resil__outbox_t *outbox; /*  of the thread that it runs in                            */
+    resil_error_t *error;    /*  of the thread's: room for this incarnation's, from its report to
+                                 the end of its handler                                     */
+    resil__ports_t *ports;   /*  NULL: it shares its thread                                 */
 
     /*  written by the supervisor, read by this side */
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
@@ -95,8 +90,13 @@ struct _resil_self_t {
     atomic_uint_fast64_t acked;          /*  the last incarnation whose report was accepted       */
     atomic_bool quarantined;
     atomic_bool uses_control; /*  by this one, once: the control socket was asked for        */
+
+    resil__spec_t *spec;
+    const void *owner;       /*  the supervisor, to know calls from inside                */
+    const char *supervisor;  /*  its name, for notes in the log                           */
+    resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
 };
-_Static_assert(sizeof (resil_self_t) <= 320, "there are thousands in a thread that is shared");
+_Static_assert(sizeof (resil_self_t) == 256, "there are thousands in a thread that is shared");
 
 /*  The component that runs in the calling thread, or NULL. */
 extern RESIL__OF_THREAD resil_self_t *resil__self_of_thread;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ typedef struct {
 
 typedef struct {
     resil__entry_t entry;
-    size_t specs;
+    atomic_size_t specs; /*  from nothing, and to it, under lock                       */
     kind_t kind;
 } shared_t;
 
@@ -187,7 +188,7 @@ static shared_t *add_kind (const kind_t *kind, uint64_t hash)
         return NULL;
     }
     shared->entry.hash = hash;
-    shared->specs = 0;
+    atomic_init (&shared->specs, 0);
     memcpy (&shared->kind, kind, sizeof *kind);
     resil__index_add (&the.kinds, &shared->entry);
     return shared;
@@ -202,16 +203,24 @@ static const kind_t *share (const kind_t *kind)
     if (!shared)
         shared = add_kind (kind, hash);
     if (shared)
-        shared->specs++;
+        atomic_fetch_add (&shared->specs, 1);
     pthread_mutex_unlock (&the.lock);
     return shared ? &shared->kind : NULL;
 }
 
-static void drop (const resil_spec_t *is)
+static shared_t *shared_by (const resil__spec_t *spec)
 {
-    shared_t *shared = (shared_t *) ((uintptr_t) is - offsetof (shared_t, kind.is));
+    return (shared_t *) ((uintptr_t) spec->is - offsetof (shared_t, kind.is));
+}
+
+static void drop (shared_t *shared)
+{
+    size_t specs = atomic_load (&shared->specs);
+    while (specs > 1)
+        if (atomic_compare_exchange_weak (&shared->specs, &specs, specs - 1))
+            return;
     pthread_mutex_lock (&the.lock);
-    if (--shared->specs == 0) {
+    if (atomic_fetch_sub (&shared->specs, 1) == 1) {
         resil__index_remove (&the.kinds, &shared->entry);
         free (shared);
     }
@@ -221,6 +230,28 @@ static void drop (const resil_spec_t *is)
 }
 
 /*  ---- Specs -------------------------------------------------------------------------- */
+
+static resil__spec_t *no_memory (const resil_spec_t *spec)
+{
+    resil__refuse (ENOMEM, "no memory to add \"%s\"", spec->name);
+    return NULL;
+}
+
+/*  Of that kind, of which it takes over the one that was counted for it. */
+static void fill (resil__spec_t *self, const resil_spec_t *spec, const kind_t *kind)
+{
+    atomic_init (&self->references, 1);
+    self->is = &kind->is;
+    self->type = &kind->type;
+    self->args = spec->args;
+    strcpy (self->name, spec->name);
+    self->mail = &kind->mail;
+}
+
+static resil__spec_t *allocate (const resil_spec_t *spec)
+{
+    return malloc (offsetof (resil__spec_t, name) + strlen (spec->name) + 1);
+}
 
 resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
                                  const char *type_name)
@@ -236,19 +267,13 @@ resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *t
     kind.mail.max_messages = spec->mailbox_messages;
     kind.mail.max_bytes = spec->mailbox_bytes;
     kind.mail.deliver_again = spec->deliver_again;
-    resil__spec_t *self = malloc (offsetof (resil__spec_t, name) + strlen (spec->name) + 1);
+    resil__spec_t *self = allocate (spec);
     const kind_t *shared = self ? share (&kind) : NULL;
     if (!shared) {
         free (self);
-        resil__refuse (ENOMEM, "no memory to add \"%s\"", spec->name);
-        return NULL;
+        return no_memory (spec);
     }
-    atomic_init (&self->references, 1);
-    self->is = &shared->is;
-    self->type = &shared->type;
-    self->args = spec->args;
-    strcpy (self->name, spec->name);
-    self->mail = &shared->mail;
+    fill (self, spec, shared);
     return self;
 }
 
@@ -281,6 +306,30 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
         check_replaceable (what, &checked, type))
         return NULL;
     return resil__spec_copy (&checked, type, is_registered ? type->name : NULL);
+}
+
+/*  But for name and args, which stand before `restart`. */
+static bool are_alike (const resil_spec_t *one, const resil_spec_t *other)
+{
+    const size_t from = offsetof (resil_spec_t, restart);
+    return one->size == other->size && one->type == other->type &&
+           memcmp ((const char *) one + from, (const char *) other + from, sizeof *one - from) == 0;
+}
+
+resil__spec_t *resil__spec_new_next (const resil_spec_t *spec, const resil_spec_t *before,
+                                     const resil__spec_t *accepted, const resil_delay_t *inherited)
+{
+    if (!are_alike (spec, before))
+        return resil__spec_new (spec, NULL, inherited);
+    if (resil__check_name ("the component", spec->name))
+        return NULL;
+    resil__spec_t *self = allocate (spec);
+    if (!self)
+        return no_memory (spec);
+    shared_t *shared = shared_by (accepted);
+    atomic_fetch_add (&shared->specs, 1);
+    fill (self, spec, &shared->kind);
+    return self;
 }
 
 resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited)
@@ -318,7 +367,7 @@ void resil__spec_release (resil__spec_t **self_p)
     resil__spec_t *self = *self_p;
     *self_p = NULL;
     if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1) {
-        drop (self->is);
+        drop (shared_by (self));
         free (self);
     }
 }

@@ -30,6 +30,11 @@ typedef struct {
 resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *type,
                                 const resil_delay_t *inherited);
 
+/*  The same where `before`, of the same list, has been accepted: one that differs in name and arguments alone
+    need not be checked again. */
+resil__spec_t *resil__spec_new_next (const resil_spec_t *spec, const resil_spec_t *before,
+                                     const resil__spec_t *accepted, const resil_delay_t *inherited);
+
 /*  The same for a supervisor below another one. */
 resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_delay_t *inherited);
 

@@ -74,12 +74,17 @@ static uint64_t hash_of (const resil_supervisor_t *self, const char *name)
     return resil__about_hash (self->path + 1, name);
 }
 
-resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name)
+static resil__child_t *find (const resil_supervisor_t *self, const char *name, uint64_t hash)
 {
-    resil__entry_t *entry = resil__index_first (&self->names, hash_of (self, name));
+    resil__entry_t *entry = resil__index_first (&self->names, hash);
     while (entry && strcmp (resil__family_of_entry (entry)->spec->name, name) != 0)
         entry = resil__index_next (entry);
     return entry ? resil__family_of_entry (entry) : NULL;
+}
+
+resil__child_t *resil__family_find (const resil_supervisor_t *self, const char *name)
+{
+    return find (self, name, hash_of (self, name));
 }
 
 resil__child_t *resil__family_of_entry (resil__entry_t *by_name)
@@ -192,9 +197,10 @@ static bool fits_with_the_others (const resil_supervisor_t *self, const resil__s
 }
 
 /*  0, or -1 with errno and a sentence. */
-static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec, bool is_subtree)
+static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec, uint64_t hash,
+                      bool is_subtree)
 {
-    const resil__child_t *other = resil__family_find (self, spec->name);
+    const resil__child_t *other = find (self, spec->name, hash);
     int max = self->options.max_children;
     if (self->stage >= RESIL__STOPPING || !resil__family_is_there (self))
         return resil__refuse (
@@ -237,7 +243,7 @@ static void free_child (resil__child_t *child)
 }
 
 /*  Its spec stays the caller's where there is no memory. */
-static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
+static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec, uint64_t hash,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
     resil__child_t *child = calloc (1, sizeof *child);
@@ -255,7 +261,7 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     child->subtree = subtree;
     child->timer.fire = resil__child_due;
     child->timer.due_us = child->deadline_us = RESIL__NEVER;
-    child->by_name.hash = hash_of (self, spec->name);
+    child->by_name.hash = hash;
     if (child->mailbox)
         resil__mailbox_open (child->mailbox);
     child->first_start = true;
@@ -297,9 +303,10 @@ void resil__family_join (resil__tree_t *tree, resil_supervisor_t *self)
 static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
                                resil_supervisor_t *subtree, uint64_t number)
 {
-    if (check_add (self, spec, subtree))
+    uint64_t hash = hash_of (self, spec->name);
+    if (check_add (self, spec, hash, subtree))
         return NULL;
-    resil__child_t *child = new_child (self, spec, subtree, number);
+    resil__child_t *child = new_child (self, spec, hash, subtree, number);
     if (!child || grow (self) || grow_runners (self) || grow_timers (self) ||
         note_static (self, child)) {
         if (subtree)
@@ -718,7 +725,8 @@ void resil__family_withdraw (resil__child_t *child)
 static resil__child_t *bring_back (resil_supervisor_t *self, const struct resil__static *which)
 {
     resil__child_t *child =
-        new_child (self, resil__spec_retain (which->spec), which->subtree, which->number);
+        new_child (self, resil__spec_retain (which->spec), hash_of (self, which->spec->name),
+                   which->subtree, which->number);
     if (!child)
         return NULL;
     child->is_static = true;

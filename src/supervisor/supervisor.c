@@ -380,8 +380,11 @@ int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec)
 static int accept_all (resil_supervisor_t *self, const resil_spec_t *specs,
                        resil__spec_t **accepted, size_t count)
 {
+    const resil_delay_t *delay = &self->options.delay;
     for (size_t i = 0; i < count; i++) {
-        accepted[i] = resil__spec_new (&specs[i], NULL, &self->options.delay);
+        accepted[i] = i == 0
+                          ? resil__spec_new (&specs[i], NULL, delay)
+                          : resil__spec_new_next (&specs[i], &specs[i - 1], accepted[i - 1], delay);
         if (!accepted[i])
             return -1;
     }
