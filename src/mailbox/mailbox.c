@@ -17,6 +17,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "foundation/process.h"
+#include "foundation/slab.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
 #include "mailbox/watcher.h"
@@ -31,54 +32,19 @@
 /*  Who waits for room is woken at a take so much later, whatever has been taken. */
 #define WAIT_US 1000
 
-/*  Mailboxes are made so many at a time, and never given back to malloc. */
-#define AT_ONCE 64
+/*  An address outlives its mailbox, and whoever has one looks there. A free one has no name. */
+static resil__slab_t memory = RESIL__SLAB (resil__mailbox_t, name, true);
 
-/*  ---- Memory that is never anything else ----------------------------------------------------- */
-
-static resil__lock_t free_lock;
-static resil__mailbox_t *free_ones; /*  linked by `name`, which a free one has not                */
-static struct chunk {
-    struct chunk *next;
-} * chunks; /*  so that leak checkers know of all                        */
-
-static resil__mailbox_t *next_free (const resil__mailbox_t *self)
+void resil__mailbox_expect (size_t count)
 {
-    return (resil__mailbox_t *) (uintptr_t) self->name;
-}
-
-static void put_free (resil__mailbox_t *self)
-{
-    self->name = (const char *) free_ones;
-    free_ones = self;
-}
-
-static void make_more (void)
-{
-    size_t size = 64 + AT_ONCE * sizeof (resil__mailbox_t);
-    struct chunk *chunk = aligned_alloc (64, size);
-    if (!chunk)
-        return;
-    memset (chunk, 0, size);
-    chunk->next = chunks;
-    chunks = chunk;
-    resil__mailbox_t *all = (resil__mailbox_t *) ((unsigned char *) chunk + 64);
-    for (int i = AT_ONCE; i > 0; i--) {
-        all[i - 1].event_fd = -1;
-        put_free (&all[i - 1]);
-    }
+    resil__slab_expect (&memory, count);
 }
 
 resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
                                       const resil__office_t *office, const char *name)
 {
-    resil__lock (&free_lock);
-    if (!free_ones)
-        make_more ();
-    resil__mailbox_t *self = free_ones;
-    if (self)
-        free_ones = next_free (self);
-    resil__unlock (&free_lock);
+    bool is_fresh;
+    resil__mailbox_t *self = resil__slab_take (&memory, &is_fresh);
     if (!self)
         return NULL;
     resil__lock (&self->reader_lock);
@@ -111,17 +77,14 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     self->number++;
     self->rules = NULL;
     self->office = NULL;
-    self->has_fd = false;
-    if (self->event_fd >= 0)
+    if (self->has_fd)
         close (self->event_fd);
-    self->event_fd = -1;
+    self->has_fd = false;
     resil__unlock (&self->lock);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&in_hand);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
-    resil__lock (&free_lock);
-    put_free (self);
-    resil__unlock (&free_lock);
+    resil__slab_give (&memory, self);
 }
 
 /*  ---- Telling who reads ------------------------------------------------------------------------- */
@@ -190,9 +153,8 @@ int resil__mailbox_fd (resil__mailbox_t *self)
 {
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
-    if (self->event_fd < 0)
-        self->event_fd = eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
-    int fd = self->event_fd;
+    int fd = self->has_fd ? self->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->event_fd = fd;
     self->has_fd = fd >= 0;
     int error = errno;
     resil__unlock (&self->lock);

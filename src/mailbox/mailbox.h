@@ -106,6 +106,9 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
                                       const resil__office_t *office, const char *name);
 void resil__mailbox_free (resil__mailbox_t **self_p);
 
+/*  So many are going to be made. */
+void resil__mailbox_expect (size_t count);
+
 /*  It takes messages from now on; or no more, and what is in it is lost: how many that were. */
 void resil__mailbox_open (resil__mailbox_t *self);
 size_t resil__mailbox_close (resil__mailbox_t *self);

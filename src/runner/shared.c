@@ -27,6 +27,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "foundation/process.h"
+#include "foundation/slab.h"
 #include "runner/host.h"
 #include "runner/incarnation.h"
 #include "runner/placement.h"
@@ -106,6 +107,8 @@ struct _resil__host_t {
     alignas (64) seat_t *first;
     seat_t *last;
 };
+
+static resil__slab_t memory = RESIL__SLAB (seat_t, next, false);
 
 static seat_t *seat_of (resil__runner_t *runner)
 {
@@ -728,7 +731,7 @@ static void seat_destroy (resil__runner_t *runner)
     let_go_of_row (seat->row);
     free (seat->to_handle);
     resil__runner_clear (runner);
-    free (seat);
+    resil__slab_give (&memory, seat);
     bool is_last = atomic_fetch_sub (&host->seats, 1) == 1;
     if (is_last && !host->maker) { /*  it was left to the program with those on it      */
         have_thread_leave (host);
@@ -847,12 +850,14 @@ static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
 
 resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options)
 {
-    seat_t *seat = aligned_alloc (64, (sizeof *seat + 63) / 64 * 64);
+    bool is_fresh;
+    seat_t *seat = resil__slab_take (&memory, &is_fresh);
     if (!seat) {
         resil__refuse (ENOMEM, "no memory to run component \"%s\"", options->spec->name);
         return NULL;
     }
-    memset (seat, 0, sizeof *seat);
+    if (!is_fresh)
+        memset (seat, 0, sizeof *seat);
     resil__runner_init (&seat->base, &seat_ops, options);
     seat->hook.notify = notify;
     seat->host = host;
@@ -869,6 +874,8 @@ resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_optio
 
 resil__row_t *resil__row_new (size_t room, bool starts)
 {
+    if (starts)
+        resil__slab_expect (&memory, room);
     resil__row_t *self = malloc (sizeof *self + room * sizeof (seat_t *));
     if (!self)
         return NULL;

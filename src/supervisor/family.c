@@ -17,6 +17,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "foundation/slab.h"
 #include "mailbox/watcher.h"
 #include "supervisor/batch.h"
 #include "supervisor/narrate.h"
@@ -92,13 +93,16 @@ resil__child_t *resil__family_of_entry (resil__entry_t *by_name)
     return (resil__child_t *) ((char *) by_name - offsetof (resil__child_t, by_name));
 }
 
-static int grow (resil_supervisor_t *self)
+/*  Room for so many more. */
+static int grow (resil_supervisor_t *self, size_t more)
 {
-    if (resil__index_reserve (&self->names, self->child_count + 1))
+    size_t need = self->child_count + more;
+    if (resil__index_reserve (&self->names, need))
         return -1;
-    if (self->child_count < self->child_room)
+    if (need <= self->child_room)
         return 0;
     size_t room = self->child_room ? self->child_room * 2 : 8;
+    room = room > need ? room : need;
     resil__child_t **children = realloc (self->children, room * sizeof *children);
     if (!children)
         return -1;
@@ -108,10 +112,10 @@ static int grow (resil_supervisor_t *self)
 }
 
 /*  Room for everything that may come to be quarantined or freed, so that neither can fail. */
-static int grow_runners (resil_supervisor_t *self)
+static int grow_runners (resil_supervisor_t *self, size_t more)
 {
     resil__tree_t *tree = self->tree;
-    size_t need = tree->child_count + tree->hung_count + tree->may_hang + 2;
+    size_t need = tree->child_count + tree->hung_count + tree->may_hang + 1 + more;
     if (need <= tree->runner_room)
         return 0;
     size_t room = need * 2;
@@ -129,7 +133,7 @@ static int grow_runners (resil_supervisor_t *self)
 
 int resil__family_reserve (resil_supervisor_t *self)
 {
-    return grow_runners (self)
+    return grow_runners (self, 1)
                ? resil__refuse (ENOMEM, "no memory for a child of supervisor \"%s\"", self->path)
                : 0;
 }
@@ -182,9 +186,14 @@ void resil__family_count_threads (const resil__child_t *child, const resil__spec
 
 /*  Three timers at most for each child: its own, and one for its hangs, or its group's and its limit's if
     it is a supervisor; the root has these too. */
-static int grow_timers (resil_supervisor_t *self)
+static int grow_timers (resil_supervisor_t *self, size_t more)
 {
-    return resil__heap_reserve (&self->tree->heap, 3 * self->tree->child_count + 8);
+    return resil__heap_reserve (&self->tree->heap, 3 * (self->tree->child_count + more) + 5);
+}
+
+static int grow_for (resil_supervisor_t *self, size_t more)
+{
+    return grow (self, more) || grow_runners (self, more) || grow_timers (self, more) ? -1 : 0;
 }
 
 /*  What is added before spawn finds out now, and not at spawn, that it cannot fit. */
@@ -231,6 +240,17 @@ static int check_add (const resil_supervisor_t *self, const resil__spec_t *spec,
     return 0;
 }
 
+static resil__slab_t memory = RESIL__SLAB (resil__child_t, supervisor, false);
+
+static resil__child_t *allocate (void)
+{
+    bool is_fresh;
+    resil__child_t *child = resil__slab_take (&memory, &is_fresh);
+    if (child && !is_fresh)
+        memset (child, 0, sizeof *child);
+    return child;
+}
+
 /*  One that nobody has been told of. */
 static void free_child (resil__child_t *child)
 {
@@ -239,14 +259,14 @@ static void free_child (resil__child_t *child)
     if (child->mailbox)
         resil__mailbox_free (&child->mailbox);
     resil__hang_release (child);
-    free (child);
+    resil__slab_give (&memory, child);
 }
 
 /*  Its spec stays the caller's where there is no memory. */
 static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec, uint64_t hash,
                                   resil_supervisor_t *subtree, uint64_t number)
 {
-    resil__child_t *child = calloc (1, sizeof *child);
+    resil__child_t *child = allocate ();
     if (!child)
         return NULL;
     if (!subtree)
@@ -307,8 +327,7 @@ static resil__child_t *enlist (resil_supervisor_t *self, resil__spec_t *spec,
     if (check_add (self, spec, hash, subtree))
         return NULL;
     resil__child_t *child = new_child (self, spec, hash, subtree, number);
-    if (!child || grow (self) || grow_runners (self) || grow_timers (self) ||
-        note_static (self, child)) {
+    if (!child || grow_for (self, 1) || note_static (self, child)) {
         if (subtree)
             subtree->child = NULL;
         free_child (child);
@@ -373,7 +392,7 @@ void resil__family_free (resil__child_t *child)
     resil__fault_release (&child->fault);
     resil__hang_release (child);
     resil__spec_release (&child->spec);
-    free (child);
+    resil__slab_give (&memory, child);
 }
 
 static void end_subtree (resil_supervisor_t *self)
@@ -427,6 +446,10 @@ void resil__family_forget (resil__child_t *child)
 int resil__family_add_all (resil_supervisor_t *self, resil__spec_t **specs, size_t count)
 {
     size_t before = self->child_count, added = 0;
+    if (grow_for (self, count))
+        return resil__refuse (ENOMEM, "no memory to add %zu components", count);
+    resil__slab_expect (&memory, count);
+    resil__mailbox_expect (count);
     while (added < count && enlist (self, specs[added], NULL, self->last_number + added + 1))
         added++;
     if (added == count) {

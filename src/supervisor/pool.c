@@ -119,8 +119,9 @@ resil__host_t *resil__pool_host (resil__tree_t *tree, const char *name)
 
 /*  ---- What their seats tell ---------------------------------------------------------------------- */
 
-/*  How many; RECORDS_A_VISIT: there may be more. And, if one has gone on by itself, *restarts. */
-static int take_records (resil__tree_t *tree, resil__host_t *host, bool *restarts)
+/*  How many; RECORDS_A_VISIT: there may be more. And, if there will soon be more, as one has gone on by itself or some
+    have been told ahead, *goes_on. */
+static int take_records (resil__tree_t *tree, resil__host_t *host, bool *goes_on)
 {
     resil__record_t record;
     resil_error_t error;
@@ -129,7 +130,8 @@ static int take_records (resil__tree_t *tree, resil__host_t *host, bool *restart
     while (count < RECORDS_A_VISIT && resil__host_take (host, &runner, &record, &error)) {
         resil__child_t *child = resil__runner_child (runner);
         count++;
-        *restarts |= record.kind == RESIL__RECORD_HANDLED && !record.asks;
+        *goes_on |= record.kind == RESIL__RECORD_HANDLED && !record.asks;
+        *goes_on |= child && child->supervisor->row;
         if (child)
             resil__child_learn (child, &record, &error);
         else
@@ -141,14 +143,14 @@ static int take_records (resil__tree_t *tree, resil__host_t *host, bool *restart
 /*  As a component with a thread of its own is listened to while it fails again and again. */
 static void keep_listening (resil__tree_t *tree, resil__host_t *host)
 {
-    bool restarts = false;
+    bool goes_on = false;
     int rounds = 0;
-    if (take_records (tree, host, &restarts) == RECORDS_A_VISIT)
+    if (take_records (tree, host, &goes_on) == RECORDS_A_VISIT)
         return;
-    for (int quiet = 0; restarts && quiet < QUIET_LOOKS && resil__process_has_cores (); quiet++) {
+    for (int quiet = 0; goes_on && quiet < QUIET_LOOKS && resil__process_has_cores (); quiet++) {
         for (int i = 0; i < PAUSES_A_LOOK; i++)
             resil__relax ();
-        if (take_records (tree, host, &restarts)) {
+        if (take_records (tree, host, &goes_on)) {
             quiet = 0;
             if (++rounds == ROUNDS_A_VISIT)
                 return;
@@ -160,18 +162,18 @@ static void lose_unborn (resil__tree_t *tree, resil__host_t *host);
 
 void resil__pool_serve (resil__tree_t *tree, resil__host_t *host)
 {
-    bool restarts = false;
+    bool goes_on = false;
     lose_unborn (tree, host);
     keep_listening (tree, host);
     resil__host_hear (host);
-    if (take_records (tree, host, &restarts) == RECORDS_A_VISIT)
+    if (take_records (tree, host, &goes_on) == RECORDS_A_VISIT)
         resil__host_hear_again (host);
 }
 
 void resil__pool_look (resil__tree_t *tree, resil__host_t *host)
 {
-    bool restarts = false;
-    take_records (tree, host, &restarts);
+    bool goes_on = false;
+    take_records (tree, host, &goes_on);
 }
 
 /*  ---- Moving ------------------------------------------------------------------------------------------ */
@@ -270,9 +272,9 @@ static void move_hung (resil__tree_t *tree, const resil__host_t *from, resil__ho
 static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at, int64_t *after_us)
 {
     resil__host_t *host = pool->hosts[at];
-    bool restarts = false;
+    bool goes_on = false;
     *after_us = MOVE_SOON_US;
-    if (!resil__host_can_be_left (host) || take_records (tree, host, &restarts) == RECORDS_A_VISIT)
+    if (!resil__host_can_be_left (host) || take_records (tree, host, &goes_on) == RECORDS_A_VISIT)
         return false;
     *after_us = MOVE_RETRY_US;
     resil__host_t *to = resil__pool_host (tree, pool->name);

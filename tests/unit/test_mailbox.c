@@ -1,6 +1,6 @@
 /*  Mailboxes: what each call does, one at a time, with the books at every step; and who waits for whom.
 
-    ctest link: -Wl,--wrap=malloc,--wrap=aligned_alloc
+    ctest link: -Wl,--wrap=malloc,--wrap=aligned_alloc,--wrap=calloc
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
@@ -22,6 +22,8 @@ static atomic_bool has_no_memory;
 
 void *__real_malloc (size_t size);
 void *__real_aligned_alloc (size_t alignment, size_t size);
+void *__real_calloc (size_t count, size_t size);
+void *__wrap_calloc (size_t count, size_t size);
 void *__wrap_malloc (size_t size);
 void *__wrap_aligned_alloc (size_t alignment, size_t size);
 
@@ -33,6 +35,11 @@ void *__wrap_malloc (size_t size)
 void *__wrap_aligned_alloc (size_t alignment, size_t size)
 {
     return atomic_load (&has_no_memory) ? NULL : __real_aligned_alloc (alignment, size);
+}
+
+void *__wrap_calloc (size_t count, size_t size)
+{
+    return atomic_load (&has_no_memory) ? NULL : __real_calloc (count, size);
 }
 
 /*  ---- One mailbox ---- */
