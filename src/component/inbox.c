@@ -319,6 +319,11 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     return message;
 }
 
+void resil__inbox_done (resil_self_t *self)
+{
+    let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+}
+
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
 {
     resil__clock_t *clock = self->inbox.clock;
@@ -461,7 +466,7 @@ int resil_done (resil_self_t *self)
     if (!self->inbox.in_hand)
         return resil__refuse (ENOMSG, "resil_done: \"%s\" has no message in hand",
                               self->spec->name);
-    let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+    resil__inbox_done (self);
     return 0;
 }
 

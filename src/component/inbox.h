@@ -65,6 +65,9 @@ bool resil__inbox_close_call (resil__call_t *call);
 /*  The next message, in hand then; NULL: nothing now, or it has been given up (*is_stale). */
 resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale);
 
+/*  What is in hand has been handled. */
+void resil__inbox_done (resil_self_t *self);
+
 /*  Sleep until there may be something, at most until the deadline; `bell` as for resil__mailbox_sleep. */
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us);
 

@@ -32,4 +32,14 @@ static inline void resil__unlock (resil__lock_t *self)
         resil__lock_wake (self);
 }
 
+/*  The same without an atomic operation, for one that is hardly ever wanted by two: who has just gone to sleep
+    may not be woken, and looks again by itself. */
+static inline void resil__unlock_lightly (resil__lock_t *self)
+{
+    if (atomic_load_explicit (&self->word, memory_order_relaxed) == RESIL__LOCK_AWAITED)
+        resil__unlock (self);
+    else
+        atomic_store_explicit (&self->word, RESIL__LOCK_FREE, memory_order_release);
+}
+
 #endif

@@ -28,9 +28,21 @@ resil__call_t *resil__call_new (void)
     resil__call_t *self = resil__block_take ();
     if (!self)
         return NULL;
-    *self = (resil__call_t){.caller = RESIL_NOBODY};
+    /*  One by one: compilers clear the whole by an instruction that takes longer to begin than all this. */
     atomic_init (&self->references, 1);
+    atomic_init (&self->state, RESIL__CALL_OPEN);
+    atomic_init (&self->own_bell, 0);
+    atomic_init (&self->is_slept_on, 0);
+    self->reply = NULL;
+    self->code = 0;
     self->bell = &self->own_bell;
+    self->caller = RESIL_NOBODY;
+    self->incarnation = self->context = 0;
+    self->next_kept = self->next = NULL;
+    self->previous_kept = self->previous = NULL;
+    atomic_init (&self->is_kept, false);
+    self->owner = NULL;
+    self->timer = (resil__timer_t){.due_us = 0};
     return self;
 }
 

@@ -87,6 +87,17 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__slab_give (&memory, self);
 }
 
+/*  Under reader_lock; but its reader looks whether there is some without it. */
+static resil_message_t *mail_of (const resil__mailbox_t *self)
+{
+    return atomic_load_explicit (&self->mail, memory_order_relaxed);
+}
+
+static void set_mail (resil__mailbox_t *self, resil_message_t *first)
+{
+    atomic_store_explicit (&self->mail, first, memory_order_relaxed);
+}
+
 /*  ---- Telling who reads ------------------------------------------------------------------------- */
 
 /*  Under lock. What is to be woken, or NULL. */
@@ -244,8 +255,10 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
     self->is_open = false;
-    resil_message_t *mail = self->mail, *data = self->data.first, *control = self->control.first;
-    self->mail = self->data.first = self->control.first = NULL;
+    resil_message_t *mail = mail_of (self), *data = self->data.first,
+                    *control = self->control.first;
+    set_mail (self, NULL);
+    self->data.first = self->control.first = NULL;
     atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
     count_all_as_taken (self);
     resil__unlock (&self->lock);
@@ -297,9 +310,9 @@ static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, si
 /*  Under both locks: the oldest that nobody has in hand. */
 static resil_message_t *take_oldest (resil__mailbox_t *self)
 {
-    resil_message_t *oldest = self->mail;
+    resil_message_t *oldest = mail_of (self);
     if (oldest)
-        self->mail = oldest->next;
+        set_mail (self, oldest->next);
     else
         oldest = resil__chain_take (&self->data);
     return oldest;
@@ -469,12 +482,12 @@ static resil_message_t *take_over (resil__mailbox_t *self)
     resil__lock (&self->lock);
     resil_message_t *control = resil__chain_take (&self->control);
     atomic_store_explicit (&self->has_control, self->control.first != NULL, memory_order_relaxed);
-    if (!self->mail) {
-        self->mail = self->data.first;
+    if (!mail_of (self)) {
+        set_mail (self, self->data.first);
         self->data.first = NULL;
     }
     if (!self->control.first && !self->data.first)
-        arm (self, control || self->mail);
+        arm (self, control || mail_of (self));
     resil__unlock (&self->lock);
     return control;
 }
@@ -496,12 +509,12 @@ static resil_message_t *take_next (resil__mailbox_t *self)
 {
     resil_message_t *message = NULL;
     if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
-        (!self->mail && !is_to_be_told (self)))
+        (!mail_of (self) && !is_to_be_told (self)))
         message = take_over (self);
-    if (message || !self->mail)
+    if (message || !mail_of (self))
         return message;
-    message = self->mail;
-    self->mail = message->next;
+    message = mail_of (self);
+    set_mail (self, message->next);
     count_taken (self, message);
     return message;
 }
@@ -512,7 +525,7 @@ static void wake_senders (resil__mailbox_t *self, int64_t now_us)
     uint64_t taken = atomic_load_explicit (&self->taken, memory_order_relaxed);
     uint64_t weight = atomic_load_explicit (&self->taken_weight, memory_order_relaxed);
     if (taken < self->wake_at_taken && weight < self->wake_at_taken_weight &&
-        now_us < self->wake_at_us && self->mail)
+        now_us < self->wake_at_us && mail_of (self))
         return;
     size_t most = self->rules->max_messages / 2 + 1;
     int limit = most > INT_MAX ? INT_MAX : (int) most;
@@ -541,7 +554,7 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
     note (self, &lost_to);
     if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
         wake_senders (self, now_us);
-    resil__unlock (&self->reader_lock);
+    resil__unlock_lightly (&self->reader_lock);
     lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
     return message;
 }
@@ -552,7 +565,7 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
     resil__lock (&self->reader_lock);
     *is_stale = self->reader != reader;
     if (*is_stale) {
-        resil__unlock (&self->reader_lock);
+        resil__unlock_lightly (&self->reader_lock);
         return NULL;
     }
     resil_message_t *handled = self->in_hand;
@@ -563,7 +576,7 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
         self->in_hand = message;
         if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
-        resil__unlock (&self->reader_lock);
+        resil__unlock_lightly (&self->reader_lock);
     }
     if (handled)
         resil__message_end (handled);
@@ -591,8 +604,9 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
     resil__lock (&self->reader_lock);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL;
-    resil__unlock (&self->reader_lock);
-    resil_message_destroy (&message);
+    resil__unlock_lightly (&self->reader_lock);
+    if (message)
+        resil__message_end (message);
     return is_reader;
 }
 
@@ -615,8 +629,8 @@ static resil_message_t *copy (resil_message_t *message)
 static void put_back (resil__mailbox_t *self, resil_message_t *message)
 {
     message->retries++;
-    message->next = self->mail;
-    self->mail = message;
+    message->next = mail_of (self);
+    set_mail (self, message);
     atomic_fetch_sub_explicit (&self->taken, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit (&self->taken_weight, resil__message_weight (message),
                                memory_order_relaxed);
@@ -692,7 +706,7 @@ resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
     resil__lock (&self->lock);
     uint64_t taken = atomic_load_explicit (&self->taken, memory_order_relaxed);
     uint64_t in_hand = self->in_hand && is_data (self->in_hand);
-    const resil_message_t *oldest = self->mail ? self->mail : self->data.first;
+    const resil_message_t *oldest = mail_of (self) ? mail_of (self) : self->data.first;
     resil__mailbox_books_t books = {
         .sent = self->sent,
         .lost = self->lost,

@@ -65,8 +65,8 @@ struct _resil__mailbox_t {
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock;
     int event_fd;
-    const void *reader;    /*  who may take                                             */
-    resil_message_t *mail; /*  taken over from `data`, oldest first                     */
+    const void *reader; /*  who may take                                             */
+    _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first                */
     resil_message_t *in_hand;
     atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
     atomic_uint_fast64_t taken_weight;
@@ -148,6 +148,14 @@ void resil__mailbox_leave (resil__mailbox_t *self, const void *reader);
     passed over and lost. */
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale);
+
+/*  By its reader: is nothing known of that has come after what is in hand? Then who reads is told when there is. */
+static inline bool resil__mailbox_is_to_tell (const resil__mailbox_t *self)
+{
+    return atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
+           !atomic_load_explicit (&self->mail, memory_order_relaxed) &&
+           !atomic_load_explicit (&self->has_control, memory_order_relaxed);
+}
 
 /*  What is in hand has been handled; false: another one reads now. Or it is the caller's now. */
 bool resil__mailbox_done (resil__mailbox_t *self, const void *reader);

@@ -229,6 +229,10 @@ static int receive_some (resil_self_t *self, void *arg)
         bool is_stale;
         if (resil__self_is_cancelled (self))
             return 0;
+        if (i > 0 && resil__mailbox_is_to_tell (self->inbox.mailbox)) {
+            resil__inbox_done (self);
+            return 0;
+        }
         if (i > 0) /*  each message is its own progress, not the turn           */
             resil__self_note_progress (self);
         resil_message_t *message = resil__inbox_take (

@@ -17,30 +17,48 @@ static struct {
 } guarded;
 static uint64_t torn;
 
-static void *counts (void *arg)
+static void *counts (void *lightly)
 {
     for (int i = 0; i < ROUNDS; i++) {
         resil__lock (&lock);
         torn += guarded.a != guarded.b;
         guarded.a++;
         guarded.b++;
-        resil__unlock (&lock);
+        if (lightly)
+            resil__unlock_lightly (&lock);
+        else
+            resil__unlock (&lock);
     }
-    return arg;
+    return NULL;
 }
 
-static void one_at_a_time_has_it (void **state)
+/*  Of those that let it go lightly, and others. */
+static void check_that_one_at_a_time_has_it (int light_ones)
 {
-    (void) state;
     pthread_t threads[THREADS];
+    guarded.a = guarded.b = torn = 0;
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal (pthread_create (&threads[i], NULL, counts, NULL), 0);
+        assert_int_equal (pthread_create (&threads[i], NULL, counts, i < light_ones ? &lock : NULL),
+                          0);
     for (int i = 0; i < THREADS; i++)
         pthread_join (threads[i], NULL);
     assert_int_equal (guarded.a, THREADS * ROUNDS);
     assert_int_equal (guarded.b, THREADS * ROUNDS);
     assert_int_equal (torn, 0);
     assert_int_equal (atomic_load (&lock.word), RESIL__LOCK_FREE);
+}
+
+static void one_at_a_time_has_it (void **state)
+{
+    (void) state;
+    check_that_one_at_a_time_has_it (0);
+}
+
+static void however_it_is_let_go (void **state)
+{
+    (void) state;
+    check_that_one_at_a_time_has_it (THREADS / 2);
+    check_that_one_at_a_time_has_it (THREADS);
 }
 
 static atomic_int passed;
@@ -82,6 +100,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (one_at_a_time_has_it),
+        support_case (however_it_is_let_go),
         support_case (all_who_sleep_on_it_get_it_in_the_end),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
