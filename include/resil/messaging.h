@@ -146,6 +146,13 @@ RESIL_EXPORT int resil_unwatch (resil_self_t *self, resil_address_t whom);
 RESIL_EXPORT int resil_timer_set (resil_self_t *self, uint64_t which, int64_t after_ms,
                                   int64_t every_ms);
 
+/*  The same of one that outlasts the incarnation: it goes on after a failure, whatever thread the next one has, until it
+    has told, is cleared, or the component is stopped or ends for good. What came due while there was no
+    incarnation is told to the next one, once. That one may set or clear it by its number. As OTP's timers,
+    which are not the process's. */
+RESIL_EXPORT int resil_timer_set_lasting (resil_self_t *self, uint64_t which, int64_t after_ms,
+                                          int64_t every_ms);
+
 /*  Clear it. What it has told already may still be received. Returns 0, or -1 with errno: ENOENT (none of
     that number is set), EINVAL, EPERM, ESTALE. */
 RESIL_EXPORT int resil_timer_clear (resil_self_t *self, uint64_t which);

@@ -8,6 +8,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "mailbox/lasting.h"
 #include "mailbox/watcher.h"
 
 /*  ---- Whose function runs ------------------------------------------------------------------------ */
@@ -38,14 +39,18 @@ const void *resil__clock_inside (resil__clock_t *clock)
 
 /*  ---- What comes due ---------------------------------------------------------------------------- */
 
-static void tell (resil_self_t *self, resil_message_kind_t kind, uint64_t context, int code)
+/*  For every incarnation; the numbers of those begin with 1. */
+#define FOR_ALL 0
+
+static void tell (resil_self_t *self, uint64_t incarnation, resil_message_kind_t kind,
+                  uint64_t context, int code)
 {
     resil_message_t *note = resil__message_note (kind);
     if (!note)
         return;
     note->context = context;
     note->code = code;
-    note->incarnation = self->incarnation;
+    note->incarnation = incarnation;
     if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
         resil__message_free (note);
 }
@@ -209,7 +214,7 @@ static void call_is_due (resil__timer_t *timer)
     disarm (self, timer);
     if (!resil__call_abandon (call))
         return;
-    tell (self, RESIL_MESSAGE_REPLY, call->context, ETIMEDOUT);
+    tell (self, self->incarnation, RESIL_MESSAGE_REPLY, call->context, ETIMEDOUT);
     drop_call (call);
 }
 
@@ -235,6 +240,14 @@ static resil__alarm_t **find_alarm (resil__inbox_t *inbox, uint64_t which)
     return at;
 }
 
+/*  In the list of those that last, if it is there. */
+static void note_due (const resil__alarm_t *alarm, int64_t due_us)
+{
+    resil_self_t *self = alarm->self;
+    if (alarm->lasts)
+        resil__lasting_set (self->inbox.mailbox, self, alarm->which, due_us, alarm->every_us);
+}
+
 /*  Of those that were missed one is told. */
 static int64_t next_due_us (const resil__alarm_t *alarm, int64_t now_us)
 {
@@ -248,11 +261,49 @@ static void alarm_is_due (resil__timer_t *timer)
 {
     resil__alarm_t *alarm = (resil__alarm_t *) timer;
     resil_self_t *self = alarm->self;
-    tell (self, RESIL_MESSAGE_TIMER, alarm->which, 0);
+    int64_t due_us = alarm->every_us ? next_due_us (alarm, resil__now_us ()) : RESIL__NEVER;
+    tell (self, alarm->lasts ? FOR_ALL : self->incarnation, RESIL_MESSAGE_TIMER, alarm->which, 0);
+    note_due (alarm, due_us);
     if (alarm->every_us)
-        arm (self, timer, next_due_us (alarm, resil__now_us ()));
+        arm (self, timer, due_us);
     else
         forget_alarm (find_alarm (&self->inbox, alarm->which));
+}
+
+/*  NULL with errno and a sentence. */
+static resil__alarm_t *add_alarm (resil_self_t *self, uint64_t which, int64_t due_us)
+{
+    resil__inbox_t *inbox = &self->inbox;
+    resil__alarm_t *alarm = resil__block_take ();
+    if (!alarm) {
+        resil__refuse (ENOMEM, "no memory for a timer");
+        return NULL;
+    }
+    *alarm = (resil__alarm_t){
+        .timer = {.fire = alarm_is_due, .due_us = RESIL__NEVER}, .self = self, .which = which};
+    if (arm (self, &alarm->timer, due_us)) {
+        resil__block_give (alarm);
+        return NULL;
+    }
+    alarm->next = inbox->alarms;
+    inbox->alarms = alarm;
+    return alarm;
+}
+
+static int go_on (const resil__lasting_t *lasting, void *self)
+{
+    resil__alarm_t *alarm = add_alarm (self, lasting->which, lasting->due_us);
+    if (!alarm)
+        return -1;
+    alarm->every_us = lasting->every_us;
+    alarm->lasts = true;
+    return 0;
+}
+
+int resil__inbox_begin (resil_self_t *self)
+{
+    resil__mailbox_t *mailbox = self->inbox.mailbox;
+    return mailbox && mailbox->lasting ? resil__lasting_each (mailbox, self, go_on, self) : 0;
 }
 
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
@@ -300,7 +351,7 @@ static bool is_wanted (resil_self_t *self, const resil_message_t *message)
         return is_awaited (self, message);
     case RESIL_MESSAGE_TIMER:
     case RESIL_MESSAGE_DOWN:
-        return message->incarnation == self->incarnation;
+        return message->incarnation == self->incarnation || message->incarnation == FOR_ALL;
     default:
         return true;
     }
@@ -506,30 +557,39 @@ static int check_ms (const char *call, const char *what, int64_t ms)
                           (long long) ms);
 }
 
+static int set_timer (resil_self_t *self, const char *call, uint64_t which, int64_t after_ms,
+                      int64_t every_ms, bool lasts)
+{
+    if (resil__self_check_thread (self, call) || check_ms (call, "after_ms", after_ms) ||
+        check_ms (call, "every_ms", every_ms))
+        return -1;
+    int64_t due_us = resil__now_us () + after_ms * 1000, every_us = every_ms * 1000;
+    resil__alarm_t *alarm = *find_alarm (&self->inbox, which);
+    bool lasted = alarm && alarm->lasts;
+    int error = lasts ? resil__lasting_set (self->inbox.mailbox, self, which, due_us, every_us) : 0;
+    if (error)
+        return resil__refuse (error, "%s: %s", call,
+                              error == ENOMEM ? "no memory" : "it has been given up; return");
+    if (alarm ? arm (self, &alarm->timer, due_us) : !(alarm = add_alarm (self, which, due_us))) {
+        if (lasts && !lasted)
+            resil__lasting_set (self->inbox.mailbox, self, which, RESIL__NEVER, 0);
+        return -1;
+    }
+    if (lasted && !lasts)
+        note_due (alarm, RESIL__NEVER);
+    alarm->every_us = every_us;
+    alarm->lasts = lasts;
+    return 0;
+}
+
 int resil_timer_set (resil_self_t *self, uint64_t which, int64_t after_ms, int64_t every_ms)
 {
-    if (resil__self_check_thread (self, "resil_timer_set") ||
-        check_ms ("resil_timer_set", "after_ms", after_ms) ||
-        check_ms ("resil_timer_set", "every_ms", every_ms))
-        return -1;
-    resil__inbox_t *inbox = &self->inbox;
-    resil__alarm_t *alarm = *find_alarm (inbox, which);
-    int64_t due_us = resil__now_us () + after_ms * 1000;
-    if (!alarm) {
-        alarm = resil__block_take ();
-        if (!alarm)
-            return resil__refuse (ENOMEM, "resil_timer_set: no memory");
-        *alarm = (resil__alarm_t){
-            .timer = {.fire = alarm_is_due, .due_us = RESIL__NEVER}, .self = self, .which = which};
-        if (arm (self, &alarm->timer, due_us)) {
-            resil__block_give (alarm);
-            return -1;
-        }
-        alarm->next = inbox->alarms;
-        inbox->alarms = alarm;
-    }
-    alarm->every_us = every_ms * 1000;
-    return arm (self, &alarm->timer, due_us);
+    return set_timer (self, "resil_timer_set", which, after_ms, every_ms, false);
+}
+
+int resil_timer_set_lasting (resil_self_t *self, uint64_t which, int64_t after_ms, int64_t every_ms)
+{
+    return set_timer (self, "resil_timer_set_lasting", which, after_ms, every_ms, true);
 }
 
 int resil_timer_clear (resil_self_t *self, uint64_t which)
@@ -540,6 +600,7 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
     if (!*at)
         return resil__refuse (ENOENT, "resil_timer_clear: \"%s\" has no timer %llu",
                               self->spec->name, (unsigned long long) which);
+    note_due (*at, RESIL__NEVER);
     if (!forget_alarm (at))
         return resil__self_check_thread (self, "resil_timer_clear");
     return 0;

@@ -22,6 +22,7 @@ struct _resil__alarm_t {
     resil__alarm_t *next; /*  among the component's                                    */
     uint64_t which;
     int64_t every_us; /*  0: once                                                  */
+    bool lasts;       /*  it is in the mailbox's list of those that do             */
 };
 
 /*  The timers of all components that a thread carries. A shared one may be given up while a function of one of them
@@ -71,8 +72,11 @@ void resil__inbox_done (resil_self_t *self);
 /*  Sleep until there may be something, at most until the deadline; `bell` as for resil__mailbox_sleep. */
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us);
 
+/*  An incarnation begins: what outlasts others goes on by its thread's clock. 0, or -1 with ENOMEM and a sentence. */
+int resil__inbox_begin (resil_self_t *self);
+
 /*  The incarnation has ended: what it had in hand is handled or not, and nobody waits for replies or timers
-    any more. */
+    any more, but for those that outlast it. */
 void resil__inbox_end (resil_self_t *self, bool failed);
 
 /*  Have what is due told, in a thread of its own. */

@@ -20,6 +20,7 @@
 #include "foundation/slab.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
+#include "mailbox/lasting.h"
 #include "mailbox/watcher.h"
 
 /*  Its reader looks for so long before it sleeps: some 10 us, less than to sleep and be woken. */
@@ -255,6 +256,7 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
     self->is_open = false;
+    resil__lasting_drop (self);
     resil_message_t *mail = mail_of (self), *data = self->data.first,
                     *control = self->control.first;
     set_mail (self, NULL);

@@ -81,6 +81,8 @@ struct _resil__mailbox_t {
 
     struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
     atomic_bool is_watched;             /*  or has been                                       */
+
+    struct _resil__lasting_t *lasting; /*  under reader_lock: see lasting.h                  */
 };
 _Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
 

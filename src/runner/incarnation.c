@@ -56,6 +56,10 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
         return false;
     if (resil_cancelled (self)) /*  while the arguments were made                            */
         return false;
+    if (resil__inbox_begin (self)) {
+        fail_with (self, RESIL_ERROR_START_FAILED, ENOMEM, resil_errmsg ());
+        return false;
+    }
     self->owes_started = told_to;
     if (!resil__type_has_handlers (self->spec->type))
         resil__self_has_started (self);
