@@ -57,7 +57,8 @@ typedef struct {
     /*  NULL and errno when it cannot. */
     void *(*args_decode) (const void *bytes, size_t size);
 
-    /*  In place of start. Each but on_message may be NULL: what comes for it is dropped then. */
+    /*  In place of start. Each but on_message may be NULL: what comes for it is passed over then, with a warning in
+        the log where it was asked for. */
     resil_handler_fn *on_start;   /*  first of all; when it has returned the component is up   */
     resil_message_fn *on_message; /*  a cast, or a call: resil_reply answers it                */
     resil_message_fn *on_reply;   /*  to a call of its own, by resil_call_async                */

@@ -2,6 +2,7 @@
 #include "component/handlers.h"
 
 #include "foundation/clock.h"
+#include "foundation/log.h"
 
 /*  Who has reported has failed, whatever its handler returns. */
 static int result (const resil_self_t *self, int rc)
@@ -39,11 +40,24 @@ static resil_message_fn *handler_of (const resil_type_t *type, const resil_messa
     }
 }
 
+/*  It was asked for, and whoever did has forgotten to hear it. */
+static int pass_over (const resil_self_t *self, const resil_message_t *message)
+{
+    static const char *const names[] = {[RESIL_MESSAGE_REPLY] = "on_reply",
+                                        [RESIL_MESSAGE_DOWN] = "on_down",
+                                        [RESIL_MESSAGE_TIMER] = "on_timer"};
+    resil__about_t about = {self->supervisor, self->spec->name, self->incarnation, 0};
+    resil__log (RESIL_LOG_WARN, &about, message->kind,
+                "%s#%llu has no %s: what it would be called for is passed over", self->spec->name,
+                (unsigned long long) self->incarnation, names[message->kind]);
+    return 0;
+}
+
 int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
 {
     resil_message_fn *handler = handler_of (self->spec->type, message);
     if (!handler)
-        return 0;
+        return pass_over (self, message);
     self->inbox.in_handler = true;
     return result (self, handler (self, self->args, message));
 }

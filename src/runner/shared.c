@@ -32,8 +32,9 @@
 #include "runner/incarnation.h"
 #include "runner/placement.h"
 
-/*  Messages that a seat is served with in one turn. */
+/*  What a seat is served with in one turn: so many messages, or those that begin within so long. */
 #define BUDGET 64
+#define BUDGET_US RESIL__COARSE_US
 
 /*  Incarnations that fail one after the other by a grant, in one turn. */
 #define RESTARTS_A_TURN 16
@@ -225,6 +226,7 @@ static int stop (resil_self_t *self, void *unused)
 static int receive_some (resil_self_t *self, void *arg)
 {
     seat_t *seat = arg;
+    int64_t until_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed) + BUDGET_US;
     for (int i = 0; i < BUDGET; i++) {
         bool is_stale;
         if (resil__self_is_cancelled (self))
@@ -233,8 +235,9 @@ static int receive_some (resil_self_t *self, void *arg)
             resil__inbox_done (self);
             return 0;
         }
-        if (i > 0) /*  each message is its own progress, not the turn           */
-            resil__self_note_progress (self);
+        /*  Each message is its own progress, not the turn. */
+        if (i > 0 && resil__self_note_progress (self) >= until_us)
+            break;
         resil_message_t *message = resil__inbox_take (
             self, atomic_load_explicit (&self->moved_at_us, memory_order_relaxed), &is_stale);
         if (!message)

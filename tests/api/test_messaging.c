@@ -550,6 +550,28 @@ static void timers_are_told (void **state)
     end ();
 }
 
+static int set_timer (resil_self_t *self, void *args)
+{
+    (void) args;
+    return resil_timer_set (self, 1, 1, 0);
+}
+
+static void what_nobody_hears_is_a_warning (void **state)
+{
+    (void) state;
+    static const resil_type_t type = {RESIL_TYPE, .name = "deaf", .on_start = set_timer,
+                                      .on_message = on_message};
+    ok (resil_type_register (&type));
+    begin ();
+    resil_spec_t spec = usual ();
+    spec.name = spec.type = "deaf";
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_non_null (support_log_wait ("warn app/deaf#1 deaf#1 has no on_timer: what it would be "
+                                       "called for is passed over",
+                                       SUPPORT_PATIENCE_MS));
+    end ();
+}
+
 static void who_watches_is_told (void **state)
 {
     (void) state;
@@ -885,6 +907,7 @@ int main (void)
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (timers_are_told),
+        support_case (what_nobody_hears_is_a_warning),
         support_case (who_watches_is_told),
         support_case (who_is_gone_already_is_told_at_once),
         support_case (a_watch_ends_with_who_watches),

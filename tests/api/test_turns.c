@@ -1,0 +1,123 @@
+/*  Components that share a thread take turns: one that has much to do, or takes long for each thing, keeps
+    others from the thread for one turn at most.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "trace.h"
+
+#include <resil/messaging.h>
+
+#define TURN 64
+#define MANY 300
+
+/*  A turn is 10 ms, which the coarse clock may see 10 ms late; and one more may begin just before that. */
+#define SLOW_MS 5
+#define SLOW_TURN 6
+
+static atomic_bool gate_is_open;
+
+static bool is_open (void *unused)
+{
+    (void) unused;
+    return atomic_load (&gate_is_open);
+}
+
+static bool never (void *unused)
+{
+    (void) unused;
+    return false;
+}
+
+enum { WAIT = 1, QUICK, SLOW };
+
+static int receive (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) args;
+    switch (resil_message_tag (message)) {
+    case WAIT:
+        support_wait_until (is_open, NULL, SUPPORT_PATIENCE_MS);
+        return 0;
+    case SLOW:
+        support_wait_until (never, NULL, SLOW_MS);
+        break;
+    }
+    trace ("%s", resil_self_name (self));
+    return 0;
+}
+
+static resil_supervisor_t *supervisor;
+static resil_address_t busy, other, holder;
+
+static int turns_before (void **state)
+{
+    static const resil_type_t type = {RESIL_TYPE, .name = "receiver", .on_message = receive};
+    int rc = trace_before (state);
+    atomic_store (&gate_is_open, false);
+    ok (resil_type_register (&type));
+    supervisor = supervisor_new (RESIL_UNLIMITED);
+    static const char *const names[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) {
+        resil_spec_t spec = {RESIL_SPEC, .name = names[i], .type = "receiver",
+                             .placement = RESIL_SHARED};
+        ok (resil_supervisor_add (supervisor, &spec));
+    }
+    ok (resil_supervisor_spawn (supervisor));
+    ok (resil_supervisor_find (supervisor, "a", &busy));
+    ok (resil_supervisor_find (supervisor, "b", &other));
+    ok (resil_supervisor_find (supervisor, "c", &holder));
+    return rc;
+}
+
+static int turns_after (void **state)
+{
+    atomic_store (&gate_is_open, true);
+    resil_supervisor_destroy (&supervisor);
+    return support_after (state);
+}
+
+#define turns_case(function) cmocka_unit_test_setup_teardown (function, turns_before, turns_after)
+
+static void tell (resil_address_t to, uint32_t tag)
+{
+    ok (resil_cast (to, tag, NULL, 0));
+}
+
+/*  The third one holds the thread until the busy one has so many messages and the other has one. How many it is served
+    with before that one. */
+static int served_before_the_other (uint32_t tag, int count)
+{
+    tell (holder, WAIT);
+    for (int i = 0; i < count; i++)
+        tell (busy, tag);
+    tell (other, QUICK);
+    atomic_store (&gate_is_open, true);
+    trace_wait ("b");
+    int served = 0;
+    pthread_mutex_lock (&the_trace.lock);
+    for (const char *at = the_trace.text; *at != 'b'; at++)
+        served += *at == 'a';
+    pthread_mutex_unlock (&the_trace.lock);
+    return served;
+}
+
+static void one_with_much_to_do_has_so_many_messages (void **state)
+{
+    (void) state;
+    int served = served_before_the_other (QUICK, MANY);
+    assert_true (served > 0 && served <= TURN);
+}
+
+static void one_that_takes_long_has_so_much_time (void **state)
+{
+    (void) state;
+    int served = served_before_the_other (SLOW, TURN - 1);
+    assert_true (served > 0 && served <= SLOW_TURN);
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        turns_case (one_with_much_to_do_has_so_many_messages),
+        turns_case (one_that_takes_long_has_so_much_time),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
