@@ -15,6 +15,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/guarded.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "mailbox/watcher.h"
@@ -634,6 +635,8 @@ static void all_have_started (resil_supervisor_t *self)
     if (self->spawner)
         resil__loop_answer (self->tree, self->spawner, 0, "");
     self->spawner = NULL;
+    if (booted && self->level == 0)
+        resil__guarded_is_up ();
     if (self->group_pending) {
         self->group_pending = false;
         gather (self);
