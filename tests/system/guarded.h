@@ -348,8 +348,10 @@ static inline void program_exec (const how_t *how, char *const *arguments, int i
         dup2 (err, STDERR_FILENO);
     else
         close (STDERR_FILENO);
-    if (how->socket > 0)
+    if (how->socket > 0) {
         dup2 (how->socket, 3);
+        fcntl (3, F_SETFD, 0); /*  it may have been there                                    */
+    }
     close_range (how->socket > 0 ? 4 : 3, ~0U, CLOSE_RANGE_CLOEXEC);
     /*  A crash is to be one, and not to be written about. */
     snprintf (text, sizeof text, "handle_segv=0:detect_leaks=1");
