@@ -632,11 +632,11 @@ static void all_have_started (resil_supervisor_t *self)
         self->booted_is_news = true;
         resil__loop_news (self);
     }
+    if (booted && self->level == 0)
+        resil__guarded_is_up ();
     if (self->spawner)
         resil__loop_answer (self->tree, self->spawner, 0, "");
     self->spawner = NULL;
-    if (booted && self->level == 0)
-        resil__guarded_is_up ();
     if (self->group_pending) {
         self->group_pending = false;
         gather (self);

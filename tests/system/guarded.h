@@ -223,7 +223,7 @@ static inline int guarded_hears (resil_self_t *self, void *args, resil_message_t
 
 static inline int guarded_run_tree (void)
 {
-    static char names[GUARDED_MEMBERS][8];
+    static char names[GUARDED_MEMBERS][16];
     resil_spec_t specs[GUARDED_MEMBERS];
     resil_type_t member = {RESIL_TYPE, .name = "member", .start = guarded_member};
     resil_type_t hearer = {RESIL_TYPE, .name = "hearer", .on_message = guarded_hears};
