@@ -42,9 +42,6 @@ static int bind_somewhere (resil__channel_t *self)
 int resil__channel_open (resil__channel_t *self)
 {
     *self = (resil__channel_t){.in = -1, .out = -1};
-    self->out = resil__notify_open ();
-    if (self->out < 0 && errno)
-        return -1;
     self->in = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (self->in < 0 || bind_somewhere (self))
         return resil__refuse (errno, "resil_guardian: no socket for what the child tells: %s",

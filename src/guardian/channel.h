@@ -20,7 +20,7 @@
     so none is lost, and the child's sends tell it to try again. */
 typedef struct {
     int in;
-    int out;          /*  -1: nobody listens                                        */
+    int out;          /*  to systemd; -1: nobody listens. It is put in from outside   */
     char address[32]; /*  of `in`, as $NOTIFY_SOCKET has it                         */
     size_t size;      /*  of the message that is held, 0: none is                   */
     char message[RESIL__NOTIFY_MAX];

@@ -43,6 +43,9 @@
 /*  What a child that is aborted gets to write its core, where stop_ms says nothing. */
 #define ABORT_MS 90000
 
+/*  The guardian is late. */
+#define LATE_US 500000
+
 /*  Messages of a child that are read when it has ended. */
 #define LAST_WORDS 1024
 
@@ -78,6 +81,39 @@ typedef struct {
     int64_t kill_due_us;  /*  it is killed                                             */
     int64_t beat_due_us;  /*  the guardian gives one                                   */
 } guardian_t;
+
+/*  ---- What the kernel says ---------------------------------------------------------------- */
+
+/*  A number of a status file below /proc, or `otherwise`. */
+static uint64_t look_up (const char *path, const char *key, int base, uint64_t otherwise)
+{
+    char text[4096];
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read (fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close (fd);
+    text[size > 0 ? size : 0] = 0;
+    const char *value = strstr (text, key);
+    return value ? strtoull (value + strlen (key), NULL, base) : otherwise;
+}
+
+static uint64_t look_at (pid_t pid, const char *key, int base)
+{
+    char path[32];
+    snprintf (path, sizeof path, "/proc/%d/status", pid);
+    return look_up (path, key, base, 0);
+}
+
+/*  Does it ignore that signal? */
+static bool ignores (pid_t pid, int number)
+{
+    return look_at (pid, "\nSigIgn:", 16) & UINT64_C (1) << (number - 1);
+}
+
+static bool is_traced (pid_t pid)
+{
+    return look_at (pid, "\nTracerPid:", 10) > 0;
+}
 
 /*  ---- The end -------------------------------------------------------------------------- */
 
@@ -299,7 +335,9 @@ static void take_signal (guardian_t *self, const struct signalfd_siginfo *info)
     bool hung_up = signal.number == SIGHUP && signal.from_kernel && !child;
     if (pass == RESIL__PASS_DROP)
         return;
-    if (resil__pass_is_stop (signal.number) || hung_up)
+    /*  Who ignores it, as what a shell has put into the background does SIGINT, goes on. */
+    if ((resil__pass_is_stop (signal.number) || hung_up) &&
+        !ignores (child ? child : getpid (), signal.number))
         stop (self, signal.number);
     if (!child)
         return;
@@ -383,7 +421,7 @@ static void take_dues (guardian_t *self)
         resil__channel_tell (&self->channel, "WATCHDOG=1");
         self->beat_due_us = now_us + self->watchdog_us / 2;
     }
-    if (self->sign_due_us < now_us - self->watchdog_us / 4) /*  all of the machine stood still  */
+    if (self->sign_due_us <= now_us && is_traced (self->child)) /*  it is looked at            */
         expect_sign (self);
     if (self->sign_due_us <= now_us) {
         snprintf (why, sizeof why, "has given no sign of life for %" PRId64 " ms",
@@ -404,16 +442,28 @@ static void take_dues (guardian_t *self)
         begin (self);
 }
 
+/*  If the guardian slept through a deadline, so may its child have: it was stopped, or the machine was. */
+static void make_allowance (guardian_t *self, int64_t due_us)
+{
+    int64_t *dues[] = {&self->up_due_us, &self->sign_due_us, &self->kill_due_us};
+    int64_t late_us = due_us == RESIL__NEVER ? 0 : resil__now_us () - due_us;
+    for (size_t i = 0; late_us > LATE_US && i < sizeof dues / sizeof *dues; i++)
+        if (*dues[i] != RESIL__NEVER)
+            *dues[i] += late_us;
+}
+
 /*  Returns when the first child could not be executed. */
 static void watch (guardian_t *self)
 {
     begin (self);
     while (!self->error) {
+        int64_t due_us = first_due (self);
         bool held = self->channel.size > 0;
         struct pollfd ends[] = {{.fd = self->signals, .events = POLLIN},
                                 {.fd = held ? -1 : self->channel.in, .events = POLLIN},
                                 {.fd = held ? self->channel.out : -1, .events = POLLOUT}};
-        poll (ends, 3, resil__until_ms (first_due (self), resil__now_us ()));
+        poll (ends, 3, resil__until_ms (due_us, resil__now_us ()));
+        make_allowance (self, due_us);
         if (ends[2].revents)
             resil__channel_flush (&self->channel);
         if (ends[1].revents)
@@ -460,22 +510,6 @@ static int check_options (const resil_guardian_options_t *options)
     return resil__delay_check ("the guardian", &options->delay);
 }
 
-/*  A number of /proc/<path>/status, or `otherwise`. */
-static unsigned long long look_up (const char *path, const char *key, int base,
-                                   unsigned long long otherwise)
-{
-    char line[256], *value = NULL;
-    FILE *file = fopen (path, "re");
-    size_t size = strlen (key);
-    while (file && !value && fgets (line, sizeof line, file))
-        if (strncmp (line, key, size) == 0)
-            value = line + size;
-    unsigned long long number = value ? strtoull (value, NULL, base) : otherwise;
-    if (file)
-        fclose (file);
-    return number;
-}
-
 /*  What the environment says: 1 yes, 0 no, -1 with errno and a sentence. */
 static int is_wanted (void)
 {
@@ -487,7 +521,7 @@ static int is_wanted (void)
                               wanted);
     if (wanted && *wanted)
         return *wanted == '1';
-    return look_up ("/proc/self/status", "TracerPid:", 10, 0) == 0;
+    return !is_traced (getpid ());
 }
 
 /*  Is it open to signals? One that is just being made shuts out even those of libc, and is not yet known. */
@@ -496,7 +530,7 @@ static bool is_open (int thread_id)
     const uint64_t stop = UINT64_C (1) << (SIGTERM - 1), of_libc = UINT64_C (1) << (SIGRTMIN - 2);
     char path[64];
     snprintf (path, sizeof path, "/proc/self/task/%d/status", thread_id);
-    uint64_t blocked = look_up (path, "SigBlk:", 16, stop);
+    uint64_t blocked = look_up (path, "\nSigBlk:", 16, stop);
     return !(blocked & stop) || (blocked & of_libc);
 }
 
@@ -558,9 +592,14 @@ static int prepare (guardian_t *self)
     self->start_due_us = self->up_due_us = self->sign_due_us = RESIL__NEVER;
     self->kill_due_us = self->beat_due_us = RESIL__NEVER;
     occupy_standard ();
+    resil__voice_open (&self->voice, self->name);
     self->random.state = (uint64_t) resil__now_us () ^ (uint64_t) getpid () << 32;
-    if (resil__channel_open (&self->channel) ||
-        resil__program_open (&self->program,
+    if (resil__channel_open (&self->channel))
+        return -1;
+    self->channel.out = resil__notify_open ();
+    if (self->channel.out < 0 && errno) /*  the program can do without                          */
+        resil__voice_say (&self->voice, RESIL_LOG_WARN, 0, "%s", resil_errmsg ());
+    if (resil__program_open (&self->program,
                              self->channel.out >= 0 ? self->channel.address : NULL) ||
         open_watchdog (self))
         return -1;
@@ -584,15 +623,14 @@ static int guard (guardian_t *self)
 {
     int error = 0;
     if (prepare (self) == 0) {
-        resil__voice_open (&self->voice, self->name);
         watch (self);
-        resil__voice_close (&self->voice);
         resil__program_restore_signals (&self->program);
         resil__refuse (self->error,
                        "resil_guardian: the program could not be executed as a child: %s",
                        strerror (self->error));
     }
     error = errno;
+    resil__voice_close (&self->voice);
     if (self->signals >= 0)
         close (self->signals);
     resil__channel_close (&self->channel);

@@ -128,8 +128,8 @@ int resil__program_open (resil__program_t *self, const char *notify)
     const char *watched = getenv ("WATCHDOG_PID");
     *self = (resil__program_t){0};
     self->owns[RESIL__OWN_MARK] = true;
-    self->owns[RESIL__OWN_LISTEN] =
-        resil__sockets_count (getenv ("LISTEN_PID"), getenv ("LISTEN_FDS"), getpid ()) > 0;
+    self->sockets = resil__sockets_count (getenv ("LISTEN_PID"), getenv ("LISTEN_FDS"), getpid ());
+    self->owns[RESIL__OWN_LISTEN] = self->sockets > 0;
     self->owns[RESIL__OWN_WATCHDOG] = watched && atoi (watched) == getpid ();
     self->owns[RESIL__OWN_NOTIFY] = notify;
     if (read_arguments (self) || make_environment (self, notify))
@@ -188,6 +188,8 @@ static _Noreturn void become (resil__program_t *self, resil__mark_t *mark)
     snprintf (text, sizeof text, "%d", mark->child);
     set (self, RESIL__OWN_LISTEN, text);
     set (self, RESIL__OWN_WATCHDOG, text);
+    for (int i = 0; i < self->sockets; i++) /*  the program may have asked for them already      */
+        fcntl (RESIL__SOCKETS_FIRST + i, F_SETFD, 0);
     resil__program_restore_signals (self);
     execve ("/proc/self/exe", self->arguments, self->environment);
     *self->unborn = errno;

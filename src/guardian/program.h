@@ -26,6 +26,7 @@ typedef struct {
     char **environment; /*  the guardian's, but for what is the child's own ...      */
     char *slots;        /*  ... which is here                                        */
     bool owns[RESIL__OWNS];
+    int sockets;   /*  of systemd                                               */
     int *unborn;   /*  errno of one that could not be executed; memory shared with it */
     sigset_t mask; /*  of signals, as it was                                    */
     struct sigaction on_child;

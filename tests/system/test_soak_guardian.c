@@ -11,9 +11,9 @@
 static void five_hundred_crashes_cost_less_than_100_ms_each (void **state)
 {
     (void) state;
-    int64_t bare_us = guarded_bare_start (20);
-    int64_t median_us = guarded_crash_loop (system_number ("TIMES", 500));
-    assert_true (median_us < 100000 || median_us < bare_us * 3 / 2 || SYSTEM_IS_SANITIZED);
+    times_t bare, times = guarded_crash_loop (system_number ("TIMES", 500), &bare);
+    /*  On a busy machine everything takes longer: then not much more than the program by itself does. */
+    assert_true (times.median < 100000 || times.median < bare.median * 2 || SYSTEM_IS_SANITIZED);
 }
 
 static void two_hundred_killed_guardians_leave_nothing (void **state)
