@@ -24,6 +24,7 @@ void resil__voice_open (resil__voice_t *self, const char *name)
 {
     struct stat is;
     *self = (resil__voice_t){.name = name, .fd = -1};
+    tzset (); /*  reads a file and allocates, once, and gmtime_r asks for it               */
     if (fstat (STDERR_FILENO, &is))
         return;
     self->fd = STDERR_FILENO;

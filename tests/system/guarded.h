@@ -42,6 +42,7 @@ static inline void guarded_crash (void)
 typedef struct {
     resil_guardian_options_t guardian;
     int64_t slow_ms; /*  a component takes so long to stop                        */
+    int late;        /*  after so many restarts it does not come up               */
     int ignore;      /*  a signal; 0: none                                        */
     int early;       /*  exit with that before it is up; 0: do not                */
     bool follow;     /*  tell systemd                                             */
@@ -69,6 +70,38 @@ static inline void guarded_tell_sockets (const char *name)
              getenv ("LISTEN_PID") ? getenv ("LISTEN_PID") : "none");
 }
 
+/*  Give systemd a descriptor of a file with that text, to keep. */
+static inline void guarded_send_descriptor (const char *text)
+{
+    static const char message[] = "FDSTORE=1\nFDNAME=file";
+    union {
+        char bytes[CMSG_SPACE (sizeof (int))];
+        struct cmsghdr aligned;
+    } control = {.bytes = {0}};
+    const char *name = getenv ("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    memcpy (address.sun_path + 1, name + 1, strlen (name) - 1);
+    struct iovec bytes = {(void *) (uintptr_t) message, sizeof message - 1};
+    struct msghdr header = {
+        .msg_name = &address,
+        .msg_namelen = (socklen_t) (offsetof (struct sockaddr_un, sun_path) + strlen (name)),
+        .msg_iov = &bytes,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = sizeof control};
+    int fd = memfd_create ("kept", MFD_CLOEXEC);
+    int to = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct cmsghdr *rights = CMSG_FIRSTHDR (&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN (sizeof fd);
+    memcpy (CMSG_DATA (rights), &fd, sizeof fd);
+    dprintf (fd, "%s", text);
+    dprintf (STDOUT_FILENO, "kept %d\n", (int) sendmsg (to, &header, 0));
+    close (fd);
+    close (to);
+}
+
 static inline void guarded_obey (const char *word, const char *rest)
 {
     char name[16];
@@ -84,6 +117,8 @@ static inline void guarded_obey (const char *word, const char *rest)
         guarded_tell_sockets (*rest ? rest : NULL);
     else if (strcmp (word, "notify") == 0)
         dprintf (STDOUT_FILENO, "notified %d\n", resil_systemd_notify ("%s", rest));
+    else if (strcmp (word, "keep") == 0)
+        guarded_send_descriptor (rest);
     else if (strcmp (word, "again") == 0)
         dprintf (STDOUT_FILENO, "again %d\n", resil_guardian (NULL));
     else if (strcmp (word, "name") == 0) {
@@ -277,6 +312,8 @@ static inline void guarded_set (const char *option)
             (resil_delay_t){atoll (value), atoll (value), 1.0, 0, RESIL_FOREVER};
     else if (strncmp (option, "slow_ms=", size) == 0)
         guarded_it.slow_ms = atoll (value);
+    else if (strncmp (option, "late=", size) == 0)
+        guarded_it.late = atoi (value);
     else if (strncmp (option, "ignore=", size) == 0)
         guarded_it.ignore = atoi (value);
     else if (strncmp (option, "early=", size) == 0)
@@ -311,6 +348,8 @@ static inline int guarded_main (int argc, char **argv)
     }
     if (guarded_it.ignore)
         signal (guarded_it.ignore, SIG_IGN);
+    while (guarded_it.late && resil_guarded ()->restarts == (uint64_t) guarded_it.late)
+        pause ();
     guarded_tell_fds ();
     if (strcmp (argv[1], "raw") == 0)
         guarded_run_raw ();
@@ -549,6 +588,9 @@ static inline void program_close (program_t *self)
         kill (-self->pid, SIGKILL);
         program_wait (self);
     }
+    /*  What a sanitizer finds in the program it writes there. */
+    if (self->err > 0 && strstr (program_errors (self), "Sanitizer"))
+        fail_msg ("%s", program_errors (self));
     close (self->in);
     close (self->out);
     if (self->err > 0)

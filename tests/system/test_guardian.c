@@ -112,6 +112,20 @@ static void a_delay_is_kept_and_a_stop_comes_through_it (void **state)
     program_close (&program);
 }
 
+static void who_does_not_come_up_again_in_its_time_is_ended (void **state)
+{
+    (void) state;
+    program_t program;
+    program_start (&program, "obey", "late=1", "start_ms=200");
+    program_await_up (&program);
+    program_say (&program, "crash");
+    up_t up = program_await_up (&program);
+    assert_true (up.restarts >= 2);
+    assert_int_equal (up.signal, SIGABRT);
+    assert_string_equal (up.cause, "was not up in its time: killed by SIGABRT");
+    program_close (&program);
+}
+
 /*  ---- Signals ---- */
 
 static void sigterm_stops_the_tree_and_its_status_is_the_guardians (void **state)
@@ -604,6 +618,7 @@ int main (int argc, char **argv)
         cmocka_unit_test (some_statuses_ask_for_no_restart),
         cmocka_unit_test (a_wrong_argument_is_not_tried_again),
         cmocka_unit_test (a_delay_is_kept_and_a_stop_comes_through_it),
+        cmocka_unit_test (who_does_not_come_up_again_in_its_time_is_ended),
         cmocka_unit_test (sigterm_stops_the_tree_and_its_status_is_the_guardians),
         cmocka_unit_test (signals_are_passed_on_once_each),
         cmocka_unit_test (a_signal_to_the_whole_group_is_one_for_a_tree),

@@ -301,6 +301,50 @@ static void a_frozen_child_is_ended_and_the_service_lives (void **state)
     manager_close (&manager);
 }
 
+static void who_says_that_it_hangs_is_ended (void **state)
+{
+    (void) state;
+    manager_t manager;
+    program_t program;
+    manager_open (&manager);
+    program_start_with (&program, HOW (.variables = {manager.variable}), "obey");
+    program_await_up (&program);
+    program_say (&program, "notify WATCHDOG=trigger");
+    up_t up = program_await_up (&program);
+    assert_int_equal (up.signal, SIGABRT);
+    program_close (&program);
+    manager_close (&manager);
+}
+
+static void descriptors_go_along (void **state)
+{
+    (void) state;
+    manager_t manager;
+    program_t program;
+    char text[16] = "";
+    manager_open (&manager);
+    program_start_with (&program, HOW (.variables = {manager.variable}), "obey");
+    program_await_up (&program);
+    program_say (&program, "keep a text");
+    manager_await (&manager, "FDSTORE=1\nFDNAME=file", NULL);
+    assert_int_equal (manager.from, program.pid);
+    assert_true (manager.passed >= 0);
+    assert_int_equal (pread (manager.passed, text, sizeof text, 0), strlen ("a text"));
+    assert_string_equal (text, "a text");
+    program_close (&program);
+    manager_close (&manager);
+}
+
+static void a_guardian_that_nobody_hears_goes_on (void **state)
+{
+    (void) state;
+    program_t program;
+    program_start_with (&program, HOW (.variables = {"NOTIFY_SOCKET=/no/such/socket"}), "obey");
+    assert_true (program_await_up (&program).guarded);
+    assert_non_null (strstr (program_errors (&program), "/no/such/socket"));
+    program_close (&program);
+}
+
 /*  ---- Sockets ---- */
 
 static int listen_somewhere (in_port_t *port)
@@ -382,6 +426,9 @@ int main (int argc, char **argv)
         cmocka_unit_test (who_is_not_the_child_is_not_heard),
         cmocka_unit_test (while_systemd_is_slow_nothing_is_lost_and_nobody_waits),
         cmocka_unit_test (a_frozen_child_is_ended_and_the_service_lives),
+        cmocka_unit_test (who_says_that_it_hangs_is_ended),
+        cmocka_unit_test (descriptors_go_along),
+        cmocka_unit_test (a_guardian_that_nobody_hears_goes_on),
         cmocka_unit_test (each_child_finds_the_sockets_as_its_own),
         cmocka_unit_test (sockets_of_another_process_are_none),
     };
