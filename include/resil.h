@@ -18,5 +18,7 @@
 #include <resil/messaging.h>
 #include <resil/dead_letter.h>
 #include <resil/zactor.h>
+#include <resil/guardian.h>
+#include <resil/systemd.h>
 
 #endif

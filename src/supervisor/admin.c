@@ -399,6 +399,19 @@ static void set_spec (resil_supervisor_t *self, resil__command_t *command)
     agree (self, command);
 }
 
+static void attend (resil_supervisor_t *self, resil__command_t *command)
+{
+    bool is_taken = self->tree->attendant;
+    if (is_taken)
+        resil__refuse (EALREADY, "supervisor \"%s\" is followed already", self->path);
+    if (is_taken || check_open (self)) {
+        refuse (self, command);
+        return;
+    }
+    self->tree->attendant = command->attendant;
+    agree (self, command);
+}
+
 static void take_snapshot (resil_supervisor_t *self, resil__command_t *command)
 {
     *command->snapshot = check_exists (self) ? NULL : resil__snapshot_take (self);
@@ -522,6 +535,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__STREAM:
         open_stream (self, command);
+        break;
+    case RESIL__ATTEND:
+        attend (self, command);
         break;
     case RESIL__STOP_ALL:
         stop_all (self, command);

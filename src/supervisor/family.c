@@ -15,6 +15,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/guarded.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "foundation/slab.h"
@@ -661,6 +662,8 @@ static void all_have_started (resil_supervisor_t *self)
         self->booted_is_news = true;
         resil__loop_news (self);
     }
+    if (booted && self->level == 0)
+        resil__guarded_is_up ();
     if (self->spawner)
         resil__loop_answer (self->tree, self->spawner, 0, "");
     self->spawner = NULL;

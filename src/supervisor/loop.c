@@ -15,6 +15,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "supervisor/attendant.h"
 #include "supervisor/narrate.h"
 #include "supervisor/state.h"
 
@@ -221,6 +222,20 @@ void resil__loop_news (resil_supervisor_t *self)
     self->tree->news = self;
 }
 
+/*  It is looked at after each turn, so to have woken for it is all there is to it. */
+static void attendant_due (resil__timer_t *timer)
+{
+    resil__tree_t *tree =
+        (resil__tree_t *) ((char *) timer - offsetof (resil__tree_t, attendant_timer));
+    resil__attend_at (tree, RESIL__NEVER);
+}
+
+void resil__attend_at (resil__tree_t *tree, int64_t due_us)
+{
+    tree->attendant_timer.fire = attendant_due;
+    resil__heap_set (&tree->heap, &tree->attendant_timer, due_us);
+}
+
 void resil__loop_conclude (resil__tree_t *tree)
 {
     tell_news (tree);
@@ -228,6 +243,8 @@ void resil__loop_conclude (resil__tree_t *tree)
     free_what_is_gone (tree);
     resil__pool_free (tree);
     resil__event_turn (&tree->events);
+    if (tree->attendant)
+        tree->attendant->look (tree->attendant, tree);
 }
 
 /*  Until the first timer is due, at most `most_ms` (-1: whenever that is). */
@@ -269,6 +286,8 @@ void resil__loop_clear_up (resil__tree_t *tree)
     resil__pool_release (tree);
     if (tree->events.stream.socket)
         resil__stream_close (&tree->events.stream);
+    if (tree->attendant)
+        tree->attendant->leave (tree->attendant);
     pthread_mutex_lock (&tree->lock);
     tree->left = true;
     pthread_cond_broadcast (&tree->changed);

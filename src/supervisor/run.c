@@ -13,16 +13,26 @@
 #include <unistd.h>
 
 #include "foundation/errmsg.h"
+#include "foundation/guarded.h"
 #include "supervisor/living.h"
 
 static atomic_bool running;
 static atomic_int signal_fd = -1;
 
-static void on_signal (int number)
+/*  What a guardian passes on is counted apart: a signal that was sent to it and to this process is one. */
+static const uint64_t PASSED_ON = UINT64_C (1) << 16;
+
+static bool is_passed_on (const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && info->si_pid == resil__guarded_by ();
+}
+
+static void on_signal (int number, siginfo_t *info, void *context)
 {
     int error = errno;
-    uint64_t one = 1;
+    uint64_t one = is_passed_on (info) ? PASSED_ON : 1;
     int fd = atomic_load (&signal_fd);
+    (void) context;
     if (fd >= 0 && write (fd, &one, sizeof one) < 0)
         (void) number; /*  the counter is full: it has been heard                   */
     errno = error;
@@ -35,7 +45,7 @@ typedef struct {
 
 static void take_handlers (handlers_t *before)
 {
-    struct sigaction ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction ours = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
     sigemptyset (&ours.sa_mask);
     sigaction (SIGINT, &ours, &before->interrupt);
     sigaction (SIGTERM, &ours, &before->terminate);
@@ -54,16 +64,24 @@ static void set_end_fd (resil_supervisor_t *self, int fd)
     pthread_mutex_unlock (&self->tree->lock);
 }
 
+/*  How many signals there have been, with those of this count. */
+static uint64_t count_signals (uint64_t signals[2], uint64_t count)
+{
+    signals[0] += count % PASSED_ON;
+    signals[1] += count % RESIL__END_RINGS / PASSED_ON;
+    return signals[0] > signals[1] ? signals[0] : signals[1];
+}
+
 /*  Wait for the end; the first signal stops in order, a second gives up. 0, or -1. */
 static int attend (resil_supervisor_t *self, int fd)
 {
-    uint64_t signals = 0;
+    uint64_t counted[2] = {0, 0}, signals = 0;
     while (resil__supervisor_await (self, 0) < 0) {
         struct pollfd rings = {.fd = fd, .events = POLLIN};
         uint64_t count = 0, before = signals;
         poll (&rings, 1, -1);
         if (read (fd, &count, sizeof count) == sizeof count)
-            signals += count % RESIL__END_RINGS;
+            signals = count_signals (counted, count);
         if (before == 0 && signals > 0 &&
             resil__supervisor_ask (self, RESIL__STOP_ALL, &resil__signal))
             return -1;

@@ -34,6 +34,7 @@ typedef struct _resil__tree_t resil__tree_t;
 typedef struct _resil__child_t resil__child_t;
 typedef struct _resil__command_t resil__command_t;
 typedef struct _resil__batch_t resil__batch_t;
+typedef struct _resil__attendant_t resil__attendant_t;
 
 /*  Why a child was cancelled. */
 typedef enum {
@@ -149,6 +150,7 @@ typedef enum {
     RESIL__SNAPSHOT,
     RESIL__LISTEN,
     RESIL__STREAM,
+    RESIL__ATTEND,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
@@ -185,8 +187,9 @@ struct _resil__command_t {
     resil_snapshot_t **snapshot;               /*  of SNAPSHOT; where it goes                 */
     resil_event_fn *listen;                    /*  of LISTEN ...                              */
     void *listen_arg;
-    resil__outlet_t **outlet; /*  ... and where it is                        */
-    bool from_inside;         /*  it is answered when it has been accepted                 */
+    resil__outlet_t **outlet;      /*  ... and where it is                        */
+    resil__attendant_t *attendant; /*  of ATTEND; taken                                       */
+    bool from_inside;              /*  it is answered when it has been accepted                 */
     bool detached;
     bool done;
     int error; /*  an errno, 0: well                                        */
@@ -315,7 +318,9 @@ struct _resil__tree_t {
     resil__events_t events;
     resil__pools_t pools;
     resil__dead_letters_t dead_letters; /*  any thread's                                       */
-    resil__author_t *author; /*  of the command that is carried out, or NULL              */
+    resil__author_t *author;        /*  of the command that is carried out, or NULL              */
+    resil__attendant_t *attendant;  /*  or NULL ...                                           */
+    resil__timer_t attendant_timer; /*  ... and when it looks next, if nothing happens       */
 };
 
 static inline bool resil__is_group_strategy (const resil_supervisor_t *self)

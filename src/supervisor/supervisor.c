@@ -18,6 +18,7 @@
 #include "foundation/kept.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "supervisor/attendant.h"
 #include "supervisor/living.h"
 #include "supervisor/state.h"
 
@@ -268,6 +269,7 @@ static resil__tree_t *tree_new (const char *what)
         return NULL;
     }
     tree->wake_fd = tree->epoll_fd = tree->end_fd = -1;
+    tree->attendant_timer.due_us = RESIL__NEVER;
     pthread_mutex_init (&tree->lock, NULL);
     pthread_cond_init (&tree->changed, NULL);
     if (prepare (tree, what) == 0)
@@ -700,6 +702,17 @@ int resil_supervisor_stop (resil_supervisor_t *self)
     if (!is_inside (self) && self->level == 0)
         resil__supervisor_await (self, RESIL__NEVER);
     return 0;
+}
+
+int resil__attend (const char *call, resil_supervisor_t *root, resil__attendant_t *attendant)
+{
+    if (!root)
+        return refuse_null (call);
+    if (root->level > 0)
+        return resil__refuse (EINVAL, "%s: \"%s\" is below another supervisor; follow the root",
+                              call, root->path);
+    return command (call, &(resil__command_t){
+                              .supervisor = root, .verb = RESIL__ATTEND, .attendant = attendant});
 }
 
 size_t resil_supervisor_quarantined (resil_supervisor_t *self)

@@ -1,0 +1,47 @@
+/*  The program that is guarded: how it was started, and how to start it again in the same way.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_GUARDIAN_PROGRAM_H
+#define RESIL_GUARDIAN_PROGRAM_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "guardian/mark.h"
+
+/*  Variables that each child has of its own. */
+enum {
+    RESIL__OWN_MARK,
+    RESIL__OWN_LISTEN,   /*  $LISTEN_PID, where there are sockets of systemd          */
+    RESIL__OWN_WATCHDOG, /*  $WATCHDOG_PID, where it was the guardian's               */
+    RESIL__OWN_NOTIFY,   /*  $NOTIFY_SOCKET, where there was one                      */
+    RESIL__OWNS
+};
+
+/*  Everything is allocated when it is opened; to start it takes no memory. */
+typedef struct {
+    char **arguments;
+    char *bytes;        /*  that they are in                                         */
+    char **environment; /*  the guardian's, but for what is the child's own ...      */
+    char *slots;        /*  ... which is here                                        */
+    bool owns[RESIL__OWNS];
+    int sockets;   /*  of systemd                                               */
+    int *unborn;   /*  errno of one that could not be executed; memory shared with it */
+    sigset_t mask; /*  of signals, as it was                                    */
+    struct sigaction on_child;
+} resil__program_t;
+
+/*  Take down how this process was started. `notify` is to be the child's $NOTIFY_SOCKET; NULL: it has none.
+    Returns 0, or -1 with errno and a sentence. */
+int resil__program_open (resil__program_t *self, const char *notify);
+void resil__program_close (resil__program_t *self);
+
+/*  Block all signals, as the guardian reads them, and put all as it was. */
+void resil__program_block_signals (resil__program_t *self);
+void resil__program_restore_signals (const resil__program_t *self);
+
+/*  Start it, with that mark, of which `child` is seen to. Returns its process id, or -1 with errno. */
+pid_t resil__program_start (resil__program_t *self, resil__mark_t *mark);
+
+#endif
