@@ -24,6 +24,7 @@ typedef struct _resil__runner_t resil__runner_t;
 typedef struct {
     resil__spec_t *spec;       /*  retained                                                 */
     resil__mailbox_t *mailbox; /*  of the component, which this runner reads from now on; or NULL */
+    bool is_afar;              /*  its mail comes from another process                      */
     resil__tokens_t *tokens;   /*  what restarts by a grant are paid with; retained         */
     const void *owner;         /*  the supervisor                                           */
     const char *supervisor;    /*  its name; must outlive the runner or be static: copied   */
