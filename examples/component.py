@@ -11,7 +11,7 @@ import sys
 
 import zmq
 
-HELLO, READY, ERROR, ENDS, WAITS = 1, 2, 4, 5, 8
+HELLO, READY, ERROR, ENDS = 1, 2, 4, 5
 START, ACK, CANCEL = 64, 65, 66
 COMPLETED, FAILED, CANCELLED = 1, 2, 4
 
