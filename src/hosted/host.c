@@ -111,6 +111,7 @@ static _Noreturn void host (void)
     assignment_t assignment = read_assignment ();
     if (assignment.trace_fd >= 0 && fcntl (assignment.trace_fd, F_SETFD, FD_CLOEXEC) == 0)
         resil__crash_report_to (assignment.trace_fd);
+    resil__process_is_expendable ();
     if (resil_init () ||
         resil__link_open (&link, assignment.errors, assignment.control, assignment.incarnation) ||
         resil__link_greet (&link, assignment.token))

@@ -329,7 +329,7 @@ static int make_mailbox (relay_t *self, const resil__frame_t *start)
 static int make_runner (relay_t *self)
 {
     self->tokens = resil__tokens_new ();
-    self->maker = resil__maker_new ("the component");
+    self->maker = resil__maker_new_here ("the component");
     if (!self->tokens || !self->maker)
         return resil__refuse (ENOMEM, "no memory to run the component");
     resil__runner_options_t options = {.spec = self->component.spec,

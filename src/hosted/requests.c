@@ -222,6 +222,8 @@ static int put (uint64_t to, resil_message_t *message, resil_full_t full, int64_
 
 /*  ---- Replies --------------------------------------------------------------------------------------- */
 
+/*  A promise that was broken is told. Why else there is no reply, the parent knows best: it has the call still, and may
+    have it answered by the next incarnation. */
 static void reply (uint64_t number, resil_message_t *message)
 {
     resil__frame_t frame = {.kind = message->code ? RESIL__FRAME_DROP : RESIL__FRAME_REPLY};
@@ -232,7 +234,8 @@ static void reply (uint64_t number, resil_message_t *message)
         frame.reply.tag = message->tag;
         frame.reply.bytes = (resil__bytes_t){message->bytes, message->size};
     }
-    resil__link_say (the.link, frame);
+    if (message->code == 0 || message->code == EPIPE)
+        resil__link_say (the.link, frame);
     resil__message_free (message);
 }
 

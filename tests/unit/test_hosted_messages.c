@@ -286,6 +286,7 @@ static void expect_end (fake_parent_t *parent, unsigned how)
     assert_int_equal (parent->frame.ends.how, how);
     int status = fake_reap (parent);
     assert_true (WIFEXITED (status));
+    assert_int_equal (WEXITSTATUS (status), how == RESIL__ENDS_FAILED);
     fake_end (parent);
 }
 
@@ -491,6 +492,16 @@ static void a_call_that_is_handled_without_a_reply_is_dropped (void **state)
     expect_end (&parent, RESIL__ENDS_COMPLETED);
 }
 
+static void a_call_that_it_fails_with_is_the_parents_to_see_to (void **state)
+{
+    (void) state;
+    fake_parent_t parent;
+    fake_begin (&parent, "worker", "receive");
+    expect_take (&parent, 1);
+    say_mail (&parent, 1, RESIL_MESSAGE_CALL, "what?");
+    expect_report (&parent, 0, "kind 1 tag 5 context 0 by somebody: what?");
+}
+
 static void a_call_that_is_kept_is_replied_to_later (void **state)
 {
     (void) state;
@@ -613,6 +624,7 @@ int main (void)
         support_case (a_call_to_oneself_is_refused),
         support_case (a_call_is_replied_to),
         support_case (a_call_that_is_handled_without_a_reply_is_dropped),
+        support_case (a_call_that_it_fails_with_is_the_parents_to_see_to),
         support_case (a_call_that_is_kept_is_replied_to_later),
         support_case (a_call_is_sent_on_with_its_right_to_a_reply),
         support_case (a_watch_tells),
