@@ -110,6 +110,7 @@ typedef struct {
     bool waiting;
     const char *label; /*  of the last progress, or NULL                            */
     int thread_id;     /*  0: its thread has not begun                              */
+    bool is_process;   /*  it is a process, of that id                              */
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
 
@@ -125,6 +126,9 @@ bool resil__runner_abort_birth (resil__runner_t *self);
 
 /*  Is its thread with it, or could be? A shared one may be held up by another. */
 bool resil__runner_is_inside (resil__runner_t *self);
+
+/*  Kill it, if that can be done and has not been yet: then its end is on its way. A thread cannot be killed. */
+bool resil__runner_kill (resil__runner_t *self);
 
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of

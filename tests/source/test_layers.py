@@ -8,7 +8,7 @@ import re
 
 from support import SOURCE, fail
 
-LAYERS = ["foundation", "mailbox", "component", "runner", "supervisor", "messaging", "pipeline",
+LAYERS = ["foundation", "shim", "mailbox", "component", "process", "runner", "supervisor", "messaging", "pipeline",
           "monitor", "tools"]
 
 wrong = []
