@@ -18,6 +18,7 @@
 #include <resil/event.h>
 #include <resil/messaging.h>
 #include <resil/dead_letter.h>
+#include <resil/host.h>
 #include <resil/zactor.h>
 
 #endif

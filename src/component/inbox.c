@@ -8,6 +8,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "mailbox/afar.h"
 #include "mailbox/watcher.h"
 
 /*  ---- Whose function runs ------------------------------------------------------------------------ */
@@ -316,6 +317,8 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     while (message && !is_wanted (self, message));
     let_go (inbox, !*is_stale);
     inbox->in_hand = message;
+    if (inbox->is_afar)
+        resil__afar->took (message);
     return message;
 }
 
@@ -376,6 +379,7 @@ void resil__inbox_drop (resil_self_t *self)
         resil__block_give (alarm);
     }
     drop_watchers (inbox);
+    resil_message_destroy (&self->saved);
     inbox->clock = NULL;
 }
 
@@ -386,6 +390,9 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     drop_calls (inbox);
     drop_alarms (inbox);
     drop_watchers (inbox);
+    resil_message_destroy (&self->saved);
+    if (inbox->is_afar && !failed)
+        resil__afar->handled ();
     if (inbox->keeps)
         resil__calls_break (&inbox->kept, ECONNRESET);
     inbox->keeps = false;
@@ -402,6 +409,8 @@ void resil__inbox_end (resil_self_t *self, bool failed)
 resil_address_t resil_self_address (const resil_self_t *self)
 {
     bool has_one = self && self->inbox.mailbox && !atomic_load (&self->quarantined);
+    if (has_one && self->inbox.is_afar)
+        return resil__afar->own ();
     return has_one ? resil__mailbox_address (self->inbox.mailbox) : RESIL_NOBODY;
 }
 
@@ -462,6 +471,8 @@ int resil_done (resil_self_t *self)
         return resil__refuse (ENOMSG, "resil_done: \"%s\" has no message in hand",
                               self->spec->name);
     let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+    if (self->inbox.is_afar)
+        resil__afar->handled ();
     return 0;
 }
 
@@ -476,6 +487,8 @@ resil_message_t *resil_keep (resil_self_t *self)
         return NULL;
     }
     self->inbox.in_hand = NULL;
+    if (self->inbox.is_afar)
+        resil__afar->kept ();
     resil__call_t *call = message->kind == RESIL_MESSAGE_CALL
                               ? atomic_load_explicit (&message->call, memory_order_relaxed)
                               : NULL;
@@ -565,7 +578,7 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
     if (!watcher)
         return resil__refuse (ENOMEM, "resil_watch: no memory");
     *watcher = (resil__watcher_t){.whom = whom,
-                                  .watcher = resil_self_address (self),
+                                  .watcher = resil__mailbox_address (inbox->mailbox),
                                   .incarnation = self->incarnation,
                                   .context = context,
                                   .next_own = inbox->watchers};

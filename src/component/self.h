@@ -88,6 +88,7 @@ struct _resil_self_t {
     atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
     atomic_int_fast64_t returned_at_us; /*  set before that, by the coarse clock ...             */
     atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
+    resil_message_t *saved; /*  its thread only: what resil_saved has handed out, or NULL       */
 
     /*  written by the supervisor, read by this side */
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */

@@ -15,6 +15,7 @@
 #include "component/type.h"
 #include "foundation/errmsg.h"
 #include "foundation/kept.h"
+#include "foundation/process.h"
 #include "foundation/index.h"
 
 /*  What specs share. Found by all its bytes: if those between two fields differ, that is one more kind,
@@ -170,6 +171,12 @@ static int check_process (const char *what, resil_spec_t *spec, const resil_type
         spec->process = &this_program;
     if (resil__program_check (what, spec->process))
         return -1;
+    if (!spec->process->command && !resil__process_can_host ())
+        return resil__refuse (
+            EINVAL,
+            "%s: main has not called resil_host; without that line at its top this "
+            "program cannot run its own components in processes",
+            what);
     bool speaks = spec->process->speaks || !spec->process->command;
     if (!spec->process->command && !is_registered)
         return resil__refuse (EINVAL,
@@ -181,9 +188,7 @@ static int check_process (const char *what, resil_spec_t *spec, const resil_type
                               "%s: it has arguments, and its type \"%s\" has no args_encode and "
                               "args_decode to take them to another process",
                               what, type->name);
-    if (speaks)
-        return resil__refuse (ENOTSUP, "%s: a process that speaks cannot be had yet", what);
-    return check_command (what, spec);
+    return speaks ? 0 : check_command (what, spec);
 }
 
 /*  And a pool that has a name, which is kept. */

@@ -47,6 +47,10 @@ bool resil__process_has_cores (void);
 uint64_t resil__process_list_hung (const char *who);
 void resil__process_unlist_hung (uint64_t handle);
 
+/*  The program can run components of its own in processes of their own: its main has said so. Any thread. */
+void resil__process_note_host (void);
+bool resil__process_can_host (void);
+
 /*  Have `stop_all` called once by the exit handler, before anything else in it: stops the
     supervisors that still live, with a bound of its own. A forked child forgets it: say it with each
     new supervisor. */

@@ -17,6 +17,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "foundation/process.h"
+#include "mailbox/afar.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
 #include "mailbox/watcher.h"
@@ -106,8 +107,8 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__mailbox_set_reader (self, NULL, NULL);
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
-    resil_message_t *in_hand = self->in_hand;
-    self->in_hand = NULL;
+    resil_message_t *in_hand = self->in_hand, *saved = self->saved;
+    self->in_hand = self->saved = NULL;
     self->number++;
     self->rules = NULL;
     self->office = NULL;
@@ -118,6 +119,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__unlock (&self->lock);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&in_hand);
+    resil_message_destroy (&saved);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
     resil__lock (&free_lock);
     put_free (self);
@@ -434,6 +436,8 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
     wake (to_wake);
     if (error == EAGAIN && full != RESIL_FULL_FAILS)
         return put_into_full (self, to, message, full, deadline_us);
+    if (error && resil__is_afar (self))
+        return resil__afar->put (to.number, message, full, deadline_us);
     return error;
 }
 
@@ -452,6 +456,10 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
     }
     resil__unlock (&self->lock);
     wake (to_wake);
+    if (!is_ours && resil__is_afar (self)) {
+        resil__afar->reply (to.number, message);
+        return 0;
+    }
     return is_ours ? 0 : ESHUTDOWN;
 }
 
@@ -632,6 +640,27 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&message);
     return is_reader;
+}
+
+bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
+{
+    resil__lock (&self->reader_lock);
+    bool is_reader = self->reader == reader;
+    resil_message_t *goes = is_reader ? self->saved : message;
+    if (is_reader)
+        self->saved = message;
+    resil__unlock (&self->reader_lock);
+    resil_message_destroy (&goes);
+    return is_reader;
+}
+
+resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
+{
+    resil__lock (&self->reader_lock);
+    *is_kept = self->saved;
+    resil_message_t *message = self->saved ? resil_message_dup (self->saved) : NULL;
+    resil__unlock (&self->reader_lock);
+    return message;
 }
 
 /*  With the reader held: in place of one that its reader may still look at. NULL: no memory. */

@@ -63,6 +63,19 @@ int resil__death_code (const resil__death_t *death)
 
 /*  ---- How it is told ------------------------------------------------------------------------ */
 
+/*  What the crash handler says of the signal, behind its name; or NULL, it is about something else. */
+static const char *place_of (const resil__death_t *death, const char *trace)
+{
+    char name[32];
+    if (!trace || !death->is_known || !WIFSIGNALED (death->status))
+        return NULL;
+    const char *short_name = sigabbrev_np (WTERMSIG (death->status));
+    snprintf (name, sizeof name, "SIG%s", short_name ? short_name : "?");
+    return strncmp (trace, name, strlen (name)) == 0 && strchr (" ,", trace[strlen (name)])
+               ? trace + strlen (name)
+               : NULL;
+}
+
 static void add_end (writer_t *to, const resil__death_t *death)
 {
     if (!death->is_known) {
@@ -123,7 +136,13 @@ void resil__death_describe (char *text, size_t room, const resil__death_t *death
 {
     writer_t to = {text, room, 0};
     *text = 0;
+    const char *place = place_of (death, trace);
     add_end (&to, death);
+    if (place) {
+        size_t line = strcspn (place, "\n");
+        add (&to, "%.*s", (int) line, place);
+        trace = place[line] ? place + line + 1 : "";
+    }
     add_limits (&to, death, limits);
     if (trace && *trace) {
         add (&to, "; ");

@@ -22,7 +22,7 @@ resil__outcome_t resil__death_judge (const resil__death_t *death, const resil_pr
 /*  The number of the signal, or the exit status; -1: not known. */
 int resil__death_code (const resil__death_t *death);
 
-/*  "killed by SIGSEGV (core dumped), near its limit of memory: 63 of 64 MiB; <trace>; last on stderr: <lines>". What is NULL
+/*  "killed by SIGSEGV (core dumped) at address 0x0, near its limit of memory: 63 of 64 MiB; <trace>; last on stderr: <lines>". What is NULL
     or empty is left out; what does not fit is cut at the end. */
 void resil__death_describe (char *text, size_t room, const resil__death_t *death,
                             const resil_process_limits_t *limits, const char *trace,

@@ -31,6 +31,9 @@
 #define GROUP_MS 200
 #define GROUP_LOOK_US 2000
 
+/*  What it said last is waited for so long, should its echo not come. */
+#define LAST_WORDS_MS 500
+
 /*  What is read of a pipe in one turn, and at most of it when its process has ended. */
 #define READ_BYTES 65536
 #define LAST_BYTES (1u << 20)
@@ -57,20 +60,22 @@ static void await_room (resil__process_t *self)
     resil__hosting_await_room (&self->host->base, RESIL__OUTBOX_INCARNATION);
 }
 
-static void tell (resil__process_t *self, resil__record_t record, const resil_error_t *error)
+void resil__process_tell (resil__process_t *self, resil__record_t record,
+                          const resil_error_t *error)
 {
     await_room (self);
     resil__self_tell (self_of (self), record, error, true);
 }
 
-static resil__about_t about (resil__process_t *self)
+resil__about_t resil__process_about (resil__process_t *self)
 {
     const resil_self_t *inside = self_of (self);
     return (resil__about_t){inside->supervisor, inside->spec->name, inside->incarnation, 0};
 }
 
 /*  What it fails of, unless it has failed already. */
-static void fail (resil__process_t *self, resil_error_kind_t kind, int code, const char *text)
+void resil__process_fail (resil__process_t *self, resil_error_kind_t kind, int code,
+                          const char *text)
 {
     resil_self_t *inside = self_of (self);
     if (inside->reported)
@@ -83,7 +88,7 @@ static void fail (resil__process_t *self, resil_error_kind_t kind, int code, con
 /*  Of the last error of this thread. */
 static void fail_to_start (resil__process_t *self)
 {
-    fail (self, RESIL_ERROR_START_FAILED, errno, resil_errmsg ());
+    resil__process_fail (self, RESIL_ERROR_START_FAILED, errno, resil_errmsg ());
 }
 
 /*  ---- Time ---------------------------------------------------------------------------------------------- */
@@ -93,10 +98,11 @@ static int64_t earlier (int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void set_timer (resil__process_t *self)
+void resil__process_set_timer (resil__process_t *self)
 {
     int64_t due_us = earlier (earlier (self->ready_at_us, self->term_at_us),
                               earlier (self->group_at_us, resil__flood_due_us (&self->flood)));
+    due_us = earlier (due_us, self->kill_at_us);
     if (due_us != self->timer.due_us || (due_us != RESIL__NEVER && !self->timer.place))
         resil__heap_set (&self->host->heap, &self->timer, due_us);
 }
@@ -105,7 +111,7 @@ static void set_timer (resil__process_t *self)
 
 static void tell_dropped (resil__process_t *self, uint64_t dropped)
 {
-    resil__about_t whom = about (self);
+    resil__about_t whom = resil__process_about (self);
     if (dropped)
         resil__log (RESIL_LOG_WARN, &whom, 0,
                     "%s#%llu wrote %llu lines more within that second, which are left out",
@@ -122,7 +128,7 @@ static void log_line (resil__process_t *self, const char *from, const char *line
     if (!is_admitted || !resil__log_enabled (RESIL_LOG_INFO))
         return;
     char text[RESIL__LINE_MAX + 8];
-    resil__about_t whom = about (self);
+    resil__about_t whom = resil__process_about (self);
     resil__text_clean (text, sizeof text, line, size);
     if (cut)
         resil__log (RESIL_LOG_INFO, &whom, 0, "%s: %s... (%llu bytes more)", from, text,
@@ -131,14 +137,14 @@ static void log_line (resil__process_t *self, const char *from, const char *line
         resil__log (RESIL_LOG_INFO, &whom, 0, "%s: %s", from, text);
 }
 
-static void is_ready (resil__process_t *self)
+void resil__process_is_ready (resil__process_t *self)
 {
     resil_self_t *inside = self_of (self);
     self->ready_at_us = RESIL__NEVER;
     if (inside->ready || inside->reported)
         return;
     inside->ready = true;
-    tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, NULL);
+    resil__process_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, NULL);
 }
 
 static void on_out_line (void *arg, const char *line, size_t size, uint64_t cut)
@@ -147,7 +153,7 @@ static void on_out_line (void *arg, const char *line, size_t size, uint64_t cut)
     const char *awaited = self->program->is.ready_line;
     log_line (self, "stdout", line, size, cut);
     if (awaited && size >= strlen (awaited) && memcmp (line, awaited, strlen (awaited)) == 0)
-        is_ready (self);
+        resil__process_is_ready (self);
 }
 
 static void on_err_line (void *arg, const char *line, size_t size, uint64_t cut)
@@ -190,7 +196,7 @@ static void read_last_words (resil__process_t *self)
 
 /*  ---- Stopping ------------------------------------------------------------------------------------------------ */
 
-static void signal_group (resil__process_t *self, int number)
+void resil__process_signal (resil__process_t *self, int number)
 {
     if (self->pid && self->phase != RESIL__PROCESS_IS_BURIED)
         kill (-self->pid, number);
@@ -200,8 +206,8 @@ static void signal_group (resil__process_t *self, int number)
 static void send_stop_signal (resil__process_t *self)
 {
     self->term_at_us = RESIL__NEVER;
-    signal_group (self, self->program->is.stop_signal);
-    signal_group (self, SIGCONT);
+    resil__process_signal (self, self->program->is.stop_signal);
+    resil__process_signal (self, SIGCONT);
 }
 
 static void tell_to_return (resil__process_t *self)
@@ -210,8 +216,10 @@ static void tell_to_return (resil__process_t *self)
         return;
     self->is_told = true;
     self->ready_at_us = RESIL__NEVER;
+    if (self->program->speaks && resil__speech_cancel (self))
+        return;
     send_stop_signal (self);
-    set_timer (self);
+    resil__process_set_timer (self);
 }
 
 /*  ---- The end of an incarnation ---------------------------------------------------------------------------------- */
@@ -222,9 +230,9 @@ static void call_handler (resil__process_t *self);
 static void fail_of_death (resil__process_t *self)
 {
     char text[RESIL_ERROR_TEXT_MAX + 256];
-    resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits, NULL,
-                           &self->tail);
-    fail (self, RESIL_ERROR_CRASHED, resil__death_code (&self->death), text);
+    resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits,
+                           resil__speech_trace (self), &self->tail);
+    resil__process_fail (self, RESIL_ERROR_CRASHED, resil__death_code (&self->death), text);
 }
 
 static void fail_of_shim (resil__process_t *self)
@@ -232,14 +240,14 @@ static void fail_of_shim (resil__process_t *self)
     char text[RESIL_ERROR_TEXT_MAX];
     resil__shim_describe (text, sizeof text, self->failure.step, self->failure.error,
                           &self->program->is);
-    fail (self, RESIL_ERROR_START_FAILED, self->failure.error, text);
+    resil__process_fail (self, RESIL_ERROR_START_FAILED, self->failure.error, text);
 }
 
 /*  In the log, where it is not what the incarnation fails of. */
 static void note_death (resil__process_t *self, resil_log_level_t level, const char *why)
 {
     char text[512];
-    resil__about_t whom = about (self);
+    resil__about_t whom = resil__process_about (self);
     resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits, NULL, NULL);
     resil__log (level, &whom, 0, "%s#%llu %s%s", self_of (self)->spec->name,
                 (unsigned long long) self_of (self)->incarnation, text, why);
@@ -266,6 +274,9 @@ static resil__outcome_t decide (resil__process_t *self)
         fail_of_shim (self);
         return RESIL__FAILED;
     }
+    resil__outcome_t said = self->program->speaks && self->pid ? resil__speech_decide (self) : 0;
+    if (said)
+        return said;
     resil__outcome_t outcome = resil__death_judge (&self->death, &self->program->is);
     if (outcome == RESIL__FAILED)
         fail_of_death (self);
@@ -286,17 +297,20 @@ static void conclude (resil__process_t *self)
 {
     resil__outcome_t outcome = decide (self);
     bool failed = outcome == RESIL__FAILED;
+    if (self->program->speaks)
+        resil__speech_end (self, failed);
     self->phase = RESIL__PROCESS_RESTS;
     self->pid = 0;
-    self->ready_at_us = self->term_at_us = self->group_at_us = RESIL__NEVER;
-    set_timer (self);
+    self->ready_at_us = self->term_at_us = self->group_at_us = self->kill_at_us = RESIL__NEVER;
+    resil__process_set_timer (self);
     atomic_store (&self->base.cpu_clock, 0);
     bool is_news = has_returned (self);
     atomic_store (&self->is_alive, false);
     if (is_news)
-        tell (self,
-              (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
-              failed && !self_of (self)->told ? &self->error : NULL);
+        resil__process_tell (
+            self,
+            (resil__record_t){.kind = RESIL__RECORD_ENDED, .outcome = outcome, .asks = !failed},
+            failed && !self_of (self)->told ? &self->error : NULL);
     if (is_news && failed)
         call_handler (self);
     go_on (self);
@@ -322,10 +336,11 @@ static void look_at_start (resil__process_t *self)
     self->has_run = true;
     self->phase = RESIL__PROCESS_RUNS;
     await_room (self);
-    resil__self_has_started (self_of (self));
-    if (self->program->is.ready_ms >= 0 && !self->is_told) {
+    if (!self->program->speaks) /*  else it is up when it says so                        */
+        resil__self_has_started (self_of (self));
+    if (self->program->is.ready_ms >= 0 && !self->is_told && !self->program->speaks) {
         self->ready_at_us = self->host->now_us + self->program->is.ready_ms * 1000;
-        set_timer (self);
+        resil__process_set_timer (self);
     }
 }
 
@@ -357,17 +372,54 @@ static void look_for_memory (resil__process_t *self)
         by_kill && self->oom_kills >= 0 && resil__memory_kills () > self->oom_kills;
 }
 
+static void finish (resil__process_t *self)
+{
+    self->echo = 0;
+    self->group_at_us = RESIL__NEVER;
+    read_last_words (self);
+    if (self->program->speaks)
+        resil__speech_close (self);
+    conclude (self);
+}
+
+/*  What it said on its way out may still be on its way. False: nothing is. */
+static bool awaits_last_words (resil__process_t *self)
+{
+    if (!self->program->speaks || !resil__speech_may_follow (self))
+        return false;
+    self->echo = resil__talk_call_out (&self->host->talk);
+    self->group_at_us = self->host->now_us + LAST_WORDS_MS * 1000;
+    resil__process_set_timer (self);
+    return self->echo != 0;
+}
+
+static resil__process_t *find_echoed (const resil__process_host_t *host, uint64_t number)
+{
+    for (resil__caller_t *caller = host->talk.callers; caller; caller = caller->next)
+        if (caller->process->echo && caller->process->echo <= number)
+            return caller->process;
+    return NULL;
+}
+
+/*  Who is finished is no caller any more. */
+void resil__process_echoed (resil__process_host_t *host, uint64_t number)
+{
+    resil__process_t *process;
+    while ((process = find_echoed (host, number)))
+        finish (process);
+}
+
 /*  Is anything left of its group? Who holds out is left to itself: it is on its way, or nobody can kill it. */
 static void look_at_group (resil__process_t *self)
 {
     bool is_left = self->is_ours && kill (-self->pid, 0) == 0;
     if (is_left && self->host->now_us < self->group_due_us) {
         self->group_at_us = self->host->now_us + GROUP_LOOK_US;
-        set_timer (self);
+        resil__process_set_timer (self);
         return;
     }
-    read_last_words (self);
-    conclude (self);
+    if (!awaits_last_words (self))
+        finish (self);
 }
 
 /*  Its group is killed before it is waited for: until then the number of that is nobody else's. */
@@ -402,10 +454,13 @@ void resil__process_hear (resil__process_t *self, resil__source_kind_t kind)
     case RESIL__SOURCE_FAIL:
         look_at_start (self);
         return;
+    case RESIL__SOURCE_TRACE:
+        resil__speech_read_trace (self);
+        return;
     default:
         look_at_start (self);
         read_some (self, kind);
-        set_timer (self);
+        resil__process_set_timer (self);
         return;
     }
 }
@@ -417,15 +472,22 @@ static void is_due (resil__timer_t *timer)
     int64_t now_us = self->host->now_us;
     resil__heap_set (&self->host->heap, timer, RESIL__NEVER);
     if (self->ready_at_us <= now_us)
-        is_ready (self);
+        resil__process_is_ready (self);
     if (self->term_at_us <= now_us)
         send_stop_signal (self);
+    if (self->kill_at_us <= now_us) {
+        self->kill_at_us = RESIL__NEVER;
+        resil__process_signal (self, SIGKILL);
+    }
     if (self->group_at_us <= now_us) {
         self->group_at_us = RESIL__NEVER;
-        look_at_group (self);
+        if (self->echo)
+            finish (self);
+        else
+            look_at_group (self);
     }
     tell_dropped (self, resil__flood_ends (&self->flood, now_us, false));
-    set_timer (self);
+    resil__process_set_timer (self);
 }
 
 /*  ---- Its beginning ------------------------------------------------------------------------------------------------ */
@@ -466,7 +528,12 @@ static int spawn (resil__process_t *self)
         return -1;
     self->own_peak = own_peak ();
     self->oom_kills = resil__memory_kills ();
-    if (resil__spawn (self->program, NULL, 0, &spawned))
+    if (self->program->speaks && resil__speech_prepare (self))
+        return -1;
+    char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT];
+    const char *added[RESIL__SPEECH_VARIABLES];
+    size_t count = self->program->speaks ? resil__speech_environment (self, texts, added) : 0;
+    if (resil__spawn (self->program, added, count, &spawned))
         return -1;
     self->pid = spawned.pid;
     int error = watch_all (self, &spawned);
@@ -507,6 +574,14 @@ static void renew (resil__process_t *self, uint64_t incarnation)
     self->death = (resil__death_t){.is_known = false};
     self->out.size = self->err.size = self->tail.size = 0;
     self->out.cut = self->err.cut = 0;
+    self->has_begun = self->has_concluded = self->told_strange = false;
+    self->trace_size = 0;
+}
+
+/*  Its arguments go to its process, anew for each. */
+static bool encodes_args (const resil__process_t *self)
+{
+    return self->program->speaks && self->base.self.spec->type->args_encode;
 }
 
 static void begin (resil__process_t *self)
@@ -524,9 +599,11 @@ static void begin (resil__process_t *self)
         conclude (self);
         return;
     }
-    if (!resil__spec_makes_args (inside->spec) || inside->has_args) {
-        inside->args = inside->has_args ? inside->args : inside->spec->args;
+    if (!resil__spec_makes_args (inside->spec) && !inside->has_args) {
+        inside->args = inside->spec->args;
         inside->has_args = true;
+    }
+    if (inside->has_args && !encodes_args (self)) {
         launch (self);
         return;
     }
@@ -555,6 +632,24 @@ static int make_args (resil__process_t *self)
     return 0;
 }
 
+/*  0, or an errno, with the sentence kept. */
+static int encode_args (resil__process_t *self)
+{
+    const resil_self_t *inside = self_of (self);
+    free (self->args);
+    self->args = NULL;
+    self->args_size = 0;
+    errno = 0;
+    if (!encodes_args (self) ||
+        inside->spec->type->args_encode (inside->args, &self->args, &self->args_size) == 0)
+        return 0;
+    int error = errno ? errno : EINVAL;
+    self->args = NULL;
+    snprintf (self->chore_why, sizeof self->chore_why,
+              "its arguments could not be encoded for its process: %s", strerror (error));
+    return error;
+}
+
 /*  Without arguments there is nothing to handle with; the start that follows fails of the same, and is told. */
 static int handle (resil__process_t *self)
 {
@@ -564,6 +659,12 @@ static int handle (resil__process_t *self)
     return inside->spec->type->handle_irrecoverable (inside->args, &self->error);
 }
 
+static int prepare (resil__process_t *self)
+{
+    int error = make_args (self);
+    return error ? error : encode_args (self);
+}
+
 static void do_chore (resil__chore_t *chore)
 {
     resil__process_t *self =
@@ -571,7 +672,7 @@ static void do_chore (resil__chore_t *chore)
     resil__self_set_current (self_of (self));
     self->chore_rc = 0;
     if (self->phase == RESIL__PROCESS_PREPARES)
-        self->chore_rc = make_args (self);
+        self->chore_rc = prepare (self);
     else if (self->phase == RESIL__PROCESS_HANDLES)
         self->chore_rc = handle (self);
     else
@@ -584,8 +685,9 @@ static void is_handled (resil__process_t *self, int answer)
     self->phase = RESIL__PROCESS_RESTS;
     atomic_store (&self->base.thread_id, 0); /*  its id was told with its failure until now    */
     if (!resil__self_is_quarantined (self_of (self)))
-        tell (self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = answer, .asks = true},
-              NULL);
+        resil__process_tell (
+            self, (resil__record_t){.kind = RESIL__RECORD_HANDLED, .value = answer, .asks = true},
+            NULL);
 }
 
 /*  With the error that stands there. */
@@ -599,7 +701,7 @@ static void call_handler (resil__process_t *self)
     }
     self->phase = RESIL__PROCESS_HANDLES;
     if (resil__process_post (self)) {
-        resil__about_t whom = about (self);
+        resil__about_t whom = resil__process_about (self);
         resil__log (RESIL_LOG_ERROR, &whom, 0, "its handler is not called: %s", resil_errmsg ());
         is_handled (self, 0);
     }
@@ -633,7 +735,7 @@ void resil__process_chore_done (resil__chore_t *chore)
     if (phase == RESIL__PROCESS_HANDLES)
         is_handled (self, self->chore_rc);
     else if (phase == RESIL__PROCESS_PREPARES && self->chore_rc) {
-        fail (self, RESIL_ERROR_START_FAILED, self->chore_rc, self->chore_why);
+        resil__process_fail (self, RESIL_ERROR_START_FAILED, self->chore_rc, self->chore_why);
         conclude (self);
         return;
     }
@@ -674,7 +776,7 @@ static void leave (resil__process_t *self)
 
 void resil__process_say_gone (resil__process_t *self)
 {
-    tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL);
+    resil__process_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL);
 }
 
 /*  Nothing is under way, or something is. */
@@ -689,15 +791,19 @@ void resil__process_look (resil__process_t *self)
     unsigned wants = atomic_exchange (&self->state, 0);
     bool is_quarantined = resil__self_is_quarantined (self_of (self));
     if ((wants & RESIL__TO_KILL) || is_quarantined)
-        signal_group (self, SIGKILL);
+        resil__process_signal (self, SIGKILL);
     self->leaves |= (wants & RESIL__TO_END) || is_quarantined;
     if ((wants & RESIL__TO_HANDLE) && !is_quarantined)
         handle_former (self);
     if ((wants & RESIL__TO_START) && !is_quarantined)
         begin (self);
     else {
+        if ((wants & RESIL__TO_ACK) && self->program->speaks)
+            resil__speech_ack (self);
         if (is_cancelled (self))
             tell_to_return (self);
+        if (self->program->speaks)
+            resil__speech_look (self);
         go_on (self);
     }
 }
@@ -719,6 +825,7 @@ static void process_destroy (resil__runner_t *runner)
     resil__process_unlist_hung (self->hung_handle);
     free (self->to_handle);
     free (self->args);
+    resil__speech_release (self);
     resil__runner_clear (runner);
     free (self);
     resil__hosting_remove_seat (&host->base);
@@ -851,9 +958,11 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
     self->hook.notify = notify;
     self->host = (resil__process_host_t *) host;
     self->program = resil__program_of (options->spec->is->process);
+    self->find = options->find;
     self->chore.run = do_chore;
     self->timer = (resil__timer_t){.due_us = RESIL__NEVER, .fire = is_due};
-    self->ready_at_us = self->term_at_us = self->group_at_us = RESIL__NEVER;
+    self->ready_at_us = self->term_at_us = self->group_at_us = self->kill_at_us = RESIL__NEVER;
+    self->caller.process = self;
     for (int kind = 0; kind < RESIL__SOURCES; kind++)
         self->sources[kind] = (resil__source_t){self, (resil__source_kind_t) kind, -1};
     resil_self_t *inside = &self->base.self;

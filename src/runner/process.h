@@ -9,11 +9,13 @@
 #define RESIL_RUNNER_PROCESS_H
 
 #include "foundation/heap.h"
+#include "foundation/log.h"
 #include "process/death.h"
 #include "process/lines.h"
 #include "runner/chores.h"
 #include "runner/hosting.h"
 #include "runner/placement.h"
+#include "runner/talk.h"
 #include "shim/shim.h"
 
 typedef struct _resil__process_host_t resil__process_host_t;
@@ -79,6 +81,7 @@ struct _resil__process_t {
 
     /*  the host's */
     const resil__program_t *program;
+    resil__find_fn *find;
     resil__process_phase_t phase;
     bool leaves;  /*  it is to end, or has been quarantined                    */
     bool is_told; /*  it has been told to return                               */
@@ -99,6 +102,19 @@ struct _resil__process_t {
     resil__lines_t err;
     resil__tail_t tail;   /*  of err                                                   */
     resil__flood_t flood; /*  of both                                                  */
+
+    /*  of one that speaks */
+    resil__caller_t caller;
+    bool has_begun;     /*  START has been said                                       */
+    bool has_concluded; /*  ENDS has                                                  */
+    resil__ends_t how;  /*  ... so                                                    */
+    bool told_strange;  /*  once is enough                                            */
+    uint64_t echo;      /*  what it has said last has been heard when that one comes; 0: none is
+                             awaited                                                   */
+    int64_t kill_at_us; /*  it has said that it ends, and is killed then              */
+    char *trace;        /*  what its crash handler has written                        */
+    size_t trace_size;
+    struct _resil__post_t *post; /*  its messages; NULL: there have been none            */
 };
 
 struct _resil__process_host_t {
@@ -111,6 +127,8 @@ struct _resil__process_host_t {
     resil__heap_t heap;
     resil__chores_t *chores; /*  NULL: none has been needed                           */
     resil__process_t *gone;  /*  those that say so at the end of this turn            */
+    resil__talk_t talk;
+    uint64_t told_strangers; /*  how many there were when that was told last            */
     int64_t now_us;          /*  of this turn                                         */
 };
 
@@ -131,6 +149,59 @@ void resil__process_say_gone (resil__process_t *self);
 /*  A seat for one. As resil__runner_new. */
 resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_options_t *options);
 
+/*  In its steps, for speech.c: its error, unless it has failed; it is up; tell the supervisor; it is to end now; the
+    timer is to be set anew. */
+void resil__process_fail (resil__process_t *self, resil_error_kind_t kind, int code,
+                          const char *text);
+void resil__process_is_ready (resil__process_t *self);
+void resil__process_tell (resil__process_t *self, resil__record_t record,
+                          const resil_error_t *error);
+void resil__process_signal (resil__process_t *self, int number);
+void resil__process_set_timer (resil__process_t *self);
+resil__about_t resil__process_about (resil__process_t *self);
+
+/*  An echo has come: those whose last words were awaited until then have none more. */
+void resil__process_echoed (resil__process_host_t *host, uint64_t number);
+
+/*  ---- speech.c: one that speaks ---------------------------------------------------------------- */
+
+/*  Before its process is started: it may greet; what its environment says, in `texts`, of which pointers go to `added`:
+    how many. 0, or -1 with errno and a sentence. */
+#define RESIL__SPEECH_VARIABLES 8
+#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
+int resil__speech_prepare (resil__process_t *self);
+size_t resil__speech_environment (resil__process_t *self,
+                                  char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT],
+                                  const char *added[RESIL__SPEECH_VARIABLES]);
+
+/*  All that has come on both lines, or as much as one turn takes: then true. */
+bool resil__speech_serve (resil__process_host_t *host);
+
+/*  It is to return; its report has been accepted. False: it has not begun, and hears nothing. */
+bool resil__speech_cancel (resil__process_t *self);
+void resil__speech_ack (resil__process_t *self);
+
+/*  There may be mail for it. */
+void resil__speech_look (resil__process_t *self);
+
+/*  Its process has ended: may something follow that has been sent, and not been heard yet? */
+bool resil__speech_may_follow (const resil__process_t *self);
+
+/*  Its process has ended: nothing that comes is its any more. What that means; RESIL__FAILED with its error set, or
+    0: as for any process. */
+void resil__speech_close (resil__process_t *self);
+resil__outcome_t resil__speech_decide (resil__process_t *self);
+
+/*  The incarnation has ended so: what becomes of its messages. */
+void resil__speech_end (resil__process_t *self, bool failed);
+
+/*  Bytes of its trace; the rest of it, as a text, or NULL. */
+void resil__speech_read_trace (resil__process_t *self);
+const char *resil__speech_trace (resil__process_t *self);
+
+/*  It is freed. */
+void resil__speech_release (resil__process_t *self);
+
 /*  ---- process_host.c: for these ------------------------------------------------------------- */
 
 /*  Have it looked at, with that wanted of it. Any thread. */
@@ -139,6 +210,9 @@ void resil__process_want (resil__process_t *self, unsigned what);
 /*  Wait on that descriptor for it; and no more, and close it. 0, or an errno. */
 int resil__process_watch (resil__process_t *self, resil__source_kind_t kind, int fd);
 void resil__process_close (resil__process_t *self, resil__source_kind_t kind);
+
+/*  Have sockets to speak by. 0, or -1 with errno and a sentence. */
+int resil__process_open_talk (resil__process_host_t *host);
 
 /*  Have the chore run: 0, or -1 with errno and a sentence. */
 int resil__process_post (resil__process_t *self);

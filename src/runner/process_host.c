@@ -120,21 +120,42 @@ static void process_work (resil__host_t *base)
     resil__process_host_t *host = host_of (base);
     struct epoll_event events[EVENTS_A_TURN];
     eventfd_t rings;
+    bool has_more = false;
     while (!atomic_load (&base->leaves)) {
         const resil__timer_t *first = resil__heap_first (&host->heap);
         int wait_ms = first ? resil__until_ms (first->due_us, resil__now_us ()) : -1;
-        int count = epoll_wait (host->epoll_fd, events, EVENTS_A_TURN, wait_ms);
+        int count = epoll_wait (host->epoll_fd, events, EVENTS_A_TURN, has_more ? 0 : wait_ms);
         host->now_us = resil__now_us ();
         for (int i = 0; i < count; i++)
-            if (events[i].data.ptr)
-                hear (events[i].data.ptr);
-            else
+            if (events[i].data.ptr == &host->wake_fd)
                 eventfd_read (host->wake_fd, &rings);
+            else if (events[i].data.ptr != &host->talk)
+                hear (events[i].data.ptr);
         take_pushed (host);
         take_chores (host);
         take_timers (host);
+        has_more = host->talk.is_open && resil__speech_serve (host);
         let_go (host);
     }
+    resil__talk_close (&host->talk); /*  its sockets are this thread's                        */
+}
+
+/*  Its descriptors say that there is something new on a line, and no more than that: each turn looks at both. */
+int resil__process_open_talk (resil__process_host_t *host)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &host->talk};
+    if (host->talk.is_open)
+        return 0;
+    if (resil__talk_open (&host->talk))
+        return -1;
+    for (int line = 0; line < RESIL__LINES; line++)
+        if (epoll_ctl (host->epoll_fd, EPOLL_CTL_ADD, host->talk.fds[line], &event)) {
+            int error = errno;
+            resil__talk_close (&host->talk);
+            return resil__refuse (error, "the sockets of processes cannot be watched: %s",
+                                  strerror (error));
+        }
+    return 0;
 }
 
 /*  ---- For its owner ------------------------------------------------------------------------------------ */
@@ -170,7 +191,7 @@ resil__host_t *resil__process_host_new (const sigset_t *signals, resil__maker_t 
         sizeof *self, &process_ops, "resil-process", signals, maker);
     if (!self)
         return NULL;
-    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &self->wake_fd};
     atomic_init (&self->pushed, NULL);
     self->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->epoll_fd = epoll_create1 (EPOLL_CLOEXEC);

@@ -30,6 +30,7 @@ void resil__runner_init (resil__runner_t *self, const resil__runner_ops_t *ops,
     self->self.owner = options->owner;
     self->self.supervisor = options->supervisor;
     self->self.inbox.mailbox = options->mailbox;
+    self->self.inbox.is_afar = options->is_afar;
     self->errors_fd = self->control_fd = -1;
 }
 

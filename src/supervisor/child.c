@@ -139,6 +139,12 @@ static bool receives (const resil__child_t *child)
            (!in_process (child) || resil__program_of (child->spec->is->process)->speaks);
 }
 
+static int find_for_process (const void *owner, const char *path, resil_address_t *address)
+{
+    const resil__tree_t *tree = owner;
+    return resil_supervisor_find (tree->root, path, address);
+}
+
 static int get_runner (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -155,6 +161,7 @@ static int get_runner (resil__child_t *child)
                                        .owner = tree,
                                        .supervisor = self->path + 1,
                                        .signals = &tree->signals,
+                                       .find = find_for_process,
                                        .maker = tree->maker};
     if (child->spec->is->placement != RESIL_OWN_THREAD) {
         options.host = resil__pool_host (tree, in_process (child) ? resil__pool_of_processes

@@ -69,6 +69,10 @@ static void an_end_is_told_in_words (void **state)
     told (killed (SIGRTMIN + 3, false), &no_limits, NULL, NULL, "killed by signal 37");
     told (killed (SIGABRT, false), &no_limits, "at address 0x0\nin f\n", "a\nb\n",
           "killed by SIGABRT; at address 0x0, in f; last on stderr: a | b");
+    told (killed (SIGSEGV, true), &no_limits, "SIGSEGV at address 0x0\n#0 f\n#1 g\n", NULL,
+          "killed by SIGSEGV (core dumped) at address 0x0; #0 f, #1 g");
+    told (killed (SIGSEGV, true), &no_limits, "SIGSEGV at address 0x0", NULL,
+          "killed by SIGSEGV (core dumped) at address 0x0");
     resil__death_t death = killed (SIGKILL, false);
     death.is_out_of_memory = true;
     told (death, &no_limits, NULL, NULL,
