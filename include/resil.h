@@ -11,6 +11,7 @@
 #include <resil/message.h>
 #include <resil/self.h>
 #include <resil/type.h>
+#include <resil/process.h>
 #include <resil/spec.h>
 #include <resil/supervisor.h>
 #include <resil/snapshot.h>

@@ -8,8 +8,8 @@ import re
 
 from support import SOURCE, fail
 
-LAYERS = ["foundation", "protocol", "mailbox", "component", "runner", "hosted", "supervisor",
-          "messaging", "pipeline", "monitor", "tools"]
+LAYERS = ["foundation", "protocol", "shim", "mailbox", "component", "process", "runner", "hosted",
+          "supervisor", "messaging", "pipeline", "monitor", "tools"]
 
 wrong = []
 for path in sorted((SOURCE / "src").rglob("*.[ch]")):
