@@ -282,12 +282,13 @@ void resil__crash_report_to (int fd)
 
 void resil__crash_guard_thread (void)
 {
-    if (the.fd < 0)
+    static _Thread_local bool is_guarded;
+    if (the.fd < 0 || is_guarded)
         return;
     void *memory = mmap (NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED)
         return;
     stack_t stack = {.ss_sp = memory, .ss_size = STACK_BYTES};
-    sigaltstack (&stack, NULL);
+    is_guarded = sigaltstack (&stack, NULL) == 0;
 }

@@ -8,8 +8,8 @@
 /*  From now on, to that descriptor; before there are other threads. */
 void resil__crash_report_to (int fd);
 
-/*  The calling thread has a stack of its own for it from now on, so that the overflow of its stack can be told too. Once a
-    thread; only where a crash is reported at all. */
+/*  The calling thread has a stack of its own for it from now on, so that the overflow of its stack can be told too; where a
+    crash is reported at all. */
 void resil__crash_guard_thread (void);
 
 #endif

@@ -17,8 +17,10 @@
 #include "foundation/process.h"
 #include "hosted/crash.h"
 #include "hosted/relay.h"
+#include "hosted/requests.h"
 
 #define LAST_ACK_MS 1000
+#define LAST_WORDS_MS 1000
 #define LAST_LINES_MS 500
 
 /*  What the environment says; copied, as it is removed there. */
@@ -100,6 +102,8 @@ static void on_early_exit (int status, void *unused)
         return;
     if (self && self->reported)
         resil_await_ack (self, LAST_ACK_MS);
+    if (self)
+        resil__requests_settle (self->spec->name, LAST_WORDS_MS);
     resil_log_flush (LAST_LINES_MS);
     fflush (NULL);
     _exit (status);

@@ -26,6 +26,9 @@
 #define LEAST_SIGN_MS 3
 #define MOST_SIGN_MS 1000
 
+/*  Who waits for the first start is told that it is up before anything can happen to it; not longer than that. */
+#define SETTLE_MS 1000
+
 /*  What START has said. Texts of the component's own. */
 typedef struct {
     char name[RESIL_NAME_MAX + 1];
@@ -61,6 +64,8 @@ typedef struct {
     int64_t told_us;     /*  how far its progress has been told                          */
 } relay_t;
 
+static relay_t the;
+
 /*  ---- The component's arguments --------------------------------------------------------------------- */
 
 /*  They came as bytes, and are made in the component's thread by its type, first of all that happens there. */
@@ -81,9 +86,9 @@ static void *make_args (const void *unused)
 {
     (void) unused;
     resil__crash_guard_thread ();
+    errno = 0;
     if (!arguments.are_given)
         return arguments.type->args_new (NULL);
-    errno = 0;
     void *args = arguments.type->args_decode (arguments.bytes, arguments.size);
     int error = errno;
     forget_bytes ();
@@ -91,16 +96,31 @@ static void *make_args (const void *unused)
     return args;
 }
 
-static int guarded_start (resil_self_t *self, void *args)
+/*  In the component's thread, as what it does next may be the end of the process. Who waits for its first start is to know
+    by then that it was up. */
+static void be_up (void)
+{
+    if (the.component.ready_required || atomic_exchange (&the.is_ready, true))
+        return;
+    resil__link_say (the.link, (resil__frame_t){.kind = RESIL__FRAME_READY});
+    if (the.incarnation == 1)
+        resil__requests_settle (the.component.name, SETTLE_MS);
+}
+
+static int hosted_start (resil_self_t *self, void *args)
 {
     resil__crash_guard_thread ();
+    be_up ();
     return arguments.type->start (self, args);
 }
 
-static int guarded_on_start (resil_self_t *self, void *args)
+static int hosted_on_start (resil_self_t *self, void *args)
 {
     resil__crash_guard_thread ();
-    return arguments.type->on_start ? arguments.type->on_start (self, args) : 0;
+    int rc = arguments.type->on_start ? arguments.type->on_start (self, args) : 0;
+    if (rc == 0 || rc == RESIL_DONE)
+        be_up ();
+    return rc;
 }
 
 /*  As it runs here: it has no handler, as that is called in the parent; and what comes first in its thread has that
@@ -114,10 +134,10 @@ static resil_type_t hosted_type (const resil_type_t *type)
     hosted.args_decode = NULL;
     hosted.args_new = makes_args ? make_args : NULL;
     hosted.args_free = makes_args ? type->args_free : NULL;
-    if (!makes_args && resil__type_has_handlers (type))
-        hosted.on_start = guarded_on_start;
-    else if (!makes_args)
-        hosted.start = guarded_start;
+    if (resil__type_has_handlers (type))
+        hosted.on_start = hosted_on_start;
+    else
+        hosted.start = hosted_start;
     return hosted;
 }
 
@@ -151,11 +171,11 @@ static resil__frame_error_t error_of (const resil_error_t *error)
 
 static void say_ready (relay_t *self)
 {
-    if (self->is_ready || self->has_ended)
+    if (self->has_ended)
         return;
-    self->is_ready = true;
-    resil__link_say (self->link, (resil__frame_t){.kind = RESIL__FRAME_READY});
-    if (self->component.hang_ms >= 0)
+    if (!atomic_exchange (&self->is_ready, true))
+        resil__link_say (self->link, (resil__frame_t){.kind = RESIL__FRAME_READY});
+    if (self->component.hang_ms >= 0 && self->sign_due_us == RESIL__NEVER)
         self->sign_due_us = resil__now_us ();
 }
 
@@ -523,12 +543,11 @@ static void release (relay_t *self)
 
 int resil__relay_run (resil__link_t *link, const char *type)
 {
-    static relay_t self;
-    self.link = link;
-    self.type_name = type;
-    self.sign_due_us = RESIL__NEVER;
-    pthread_sigmask (SIG_SETMASK, NULL, &self.signals);
-    relay (&self);
-    release (&self);
-    return self.status;
+    the.link = link;
+    the.type_name = type;
+    the.sign_due_us = RESIL__NEVER;
+    pthread_sigmask (SIG_SETMASK, NULL, &the.signals);
+    relay (&the);
+    release (&the);
+    return the.status;
 }

@@ -71,17 +71,17 @@ static void end_to_ask (const asker_t *asker)
     pthread_mutex_unlock (&the.lock);
 }
 
-/*  Say the frame, in which *ticket is set, and wait for the answer: 0, or the errno that it has; then the sentence is
+/*  Say the frame, which has the asker's ticket, and wait for the answer: 0, or the errno that it has; then the sentence is
     there. */
-static int ask (asker_t *asker, const resil__frame_t *frame)
+static int ask_until (asker_t *asker, const resil__frame_t *frame, int64_t timeout_ms)
 {
     int error = resil__link_say (the.link, *frame) ? errno : 0;
-    int64_t deadline_us = resil__deadline_us (resil__now_us (), ANSWER_MS);
+    int64_t deadline_us = resil__deadline_us (resil__now_us (), timeout_ms);
     while (!error && !atomic_load (&asker->is_answered)) {
         resil__futex_wait (&asker->is_answered, 0, deadline_us);
         if (resil__now_us () >= deadline_us && !atomic_load (&asker->is_answered)) {
-            resil__refuse (ETIMEDOUT, "the parent has not answered to %s within %d ms",
-                           resil__frame_name (frame->kind), ANSWER_MS);
+            resil__refuse (ETIMEDOUT, "the parent has not answered to %s within %lld ms",
+                           resil__frame_name (frame->kind), (long long) timeout_ms);
             error = ETIMEDOUT;
         }
     }
@@ -91,6 +91,11 @@ static int ask (asker_t *asker, const resil__frame_t *frame)
     if (asker->error)
         resil__refuse (asker->error, "%s", asker->text);
     return asker->error;
+}
+
+static int ask (asker_t *asker, const resil__frame_t *frame)
+{
+    return ask_until (asker, frame, ANSWER_MS);
 }
 
 static void answer (uint64_t ticket, int error, uint64_t value, resil__bytes_t text)
@@ -109,13 +114,29 @@ static void answer (uint64_t ticket, int error, uint64_t value, resil__bytes_t t
     pthread_mutex_unlock (&the.lock);
 }
 
+static resil__frame_t question (const asker_t *asker, const char *path)
+{
+    resil__frame_t frame = {.kind = RESIL__FRAME_FIND};
+    frame.find.ticket = asker->ticket;
+    frame.find.path = resil__frame_text (path);
+    return frame;
+}
+
+void resil__requests_settle (const char *name, int64_t timeout_ms)
+{
+    asker_t asker = {0};
+    if (!the.link)
+        return;
+    begin_to_ask (&asker);
+    resil__frame_t frame = question (&asker, name);
+    ask_until (&asker, &frame, timeout_ms);
+}
+
 static int find (const char *path, resil_address_t *address)
 {
     asker_t asker = {0};
     begin_to_ask (&asker);
-    resil__frame_t frame = {.kind = RESIL__FRAME_FIND};
-    frame.find.ticket = asker.ticket;
-    frame.find.path = resil__frame_text (path);
+    resil__frame_t frame = question (&asker, path);
     int error = ask (&asker, &frame);
     if (error) {
         errno = error;

@@ -17,6 +17,10 @@ void resil__requests_begin (resil__link_t *link, resil__mailbox_t *mailbox, uint
 /*  The main thread's: what the parent has said. True if the frame was for here: MAIL, ANSWER, RESULT, SAVED. */
 bool resil__requests_hear (const resil__frame_t *frame);
 
+/*  Wait until all that has been said before has come to the parent, at most so long: it is asked for the component of that
+    name. Any thread but main's. */
+void resil__requests_settle (const char *name, int64_t timeout_ms);
+
 /*  The component has ended: nobody waits for anything any more. */
 void resil__requests_end (void);
 
