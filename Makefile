@@ -19,7 +19,7 @@ MINUTES ?= 10
 ROUNDS ?= 5
 
 LIBRARY_PACKAGES = gcc libc6-dev cmake libczmq-dev libzmq3-dev
-CASE_PACKAGES = $(LIBRARY_PACKAGES) libcmocka-dev python3
+CASE_PACKAGES = $(LIBRARY_PACKAGES) libcmocka-dev python3 python3-zmq
 TEST_PACKAGES = $(CASE_PACKAGES) clang clang-format doxygen pkg-config
 
 jobs := $(shell nproc)

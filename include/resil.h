@@ -11,12 +11,14 @@
 #include <resil/message.h>
 #include <resil/self.h>
 #include <resil/type.h>
+#include <resil/process.h>
 #include <resil/spec.h>
 #include <resil/supervisor.h>
 #include <resil/snapshot.h>
 #include <resil/event.h>
 #include <resil/messaging.h>
 #include <resil/dead_letter.h>
+#include <resil/host.h>
 #include <resil/zactor.h>
 #include <resil/guardian.h>
 #include <resil/systemd.h>

@@ -16,7 +16,8 @@ typedef enum {
     RESIL_ERROR_EXIT_OVERRUN,    /*  did not return within its shutdown deadline after an ack */
     RESIL_ERROR_HANDLER_OVERRUN, /*  handle_irrecoverable overran its deadline                */
     RESIL_ERROR_START_FAILED,    /*  no thread, descriptors or arguments could be had for it  */
-    RESIL_ERROR_GAVE_UP          /*  a supervisor: a child of it failed for good              */
+    RESIL_ERROR_GAVE_UP,         /*  a supervisor: a child of it failed for good              */
+    RESIL_ERROR_CRASHED /*  its process died by a signal, or with a status that is none of success */
 } resil_error_kind_t;
 
 /*  The longest text that an error keeps, in bytes with its closing NUL; what is longer is cut at
@@ -32,11 +33,12 @@ typedef struct _resil_error_t resil_error_t;
 RESIL_EXPORT resil_error_kind_t resil_error_kind (const resil_error_t *self);
 
 /*  The same as a word: "reported", "returned", "panicked", "hung", "start overrun",
-    "exit overrun", "handler overrun", "start failed", "gave up". */
+    "exit overrun", "handler overrun", "start failed", "gave up", "crashed". */
 RESIL_EXPORT const char *resil_error_kind_name (const resil_error_t *self);
 
 /*  The code that came with the report: an errno value or a number of the program's
-    own; what start returned if it just returned; 0 if there is none. */
+    own; what start returned if it just returned; of a crash the number of the signal, or the exit
+    status; 0 if there is none. */
 RESIL_EXPORT int resil_error_code (const resil_error_t *self);
 
 /*  The text; UTF-8 without control characters, whatever was reported. Never NULL. */

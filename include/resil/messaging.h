@@ -148,8 +148,8 @@ RESIL_EXPORT int resil_timer_set (resil_self_t *self, uint64_t which, int64_t af
 
 /*  The same of one that outlasts the incarnation: it goes on after a failure, whatever thread the next one has, until it
     has told, is cleared, or the component is stopped or ends for good. What came due while there was no
-    incarnation is told to the next one, once. That one may set or clear it by its number. As OTP's timers,
-    which are not the process's. */
+    incarnation is told to the next one, once. That one may set or clear it by its number. One of a
+    component in a process of its own ends with that process. As OTP's timers, which are not the process's. */
 RESIL_EXPORT int resil_timer_set_lasting (resil_self_t *self, uint64_t which, int64_t after_ms,
                                           int64_t every_ms);
 

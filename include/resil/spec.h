@@ -4,6 +4,7 @@
 #ifndef RESIL_SPEC_H
 #define RESIL_SPEC_H
 
+#include <resil/process.h>
 #include <resil/type.h>
 
 /*  When a component is started again, as OTP's restart types. */
@@ -16,7 +17,8 @@ typedef enum {
 /*  Where a component runs. */
 typedef enum {
     RESIL_OWN_THREAD = 0, /*  in a zactor thread of its own                                */
-    RESIL_SHARED          /*  in one that it shares with others: of a type with handlers  */
+    RESIL_SHARED,         /*  in one that it shares with others: of a type with handlers  */
+    RESIL_PROCESS         /*  in a process of its own                                     */
 } resil_placement_t;
 
 /*  How long to wait before a restart: the first at once, the second after initial_ms,
@@ -55,7 +57,9 @@ typedef struct {
     size_t size;                 /*  of this struct; set by RESIL_SPEC                        */
     const char *name;            /*  unique in its supervisor; 1 to RESIL_NAME_MAX bytes of
                                      UTF-8 without `/`, `!` and control characters            */
-    const char *type;            /*  a registered type; NULL in a subtree                     */
+    const char *type;            /*  a registered type; NULL in a subtree. A command (see `process`)
+                                     needs none: of one that it has, the handler and the arguments
+                                     are used                                                 */
     void *args;                  /*  see resil_type_t; NULL in a subtree                      */
     resil_restart_t restart;     /*  RESIL_TRANSIENT                                          */
     resil_delay_t delay;         /*  RESIL_DELAY_INHERITED                                    */
@@ -80,6 +84,9 @@ typedef struct {
     size_t mailbox_bytes;        /*  and so many bytes, 192 a message counted in; 64 MiB       */
     unsigned deliver_again;      /*  how often a message is given to the next incarnation when
                                      one failed with it in hand; 0: it is a dead letter       */
+    const resil_process_t
+        *process; /*  of RESIL_PROCESS: what runs there, and how; NULL: this program
+                                     once more. Copied with the spec                          */
 } resil_spec_t;
 
 /*  What these may be. */

@@ -45,7 +45,8 @@ typedef int (resil_message_fn) (resil_self_t *self, void *args, resil_message_t 
 typedef struct {
     size_t size;           /*  of this struct; set by RESIL_TYPE         */
     const char *name;      /*  what specs call it; as a component's name */
-    resil_start_fn *start; /*  required, or on_message                   */
+    resil_start_fn *start; /*  required, or on_message; of a command (resil_process_t) there may be
+                               handle_irrecoverable alone                */
     /*  NULL: always start again. */
     resil_handle_irrecoverable_fn *handle_irrecoverable;
     /*  NULL and errno when it cannot. */

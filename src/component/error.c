@@ -19,6 +19,7 @@ static const char *const kind_names[] = {
     [RESIL_ERROR_HANDLER_OVERRUN] = "handler overrun",
     [RESIL_ERROR_START_FAILED] = "start failed",
     [RESIL_ERROR_GAVE_UP] = "gave up",
+    [RESIL_ERROR_CRASHED] = "crashed",
 };
 
 void resil__error_format (resil_error_t *error, const char *format, va_list args)

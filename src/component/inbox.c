@@ -8,6 +8,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "mailbox/afar.h"
 #include "mailbox/lasting.h"
 #include "mailbox/watcher.h"
 
@@ -367,12 +368,16 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     while (message && !is_wanted (self, message));
     let_go (inbox, !*is_stale);
     inbox->in_hand = message;
+    if (inbox->is_afar)
+        resil__afar->took (message);
     return message;
 }
 
 void resil__inbox_done (resil_self_t *self)
 {
     let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+    if (self->inbox.is_afar)
+        resil__afar->handled ();
 }
 
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
@@ -432,6 +437,7 @@ void resil__inbox_drop (resil_self_t *self)
         resil__block_give (alarm);
     }
     drop_watchers (inbox);
+    resil_message_destroy (&self->saved);
     inbox->clock = NULL;
 }
 
@@ -442,6 +448,9 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     drop_calls (inbox);
     drop_alarms (inbox);
     drop_watchers (inbox);
+    resil_message_destroy (&self->saved);
+    if (inbox->is_afar && !failed)
+        resil__afar->handled ();
     if (inbox->keeps)
         resil__calls_break (&inbox->kept, ECONNRESET);
     inbox->keeps = false;
@@ -458,6 +467,8 @@ void resil__inbox_end (resil_self_t *self, bool failed)
 resil_address_t resil_self_address (const resil_self_t *self)
 {
     bool has_one = self && self->inbox.mailbox && !atomic_load (&self->quarantined);
+    if (has_one && self->inbox.is_afar)
+        return resil__afar->own ();
     return has_one ? resil__mailbox_address (self->inbox.mailbox) : RESIL_NOBODY;
 }
 
@@ -532,6 +543,8 @@ resil_message_t *resil_keep (resil_self_t *self)
         return NULL;
     }
     self->inbox.in_hand = NULL;
+    if (self->inbox.is_afar)
+        resil__afar->kept ();
     resil__call_t *call = message->kind == RESIL_MESSAGE_CALL
                               ? atomic_load_explicit (&message->call, memory_order_relaxed)
                               : NULL;
@@ -631,7 +644,7 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
     if (!watcher)
         return resil__refuse (ENOMEM, "resil_watch: no memory");
     *watcher = (resil__watcher_t){.whom = whom,
-                                  .watcher = resil_self_address (self),
+                                  .watcher = resil__mailbox_address (inbox->mailbox),
                                   .incarnation = self->incarnation,
                                   .context = context,
                                   .next_own = inbox->watchers};

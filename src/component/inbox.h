@@ -56,6 +56,7 @@ typedef struct {
     bool is_used;             /*  something has been received in this incarnation          */
     bool in_handler;          /*  so it must not wait                                      */
     bool is_ending;           /*  in on_stop: no reply would be received                   */
+    bool is_afar; /*  its mail comes from another process, which is told of all that it does  */
 } resil__inbox_t;
 
 /*  Have `call` among those that are open, until the deadline; 0, or -1 with errno and a sentence. And no more; false:

@@ -83,6 +83,7 @@ struct _resil_self_t {
     resil_error_t *error;    /*  of the thread's: room for this incarnation's, from its report to
                                  the end of its handler                                     */
     resil__ports_t *ports;   /*  NULL: it shares its thread                                 */
+    resil_message_t *saved;  /*  its thread only: what resil_saved has handed out, or NULL       */
 
     /*  written by the supervisor, read by this side */
     _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */

@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "component/program.h"
 #include "component/type.h"
 #include "foundation/errmsg.h"
 #include "foundation/kept.h"
+#include "foundation/process.h"
 #include "foundation/index.h"
 
 /*  What specs share. Found by all its bytes: if those between two fields differ, that is one more kind,
@@ -99,9 +101,11 @@ static int check_fields (const char *what, const resil_spec_t *spec)
                               "%s is significant and permanent: it would never end by itself; make "
                               "it transient or temporary",
                               what);
-    if (spec->placement != RESIL_OWN_THREAD && spec->placement != RESIL_SHARED)
+    if (spec->placement != RESIL_OWN_THREAD && spec->placement != RESIL_SHARED &&
+        spec->placement != RESIL_PROCESS)
         return resil__refuse (EINVAL,
-                              "%s: placement is %d; it must be RESIL_OWN_THREAD or RESIL_SHARED",
+                              "%s: placement is %d; it must be RESIL_OWN_THREAD, RESIL_SHARED or "
+                              "RESIL_PROCESS",
                               what, (int) spec->placement);
     if (spec->pool && spec->placement != RESIL_SHARED)
         return resil__refuse (EINVAL, "%s: it has a pool, but its placement is not RESIL_SHARED",
@@ -127,9 +131,78 @@ static int check_replaceable (const char *what, const resil_spec_t *spec, const 
     return 0;
 }
 
-/*  And a pool that has a name, which is kept. */
-static int check_placement (const char *what, resil_spec_t *spec, const resil_type_t *type)
+/*  Of a command that names no type. */
+static const resil_type_t no_type = {RESIL_TYPE, .name = "command"};
+
+static bool is_command (const resil_spec_t *spec)
 {
+    return spec->placement == RESIL_PROCESS && spec->process && spec->process->command;
+}
+
+/*  What it says of its readiness and its progress. */
+static int check_command (const char *what, resil_spec_t *spec)
+{
+    bool says_when = spec->process->ready_ms >= 0 || spec->process->ready_line;
+    if (spec->ready_required && !says_when)
+        return resil__refuse (EINVAL,
+                              "%s: ready_required is set, but nothing tells when its command is "
+                              "ready; give process.ready_ms or process.ready_line",
+                              what);
+    if (spec->hang_ms != RESIL_FOREVER)
+        return resil__refuse (
+            EINVAL,
+            "%s: hang_ms is set, but its command does not speak, so nothing tells "
+            "of its progress; leave it at RESIL_FOREVER",
+            what);
+    spec->ready_required = says_when;
+    return 0;
+}
+
+/*  A program that is not given is this one. */
+static int check_process (const char *what, resil_spec_t *spec, const resil_type_t *type,
+                          bool is_registered)
+{
+    static const resil_process_t this_program = {RESIL_PROCESS_OPTIONS};
+    if (spec->placement != RESIL_PROCESS)
+        return spec->process
+                   ? resil__refuse (
+                         EINVAL, "%s: process is set, but its placement is not RESIL_PROCESS", what)
+                   : 0;
+    if (!spec->process)
+        spec->process = &this_program;
+    if (resil__program_check (what, spec->process))
+        return -1;
+    if (!spec->process->command && !resil__process_can_host ())
+        return resil__refuse (
+            EINVAL,
+            "%s: main has not called resil_host; without that line at its top this "
+            "program cannot run its own components in processes",
+            what);
+    bool speaks = spec->process->speaks || !spec->process->command;
+    if (!spec->process->command && !is_registered)
+        return resil__refuse (EINVAL,
+                              "%s: its type is not registered, so another process cannot find it; "
+                              "register it, and name it in the spec",
+                              what);
+    if (speaks && spec->args && !type->args_encode)
+        return resil__refuse (EINVAL,
+                              "%s: it has arguments, and its type \"%s\" has no args_encode and "
+                              "args_decode to take them to another process",
+                              what, type->name);
+    return speaks ? 0 : check_command (what, spec);
+}
+
+/*  And a pool that has a name, which is kept. */
+static int check_placement (const char *what, resil_spec_t *spec, const resil_type_t *type,
+                            bool is_registered)
+{
+    if (!type->start && !resil__type_has_handlers (type) && !is_command (spec))
+        return resil__refuse (EINVAL,
+                              "%s: its type \"%s\" has no start function; it is for commands "
+                              "(RESIL_PROCESS, with process.command)",
+                              what, type->name);
+    if (check_process (what, spec, type, is_registered))
+        return -1;
     if (spec->placement != RESIL_SHARED)
         return 0;
     if (!resil__type_has_handlers (type))
@@ -194,17 +267,18 @@ static shared_t *add_kind (const kind_t *kind, uint64_t hash)
     return shared;
 }
 
-/*  NULL: no memory. */
+/*  Takes its process. NULL: no memory. */
 static const kind_t *share (const kind_t *kind)
 {
     uint64_t hash = hash_of (kind);
     pthread_mutex_lock (&the.lock);
     shared_t *shared = find (kind, hash);
-    if (!shared)
-        shared = add_kind (kind, hash);
+    bool is_new = !shared && (shared = add_kind (kind, hash));
     if (shared)
         atomic_fetch_add (&shared->specs, 1);
     pthread_mutex_unlock (&the.lock);
+    if (!is_new)
+        resil__program_release (kind->is.process);
     return shared ? &shared->kind : NULL;
 }
 
@@ -222,6 +296,7 @@ static void drop (shared_t *shared)
     pthread_mutex_lock (&the.lock);
     if (atomic_fetch_sub (&shared->specs, 1) == 1) {
         resil__index_remove (&the.kinds, &shared->entry);
+        resil__program_release (shared->kind.is.process);
         free (shared);
     }
     if (the.kinds.count == 0)
@@ -257,8 +332,14 @@ resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *t
                                  const char *type_name)
 {
     kind_t kind;
+    const resil_process_t *process = NULL;
+    char what[RESIL_NAME_MAX + 16];
+    snprintf (what, sizeof what, "component \"%s\"", spec->name);
+    if (spec->process && !(process = resil__program_keep (what, spec->process)))
+        return NULL;
     memset (&kind, 0, sizeof kind);
     memcpy (&kind.is, spec, sizeof kind.is);
+    kind.is.process = process;
     memcpy (&kind.type, type, sizeof kind.type);
     kind.is.name = NULL;
     kind.is.args = NULL;
@@ -269,6 +350,8 @@ resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *t
     kind.mail.deliver_again = spec->deliver_again;
     resil__spec_t *self = allocate (spec);
     const kind_t *shared = self ? share (&kind) : NULL;
+    if (!self)
+        resil__program_release (process);
     if (!shared) {
         free (self);
         return no_memory (spec);
@@ -289,6 +372,8 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
         return NULL;
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
+    if (!type && !spec->type && is_command (spec))
+        type = &no_type;
     if (!type && !spec->type) {
         resil__refuse (EINVAL, "%s names no type", what);
         return NULL;
@@ -301,9 +386,9 @@ resil__spec_t *resil__spec_new (const resil_spec_t *spec, const resil_type_t *ty
     resil_spec_t checked = *spec;
     if (inherits_delay (spec))
         checked.delay = *inherited;
-    if (resil__type_check (type) || check_placement (what, &checked, type) ||
-        check_fields (what, &checked) || resil__delay_check (what, &checked.delay) ||
-        check_replaceable (what, &checked, type))
+    if ((type != &no_type && resil__type_check (type)) || check_fields (what, &checked) ||
+        check_placement (what, &checked, type, is_registered) ||
+        resil__delay_check (what, &checked.delay) || check_replaceable (what, &checked, type))
         return NULL;
     return resil__spec_copy (&checked, type, is_registered ? type->name : NULL);
 }
@@ -340,12 +425,13 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "supervisor \"%s\"", spec->name);
     if (spec->type || spec->args || spec->args_shared || spec->ready_required ||
-        spec->hang_ms != RESIL_FOREVER || spec->placement != RESIL_OWN_THREAD) {
-        resil__refuse (EINVAL,
-                       "%s: type, args, args_shared, ready_required, hang_ms and placement are for "
-                       "components; "
-                       "begin its spec with RESIL_SUBTREE",
-                       what);
+        spec->hang_ms != RESIL_FOREVER || spec->placement != RESIL_OWN_THREAD || spec->process) {
+        resil__refuse (
+            EINVAL,
+            "%s: type, args, args_shared, ready_required, hang_ms, placement and process "
+            "are for components; "
+            "begin its spec with RESIL_SUBTREE",
+            what);
         return NULL;
     }
     resil_spec_t checked = *spec;
@@ -379,7 +465,8 @@ bool resil__spec_makes_args (const resil__spec_t *self)
 
 bool resil__spec_can_replace (const resil__spec_t *self)
 {
-    return resil__spec_makes_args (self) || self->is->args_shared || !self->args;
+    return resil__spec_makes_args (self) || self->is->args_shared || !self->args ||
+           self->is->placement == RESIL_PROCESS;
 }
 
 static int copy_args (const resil__spec_t *self, void **args_p)

@@ -47,7 +47,7 @@ void resil__spec_release (resil__spec_t **self_p);
 /*  Has each runner arguments of its own? */
 bool resil__spec_makes_args (const resil__spec_t *self);
 
-/*  May a new runner begin while a hung one still has its arguments? */
+/*  May a new runner begin while a hung one still has its arguments? A process has none of this program's. */
 bool resil__spec_can_replace (const resil__spec_t *self);
 
 /*  The arguments of one runner; where the type makes none, spec.args. On failure -1 with errno

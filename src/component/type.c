@@ -51,7 +51,8 @@ static int check_work (const resil_type_t *type)
     if (type->start && (type->on_message || has_some))
         return resil__refuse (EINVAL, "type \"%s\" has a start function and handlers; give either",
                               type->name);
-    if (!type->start && !type->on_message)
+    /*  A handler alone is for commands in processes. */
+    if (!type->start && !type->on_message && (has_some || !type->handle_irrecoverable))
         return resil__refuse (EINVAL, "type \"%s\" has no %s", type->name,
                               has_some ? "on_message, which handlers need" : "start function");
     return 0;

@@ -37,6 +37,7 @@ static atomic_int sockets_held;
 static atomic_int sockets_promised;
 static atomic_int socket_limit = INT_MAX;
 static atomic_bool context_is_shared;
+static atomic_bool is_expendable;
 static atomic_int_fast64_t given_back_at_us = -CLOSING_US;
 
 static int reserve_of (int limit, int least, int most)
@@ -176,6 +177,8 @@ int resil__process_refuse_thread (int error, const char *for_what)
 /*  Really makes them, all there at once, and ends them again. */
 static int has_threads (int needed, const char *for_what)
 {
+    if (atomic_load (&is_expendable))
+        return 0;
     pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
     pthread_t threads[THREADS_MAX];
     int made = 0;
@@ -192,6 +195,11 @@ static int has_threads (int needed, const char *for_what)
     for (int i = 0; i < made; i++)
         pthread_join (threads[i], NULL);
     return error ? resil__process_refuse_thread (error, for_what) : 0;
+}
+
+void resil__process_is_expendable (void)
+{
+    atomic_store (&is_expendable, true);
 }
 
 int resil__process_has_thread (const char *for_what)

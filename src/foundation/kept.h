@@ -7,4 +7,7 @@
 /*  NULL: no memory. Any thread. For few texts: they are gone through. */
 const char *resil__keep_text (const char *text);
 
+/*  The one that is kept already, or NULL. */
+const char *resil__find_text (const char *text);
+
 #endif

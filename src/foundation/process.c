@@ -26,6 +26,7 @@
 
 static atomic_bool ready;
 static atomic_bool has_cores;
+static atomic_bool can_host;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /*  one at a time prepares       */
 
 /*  A closed stderr would become the number of some socket, and the log be written into it. */
@@ -152,6 +153,16 @@ static void count_cores (void)
 bool resil__process_has_cores (void)
 {
     return atomic_load_explicit (&has_cores, memory_order_relaxed);
+}
+
+void resil__process_note_host (void)
+{
+    atomic_store (&can_host, true);
+}
+
+bool resil__process_can_host (void)
+{
+    return atomic_load (&can_host);
 }
 
 int resil_init (void)

@@ -47,6 +47,14 @@ bool resil__process_has_cores (void);
 uint64_t resil__process_list_hung (const char *who);
 void resil__process_unlist_hung (uint64_t handle);
 
+/*  This process may hang or abort where there is no room for what it wants: another one sees to it. So from now on no
+    thread is made only to find out whether one can be had, which costs more than all else at its start. */
+void resil__process_is_expendable (void);
+
+/*  The program can run components of its own in processes of their own: its main has said so. Any thread. */
+void resil__process_note_host (void);
+bool resil__process_can_host (void);
+
 /*  Have `stop_all` called once by the exit handler, before anything else in it: stops the
     supervisors that still live, with a bound of its own. A forked child forgets it: say it with each
     new supervisor. */

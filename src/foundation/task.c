@@ -10,11 +10,11 @@
 /*  With so much of a core it is at work, whatever it is just now. */
 #define SPINS_PERCENT 50
 
-/*  The file of /proc about the thread, in one piece, without its last newline; "" if it cannot be read. */
-static void read_about (int thread_id, const char *what, char *text, size_t room)
+/*  The file of /proc about the thread, or the process of that id, in one piece, without its last newline; "" if it cannot be read. */
+static void read_about (int id, bool is_process, const char *what, char *text, size_t room)
 {
     char path[64];
-    snprintf (path, sizeof path, "/proc/self/task/%d/%s", thread_id, what);
+    snprintf (path, sizeof path, is_process ? "/proc/%d/%s" : "/proc/self/task/%d/%s", id, what);
     int fd = open (path, O_RDONLY | O_CLOEXEC);
     ssize_t size = fd < 0 ? 0 : read (fd, text, room - 1);
     text[size > 0 ? size : 0] = 0;
@@ -24,19 +24,19 @@ static void read_about (int thread_id, const char *what, char *text, size_t room
 }
 
 /*  'R' it runs or could, 'S' it sleeps, 'D' it waits for a device, ... ; 0: not known. */
-static char state_of (int thread_id)
+static char state_of (int id, bool is_process)
 {
     char stat[512];
-    read_about (thread_id, "stat", stat, sizeof stat);
+    read_about (id, is_process, "stat", stat, sizeof stat);
     /*  "12 (name) S ...", where the name may have anything in it. */
     const char *name_end = strrchr (stat, ')');
     return name_end && name_end[1] == ' ' ? name_end[2] : 0;
 }
 
-void resil__task_describe (int thread_id, int percent, char text[RESIL__TASK_TEXT])
+void resil__task_describe (int id, bool is_process, int percent, char text[RESIL__TASK_TEXT])
 {
     char place[40] = "";
-    char state = thread_id > 0 ? state_of (thread_id) : 0;
+    char state = id > 0 ? state_of (id, is_process) : 0;
     *text = 0;
     if (percent >= SPINS_PERCENT)
         snprintf (text, RESIL__TASK_TEXT, "spinning: %d %% of a core", percent);
@@ -44,9 +44,11 @@ void resil__task_describe (int thread_id, int percent, char text[RESIL__TASK_TEX
         snprintf (text, RESIL__TASK_TEXT, "ready to run, but got %d %% of a core", percent);
     else if (state == 'R')
         snprintf (text, RESIL__TASK_TEXT, "running");
+    else if (state == 'T')
+        snprintf (text, RESIL__TASK_TEXT, "stopped by a signal");
     else if (state) {
         /*  "0" is what the kernel says where it does not tell. */
-        read_about (thread_id, "wchan", place, sizeof place);
+        read_about (id, is_process, "wchan", place, sizeof place);
         bool is_told = *place && strcmp (place, "0") != 0;
         snprintf (text, RESIL__TASK_TEXT, "blocked%s%s", is_told ? " in " : "",
                   is_told ? place : "");

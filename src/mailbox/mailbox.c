@@ -18,6 +18,7 @@
 #include "foundation/futex.h"
 #include "foundation/process.h"
 #include "foundation/slab.h"
+#include "mailbox/afar.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
 #include "mailbox/lasting.h"
@@ -73,8 +74,8 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__mailbox_set_reader (self, NULL, NULL);
     resil__lock (&self->reader_lock);
     resil__lock (&self->lock);
-    resil_message_t *in_hand = self->in_hand;
-    self->in_hand = NULL;
+    resil_message_t *in_hand = self->in_hand, *saved = self->saved;
+    self->in_hand = self->saved = NULL;
     self->number++;
     self->rules = NULL;
     self->office = NULL;
@@ -84,6 +85,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__unlock (&self->lock);
     resil__unlock (&self->reader_lock);
     resil_message_destroy (&in_hand);
+    resil_message_destroy (&saved);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
     resil__slab_give (&memory, self);
 }
@@ -411,6 +413,8 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
     wake (to_wake);
     if (error == EAGAIN && full != RESIL_FULL_FAILS)
         return put_into_full (self, to, message, full, deadline_us);
+    if (error && resil__is_afar (self))
+        return resil__afar->put (to.number, message, full, deadline_us);
     return error;
 }
 
@@ -429,6 +433,10 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
     }
     resil__unlock (&self->lock);
     wake (to_wake);
+    if (!is_ours && resil__is_afar (self)) {
+        resil__afar->reply (to.number, message);
+        return 0;
+    }
     return is_ours ? 0 : ESHUTDOWN;
 }
 
@@ -610,6 +618,27 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
     if (message)
         resil__message_end (message);
     return is_reader;
+}
+
+bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
+{
+    resil__lock (&self->reader_lock);
+    bool is_reader = self->reader == reader;
+    resil_message_t *goes = is_reader ? self->saved : message;
+    if (is_reader)
+        self->saved = message;
+    resil__unlock (&self->reader_lock);
+    resil_message_destroy (&goes);
+    return is_reader;
+}
+
+resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
+{
+    resil__lock (&self->reader_lock);
+    *is_kept = self->saved;
+    resil_message_t *message = self->saved ? resil_message_dup (self->saved) : NULL;
+    resil__unlock (&self->reader_lock);
+    return message;
 }
 
 /*  With the reader held: in place of one that its reader may still look at. NULL: no memory. */

@@ -83,6 +83,7 @@ struct _resil__mailbox_t {
     atomic_bool is_watched;             /*  or has been                                       */
 
     struct _resil__lasting_t *lasting; /*  under reader_lock: see lasting.h                  */
+    resil_message_t *saved; /*  under reader_lock: bytes for the next incarnation, or NULL   */
 };
 _Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
 
@@ -171,6 +172,11 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader);
     free it, so that what is delivered again is a copy. Its host is told no more. What it has in hand, or NULL: not
     to be looked at here. */
 resil_message_t *resil__mailbox_seize (resil__mailbox_t *self);
+
+/*  Keep that for the component's next incarnation in place of what was kept (NULL: nothing), which is taken whatever
+    comes; false: another one reads now. And another message with what is kept; NULL: *is_kept says whether there is any. */
+bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message);
+resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept);
 
 /*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing
     to take. */

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "mailbox/afar.h"
+
 static resil__lock_t lists;
 
 _Static_assert(sizeof (resil__watcher_t) <= RESIL__BLOCK_BYTES, "a watcher is one block");
@@ -28,7 +30,9 @@ bool resil__watcher_add (resil__watcher_t *self)
         atomic_store_explicit (&mailbox->is_watched, true, memory_order_relaxed);
     }
     resil__unlock (&lists);
-    return is_open;
+    if (resil__is_afar (mailbox))
+        resil__afar->watch (self->whom.number, self->context);
+    return is_open || resil__is_afar (mailbox);
 }
 
 static void unlink_it (resil__watcher_t *self)
@@ -45,6 +49,8 @@ void resil__watcher_remove (resil__watcher_t *self)
     if (self->previous)
         unlink_it (self);
     resil__unlock (&lists);
+    if (resil__is_afar (self->whom.place))
+        resil__afar->unwatch (self->whom.number);
 }
 
 void resil__watchers_drop (resil__mailbox_t *mailbox)

@@ -122,7 +122,7 @@ int resil_call_async (resil_self_t *self, resil_address_t to, uint32_t tag, cons
     resil_message_t *request = request_new (tag, bytes, size, deadline_us, &call);
     if (!request)
         return -1;
-    call->caller = resil_self_address (self);
+    call->caller = resil__mailbox_address (self->inbox.mailbox);
     call->context = context;
     if (resil__inbox_open_call (self, call, deadline_us)) {
         request_free (request, call);

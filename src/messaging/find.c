@@ -8,6 +8,7 @@
 
 #include "component/self.h"
 #include "foundation/errmsg.h"
+#include "mailbox/afar.h"
 #include "supervisor/state.h"
 
 int resil_self_find (resil_self_t *self, const char *path, resil_address_t *address)
@@ -18,6 +19,8 @@ int resil_self_find (resil_self_t *self, const char *path, resil_address_t *addr
     if (!path || !*path || !address)
         return resil__refuse (EINVAL, "resil_self_find: %s",
                               address ? "the path is empty" : "the address is NULL");
+    if (self->inbox.is_afar)
+        return resil__afar->find (path, address);
     if (*path == '/')
         snprintf (from_root, sizeof from_root, "%s", path);
     else

@@ -17,6 +17,9 @@ typedef struct _resil__host_t resil__host_t;
     sentence: EMFILE, EAGAIN, ENOMEM. */
 resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker);
 
+/*  The one whose seats are processes. */
+resil__host_t *resil__process_host_new (const sigset_t *signals, resil__maker_t *maker);
+
 /*  Have its thread end, soon; no seats are left. One that has some when its supervisor ends, which are buried, ends
     with the last of them. */
 void resil__host_destroy (resil__host_t **self_p);

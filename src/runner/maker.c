@@ -29,6 +29,7 @@ typedef struct {
 
 struct _resil__maker_t {
     bool has_thread; /*  the owner's                                              */
+    bool is_here;    /*  it never has one                                         */
     pthread_t thread;
 
     pthread_mutex_t lock; /*  guards all below                                         */
@@ -107,6 +108,14 @@ resil__maker_t *resil__maker_new (const char *for_what)
     return self;
 }
 
+resil__maker_t *resil__maker_new_here (const char *for_what)
+{
+    resil__maker_t *self = resil__maker_new (for_what);
+    if (self)
+        self->is_here = true;
+    return self;
+}
+
 /*  Have it leave. False: it does not get on with its jobs. */
 static bool has_it_leave (resil__maker_t *self)
 {
@@ -146,7 +155,7 @@ void resil__maker_destroy (resil__maker_t **self_p)
 
 int resil__maker_begin (resil__maker_t *self, const char *for_what)
 {
-    if (self->has_thread)
+    if (self->has_thread || self->is_here)
         return 0;
     /*  It has the signal mask of its owner. */
     int error = pthread_create (&self->thread, NULL, work, self);
@@ -156,6 +165,10 @@ int resil__maker_begin (resil__maker_t *self, const char *for_what)
 
 void resil__maker_post (resil__maker_t *self, resil__job_t *job, bool urgent)
 {
+    if (self->is_here) {
+        job->run (job);
+        return;
+    }
     pthread_mutex_lock (&self->lock);
     self->posted += urgent;
     job->after = self->posted;

@@ -31,6 +31,9 @@ struct _resil__job_t {
 /*  NULL with ENOMEM and a sentence. */
 resil__maker_t *resil__maker_new (const char *for_what);
 
+/*  One without a thread: each job runs when it is posted. For who has nothing else to do meanwhile. */
+resil__maker_t *resil__maker_new_here (const char *for_what);
+
 /*  Waits until all jobs have run, and ends its thread; if one of them takes 15 s it is left behind, and listed as
     hung. Any thread, when nobody gives it jobs any more. */
 void resil__maker_destroy (resil__maker_t **self_p);

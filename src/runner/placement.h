@@ -6,7 +6,7 @@
 #ifndef RESIL_RUNNER_PLACEMENT_H
 #define RESIL_RUNNER_PLACEMENT_H
 
-#include "runner/runner.h"
+#include "runner/host.h"
 
 /*  Those that have the name of a function in runner.h are that function. All are called by the
     supervisor's thread; of one that is buried, `is_gone` and `destroy` by any. */
@@ -29,6 +29,9 @@ typedef struct {
     void (*buried) (resil__runner_t *self);
     /*  May it be freed? */
     bool (*is_gone) (resil__runner_t *self);
+    /*  NULL: it has a thread of its own, and there is none; it cannot be killed. */
+    resil__host_t *(*host) (const resil__runner_t *self);
+    bool (*kill) (resil__runner_t *self);
 } resil__runner_ops_t;
 
 struct _resil__runner_t {

@@ -30,6 +30,7 @@ void resil__runner_init (resil__runner_t *self, const resil__runner_ops_t *ops,
     self->self.owner = options->owner;
     self->self.supervisor = options->supervisor;
     self->self.inbox.mailbox = options->mailbox;
+    self->self.inbox.is_afar = options->is_afar;
     self->errors_fd = self->control_fd = -1;
 }
 
@@ -167,7 +168,8 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
         .moved_at_us = atomic_load_explicit (&inside->moved_at_us, memory_order_relaxed),
         .waiting = waiting,
         .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
-        .thread_id = atomic_load_explicit (&self->thread_id, memory_order_relaxed)};
+        .thread_id = atomic_load_explicit (&self->thread_id, memory_order_relaxed),
+        .is_process = self->ops->kill != NULL};
 }
 
 int64_t resil__runner_cpu_us (const resil__runner_t *self)
@@ -196,6 +198,11 @@ bool resil__runner_abort_birth (resil__runner_t *self)
 bool resil__runner_is_inside (resil__runner_t *self)
 {
     return self->ops->is_inside (self);
+}
+
+bool resil__runner_kill (resil__runner_t *self)
+{
+    return self->ops->kill && self->ops->kill (self);
 }
 
 bool resil__runner_give_up (resil__runner_t *self)

@@ -20,14 +20,20 @@
 
 typedef struct _resil__runner_t resil__runner_t;
 
+/*  The address of the component at that path in the tree of `owner`. 0, or -1 with errno and a sentence. Any thread but the
+    supervisor's, which it waits for. */
+typedef int (resil__find_fn) (const void *owner, const char *path, resil_address_t *address);
+
 /*  What a runner is for and whose it is. */
 typedef struct {
     resil__spec_t *spec;       /*  retained                                                 */
     resil__mailbox_t *mailbox; /*  of the component, which this runner reads from now on; or NULL */
+    bool is_afar;              /*  its mail comes from another process                      */
     resil__tokens_t *tokens;   /*  what restarts by a grant are paid with; retained         */
     const void *owner;         /*  the supervisor                                           */
     const char *supervisor;    /*  its name; must outlive the runner or be static: copied   */
     const sigset_t *signals;   /*  the mask that components run with                        */
+    resil__find_fn *find;      /*  for a process, which cannot look itself; or NULL         */
     struct _resil__host_t *host; /*  where it is to have a seat; NULL: a thread of its own */
     resil__maker_t *maker;       /*  makes and ends its thread; must outlive it, or bury it   */
 } resil__runner_options_t;
@@ -110,6 +116,7 @@ typedef struct {
     bool waiting;
     const char *label; /*  of the last progress, or NULL                            */
     int thread_id;     /*  0: its thread has not begun                              */
+    bool is_process;   /*  it is a process, of that id                              */
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
 
@@ -125,6 +132,9 @@ bool resil__runner_abort_birth (resil__runner_t *self);
 
 /*  Is its thread with it, or could be? A shared one may be held up by another. */
 bool resil__runner_is_inside (resil__runner_t *self);
+
+/*  Kill it, if that can be done and has not been yet: then its end is on its way. A thread cannot be killed. */
+bool resil__runner_kill (resil__runner_t *self);
 
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of

@@ -28,7 +28,7 @@
 #include "foundation/futex.h"
 #include "foundation/process.h"
 #include "foundation/slab.h"
-#include "runner/host.h"
+#include "runner/hosting.h"
 #include "runner/incarnation.h"
 #include "runner/placement.h"
 
@@ -42,8 +42,6 @@
 /*  Looks for work, before the host sleeps: some 20 us, about what a sleep and a wake cost. */
 #define LOOKS 600
 
-#define OUTBOX_BYTES (1u << 18)
-
 /*  Timers are looked at once in so many rounds of the queue, and after each sleep. */
 #define ROUNDS_A_CLOCK 8
 
@@ -51,6 +49,7 @@
 enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_SCHEDULED = 16 };
 
 typedef struct _seat_t seat_t;
+typedef struct _shared_t shared_t;
 
 /*  The supervisor has it, and the seat whose turn it is, or the last that had one. Whose turn is next is
     decided by one word: either the host counts on, or the supervisor closes it. */
@@ -66,7 +65,7 @@ struct _resil__row_t {
 struct _seat_t {
     resil__runner_t base;
     resil__mailbox_host_t hook; /*  what its mailbox tells                                   */
-    _Atomic (resil__host_t *) host;
+    _Atomic (shared_t *) host;
     seat_t *next;             /*  in the queue                                             */
     atomic_uint state;        /*  IS_SCHEDULED, and TO_...: so that what follows is seen   */
     uint64_t incarnation;     /*  ... to start                                             */
@@ -79,25 +78,13 @@ struct _seat_t {
     bool goes_on;  /*  it has failed, and `incarnation` is to begin by a grant  */
 };
 
-struct _resil__host_t {
-    resil__outbox_t outbox;
+struct _shared_t {
+    resil__host_t base;   /*  first: a host is one of these                            */
     resil_error_t error;  /*  of whoever fails, from its report to the end of its handler */
     resil__clock_t clock; /*  timers of all; and who is being served                   */
-    char name[16];
-    sigset_t signals;
-    resil__maker_t *maker;
-    resil__job_t birth, death;
-    zactor_t *actor; /*  the maker's; NULL: unborn                                */
-    atomic_bool is_unborn;
-    int unborn_errno; /*  set before that                                          */
-    char unborn_why[RESIL_ERROR_TEXT_MAX];
-    atomic_int thread_id;
-    atomic_int cpu_clock;
-    atomic_size_t seats;  /*  the supervisor's, until it has been buried               */
-    bool is_given_up;     /*  the supervisor's: the thread has but the seat that it is in */
-    const seat_t *stays;  /*  ... NULL: it has not even that                           */
+    const seat_t *stays;  /*  given up: the supervisor's, the thread has but the seat that it is
+                             in; NULL: it has not even that                            */
     uint64_t hung_handle; /*  in the process's list of hung threads                    */
-    atomic_bool leaves;
 
     /*  pushed on by anybody */
     alignas (64) _Atomic (seat_t *) pushed; /*  newest first                                     */
@@ -122,9 +109,9 @@ static seat_t *seat_of (resil__runner_t *runner)
 static seat_t closed;
 
 /*  Whose thread this is, or NULL. */
-static RESIL__OF_THREAD resil__host_t *here;
+static RESIL__OF_THREAD shared_t *here;
 
-static void append (resil__host_t *host, seat_t *seat)
+static void append (shared_t *host, seat_t *seat)
 {
     seat->next = NULL;
     if (host->first)
@@ -137,7 +124,7 @@ static void append (resil__host_t *host, seat_t *seat)
 /*  What is to be woken, or NULL. A thread that has been given up comes to here too, for a seat that it has in its
     mailbox's lock: when that seat has moved and the lock been had since, it finds the new host; so its
     own queue is left alone when all have moved. */
-static atomic_uint *push (resil__host_t *host, seat_t *seat)
+static atomic_uint *push (shared_t *host, seat_t *seat)
 {
     if (host == here) {
         append (host, seat);
@@ -174,7 +161,7 @@ static void want (seat_t *seat, unsigned what)
         resil__futex_wake (to_wake);
 }
 
-static void take_over (resil__host_t *host)
+static void take_over (shared_t *host)
 {
     if (!atomic_load_explicit (&host->pushed, memory_order_relaxed))
         return;
@@ -199,16 +186,10 @@ static void take_over (resil__host_t *host)
 
 /*  ---- Serving a seat -------------------------------------------------------------------------------- */
 
-/*  A seat is served, and each incarnation begun, when there is room for all that it can tell, its last word included.
-    The supervisor reads on, whatever happens here. */
-static void await_room (resil__host_t *host)
+/*  A seat is served, and each incarnation begun, when there is room for all that it can tell, its last word included. */
+static void await_room (shared_t *host)
 {
-    while (!resil__outbox_has_room (&host->outbox, 2 * RESIL__OUTBOX_INCARNATION)) {
-        if (!atomic_exchange (&host->outbox.has_rung, true))
-            eventfd_write (host->outbox.bell_fd, 1);
-        unsigned bell = atomic_load (&host->bell);
-        resil__futex_wait (&host->bell, bell, resil__now_us () + 1000);
-    }
+    resil__hosting_await_room (&host->base, 2 * RESIL__OUTBOX_INCARNATION);
 }
 
 static int start (resil_self_t *self, void *unused)
@@ -263,7 +244,7 @@ static bool end_incarnation (seat_t *seat, int rc)
 static void begin (seat_t *seat, bool told_to)
 {
     resil_self_t *self = &seat->base.self;
-    atomic_store_explicit (&seat->base.thread_id, atomic_load (&seat->host->thread_id),
+    atomic_store_explicit (&seat->base.thread_id, atomic_load (&seat->host->base.thread_id),
                            memory_order_relaxed);
     for (int i = 0; i < RESTARTS_A_TURN; i++, told_to = false) {
         await_room (seat->host);
@@ -408,7 +389,7 @@ static void do_what_it_is_to (seat_t *seat, unsigned wants)
 
 /*  From here on it does not wait, and from now on its time without progress counts; and back. Who is quarantined and
     not found inside finds that out itself: each side says what it does before it looks at what the other says. */
-static void enter (resil__host_t *host, resil_self_t *self)
+static void enter (shared_t *host, resil_self_t *self)
 {
     resil__self_set_current (self);
     resil__self_note_progress (self);
@@ -417,7 +398,7 @@ static void enter (resil__host_t *host, resil_self_t *self)
 }
 
 /*  False: the thread has been given up meanwhile, and has nothing any more but this seat. */
-static bool come_back (resil__host_t *host, resil_self_t *self)
+static bool come_back (shared_t *host, resil_self_t *self)
 {
     uintptr_t inside = (uintptr_t) self;
     atomic_store_explicit (&self->waiting, 1, memory_order_relaxed);
@@ -426,14 +407,14 @@ static bool come_back (resil__host_t *host, resil_self_t *self)
 }
 
 /*  It is new in this thread, or has never been told which it is. */
-static void introduce (resil__host_t *host, seat_t *seat)
+static void introduce (shared_t *host, seat_t *seat)
 {
-    atomic_store (&seat->base.thread_id, atomic_load (&host->thread_id));
-    atomic_store (&seat->base.cpu_clock, atomic_load (&host->cpu_clock));
+    atomic_store (&seat->base.thread_id, atomic_load (&host->base.thread_id));
+    atomic_store (&seat->base.cpu_clock, atomic_load (&host->base.cpu_clock));
 }
 
 /*  False: there is no memory for its timers, and it is tried again. */
-static bool arrive (resil__host_t *host, seat_t *seat)
+static bool arrive (shared_t *host, seat_t *seat)
 {
     introduce (host, seat);
     if (resil__inbox_arrive (&seat->base.self) == 0)
@@ -442,7 +423,7 @@ static bool arrive (resil__host_t *host, seat_t *seat)
     return false;
 }
 
-static void do_all (resil__host_t *host, seat_t *seat, unsigned wants)
+static void do_all (shared_t *host, seat_t *seat, unsigned wants)
 {
     if (wants & (TO_START | TO_HANDLE))
         introduce (host, seat);
@@ -452,7 +433,7 @@ static void do_all (resil__host_t *host, seat_t *seat, unsigned wants)
 
 /*  False: the thread is to end. A seat is marked as scheduled, or the thread is inside, as long as there is something
     for it: so who sees neither knows that it is not held up. */
-static bool serve (resil__host_t *host, seat_t *seat)
+static bool serve (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     await_room (host);
@@ -489,7 +470,7 @@ static bool serve (resil__host_t *host, seat_t *seat)
 
 /*  ---- The host's thread ------------------------------------------------------------------------------ */
 
-static void sleep_until_pushed (resil__host_t *host)
+static void sleep_until_pushed (shared_t *host)
 {
     for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
         if (atomic_load_explicit (&host->pushed, memory_order_relaxed))
@@ -499,22 +480,23 @@ static void sleep_until_pushed (resil__host_t *host)
     const resil__timer_t *timer = resil__heap_first (&host->clock.heap);
     unsigned bell = atomic_load (&host->bell);
     atomic_store (&host->is_asleep, 1);
-    if (!atomic_load (&host->pushed) && !atomic_load (&host->leaves))
+    if (!atomic_load (&host->pushed) && !atomic_load (&host->base.leaves))
         resil__futex_wait (&host->bell, bell, timer ? timer->due_us : RESIL__NEVER);
     atomic_store (&host->is_asleep, 0);
     if (timer)
         resil__inbox_take_timers (&host->clock, resil__now_us ());
 }
 
-static void take_timers (resil__host_t *host)
+static void take_timers (shared_t *host)
 {
     if (host->clock.heap.count)
         resil__inbox_take_timers (&host->clock, resil__coarse_now_us ());
 }
 
-static void work (resil__host_t *host)
+static void work (shared_t *host)
 {
-    for (unsigned round = 0; !atomic_load_explicit (&host->leaves, memory_order_acquire); round++) {
+    for (unsigned round = 0; !atomic_load_explicit (&host->base.leaves, memory_order_acquire);
+         round++) {
         if (round % ROUNDS_A_CLOCK == 0)
             take_timers (host);
         take_over (host);
@@ -532,175 +514,83 @@ static void work (resil__host_t *host)
     }
 }
 
-static void host_actor (zsock_t *pipe, void *args)
+static void shared_work (resil__host_t *base)
 {
-    resil__host_t *host = here = args;
-    pthread_sigmask (SIG_SETMASK, &host->signals, NULL);
-    pthread_setname_np (pthread_self (), host->name);
-    atomic_store (&host->thread_id, (int) syscall (SYS_gettid));
-    clockid_t clock;
-    if (pthread_getcpuclockid (pthread_self (), &clock) == 0)
-        atomic_store (&host->cpu_clock, clock);
-    zsock_signal (pipe, 0);
+    shared_t *host = here = (shared_t *) base;
     work (host);
 }
 
-/*  ---- Its birth and death: the maker's ----------------------------------------------------------------- */
-
-static void give_birth (resil__job_t *job)
+static void shared_wake (resil__host_t *base)
 {
-    resil__host_t *self = (resil__host_t *) ((char *) job - offsetof (resil__host_t, birth));
-    resil__process_promise_sockets (-RESIL__ACTOR_SOCKETS);
-    if (resil__make_actor (&self->actor, host_actor, self, self->name) == 0)
-        return;
-    self->unborn_errno = errno;
-    snprintf (self->unborn_why, sizeof self->unborn_why, "%s", resil_errmsg ());
-    atomic_store (&self->is_unborn, true);
-    eventfd_write (self->outbox.bell_fd, 1);
+    shared_t *host = (shared_t *) base;
+    atomic_fetch_add (&host->bell, 1);
+    resil__futex_wake (&host->bell);
 }
 
-static void release (resil__host_t *self)
+static void shared_close (resil__host_t *base)
 {
-    resil__process_unlist_hung (self->hung_handle);
-    resil__end_actor (&self->actor);
-    resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
-    close (self->outbox.bell_fd);
-    resil__heap_release (&self->clock.heap);
-    free (self->outbox.bytes);
-    free (self);
+    shared_t *host = (shared_t *) base;
+    atomic_store (&host->pushed, &closed);
 }
 
-static void let_die (resil__job_t *job)
+static void shared_release (resil__host_t *base)
 {
-    release ((resil__host_t *) ((char *) job - offsetof (resil__host_t, death)));
+    shared_t *host = (shared_t *) base;
+    resil__process_unlist_hung (host->hung_handle);
+    resil__heap_release (&host->clock.heap);
 }
+
+static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_options_t *options);
+
+static const resil__host_ops_t shared_ops = {.work = shared_work,
+                                             .wake = shared_wake,
+                                             .close = shared_close,
+                                             .release = shared_release,
+                                             .seat = seat_new};
 
 /*  ---- For the supervisor ---------------------------------------------------------------------------------- */
 
 resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil__maker_t *maker)
 {
-    char what[64];
-    snprintf (what, sizeof what, "a thread for components that share one (\"%s\")", name);
-    if (resil__process_has_room (RESIL__ACTOR_SOCKETS, 1, false, what) ||
-        resil__maker_begin (maker, what))
-        return NULL;
-    resil__host_t *self = aligned_alloc (64, (sizeof *self + 63) / 64 * 64);
-    unsigned char *bytes = aligned_alloc (64, OUTBOX_BYTES);
-    int bell_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!self || !bytes || bell_fd < 0) {
-        int error = bell_fd < 0 ? errno : ENOMEM;
-        free (self);
-        free (bytes);
-        if (bell_fd >= 0)
-            close (bell_fd);
-        resil__refuse (error, "%s cannot be had: %s", what, strerror (error));
-        return NULL;
-    }
-    memset (self, 0, sizeof *self);
-    snprintf (self->name, sizeof self->name, "%s", name);
-    self->signals = *signals;
-    self->maker = maker;
-    self->outbox.bytes = bytes;
-    self->outbox.size = OUTBOX_BYTES;
-    self->outbox.bell_fd = bell_fd;
-    atomic_init (&self->pushed, NULL);
-    self->birth.run = give_birth;
-    self->death.run = let_die;
-    resil__process_took_sockets (RESIL__ACTOR_SOCKETS);
-    resil__process_promise_sockets (RESIL__ACTOR_SOCKETS);
-    resil__maker_post (maker, &self->birth, true);
-    return self;
-}
-
-static void have_thread_leave (resil__host_t *self)
-{
-    atomic_store (&self->leaves, true);
-    atomic_fetch_add (&self->bell, 1);
-    resil__futex_wake (&self->bell);
-}
-
-void resil__host_destroy (resil__host_t **self_p)
-{
-    resil__host_t *self = *self_p;
-    *self_p = NULL;
+    shared_t *self =
+        (shared_t *) resil__hosting_new (sizeof *self, &shared_ops, name, signals, maker);
     if (!self)
-        return;
-    have_thread_leave (self);
-    resil__maker_post (self->maker, &self->death, false);
+        return NULL;
+    atomic_init (&self->pushed, NULL);
+    resil__hosting_begin (&self->base);
+    return &self->base;
 }
 
-int resil__host_fd (const resil__host_t *self)
+/*  NULL: it is none of these. */
+static shared_t *shared_of (resil__host_t *host)
 {
-    return self->outbox.bell_fd;
-}
-
-void resil__host_hear (resil__host_t *self)
-{
-    eventfd_t rings;
-    eventfd_read (self->outbox.bell_fd, &rings);
-    resil__outbox_hear (&self->outbox);
-}
-
-void resil__host_hear_again (resil__host_t *self)
-{
-    eventfd_write (self->outbox.bell_fd, 1);
-}
-
-bool resil__host_take (resil__host_t *self, resil__runner_t **of, resil__record_t *record,
-                       resil_error_t *error)
-{
-    if (!resil__outbox_take (&self->outbox, record, error))
-        return false;
-    *of = record->of;
-    return true;
-}
-
-bool resil__host_is_unborn (const resil__host_t *self, int *error, const char **sentence)
-{
-    if (!atomic_load (&self->is_unborn))
-        return false;
-    *error = self->unborn_errno;
-    *sentence = self->unborn_why;
-    return true;
-}
-
-size_t resil__host_seats (const resil__host_t *self)
-{
-    return atomic_load (&self->seats);
+    return host->ops == &shared_ops ? (shared_t *) host : NULL;
 }
 
 resil__runner_t *resil__host_inside (resil__host_t *self)
 {
-    return (resil__runner_t *) (uintptr_t) resil__clock_inside (&self->clock);
+    shared_t *host = shared_of (self);
+    return host ? (resil__runner_t *) (uintptr_t) resil__clock_inside (&host->clock) : NULL;
 }
 
-static void close_queue (resil__host_t *self)
+static void give_up (shared_t *host)
 {
-    self->is_given_up = true;
-    atomic_store (&self->pushed, &closed);
-}
-
-void resil__host_give_up_unborn (resil__host_t *self)
-{
-    close_queue (self);
+    host->base.is_given_up = true;
+    shared_close (&host->base);
 }
 
 bool resil__host_can_be_left (resil__host_t *self)
 {
-    return !resil__clock_is_changing (&self->clock);
-}
-
-bool resil__host_is_given_up (const resil__host_t *self)
-{
-    return self->is_given_up;
+    shared_t *host = shared_of (self);
+    return !host || !resil__clock_is_changing (&host->clock);
 }
 
 /*  The thread that it leaves does not look at it any more. Its mailbox tells nobody while it is neither here nor there,
     so there is nobody else who has it served: it is pushed once. */
-void resil__seat_move (resil__runner_t *runner, resil__host_t *to)
+void resil__seat_move (resil__runner_t *runner, resil__host_t *to_host)
 {
     seat_t *seat = seat_of (runner);
-    resil__host_t *from = seat->host;
+    shared_t *from = seat->host, *to = (shared_t *) to_host;
     resil_self_t *self = &runner->self;
     bool reads = !atomic_load (&self->quarantined);
     if (from == to || from->stays == seat)
@@ -708,9 +598,9 @@ void resil__seat_move (resil__runner_t *runner, resil__host_t *to)
     if (reads)
         resil__mailbox_set_reader (self->inbox.mailbox, self, NULL);
     resil__inbox_move (self, &to->clock);
-    atomic_fetch_sub (&from->seats, 1);
-    atomic_fetch_add (&to->seats, 1);
-    self->outbox = &to->outbox;
+    resil__hosting_remove_seat (&from->base);
+    resil__hosting_add_seat (&to->base);
+    self->outbox = &to->base.outbox;
     self->error = &to->error;
     atomic_fetch_or (&seat->state, TO_ARRIVE | IS_SCHEDULED);
     atomic_store_explicit (&seat->host, to, memory_order_release);
@@ -721,10 +611,12 @@ void resil__seat_move (resil__runner_t *runner, resil__host_t *to)
         resil__futex_wake (to_wake);
 }
 
+static const resil__runner_ops_t seat_ops;
+
 bool resil__seat_has_begun (const resil__runner_t *runner)
 {
     const seat_t *seat = (const seat_t *) runner;
-    return seat->runs || seat->goes_on || seat->base.self.has_args;
+    return runner->ops == &seat_ops && (seat->runs || seat->goes_on || seat->base.self.has_args);
 }
 
 /*  ---- What a seat does in its own way ----------------------------------------------------------------------- */
@@ -732,23 +624,19 @@ bool resil__seat_has_begun (const resil__runner_t *runner)
 static void seat_destroy (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
-    resil__host_t *host = seat->host;
+    shared_t *host = seat->host;
     resil__mailbox_leave (runner->self.inbox.mailbox, &runner->self);
     resil__inbox_drop (&runner->self);
     let_go_of_row (seat->row);
     free (seat->to_handle);
     resil__runner_clear (runner);
     resil__slab_give (&memory, seat);
-    bool is_last = atomic_fetch_sub (&host->seats, 1) == 1;
-    if (is_last && !host->maker) { /*  it was left to the program with those on it      */
-        have_thread_leave (host);
-        release (host);
-    }
+    resil__hosting_remove_seat (&host->base);
 }
 
 static bool seat_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
 {
-    return resil__outbox_take_of (&seat_of (runner)->host->outbox, runner, record, error);
+    return resil__outbox_take_of (&seat_of (runner)->host->base.outbox, runner, record, error);
 }
 
 static void seat_hear (resil__runner_t *runner)
@@ -807,26 +695,26 @@ static bool seat_is_inside (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
     return !(atomic_load (&seat->state) & IS_SCHEDULED) ||
-           resil__host_inside (seat->host) == runner;
+           resil__host_inside (&seat->host->base) == runner;
 }
 
 /*  If its thread is in it at this moment, that is given up with it. Else it leaves when it is served. */
 static void seat_quarantined (resil__runner_t *runner, const char *who)
 {
     seat_t *seat = seat_of (runner);
-    resil__host_t *host = seat->host;
+    shared_t *host = seat->host;
     if (!resil__clock_give_up (&host->clock, &runner->self)) {
         want (seat, 0);
         return;
     }
-    close_queue (host);
+    give_up (host);
     host->stays = seat;
     host->hung_handle = resil__process_list_hung (who);
 }
 
 static void seat_buried (resil__runner_t *runner)
 {
-    seat_of (runner)->host->maker = NULL;
+    seat_of (runner)->host->base.maker = NULL;
 }
 
 static bool seat_is_gone (resil__runner_t *runner)
@@ -837,6 +725,11 @@ static bool seat_is_gone (resil__runner_t *runner)
         if (record.kind == RESIL__RECORD_GONE)
             return true;
     return false;
+}
+
+static resil__host_t *seat_host (const resil__runner_t *runner)
+{
+    return &((const seat_t *) runner)->host->base;
 }
 
 static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
@@ -853,10 +746,12 @@ static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
                                              .cancelled = seat_look,
                                              .quarantined = seat_quarantined,
                                              .buried = seat_buried,
-                                             .is_gone = seat_is_gone};
+                                             .is_gone = seat_is_gone,
+                                             .host = seat_host};
 
-resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options)
+static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_options_t *options)
 {
+    shared_t *host = (shared_t *) base;
     bool is_fresh;
     seat_t *seat = resil__slab_take (&memory, &is_fresh);
     if (!seat) {
@@ -868,9 +763,9 @@ resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_optio
     resil__runner_init (&seat->base, &seat_ops, options);
     seat->hook.notify = notify;
     seat->host = host;
-    atomic_fetch_add (&host->seats, 1);
+    resil__hosting_add_seat (base);
     resil_self_t *inside = &seat->base.self;
-    inside->outbox = &host->outbox;
+    inside->outbox = &host->base.outbox;
     inside->error = &host->error;
     inside->inbox.clock = &host->clock;
     resil__mailbox_set_reader (options->mailbox, inside, &seat->hook);
@@ -930,9 +825,4 @@ void resil__row_release (resil__row_t **self_p)
 {
     let_go_of_row (*self_p);
     *self_p = NULL;
-}
-
-resil__host_t *resil__runner_host (const resil__runner_t *self)
-{
-    return self->ops == &seat_ops ? ((const seat_t *) self)->host : NULL;
 }

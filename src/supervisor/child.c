@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "component/program.h"
 #include "foundation/clock.h"
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
@@ -26,6 +27,9 @@
 
 /*  RESIL_FOREVER where a bound was promised. */
 #define BOUNDED_MS 10000
+
+/*  A process that has been killed ends within this, or the kernel does not let go of it. */
+#define KILLED_MS INT64_C (10000)
 
 /*  Raw messages that one visit takes; a component that floods waits for the next. */
 #ifndef RAW_A_VISIT
@@ -81,7 +85,8 @@ void resil__child_bound (resil__child_t *child)
 
 void resil__child_hurry (resil__child_t *child, int64_t deadline_us)
 {
-    if (child->phase == RESIL__DOWN || child->deadline_us <= deadline_us)
+    bool is_ending = child->killed && child->phase == RESIL__LEAVING;
+    if (child->phase == RESIL__DOWN || child->deadline_us <= deadline_us || is_ending)
         return;
     child->deadline_us = deadline_us;
     set_timer (child, child->supervisor->tree->now_us);
@@ -94,12 +99,14 @@ resil__life_t resil__child_life (const resil__child_t *child)
 
 const char *resil__child_thread (const resil__child_t *child, char text[RESIL__THREAD_TEXT])
 {
-    int thread_id = resil__child_life (child).thread_id;
+    resil__life_t life = resil__child_life (child);
     const char *doing = resil__hang_seen (child);
-    if (thread_id)
-        snprintf (text, RESIL__THREAD_TEXT, "thread %d%s%s", thread_id, *doing ? ", " : "", doing);
+    if (life.thread_id)
+        snprintf (text, RESIL__THREAD_TEXT, "%s %d%s%s", life.is_process ? "process" : "thread",
+                  life.thread_id, *doing ? ", " : "", doing);
     else
-        snprintf (text, RESIL__THREAD_TEXT, "its thread has not begun");
+        snprintf (text, RESIL__THREAD_TEXT, "its %s",
+                  life.is_process ? "process does not run" : "thread has not begun");
     return text;
 }
 
@@ -120,6 +127,24 @@ static void retire (resil__child_t *child, int64_t at_us);
 
 /*  ---- Beginning ------------------------------------------------------------------ */
 
+static bool in_process (const resil__child_t *child)
+{
+    return child->spec->is->placement == RESIL_PROCESS;
+}
+
+/*  A command that does not speak receives nothing. */
+static bool receives (const resil__child_t *child)
+{
+    return child->mailbox &&
+           (!in_process (child) || resil__program_of (child->spec->is->process)->speaks);
+}
+
+static int find_for_process (const void *owner, const char *path, resil_address_t *address)
+{
+    const resil__tree_t *tree = owner;
+    return resil_supervisor_find (tree->root, path, address);
+}
+
 static int get_runner (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -136,9 +161,11 @@ static int get_runner (resil__child_t *child)
                                        .owner = tree,
                                        .supervisor = self->path + 1,
                                        .signals = &tree->signals,
+                                       .find = find_for_process,
                                        .maker = tree->maker};
-    if (child->spec->is->placement == RESIL_SHARED) {
-        options.host = resil__pool_host (tree, child->spec->is->pool);
+    if (child->spec->is->placement != RESIL_OWN_THREAD) {
+        options.host = resil__pool_host (tree, in_process (child) ? resil__pool_of_processes
+                                                                  : child->spec->is->pool);
         if (!options.host)
             return -1;
     }
@@ -173,7 +200,7 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->judged = false;
     child->must_ask = false;
     child->ignored = false;
-    child->hogs = false;
+    child->hogs = child->killed = false;
     child->start_errno = 0;
     child->is_untold = true;
     resil__hang_renew (child);
@@ -234,6 +261,7 @@ static bool is_outdated (const resil__child_t *child)
     return old != child->spec &&
            (old->args != child->spec->args || old->is->placement != child->spec->is->placement ||
             old->is->pool != child->spec->is->pool ||
+            old->is->process != child->spec->is->process ||
             memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
 }
 
@@ -251,7 +279,7 @@ static void begin (resil__child_t *child, int64_t at_us)
     }
     child->look_us = 0;
     child->is_spending = false; /*  it has asked                                         */
-    if (child->mailbox)
+    if (receives (child))
         resil__mailbox_open (child->mailbox);
     if (child->owes_handler) {
         child->owes_handler = false;
@@ -294,8 +322,8 @@ static int64_t at_once_from_us (const resil__child_t *child)
 static bool may_be_granted (const resil__child_t *child)
 {
     const resil_supervisor_t *self = child->supervisor;
-    return child->runner && !child->withholds && !child->must_ask && !child->to_stop &&
-           !is_outdated (child) && self->stage < RESIL__STOPPING &&
+    return child->runner && !in_process (child) && !child->withholds && !child->must_ask &&
+           !child->to_stop && !is_outdated (child) && self->stage < RESIL__STOPPING &&
            !resil__is_group_strategy (self) && child->spec->is->restart != RESIL_TEMPORARY;
 }
 
@@ -594,7 +622,8 @@ static void accept_report (resil__child_t *child, int64_t at_us)
         take_back_leave (child);
     judge_failure (child, at_us);
     bool go_on = child->phase == RESIL__ENDING && child->judgement == RESIL__RESTART &&
-                 child->delay_us == 0 && resil__restarts_by_itself (child) && !is_outdated (child);
+                 child->delay_us == 0 && resil__restarts_by_itself (child) &&
+                 !is_outdated (child) && !in_process (child);
     child->look_us = go_on ? look_at_most (child, FIRST_LOOK_US) : 0; /*  a former leave is over */
     if (child->phase == RESIL__ENDING)
         set_deadline (child, at_us, child->spec->is->shutdown_ms);
@@ -775,6 +804,21 @@ static void fail_to_stop (resil__child_t *child)
     resil__failure_to_end (child, &error);
 }
 
+/*  It did not return, but is a process: that is killed, and its end awaited. */
+static bool kill_it (resil__child_t *child, int64_t at_us)
+{
+    if (!resil__runner_kill (child->runner))
+        return false;
+    resil__hang_see (child);
+    if (child->cause == RESIL__TO_STOP && !child->judged)
+        fail_to_stop (child);
+    resil__narrate_killed (child);
+    child->killed = true;
+    child->deadline_us = at_us + KILLED_MS * 1000; /*  however much hurry there is          */
+    set_timer (child, at_us);
+    return true;
+}
+
 /*  It did not return: quarantine, and a new runner with the handler first, if that can be. */
 static void replace (resil__child_t *child, int64_t at_us)
 {
@@ -783,6 +827,8 @@ static void replace (resil__child_t *child, int64_t at_us)
         resil__family_stop_now (child->subtree);
         return;
     }
+    if (kill_it (child, at_us))
+        return;
     if (!resil__runner_give_up (child->runner)) {
         set_deadline (child, at_us, RESIL__MOMENT_MS);
         learn_that_it_returned (child);

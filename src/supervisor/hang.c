@@ -89,7 +89,8 @@ static void hangs (resil__child_t *child, int64_t now_us)
         set (child, child->watch->from_us + patience_us (child));
         return;
     }
-    resil__task_describe (resil__child_life (child).thread_id,
+    resil__life_t life = resil__child_life (child);
+    resil__task_describe (life.thread_id, life.is_process,
                           percent_of_core (child, resil__now_us ()), child->watch->doing);
     resil__child_event (child, RESIL__HUNG, now_us);
 }
@@ -172,8 +173,9 @@ void resil__hang_renew (resil__child_t *child)
 void resil__hang_see (resil__child_t *child)
 {
     resil__watch_t *watch = watch_of (child);
+    resil__life_t life = resil__child_life (child);
     if (watch && !*watch->doing)
-        resil__task_describe (resil__child_life (child).thread_id, -1, watch->doing);
+        resil__task_describe (life.thread_id, life.is_process, -1, watch->doing);
 }
 
 const char *resil__hang_seen (const resil__child_t *child)

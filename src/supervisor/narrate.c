@@ -56,6 +56,8 @@ static const char *verb_of (const resil_error_t *error)
         return "could not be started";
     case RESIL_ERROR_GAVE_UP:
         return "gave up";
+    case RESIL_ERROR_CRASHED:
+        return "crashed";
     default:
         return "failed";
     }
@@ -168,9 +170,29 @@ void resil__narrate_cancelled (const resil__child_t *child)
                                       : resil__narrate_time (wait, spec->shutdown_ms));
 }
 
+void resil__narrate_killed (const resil__child_t *child)
+{
+    resil__about_t who = about (child);
+    const resil_spec_t *spec = child->spec->is;
+    char over[32], thread[RESIL__THREAD_TEXT];
+    resil__log (RESIL_LOG_WARN, &who, 0,
+                "%s#%" PRIu64 " did not return within %s (%s); it is killed", child->spec->name,
+                child->incarnation,
+                spec->shutdown_ms < 0 ? "the time that is left"
+                                      : resil__narrate_time (over, spec->shutdown_ms),
+                resil__child_thread (child, thread));
+}
+
 void resil__narrate_hung (const resil__child_t *child, const char *who, const char *what)
 {
     resil__about_t whom = about (child);
+    if (resil__child_life (child).is_process) {
+        resil__log (RESIL_LOG_ERROR, &whom, 0,
+                    "%s %s; it is left behind (the kernel does not let go of a process that was "
+                    "killed, or the thread for its handler hangs)",
+                    who, what);
+        return;
+    }
     resil__log (RESIL_LOG_ERROR, &whom, 0,
                 "%s %s; its thread is left behind with its sockets and arguments (a thread cannot "
                 "be killed). To see where it is: gdb -p %d -ex 'thread apply all bt'",

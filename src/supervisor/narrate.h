@@ -18,6 +18,7 @@ void resil__narrate_up (const resil__child_t *child);
 void resil__narrate_judged (resil__child_t *child);          /*  a failure, and what follows     */
 void resil__narrate_ended (const resil__child_t *child);     /*  completed or stopped            */
 void resil__narrate_cancelled (const resil__child_t *child); /*  for a reason other than a stop  */
+void resil__narrate_killed (const resil__child_t *child);
 void resil__narrate_hung (const resil__child_t *child, const char *who, const char *what);
 void resil__narrate_ignored (const resil__child_t *child, const char *what);
 void resil__narrate_added (const resil__child_t *child);

@@ -27,6 +27,8 @@
 #define PAUSES_A_LOOK 64
 #define ROUNDS_A_VISIT 30
 
+const char resil__pool_of_processes[] = "processes";
+
 /*  ---- Pools and hosts ------------------------------------------------------------------------- */
 
 static resil__pool_t *pool_of (resil__pools_t *self, const char *name)
@@ -85,7 +87,9 @@ static resil__host_t *add_host (resil__tree_t *tree, resil__pool_t *pool)
         resil__refuse (ENOMEM, "no memory for pool \"%s\"", pool->name);
         return NULL;
     }
-    resil__host_t *host = resil__host_new (pool->name, &tree->signals, tree->maker);
+    resil__host_t *host = pool->name == resil__pool_of_processes
+                              ? resil__process_host_new (&tree->signals, tree->maker)
+                              : resil__host_new (pool->name, &tree->signals, tree->maker);
     if (!host)
         return NULL;
     if (watch (tree, host)) {

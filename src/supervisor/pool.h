@@ -30,6 +30,9 @@ typedef struct {
     int64_t move_at_us;     /*  ... and it is tried next then                            */
 } resil__pools_t;
 
+/*  The one pool whose one host looks after processes; it is told from others by its place in memory. */
+extern const char resil__pool_of_processes[];
+
 /*  How many threads that pool may have from now on; those that there are stay. 0, or -1 with errno and a sentence. */
 int resil__pool_set_threads (struct _resil__tree_t *tree, const char *name, size_t threads);
 

@@ -103,6 +103,7 @@ struct _resil__child_t {
     resil__payment_t payment : 4; /*  of a failure that is to be judged                        */
     bool ignored : 1;             /*  it said that there is nothing to do here                 */
     bool raw : 1;                 /*  its error came raw                                       */
+    bool killed : 1;              /*  it is a process, and its end is on its way       */
     bool hogs : 1;                /*  it was cancelled since others wait for its thread        */
     bool is_granted : 1;          /*  its runner may begin the next one without asking ...     */
     bool grant_stands : 1;        /*  ... and every further one                                */

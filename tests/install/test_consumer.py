@@ -57,6 +57,13 @@ def main(folder):
     def shell(line):
         return run("sh", "-euc", line, cwd=work)
 
+    # The tests themselves are told where it is; who installs it need not be.
+    os.environ.pop("RESIL_SHIM", None)
+    shutil.copy(SOURCE / "tests/install/process.c", work)
+    shell("cc -Wall -Werror process.c -o process $(pkg-config --cflags --libs resil)")
+    if run(work / "process") != "completed\n":
+        fail("the installed library does not start a process")
+
     if shell("pkg-config --modversion resil").strip() != version:
         fail("resil.pc and version.h differ")
     shell(f"{COMPILE} by_pkg_config $(pkg-config --cflags --libs resil)")

@@ -8,8 +8,8 @@ import re
 
 from support import SOURCE, fail
 
-LAYERS = ["foundation", "mailbox", "component", "runner", "supervisor", "messaging", "systemd",
-          "guardian", "pipeline", "monitor", "tools"]
+LAYERS = ["foundation", "protocol", "shim", "mailbox", "component", "process", "runner", "hosted",
+          "supervisor", "messaging", "systemd", "guardian", "pipeline", "monitor", "tools"]
 
 wrong = []
 for path in sorted((SOURCE / "src").rglob("*.[ch]")):

@@ -94,11 +94,31 @@ static void without_a_job_it_has_no_thread (void **state)
     resil__maker_destroy (&maker);
 }
 
+static void one_that_is_here_runs_them_at_once (void **state)
+{
+    (void) state;
+    int threads = support_threads ();
+    numbered_t birth = {.job = {.run = note_it}, .number = 1};
+    numbered_t death = {.job = {.run = note_it}, .number = 2};
+    resil__maker_t *maker = resil__maker_new_here ("a test");
+    done_count = 0;
+    assert_non_null (maker);
+    assert_int_equal (resil__maker_begin (maker, "a test"), 0);
+    resil__maker_post (maker, &birth.job, true);
+    assert_int_equal (done_count, 1);
+    resil__maker_post (maker, &death.job, false);
+    assert_int_equal (done_count, 2);
+    assert_ptr_equal (done[1], &death);
+    assert_int_equal (support_threads (), threads);
+    resil__maker_destroy (&maker);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         support_case (births_and_deaths_take_turns_and_nobody_dies_before_he_is_born),
         support_case (without_a_job_it_has_no_thread),
+        support_case (one_that_is_here_runs_them_at_once),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static bool is_asleep (void *arg)
     char text[RESIL__TASK_TEXT] = "";
     (void) arg;
     if (atomic_load (&reader_id))
-        resil__task_describe (atomic_load (&reader_id), -1, text);
+        resil__task_describe (atomic_load (&reader_id), false, -1, text);
     return strncmp (text, "blocked", 7) == 0;
 }
 
@@ -41,10 +41,10 @@ static void one_that_sleeps_is_blocked_whatever_its_name (void **state)
     assert_int_equal (pipe (ends), 0);
     assert_int_equal (pthread_create (&reader, NULL, read_one, NULL), 0);
     assert_true (support_wait_until (is_asleep, NULL, SUPPORT_PATIENCE_MS));
-    resil__task_describe (atomic_load (&reader_id), 3, text);
+    resil__task_describe (atomic_load (&reader_id), false, 3, text);
     assert_memory_equal (text, "blocked", 7);
     /*  What it has had of a core is the stronger sign. */
-    resil__task_describe (atomic_load (&reader_id), 98, text);
+    resil__task_describe (atomic_load (&reader_id), false, 98, text);
     assert_string_equal (text, "spinning: 98 % of a core");
     assert_int_equal (write (ends[1], "x", 1), 1);
     pthread_join (reader, NULL);
@@ -57,19 +57,22 @@ static void one_that_runs_runs (void **state)
     (void) state;
     char text[RESIL__TASK_TEXT];
     int own = (int) syscall (SYS_gettid);
-    resil__task_describe (own, -1, text);
+    resil__task_describe (own, false, -1, text);
     assert_string_equal (text, "running");
-    resil__task_describe (own, 4, text);
+    resil__task_describe (own, false, 4, text);
     assert_string_equal (text, "ready to run, but got 4 % of a core");
+    resil__task_describe ((int) getpid (), true, -1, text);
+    assert_string_equal (text, "running");
 }
 
 static void of_one_that_is_not_there_nothing_is_said (void **state)
 {
     (void) state;
     char text[RESIL__TASK_TEXT] = "?";
-    resil__task_describe (0, -1, text);
+    resil__task_describe (0, false, -1, text);
     assert_string_equal (text, "");
-    resil__task_describe (1, -1, text); /*  of another process                               */
+    resil__task_describe (1, false, -1,
+                          text); /*  of another process                               */
     assert_string_equal (text, "");
 }
 

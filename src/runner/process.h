@@ -1,0 +1,220 @@
+/*  The process placement: each incarnation is a process, which one actor of a tree, the process host, starts, watches
+    and buries. Nothing of a component runs in the host's thread: arguments are made and handlers called in others
+    (chores.h).
+
+    What is said here to be the host's is touched by its thread alone.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_RUNNER_PROCESS_H
+#define RESIL_RUNNER_PROCESS_H
+
+#include "foundation/heap.h"
+#include "foundation/log.h"
+#include "process/death.h"
+#include "process/lines.h"
+#include "runner/chores.h"
+#include "runner/hosting.h"
+#include "runner/placement.h"
+#include "runner/talk.h"
+#include "shim/shim.h"
+
+typedef struct _resil__process_host_t resil__process_host_t;
+typedef struct _resil__process_t resil__process_t;
+
+/*  What a process is known by: each a descriptor that the host waits on. */
+typedef enum {
+    RESIL__SOURCE_END,  /*  it has ended                                             */
+    RESIL__SOURCE_FAIL, /*  the shim could not make it run, or it does               */
+    RESIL__SOURCE_OUT,
+    RESIL__SOURCE_ERR,
+    RESIL__SOURCE_TRACE,
+    RESIL__SOURCES
+} resil__source_kind_t;
+
+typedef struct {
+    resil__process_t *process;
+    resil__source_kind_t kind;
+    int fd; /*  -1: none                                                 */
+} resil__source_t;
+
+/*  What the host is to do for the supervisor; and that it stands in its queue. */
+enum {
+    RESIL__TO_START = 1,
+    RESIL__TO_HANDLE = 2,
+    RESIL__TO_END = 4,
+    RESIL__TO_KILL = 8,
+    RESIL__TO_ACK = 16,
+    RESIL__IS_SCHEDULED = 32
+};
+
+/*  Where an incarnation is. */
+typedef enum {
+    RESIL__PROCESS_RESTS,     /*  there is none, and nothing is under way                  */
+    RESIL__PROCESS_PREPARES,  /*  a chore makes arguments for it                           */
+    RESIL__PROCESS_STARTS,    /*  its process is still the shim                            */
+    RESIL__PROCESS_RUNS,      /*  ... is its program                                       */
+    RESIL__PROCESS_IS_BURIED, /*  ... has ended; what is left of its group is waited for   */
+    RESIL__PROCESS_HANDLES,   /*  a chore calls its handler                                */
+    RESIL__PROCESS_TIDIES     /*  a chore frees its arguments                              */
+} resil__process_phase_t;
+
+struct _resil__process_t {
+    resil__runner_t base; /*  first: a runner is its process                           */
+    resil__mailbox_host_t hook;
+    resil__process_host_t *host;
+    resil__process_t *next;   /*  in the queue, or among those that are gone                */
+    atomic_uint state;        /*  RESIL__TO_..., RESIL__IS_SCHEDULED                        */
+    uint64_t to_start;        /*  set before RESIL__TO_START                               */
+    resil_error_t *to_handle; /*  ... before RESIL__TO_HANDLE; NULL: there was no memory    */
+    uint64_t hung_handle;     /*  the supervisor's                                         */
+    atomic_bool is_alive;     /*  there is a process ...                                   */
+    atomic_bool is_killed;    /*  ... that the supervisor wants killed                     */
+    char supervisor[RESIL_PATH_MAX + 1]; /*  of its self                                 */
+
+    /*  the host's; while a chore is under way its too */
+    resil_error_t error; /*  of its self                                              */
+    resil__chore_t chore;
+    int chore_rc; /*  an errno, or what the handler returned                   */
+    char chore_why[RESIL_ERROR_TEXT_MAX];
+    void *args; /*  encoded, for the next start                              */
+    size_t args_size;
+
+    /*  the host's */
+    const resil__program_t *program;
+    resil__find_fn *find;
+    resil__process_phase_t phase;
+    bool leaves;  /*  it is to end, or has been quarantined                    */
+    bool is_told; /*  it has been told to return                               */
+    bool has_run; /*  its program has                                          */
+    bool is_ours; /*  its end was ours to wait for                             */
+    pid_t pid;    /*  and of its group; 0: none                                */
+    resil__shim_failure_t failure;
+    resil__death_t death;
+    uint64_t own_peak;    /*  of this program's memory: below it that of the process is not known */
+    int64_t oom_kills;    /*  in our control group, before                             */
+    resil__timer_t timer; /*  for what comes first of: ...                             */
+    int64_t ready_at_us;  /*  it counts as ready                                       */
+    int64_t term_at_us;   /*  it gets its stop signal                                  */
+    int64_t group_at_us;  /*  its group is looked for again ...                        */
+    int64_t group_due_us; /*  ... and not waited for any longer                        */
+    resil__source_t sources[RESIL__SOURCES];
+    resil__lines_t out;
+    resil__lines_t err;
+    resil__tail_t tail;   /*  of err                                                   */
+    resil__flood_t flood; /*  of both                                                  */
+
+    /*  of one that speaks */
+    resil__caller_t caller;
+    bool has_begun;     /*  START has been said                                       */
+    bool has_concluded; /*  ENDS has                                                  */
+    resil__ends_t how;  /*  ... so                                                    */
+    bool told_strange;  /*  once is enough                                            */
+    uint64_t echo;      /*  what it has said last has been heard when that one comes; 0: none is
+                             awaited                                                   */
+    int64_t kill_at_us; /*  it has said that it ends, and is killed then              */
+    char *trace;        /*  what its crash handler has written                        */
+    size_t trace_size;
+    struct _resil__post_t *post; /*  its messages; NULL: there have been none            */
+};
+
+struct _resil__process_host_t {
+    resil__host_t base; /*  first: a host is one of these                            */
+    int wake_fd;        /*  an eventfd: somebody has pushed, or a chore has come back */
+    int epoll_fd;
+    alignas (64) _Atomic (resil__process_t *) pushed; /*  by anybody                      */
+
+    /*  its thread's */
+    resil__heap_t heap;
+    resil__chores_t *chores; /*  NULL: none has been needed                           */
+    resil__process_t *gone;  /*  those that say so at the end of this turn            */
+    resil__talk_t talk;
+    uint64_t told_strangers; /*  how many there were when that was told last            */
+    int64_t now_us;          /*  of this turn                                         */
+};
+
+/*  ---- process.c: one of them, in the host's thread ----------------------------------------- */
+
+/*  Do what the supervisor wants. */
+void resil__process_look (resil__process_t *self);
+
+/*  Something has come from there. */
+void resil__process_hear (resil__process_t *self, resil__source_kind_t kind);
+
+/*  Its chore has come back. */
+void resil__process_chore_done (resil__chore_t *chore);
+
+/*  Its last word; it may be freed from then on. */
+void resil__process_say_gone (resil__process_t *self);
+
+/*  A seat for one. As resil__runner_new. */
+resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_options_t *options);
+
+/*  In its steps, for speech.c: its error, unless it has failed; it is up; tell the supervisor; it is to end now; the
+    timer is to be set anew. */
+void resil__process_fail (resil__process_t *self, resil_error_kind_t kind, int code,
+                          const char *text);
+void resil__process_is_ready (resil__process_t *self);
+void resil__process_tell (resil__process_t *self, resil__record_t record,
+                          const resil_error_t *error);
+void resil__process_signal (resil__process_t *self, int number);
+void resil__process_set_timer (resil__process_t *self);
+resil__about_t resil__process_about (resil__process_t *self);
+
+/*  An echo has come: those whose last words were awaited until then have none more. */
+void resil__process_echoed (resil__process_host_t *host, uint64_t number);
+
+/*  ---- speech.c: one that speaks ---------------------------------------------------------------- */
+
+/*  Before its process is started: it may greet; what its environment says, in `texts`, of which pointers go to `added`:
+    how many. 0, or -1 with errno and a sentence. */
+#define RESIL__SPEECH_VARIABLES 8
+#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
+int resil__speech_prepare (resil__process_t *self);
+size_t resil__speech_environment (resil__process_t *self,
+                                  char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT],
+                                  const char *added[RESIL__SPEECH_VARIABLES]);
+
+/*  All that has come on both lines, or as much as one turn takes: then true. */
+bool resil__speech_serve (resil__process_host_t *host);
+
+/*  It is to return; its report has been accepted. False: it has not begun, and hears nothing. */
+bool resil__speech_cancel (resil__process_t *self);
+void resil__speech_ack (resil__process_t *self);
+
+/*  There may be mail for it. */
+void resil__speech_look (resil__process_t *self);
+
+/*  Its process has ended: may something follow that has been sent, and not been heard yet? */
+bool resil__speech_may_follow (const resil__process_t *self);
+
+/*  Its process has ended: nothing that comes is its any more. What that means; RESIL__FAILED with its error set, or
+    0: as for any process. */
+void resil__speech_close (resil__process_t *self);
+resil__outcome_t resil__speech_decide (resil__process_t *self);
+
+/*  The incarnation has ended so: what becomes of its messages. */
+void resil__speech_end (resil__process_t *self, bool failed);
+
+/*  Bytes of its trace; the rest of it, as a text, or NULL. */
+void resil__speech_read_trace (resil__process_t *self);
+const char *resil__speech_trace (resil__process_t *self);
+
+/*  It is freed. */
+void resil__speech_release (resil__process_t *self);
+
+/*  ---- process_host.c: for these ------------------------------------------------------------- */
+
+/*  Have it looked at, with that wanted of it. Any thread. */
+void resil__process_want (resil__process_t *self, unsigned what);
+
+/*  Wait on that descriptor for it; and no more, and close it. 0, or an errno. */
+int resil__process_watch (resil__process_t *self, resil__source_kind_t kind, int fd);
+void resil__process_close (resil__process_t *self, resil__source_kind_t kind);
+
+/*  Have sockets to speak by. 0, or -1 with errno and a sentence. */
+int resil__process_open_talk (resil__process_host_t *host);
+
+/*  Have the chore run: 0, or -1 with errno and a sentence. */
+int resil__process_post (resil__process_t *self);
+
+#endif

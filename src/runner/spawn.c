@@ -1,0 +1,432 @@
+/*  posix_spawn, which shares memory with the child until that has become the shim: so it costs the same however large this
+    program is, and ZeroMQ's threads are not missed by anybody. Descriptors go to the child by their numbers there; what the
+    program has open without close-on-exec is closed by the shim.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "runner/spawn.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <resil/base.h>
+
+#include "foundation/errmsg.h"
+#include "shim/shim.h"
+
+extern char **environ;
+
+/*  Numbers that the child's descriptors have there are below this, so ours are above. */
+#define FIRST_FD 10
+
+#define PATH_ROOM 4096
+#define WORD_ROOM 64
+#define MOST_WORDS 16
+
+/*  ---- Where the shim is ---------------------------------------------------------------------- */
+
+/*  Beside the library, wherever that has been installed. */
+static const char *shim_of_library (char path[PATH_ROOM])
+{
+    Dl_info info;
+    char library[PATH_ROOM];
+    if (!dladdr ((void *) (uintptr_t) resil_init, &info) || !info.dli_fname ||
+        !realpath (info.dli_fname, library))
+        return NULL;
+    char *slash = strrchr (library, '/');
+    if (!slash)
+        return NULL;
+    *slash = 0;
+    int size = snprintf (path, PATH_ROOM, "%s/%s", library, RESIL__SHIM_FROM_LIBRARY);
+    return size < PATH_ROOM && access (path, X_OK) == 0 ? path : NULL;
+}
+
+static const char *find_shim (char path[PATH_ROOM])
+{
+    const char *told = secure_getenv ("RESIL_SHIM");
+    if (told && *told)
+        return told;
+    const char *found = shim_of_library (path);
+    return found ? found : RESIL__SHIM_INSTALLED;
+}
+
+static int refuse_shim (const char *shim, int error)
+{
+    const char *told = secure_getenv ("RESIL_SHIM");
+    return resil__refuse (error,
+                          "resil-shim, which starts processes, cannot be run as \"%s\": %s; %s",
+                          shim, strerror (error),
+                          told && *told ? "RESIL_SHIM says that it is there"
+                                        : "install resil whole, or say in RESIL_SHIM where it is");
+}
+
+/*  ---- What it is told ------------------------------------------------------------------------- */
+
+typedef struct {
+    char numbers[MOST_WORDS][WORD_ROOM];
+    size_t number_count;
+    char *groups;
+    char *directory;
+    char *exe;
+    char *own_arguments; /*  of this program, one after the other                       */
+    char **argv;
+    char **envp;
+} told_t;
+
+static void told_free (told_t *told)
+{
+    free (told->groups);
+    free (told->directory);
+    free (told->exe);
+    free (told->own_arguments);
+    free (told->argv);
+    free (told->envp);
+}
+
+static char *number (told_t *told, const char *name, int64_t value)
+{
+    char *word = told->numbers[told->number_count++];
+    snprintf (word, WORD_ROOM, "%s=%" PRId64, name, value);
+    return word;
+}
+
+static char *list_groups (const resil__program_t *program)
+{
+    size_t room = sizeof "groups=" + program->group_count * 12, size;
+    char *text = malloc (room);
+    if (!text)
+        return NULL;
+    size = (size_t) snprintf (text, room, "groups=");
+    for (size_t i = 0; i < program->group_count; i++)
+        size += (size_t) snprintf (text + size, room - size, "%s%lu", i ? "," : "",
+                                   (unsigned long) program->groups[i]);
+    return text;
+}
+
+/*  As whom and where, in this order: who has become another may not do the former any more. */
+static int tell_user (const resil__program_t *program, told_t *told, size_t *at)
+{
+    if (program->has_user) {
+        if (!(told->groups = list_groups (program)))
+            return -1;
+        told->argv[(*at)++] = told->groups;
+    }
+    if (program->has_group)
+        told->argv[(*at)++] = number (told, "gid", (int64_t) program->gid);
+    if (program->has_user)
+        told->argv[(*at)++] = number (told, "uid", (int64_t) program->uid);
+    if (program->is.directory) {
+        if (asprintf (&told->directory, "dir=%s", program->is.directory) < 0) {
+            told->directory = NULL;
+            return -1;
+        }
+        told->argv[(*at)++] = told->directory;
+    }
+    return 0;
+}
+
+static void tell_limits (const resil_process_limits_t *limits, told_t *told, size_t *at)
+{
+    if (limits->memory_bytes)
+        told->argv[(*at)++] = number (told, "memory", (int64_t) limits->memory_bytes);
+    if (limits->cpu_seconds)
+        told->argv[(*at)++] = number (told, "cpu", (int64_t) limits->cpu_seconds);
+    if (limits->descriptors)
+        told->argv[(*at)++] = number (told, "files", (int64_t) limits->descriptors);
+    if (limits->core_bytes >= 0)
+        told->argv[(*at)++] = number (told, "core", limits->core_bytes);
+    if (limits->nice)
+        told->argv[(*at)++] = number (told, "nice", limits->nice);
+}
+
+/*  The file that this program is, also where it has been replaced or deleted since. */
+static char *own_file (void)
+{
+    char path[PATH_ROOM];
+    struct stat named, running;
+    ssize_t size = readlink ("/proc/self/exe", path, sizeof path - 1);
+    if (size > 0) {
+        path[size] = 0;
+        if (stat (path, &named) == 0 && stat ("/proc/self/exe", &running) == 0 &&
+            named.st_dev == running.st_dev && named.st_ino == running.st_ino) {
+            char *word = NULL;
+            return asprintf (&word, "exe=%s", path) < 0 ? NULL : word;
+        }
+    }
+    char *word = NULL;
+    return asprintf (&word, "exe=/proc/%d/exe", (int) getpid ()) < 0 ? NULL : word;
+}
+
+/*  The arguments that this program was started with, and how many; NULL: they cannot be had. */
+static char *own_arguments (size_t *count)
+{
+    int fd = open ("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    size_t room = 0, size = 0;
+    char *text = NULL;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0) {
+        if (size + 1 >= room) {
+            char *larger = realloc (text, room = room ? room * 2 : 4096);
+            if (!larger) {
+                got = -1;
+                break;
+            }
+            text = larger;
+        }
+        got = read (fd, text + size, room - size - 1);
+        size += got > 0 ? (size_t) got : 0;
+    }
+    if (fd >= 0)
+        close (fd);
+    if (got < 0 || size == 0) {
+        free (text);
+        return NULL;
+    }
+    text[size] = 0;
+    *count = 0;
+    for (size_t i = 0; i < size; i += strlen (text + i) + 1)
+        (*count)++;
+    return text;
+}
+
+static size_t count_of (const char *const *texts)
+{
+    size_t count = 0;
+    while (texts && texts[count])
+        count++;
+    return count;
+}
+
+/*  argv of the shim. 0, or -1: no memory. */
+static int tell_words (const char *shim, const resil__program_t *program, int last_fd, told_t *told)
+{
+    const char *const *command = program->is.command;
+    size_t count = count_of (command), at = 0;
+    if (!command && !(told->own_arguments = own_arguments (&count)))
+        return -1;
+    told->argv = calloc (count + MOST_WORDS + 6, sizeof *told->argv);
+    if (!told->argv)
+        return -1;
+    told->argv[at++] = (char *) (uintptr_t) shim;
+    told->argv[at++] = number (told, "parent", getpid ());
+    told->argv[at++] = number (told, "keep", last_fd);
+    tell_limits (&program->is.limits, told, &at);
+    if (tell_user (program, told, &at))
+        return -1;
+    if (!command) {
+        if (!(told->exe = own_file ()))
+            return -1;
+        told->argv[at++] = told->exe;
+    }
+    told->argv[at++] = (char *) (uintptr_t) "--";
+    char *own = told->own_arguments;
+    for (size_t i = 0; i < count; i++) {
+        told->argv[at++] = command ? (char *) (uintptr_t) command[i] : own;
+        own += command ? 0 : strlen (own) + 1;
+    }
+    return 0;
+}
+
+/*  Do two entries set the same variable? */
+static bool same_name (const char *a, const char *b)
+{
+    size_t size = strcspn (a, "=");
+    return strncmp (a, b, size) == 0 && b[size] == '=';
+}
+
+static bool is_set (const char *entry, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (same_name (texts[i], entry))
+            return true;
+    return false;
+}
+
+/*  This program's, but for what is resil's own: that is about this program itself. */
+static int tell_environment (const resil__program_t *program, const char *const *added,
+                             size_t added_count, told_t *told)
+{
+    const char *const *own = program->is.environment;
+    size_t own_count = count_of (own), inherited = count_of ((const char *const *) environ), at = 0;
+    told->envp = calloc (inherited + own_count + added_count + 1, sizeof *told->envp);
+    if (!told->envp)
+        return -1;
+    for (size_t i = 0; i < inherited; i++) {
+        bool is_ours = strncmp (environ[i], "RESIL_", 6) == 0 &&
+                       strncmp (environ[i], "RESIL_LOG=", 10) != 0 &&
+                       strncmp (environ[i], "RESIL_SHIM=", 11) != 0;
+        if (!is_ours && !is_set (environ[i], own, own_count))
+            told->envp[at++] = environ[i];
+    }
+    for (size_t i = 0; i < own_count; i++)
+        told->envp[at++] = (char *) (uintptr_t) own[i];
+    for (size_t i = 0; i < added_count; i++)
+        told->envp[at++] = (char *) (uintptr_t) added[i];
+    return 0;
+}
+
+/*  ---- Pipes ------------------------------------------------------------------------------------ */
+
+/*  Our ends, and the child's. */
+enum { OUT, ERR, TRACE, FAIL, PIPES };
+typedef struct {
+    int ours[PIPES];
+    int theirs[PIPES];
+} pipes_t;
+
+static void close_all (int fds[PIPES])
+{
+    for (int i = 0; i < PIPES; i++)
+        if (fds[i] >= 0)
+            close (fds[i]);
+}
+
+/*  One that the child writes to. Its end is out of the way of the numbers that it is to have there. */
+static int make_pipe (int *ours, int *theirs)
+{
+    int ends[2];
+    if (pipe2 (ends, O_CLOEXEC))
+        return -1;
+    *ours = ends[0];
+    *theirs = ends[1];
+    if (*theirs < FIRST_FD) {
+        *theirs = fcntl (ends[1], F_DUPFD_CLOEXEC, FIRST_FD);
+        close (ends[1]);
+    }
+    return *theirs < 0 ? -1 : fcntl (*ours, F_SETFL, O_NONBLOCK);
+}
+
+static int make_pipes (pipes_t *pipes, bool traces)
+{
+    for (int i = 0; i < PIPES; i++)
+        pipes->ours[i] = pipes->theirs[i] = -1;
+    for (int i = 0; i < PIPES; i++)
+        if ((i != TRACE || traces) && make_pipe (&pipes->ours[i], &pipes->theirs[i])) {
+            int error = errno;
+            close_all (pipes->ours);
+            close_all (pipes->theirs);
+            return resil__refuse (error, "no pipe can be had for its process: %s",
+                                  strerror (error));
+        }
+    return 0;
+}
+
+/*  ---- Spawning ------------------------------------------------------------------------------------ */
+
+static int place_descriptors (posix_spawn_file_actions_t *actions, const pipes_t *pipes)
+{
+    int next = RESIL__SHIM_FIRST_FD;
+    int error = posix_spawn_file_actions_addopen (actions, 0, "/dev/null", O_RDONLY, 0);
+    if (!error)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[OUT], 1);
+    if (!error)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[ERR], 2);
+    if (!error && pipes->theirs[TRACE] >= 0)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[TRACE], next++);
+    if (!error)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[FAIL], next);
+    return error;
+}
+
+/*  A group of its own, no signal blocked, each as it is by default. */
+static int set_attributes (posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+    sigemptyset (&none);
+    sigfillset (&all);
+    int error = posix_spawnattr_setflags (
+        attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (!error)
+        error = posix_spawnattr_setpgroup (attributes, 0);
+    if (!error)
+        error = posix_spawnattr_setsigmask (attributes, &none);
+    if (!error)
+        error = posix_spawnattr_setsigdefault (attributes, &all);
+    return error;
+}
+
+/*  An errno. */
+static int run_shim (const char *shim, const told_t *told, const pipes_t *pipes, pid_t *pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int error = posix_spawn_file_actions_init (&actions);
+    if (error)
+        return error;
+    error = posix_spawnattr_init (&attributes);
+    if (!error) {
+        error = place_descriptors (&actions, pipes);
+        if (!error)
+            error = set_attributes (&attributes);
+        if (!error)
+            error = posix_spawn (pid, shim, &actions, &attributes, told->argv, told->envp);
+        posix_spawnattr_destroy (&attributes);
+    }
+    posix_spawn_file_actions_destroy (&actions);
+    return error;
+}
+
+/*  Nobody could tell when it ends. */
+static int give_up (pid_t pid)
+{
+    int error = errno;
+    kill (-pid, SIGKILL);
+    waitpid (pid, NULL, 0);
+    return resil__refuse (error, "its process cannot be watched: %s", strerror (error));
+}
+
+static int start (const char *shim, const told_t *told, const pipes_t *pipes,
+                  resil__spawned_t *spawned)
+{
+    int error = run_shim (shim, told, pipes, &spawned->pid);
+    if (error)
+        return error == ENOENT || error == EACCES || error == ENOEXEC
+                   ? refuse_shim (shim, error)
+                   : resil__refuse (error, "no process can be made: %s", strerror (error));
+    spawned->pid_fd = (int) syscall (SYS_pidfd_open, spawned->pid, 0);
+    if (spawned->pid_fd < 0)
+        return give_up (spawned->pid);
+    fcntl (spawned->pid_fd, F_SETFL, O_NONBLOCK);
+    spawned->out_fd = pipes->ours[OUT];
+    spawned->err_fd = pipes->ours[ERR];
+    spawned->trace_fd = pipes->ours[TRACE];
+    spawned->fail_fd = pipes->ours[FAIL];
+    return 0;
+}
+
+int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
+                  resil__spawned_t *spawned)
+{
+    char path[PATH_ROOM];
+    told_t told = {.number_count = 0};
+    pipes_t pipes;
+    const char *shim = find_shim (path);
+    int last_fd = program->speaks ? RESIL__SPAWN_TRACE_FD : STDERR_FILENO;
+    if (tell_words (shim, program, last_fd, &told) ||
+        tell_environment (program, added, count, &told)) {
+        told_free (&told);
+        return resil__refuse (ENOMEM, "no memory to start its process");
+    }
+    if (make_pipes (&pipes, program->speaks)) {
+        told_free (&told);
+        return -1;
+    }
+    int rc = start (shim, &told, &pipes, spawned);
+    int error = errno;
+    close_all (pipes.theirs);
+    if (rc)
+        close_all (pipes.ours);
+    told_free (&told);
+    errno = error;
+    return rc;
+}

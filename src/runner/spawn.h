@@ -1,0 +1,36 @@
+/*  A process is started: through the exec shim, in a process group of its own, with pipes for what it writes. It
+    lives no longer than the thread that starts it, which is therefore one that stays.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_RUNNER_SPAWN_H
+#define RESIL_RUNNER_SPAWN_H
+
+#include <sys/types.h>
+
+#include "component/program.h"
+
+/*  What this side has of it. All descriptors are close-on-exec and do not block. */
+typedef struct {
+    pid_t pid;
+    int pid_fd;   /*  readable when it has ended                               */
+    int out_fd;   /*  its standard output ...                                  */
+    int err_fd;   /*  ... and error                                            */
+    int trace_fd; /*  what its crash handler writes; -1: it is none that speaks */
+    int fail_fd;  /*  a resil__shim_failure_t, or nothing: then it runs        */
+} resil__spawned_t;
+
+/*  Descriptors that one takes. */
+#define RESIL__SPAWN_DESCRIPTORS 5
+
+/*  And so many more while it is started. */
+#define RESIL__SPAWN_MOMENT 6
+
+/*  The descriptor of its trace, in a process that speaks. */
+#define RESIL__SPAWN_TRACE_FD 3
+
+/*  Start it, with `added` ("NAME=value", `count` of them) in its environment. 0, or -1 with errno and a sentence. What its
+    shim cannot do comes by fail_fd. */
+int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
+                  resil__spawned_t *spawned);
+
+#endif

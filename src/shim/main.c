@@ -1,0 +1,194 @@
+/*  resil-shim: becomes the program of a component that has a process of its own. See shim.h.
+
+    It is small and linked statically, since each start waits for it. What gives up a privilege comes before what is
+    lost by that: the signal for the parent's death is forgotten when the user changes.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "shim/shim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+
+static int tell_fd = -1;
+
+/*  What is executed, if that is not found by the first word of the command. */
+static const char *file;
+
+static _Noreturn void fail (resil__shim_step_t step)
+{
+    resil__shim_failure_t failure = {step, errno};
+    ssize_t written = write (tell_fd, &failure, sizeof failure);
+    (void) written; /*  if nobody listens there is nobody to tell                */
+    _exit (RESIL__SHIM_STATUS);
+}
+
+/*  The value of a word of that name, or NULL. */
+static const char *value_of (const char *word, const char *name)
+{
+    size_t size = strlen (name);
+    return strncmp (word, name, size) == 0 && word[size] == '=' ? word + size + 1 : NULL;
+}
+
+static void set_limit (int resource, const char *value, unsigned long long grace,
+                       resil__shim_step_t step)
+{
+    unsigned long long most = strtoull (value, NULL, 10);
+    struct rlimit now, limit = {most, most + grace};
+    /*  What may not be raised stays as low as it is. */
+    if (getrlimit (resource, &now) == 0 && limit.rlim_max > now.rlim_max && most <= now.rlim_max)
+        limit.rlim_max = now.rlim_max;
+    if (setrlimit (resource, &limit))
+        fail (step);
+}
+
+static void set_groups (const char *value)
+{
+    static gid_t groups[65536];
+    size_t count = 0;
+    while (*value && count < sizeof groups / sizeof *groups) {
+        char *end;
+        groups[count++] = (gid_t) strtoul (value, &end, 10);
+        value = *end == ',' ? end + 1 : end;
+    }
+    if (setgroups (count, groups))
+        fail (RESIL__SHIM_GROUPS);
+}
+
+static void add_nice (const char *value)
+{
+    errno = 0;
+    int now = getpriority (PRIO_PROCESS, 0);
+    if (errno || setpriority (PRIO_PROCESS, 0, now + atoi (value)))
+        fail (RESIL__SHIM_NICE);
+}
+
+/*  False: it is no word that is known. In the order of the arguments, which is theirs who give them. */
+static bool obey (const char *word)
+{
+    const char *value;
+    if ((value = value_of (word, "memory")))
+        set_limit (RLIMIT_DATA, value, 0, RESIL__SHIM_MEMORY);
+    else if ((value = value_of (word, "cpu")))
+        set_limit (RLIMIT_CPU, value, 1, RESIL__SHIM_CPU);
+    else if ((value = value_of (word, "files")))
+        set_limit (RLIMIT_NOFILE, value, 0, RESIL__SHIM_FILES);
+    else if ((value = value_of (word, "core")))
+        set_limit (RLIMIT_CORE, value, 0, RESIL__SHIM_CORE);
+    else if ((value = value_of (word, "nice")))
+        add_nice (value);
+    else if ((value = value_of (word, "groups")))
+        set_groups (value);
+    else if ((value = value_of (word, "gid"))) {
+        gid_t gid = (gid_t) strtoul (value, NULL, 10);
+        if (setresgid (gid, gid, gid))
+            fail (RESIL__SHIM_GROUP);
+    }
+    else if ((value = value_of (word, "uid"))) {
+        uid_t uid = (uid_t) strtoul (value, NULL, 10);
+        if (setresuid (uid, uid, uid))
+            fail (RESIL__SHIM_USER);
+    }
+    else if ((value = value_of (word, "dir"))) {
+        if (chdir (value))
+            fail (RESIL__SHIM_DIRECTORY);
+    }
+    else if ((value = value_of (word, "exe")))
+        file = value;
+    else
+        return false;
+    return true;
+}
+
+/*  Where a kernel cannot do it at once. */
+static int close_one_by_one (int from)
+{
+    DIR *all = opendir ("/proc/self/fd");
+    if (!all)
+        return -1;
+    for (struct dirent *one = readdir (all); one; one = readdir (all)) {
+        int fd = atoi (one->d_name);
+        if (fd >= from)
+            fcntl (fd, F_SETFD, FD_CLOEXEC);
+    }
+    closedir (all);
+    return 0;
+}
+
+/*  By the exec, all from this one on. */
+static void close_from (int from)
+{
+    if (syscall (SYS_close_range, (unsigned) from, ~0U, CLOSE_RANGE_CLOEXEC) &&
+        close_one_by_one (from))
+        fail (RESIL__SHIM_CLOSE);
+}
+
+/*  posix_spawn leaves two ignored, which are libc's own. What the kernel is asked to set here has no other form. */
+static void set_signals (void)
+{
+    static const uint64_t by_default[8];
+    for (int number = 1; number < NSIG; number++)
+        syscall (SYS_rt_sigaction, number, by_default, NULL, sizeof (uint64_t));
+}
+
+static void die_with (const char *parent)
+{
+    if (prctl (PR_SET_PDEATHSIG, SIGKILL))
+        fail (RESIL__SHIM_PARENT);
+    errno = ESRCH;
+    if (getppid () != (pid_t) strtol (parent, NULL, 10))
+        fail (RESIL__SHIM_PARENT);
+}
+
+static void become (char **command)
+{
+    if (!file)
+        file = command[0];
+    execvp (file, command);
+    int error = errno;
+    bool is_there = strchr (file, '/') && access (file, F_OK) == 0;
+    errno = error;
+    fail (error == ENOENT && is_there ? RESIL__SHIM_INTERPRETER : RESIL__SHIM_EXEC);
+}
+
+/*  resil-shim parent=.. keep=.. [more words] -- program [arguments] */
+int main (int argc, char **argv)
+{
+    const char *parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
+    const char *keep = argc > 2 ? value_of (argv[2], "keep") : NULL;
+    if (!parent || !keep) {
+        static const char help[] =
+            "resil-shim: this is what resil starts the processes of components with; it is not for "
+            "use by hand\n";
+        ssize_t written = write (STDERR_FILENO, help, sizeof help - 1);
+        (void) written;
+        return RESIL__SHIM_STATUS;
+    }
+    tell_fd = atoi (keep) + 1;
+    int at = 3;
+    for (; at < argc && strcmp (argv[at], "--") != 0; at++) {
+        errno = EINVAL;
+        if (!obey (argv[at]))
+            fail (RESIL__SHIM_WORDS);
+    }
+    errno = EINVAL;
+    if (at + 1 >= argc)
+        fail (RESIL__SHIM_WORDS);
+    close_from (tell_fd);
+    set_signals ();
+    die_with (parent);
+    become (argv + at + 1);
+}
