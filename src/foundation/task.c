@@ -1,9 +1,11 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include "foundation/task.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,19 +26,37 @@ static void read_about (int id, bool is_process, const char *what, char *text, s
 }
 
 /*  'R' it runs or could, 'S' it sleeps, 'D' it waits for a device, ... ; 0: not known. */
-static char state_of (int id, bool is_process)
+static char state_in (int id, bool is_process, const char *file)
 {
     char stat[512];
-    read_about (id, is_process, "stat", stat, sizeof stat);
+    read_about (id, is_process, file, stat, sizeof stat);
     /*  "12 (name) S ...", where the name may have anything in it. */
     const char *name_end = strrchr (stat, ')');
     return name_end && name_end[1] == ' ' ? name_end[2] : 0;
 }
 
+/*  Of a process: is any thread of it at work? Its first one may wait for the others all the time. */
+static bool has_one_that_runs (int id)
+{
+    char path[64], file[32];
+    bool runs = false;
+    snprintf (path, sizeof path, "/proc/%d/task", id);
+    DIR *threads = opendir (path);
+    for (struct dirent *each; threads && !runs && (each = readdir (threads));) {
+        snprintf (file, sizeof file, "task/%d/stat", atoi (each->d_name));
+        runs = state_in (id, true, file) == 'R';
+    }
+    if (threads)
+        closedir (threads);
+    return runs;
+}
+
 void resil__task_describe (int id, bool is_process, int percent, char text[RESIL__TASK_TEXT])
 {
     char place[40] = "";
-    char state = id > 0 ? state_of (id, is_process) : 0;
+    char state = id > 0 ? state_in (id, is_process, "stat") : 0;
+    if (state && state != 'T' && is_process && has_one_that_runs (id))
+        state = 'R';
     *text = 0;
     if (percent >= SPINS_PERCENT)
         snprintf (text, RESIL__TASK_TEXT, "spinning: %d %% of a core", percent);
