@@ -42,6 +42,7 @@ static inline void guarded_crash (void)
 typedef struct {
     resil_guardian_options_t guardian;
     int64_t slow_ms; /*  a component takes so long to stop                        */
+    bool forbid;     /*  take away the leave to execute it                        */
     int late;        /*  after so many restarts it does not come up               */
     int ignore;      /*  a signal; 0: none                                        */
     int early;       /*  exit with that before it is up; 0: do not                */
@@ -312,6 +313,8 @@ static inline void guarded_set (const char *option)
             (resil_delay_t){atoll (value), atoll (value), 1.0, 0, RESIL_FOREVER};
     else if (strncmp (option, "slow_ms=", size) == 0)
         guarded_it.slow_ms = atoll (value);
+    else if (strncmp (option, "forbid=", size) == 0)
+        guarded_it.forbid = true;
     else if (strncmp (option, "late=", size) == 0)
         guarded_it.late = atoi (value);
     else if (strncmp (option, "ignore=", size) == 0)
@@ -339,6 +342,8 @@ static inline int guarded_main (int argc, char **argv)
         if (strchr (argv[i], '='))
             guarded_set (argv[i]);
     if (guarded_it.thread && pthread_create (&thread, NULL, guarded_sleep, NULL))
+        abort ();
+    if (guarded_it.forbid && chmod ("/proc/self/exe", 0600))
         abort ();
     if (resil_guardian (&guarded_it.guardian))
         return guarded_refused ("the guardian");
