@@ -170,6 +170,8 @@ static inline int guarded_idler (resil_self_t *self, void *args)
     (void) args;
     while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
         ;
+    if (guarded_it.slow_ms)
+        dprintf (STDOUT_FILENO, "cancelled\n");
     for (int64_t until_us = system_now_us () + guarded_it.slow_ms * 1000;
          system_now_us () < until_us;)
         poll (NULL, 0, 1);
