@@ -670,15 +670,16 @@ static inline int64_t guarded_crash_us (program_t *program, size_t restart)
     return lives_us - died_us;
 }
 
-/*  So many crashes in a row, and before that a tenth as many starts without a guardian, as a measure of how busy the
+/*  So many crashes in a row, and before that some starts without a guardian, as a measure of how busy the
     machine is. */
 static inline times_t guarded_crash_loop (size_t count, times_t *bare)
 {
     program_t program;
     int64_t *took_us = calloc (count, sizeof *took_us);
-    int64_t *bare_us = calloc (count / 10, sizeof *bare_us);
+    size_t bare_count = count < 50 ? 5 : count / 10;
+    int64_t *bare_us = calloc (bare_count, sizeof *bare_us);
     assert_true (took_us && bare_us);
-    for (size_t i = 0; i < count / 10; i++)
+    for (size_t i = 0; i < bare_count; i++)
         bare_us[i] = guarded_bare_us ();
     program_start (&program, "tree");
     program_await (&program, "lives ");
@@ -689,7 +690,7 @@ static inline times_t guarded_crash_loop (size_t count, times_t *bare)
     /*  It may be at its next crash, or not have come to its handlers yet. */
     assert_true (ended == 0 || WIFSIGNALED (ended));
     program_close (&program);
-    *bare = guarded_sum_up (bare_us, count / 10, "starts without a guardian");
+    *bare = guarded_sum_up (bare_us, bare_count, "starts without a guardian");
     times_t times = guarded_sum_up (took_us, count, "crashes, until all is back");
     free (took_us);
     free (bare_us);
