@@ -334,7 +334,7 @@ static inline void guarded_set (const char *option)
 /*  The program's main. Without arguments it is the test: -1. */
 static inline int guarded_main (int argc, char **argv)
 {
-    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN};
+    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN_OPTIONS};
     pthread_t thread;
     if (argc < 2)
         return -1;
