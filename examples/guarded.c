@@ -20,7 +20,7 @@ static int worker (resil_self_t *self, void *args)
 
 int main (void)
 {
-    resil_guardian_options_t options = {RESIL_GUARDIAN};
+    resil_guardian_options_t options = {RESIL_GUARDIAN_OPTIONS};
     options.max_restarts = 5;
     options.window_ms = 60000;
     if (resil_guardian (&options)) {

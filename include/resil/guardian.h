@@ -19,10 +19,10 @@
 
 #include <resil/spec.h>
 
-/*  Begin with RESIL_GUARDIAN, which carries the defaults; zero means zero. What it sets is best changed by
+/*  Begin with RESIL_GUARDIAN_OPTIONS, which carries the defaults; zero means zero. What it sets is best changed by
     assignment. */
 typedef struct {
-    size_t size;         /*  of this struct; set by RESIL_GUARDIAN                            */
+    size_t size;         /*  of this struct; set by RESIL_GUARDIAN_OPTIONS                    */
     const char *name;    /*  of the program, for the log; NULL: what it is called by. Rules as
                              for a component                                                  */
     int max_restarts;    /*  allowed within one window, 0 to 1,000,000; RESIL_UNLIMITED       */
@@ -36,13 +36,13 @@ typedef struct {
                              1 to 255, or -1 for none                                         */
 } resil_guardian_options_t;
 
-/*  Begins a resil_guardian_options_t: `resil_guardian_options_t options = {RESIL_GUARDIAN};`. */
-#define RESIL_GUARDIAN                                                                             \
+/*  Begins a resil_guardian_options_t: `resil_guardian_options_t options = {RESIL_GUARDIAN_OPTIONS};`. */
+#define RESIL_GUARDIAN_OPTIONS                                                                     \
     .size = sizeof (resil_guardian_options_t), .max_restarts = RESIL_UNLIMITED, .window_ms = 5000, \
     .delay = RESIL_DELAY_DEFAULT, .start_ms = RESIL_FOREVER, .stop_ms = 90000, .final_status = 125
 
 /*  Guard this program. Call it at the top of main, before there are other threads. `options` is copied; NULL is
-    RESIL_GUARDIAN.
+    RESIL_GUARDIAN_OPTIONS.
 
     In the guarded child it returns 0. In the guardian it does not return: the program is executed anew as its child (the
     same file, /proc/self/exe, with the same arguments, environment, descriptors and limits), and the

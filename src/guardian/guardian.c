@@ -491,7 +491,7 @@ static int check_time (const char *field, int64_t ms, int64_t least, bool foreve
 static int check_options (const resil_guardian_options_t *options)
 {
     if (resil__check_size ("the guardian's size", options->size, sizeof *options, "it",
-                           "RESIL_GUARDIAN") ||
+                           "RESIL_GUARDIAN_OPTIONS") ||
         (options->name && resil__check_name ("the guarded program", options->name)))
         return -1;
     if (options->max_restarts < RESIL_UNLIMITED || options->max_restarts > MOST_RESTARTS)
@@ -642,7 +642,7 @@ static int guard (guardian_t *self)
 
 int resil_guardian (const resil_guardian_options_t *options)
 {
-    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN};
+    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN_OPTIONS};
     static guardian_t self;
     options = options ? options : &defaults;
     if (check_options (options))

@@ -42,6 +42,7 @@ static inline void guarded_crash (void)
 typedef struct {
     resil_guardian_options_t guardian;
     int64_t slow_ms; /*  a component takes so long to stop                        */
+    bool forbid;     /*  take away the leave to execute it                        */
     int late;        /*  after so many restarts it does not come up               */
     int ignore;      /*  a signal; 0: none                                        */
     int early;       /*  exit with that before it is up; 0: do not                */
@@ -169,6 +170,8 @@ static inline int guarded_idler (resil_self_t *self, void *args)
     (void) args;
     while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
         ;
+    if (guarded_it.slow_ms)
+        dprintf (STDOUT_FILENO, "cancelled\n");
     for (int64_t until_us = system_now_us () + guarded_it.slow_ms * 1000;
          system_now_us () < until_us;)
         poll (NULL, 0, 1);
@@ -312,6 +315,8 @@ static inline void guarded_set (const char *option)
             (resil_delay_t){atoll (value), atoll (value), 1.0, 0, RESIL_FOREVER};
     else if (strncmp (option, "slow_ms=", size) == 0)
         guarded_it.slow_ms = atoll (value);
+    else if (strncmp (option, "forbid=", size) == 0)
+        guarded_it.forbid = true;
     else if (strncmp (option, "late=", size) == 0)
         guarded_it.late = atoi (value);
     else if (strncmp (option, "ignore=", size) == 0)
@@ -329,7 +334,7 @@ static inline void guarded_set (const char *option)
 /*  The program's main. Without arguments it is the test: -1. */
 static inline int guarded_main (int argc, char **argv)
 {
-    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN};
+    static const resil_guardian_options_t defaults = {RESIL_GUARDIAN_OPTIONS};
     pthread_t thread;
     if (argc < 2)
         return -1;
@@ -339,6 +344,8 @@ static inline int guarded_main (int argc, char **argv)
         if (strchr (argv[i], '='))
             guarded_set (argv[i]);
     if (guarded_it.thread && pthread_create (&thread, NULL, guarded_sleep, NULL))
+        abort ();
+    if (guarded_it.forbid && chmod ("/proc/self/exe", 0600))
         abort ();
     if (resil_guardian (&guarded_it.guardian))
         return guarded_refused ("the guardian");
@@ -663,15 +670,16 @@ static inline int64_t guarded_crash_us (program_t *program, size_t restart)
     return lives_us - died_us;
 }
 
-/*  So many crashes in a row, and before that a tenth as many starts without a guardian, as a measure of how busy the
+/*  So many crashes in a row, and before that some starts without a guardian, as a measure of how busy the
     machine is. */
 static inline times_t guarded_crash_loop (size_t count, times_t *bare)
 {
     program_t program;
     int64_t *took_us = calloc (count, sizeof *took_us);
-    int64_t *bare_us = calloc (count / 10, sizeof *bare_us);
+    size_t bare_count = count < 50 ? 5 : count / 10;
+    int64_t *bare_us = calloc (bare_count, sizeof *bare_us);
     assert_true (took_us && bare_us);
-    for (size_t i = 0; i < count / 10; i++)
+    for (size_t i = 0; i < bare_count; i++)
         bare_us[i] = guarded_bare_us ();
     program_start (&program, "tree");
     program_await (&program, "lives ");
@@ -682,7 +690,7 @@ static inline times_t guarded_crash_loop (size_t count, times_t *bare)
     /*  It may be at its next crash, or not have come to its handlers yet. */
     assert_true (ended == 0 || WIFSIGNALED (ended));
     program_close (&program);
-    *bare = guarded_sum_up (bare_us, count / 10, "starts without a guardian");
+    *bare = guarded_sum_up (bare_us, bare_count, "starts without a guardian");
     times_t times = guarded_sum_up (took_us, count, "crashes, until all is back");
     free (took_us);
     free (bare_us);

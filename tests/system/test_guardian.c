@@ -146,7 +146,8 @@ static void sigterm_stops_the_tree_and_its_status_is_the_guardians (void **state
 static void signals_are_passed_on_once_each (void **state)
 {
     (void) state;
-    static const int numbers[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGALRM, SIGWINCH, SIGTERM, SIGINT};
+    const int numbers[] = {SIGUSR1,  SIGUSR2, SIGHUP, SIGALRM,
+                           SIGWINCH, SIGTERM, SIGINT, SIGRTMIN + 3};
     program_t program;
     program_start (&program, "raw");
     program_await_up (&program);
@@ -179,18 +180,7 @@ static void a_second_signal_gives_up_waiting_as_without_a_guardian (void **state
     program_start (&program, "obey", "slow_ms=20000");
     program_await_run (&program);
     kill (program.pid, SIGTERM);
-    /*  Two that come together are one; the second is to be sent when the first has been taken. */
-    char path[64], line[256];
-    snprintf (path, sizeof path, "/proc/%d/status", program.pid);
-    for (bool pending = true; pending;) {
-        FILE *file = fopen (path, "re");
-        pending = false;
-        while (fgets (line, sizeof line, file))
-            if (strncmp (line, "ShdPnd:", 7) == 0)
-                pending = strtoull (line + 7, NULL, 16) & UINT64_C (1) << (SIGTERM - 1);
-        fclose (file);
-    }
-    poll (NULL, 0, 100); /*  a kindness: earlier is no failure but another case               */
+    program_await (&program, "cancelled"); /*  two that come together are one                  */
     kill (program.pid, SIGTERM);
     assert_non_null (strstr (program_await (&program, "stopped"), "a second signal came"));
     program_close (&program);
@@ -509,6 +499,37 @@ static void a_file_that_is_gone_is_executed_all_the_same (void **state)
     program_close (&program);
 }
 
+static void what_cannot_be_executed_is_an_error_at_first_and_a_failure_later (void **state)
+{
+    (void) state;
+    char folder[] = "/tmp/resil-XXXXXX", path[64];
+    program_t program;
+    assert_non_null (mkdtemp (folder));
+    snprintf (path, sizeof path, "%s/program", folder);
+    copy_file ("/proc/self/exe", path);
+    program_start_with (&program, HOW (.path = path), "obey", "forbid=1");
+    assert_non_null (strstr (program_await (&program, "refused the guardian 13"),
+                             "could not be executed as a child: Permission denied"));
+    expect_exit (&program, 3);
+    program_close (&program);
+
+    chmod (path, 0700);
+    program_start_with (&program, HOW (.path = path), "obey", "delay_ms=1");
+    program_await_up (&program);
+    chmod (path, 0600);
+    program_say (&program, "crash");
+    while (!strstr (program_errors (&program), "could not be executed: Permission denied"))
+        poll (NULL, 0, 1);
+    chmod (path, 0700);
+    up_t up = program_await_up (&program);
+    assert_string_equal (up.cause, "could not be executed: Permission denied");
+    assert_int_equal (up.signal, 0);
+    assert_int_equal (up.status, -1);
+    program_close (&program);
+    unlink (path);
+    rmdir (folder);
+}
+
 /*  ---- Whether there is one ---- */
 
 static void the_environment_can_do_without_it (void **state)
@@ -602,9 +623,10 @@ static void wrong_options_are_refused_by_name (void **state)
 static void a_tree_of_fifty_is_back_in_less_than_100_ms (void **state)
 {
     (void) state;
-    /*  The median is for the soak: here the machine may be busy with other tests. */
+    /*  The median is for the soak: here the machine may be busy with other tests. Then it takes not much longer
+        than the program by itself does. */
     times_t bare, times = guarded_crash_loop (20, &bare);
-    assert_true (times.fastest < 100000 || SYSTEM_IS_SANITIZED);
+    assert_true (times.fastest < 100000 || times.fastest < bare.median * 2 || SYSTEM_IS_SANITIZED);
 }
 
 int main (int argc, char **argv)
@@ -639,6 +661,7 @@ int main (int argc, char **argv)
         cmocka_unit_test (a_full_standard_error_holds_up_no_restart),
         cmocka_unit_test (arguments_are_the_same_whatever_they_are),
         cmocka_unit_test (a_file_that_is_gone_is_executed_all_the_same),
+        cmocka_unit_test (what_cannot_be_executed_is_an_error_at_first_and_a_failure_later),
         cmocka_unit_test (the_environment_can_do_without_it),
         cmocka_unit_test (a_component_of_another_program_has_none),
         cmocka_unit_test (a_mark_of_anothers_is_none),
