@@ -171,6 +171,13 @@ static int check_process (const char *what, resil_spec_t *spec, const resil_type
         spec->process = &this_program;
     if (resil__program_check (what, spec->process))
         return -1;
+    /*  A component that runs main once more would start one, and that another. */
+    if (getenv ("RESIL_TOKEN") && !resil__process_can_host ())
+        return resil__refuse (
+            EINVAL,
+            "%s: this process is a component itself (RESIL_TOKEN is set), and its "
+            "main has not called resil_host, so it may not start others",
+            what);
     if (!spec->process->command && !resil__process_can_host ())
         return resil__refuse (
             EINVAL,

@@ -31,6 +31,9 @@
 #define GROUP_MS 200
 #define GROUP_LOOK_US 2000
 
+/*  One that has ended and cannot be waited for yet is tried again so often. */
+#define BURY_LOOK_US 1000
+
 /*  What it said last is waited for so long, should its echo not come. */
 #define LAST_WORDS_MS 500
 
@@ -102,7 +105,7 @@ void resil__process_set_timer (resil__process_t *self)
 {
     int64_t due_us = earlier (earlier (self->ready_at_us, self->term_at_us),
                               earlier (self->group_at_us, resil__flood_due_us (&self->flood)));
-    due_us = earlier (due_us, self->kill_at_us);
+    due_us = earlier (due_us, earlier (self->kill_at_us, self->bury_at_us));
     if (due_us != self->timer.due_us || (due_us != RESIL__NEVER && !self->timer.place))
         resil__heap_set (&self->host->heap, &self->timer, due_us);
 }
@@ -301,7 +304,8 @@ static void conclude (resil__process_t *self)
         resil__speech_end (self, failed);
     self->phase = RESIL__PROCESS_RESTS;
     self->pid = 0;
-    self->ready_at_us = self->term_at_us = self->group_at_us = self->kill_at_us = RESIL__NEVER;
+    self->ready_at_us = self->term_at_us = RESIL__NEVER;
+    self->group_at_us = self->kill_at_us = self->bury_at_us = RESIL__NEVER;
     resil__process_set_timer (self);
     atomic_store (&self->base.cpu_clock, 0);
     bool is_news = has_returned (self);
@@ -422,14 +426,30 @@ static void look_at_group (resil__process_t *self)
         finish (self);
 }
 
+typedef enum { NOT_YET, OURS, ANOTHERS } wait_t;
+
+static wait_t can_be_waited_for (const resil__process_t *self)
+{
+    siginfo_t info = {.si_pid = 0};
+    if (waitid (P_PID, (id_t) self->pid, &info, WEXITED | WNOHANG | WNOWAIT))
+        return errno == ECHILD ? ANOTHERS : NOT_YET;
+    return info.si_pid == self->pid ? OURS : NOT_YET;
+}
+
 /*  Its group is killed before it is waited for: until then the number of that is nobody else's. */
 static void bury (resil__process_t *self)
 {
-    siginfo_t info = {.si_pid = 0};
     struct rusage used;
     look_at_start (self);
-    self->is_ours = waitid (P_PID, (id_t) self->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-                    info.si_pid == self->pid;
+    /*  Some of its threads may have a few lines to go.                                       */
+    if (can_be_waited_for (self) == NOT_YET) {
+        resil__process_close (self, RESIL__SOURCE_END);
+        self->bury_at_us = self->host->now_us + BURY_LOOK_US;
+        resil__process_set_timer (self);
+        return;
+    }
+    self->bury_at_us = RESIL__NEVER;
+    self->is_ours = can_be_waited_for (self) == OURS;
     if (self->is_ours)
         kill (-self->pid, SIGKILL);
     self->death.is_known =
@@ -479,6 +499,8 @@ static void is_due (resil__timer_t *timer)
         self->kill_at_us = RESIL__NEVER;
         resil__process_signal (self, SIGKILL);
     }
+    if (self->bury_at_us <= now_us)
+        bury (self);
     if (self->group_at_us <= now_us) {
         self->group_at_us = RESIL__NEVER;
         if (self->echo)
@@ -961,7 +983,8 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
     self->find = options->find;
     self->chore.run = do_chore;
     self->timer = (resil__timer_t){.due_us = RESIL__NEVER, .fire = is_due};
-    self->ready_at_us = self->term_at_us = self->group_at_us = self->kill_at_us = RESIL__NEVER;
+    self->ready_at_us = self->term_at_us = RESIL__NEVER;
+    self->group_at_us = self->kill_at_us = self->bury_at_us = RESIL__NEVER;
     self->caller.process = self;
     for (int kind = 0; kind < RESIL__SOURCES; kind++)
         self->sources[kind] = (resil__source_t){self, (resil__source_kind_t) kind, -1};

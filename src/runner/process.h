@@ -95,6 +95,7 @@ struct _resil__process_t {
     resil__timer_t timer; /*  for what comes first of: ...                             */
     int64_t ready_at_us;  /*  it counts as ready                                       */
     int64_t term_at_us;   /*  it gets its stop signal                                  */
+    int64_t bury_at_us;   /*  it has ended, and is looked for again                    */
     int64_t group_at_us;  /*  its group is looked for again ...                        */
     int64_t group_due_us; /*  ... and not waited for any longer                        */
     resil__source_t sources[RESIL__SOURCES];

@@ -165,7 +165,8 @@ static void one_status_says_that_it_is_not_to_be_started_again (void **state)
     (void) state;
     the.restart = RESIL_PERMANENT;
     completes ("exit 125");
-    assert_non_null (support_log_find ("exited with status 125, which says that it is not to be"));
+    assert_non_null (support_log_wait ("exited with status 125, which says that it is not to be",
+                                       SUPPORT_PATIENCE_MS));
 }
 
 static void a_signal_is_told_by_its_name (void **state)
@@ -185,7 +186,7 @@ static void the_last_lines_of_stderr_are_in_the_error (void **state)
     (void) state;
     crashes ("echo one >&2; echo two >&2; printf three >&2; exit 7", 7,
              "exited with status 7; last on stderr: one | two | three");
-    assert_non_null (support_log_find ("app/it#1 stderr: two"));
+    assert_non_null (support_log_wait ("app/it#1 stderr: two", SUPPORT_PATIENCE_MS));
     crashes ("i=0; while [ $i -lt 500 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", 1,
              "line 498 | line 499");
 }
@@ -374,7 +375,7 @@ static void a_stop_is_its_signal (void **state)
     assert_non_null (supervisor);
     resil_supervisor_destroy (&supervisor);
     assert_non_null (support_log_wait ("stdout: stopping", SUPPORT_PATIENCE_MS));
-    assert_non_null (support_log_find ("it#1 was stopped"));
+    assert_non_null (support_log_wait ("it#1 was stopped", SUPPORT_PATIENCE_MS));
     the.script = "trap 'echo interrupted; exit 0' INT; echo ready; while :; do sleep 0.01; done";
     the.stop_signal = SIGINT;
     supervisor = run (0);

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,6 +117,13 @@ static void it_goes_with_the_placement (void **state)
     spec.pool = NULL;
     spec.process = NULL;
     refused_spec (&spec, EINVAL, "names no type");
+    spec.type = "zactor";
+    refused_spec (&spec, EINVAL, "main has not called resil_host");
+    setenv ("RESIL_TOKEN", "x", 1);
+    spec.process = &process;
+    refused_spec (&spec, EINVAL, "this process is a component itself");
+    spec.process = NULL;
+    unsetenv ("RESIL_TOKEN");
     assert_int_equal (resil_type_register (&handler), 0);
     spec.type = "handler-alone";
     refused_spec (&spec, EINVAL, "has no start");
