@@ -448,7 +448,8 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     drop_calls (inbox);
     drop_alarms (inbox);
     drop_watchers (inbox);
-    resil_message_destroy (&self->saved);
+    if (self->saved)
+        resil_message_destroy (&self->saved);
     if (inbox->is_afar && !failed)
         resil__afar->handled ();
     if (inbox->keeps)

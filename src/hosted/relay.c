@@ -169,14 +169,20 @@ static resil__frame_error_t error_of (const resil_error_t *error)
                                   .text = resil__frame_text (error->text)};
 }
 
+/*  It is up: from now on it is to give signs of life. */
+static void watch_signs (relay_t *self)
+{
+    if (self->component.hang_ms >= 0 && self->sign_due_us == RESIL__NEVER)
+        self->sign_due_us = resil__now_us ();
+}
+
 static void say_ready (relay_t *self)
 {
     if (self->has_ended)
         return;
     if (!atomic_exchange (&self->is_ready, true))
         resil__link_say (self->link, (resil__frame_t){.kind = RESIL__FRAME_READY});
-    if (self->component.hang_ms >= 0 && self->sign_due_us == RESIL__NEVER)
-        self->sign_due_us = resil__now_us ();
+    watch_signs (self);
 }
 
 static void say_error (relay_t *self, const resil_error_t *error, bool is_raw)
@@ -249,9 +255,9 @@ static void on_record (relay_t *self, const resil__record_t *record, const resil
     switch (record->kind) {
     case RESIL__RECORD_FILLER:
         break;
-    case RESIL__RECORD_STARTED:
+    case RESIL__RECORD_STARTED: /*  then it has said READY, or is just about to              */
         if (!self->component.ready_required)
-            say_ready (self);
+            watch_signs (self);
         break;
     case RESIL__RECORD_READY:
         say_ready (self);
