@@ -3,6 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "foundation/text.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -117,4 +119,16 @@ size_t resil__text_utc (char text[32], int64_t wall_us)
     struct tm utc;
     gmtime_r (&seconds, &utc);
     return strftime (text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+}
+
+char *resil__text_signal (char text[RESIL__SIGNAL_TEXT], int number)
+{
+    const char *name = sigabbrev_np (number);
+    if (name)
+        snprintf (text, RESIL__SIGNAL_TEXT, "SIG%s", name);
+    else if (number >= SIGRTMIN && number <= SIGRTMAX)
+        snprintf (text, RESIL__SIGNAL_TEXT, "SIGRTMIN+%d", number - SIGRTMIN);
+    else
+        snprintf (text, RESIL__SIGNAL_TEXT, "signal %d", number);
+    return text;
 }

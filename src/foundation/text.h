@@ -24,4 +24,8 @@ size_t resil__text_utc (char text[32], int64_t wall_us);
     time; the order of the bytes of a word shows). */
 uint64_t resil__text_hash (const char *text);
 
+/*  What a signal is called: "SIGSEGV", "SIGRTMIN+3", "signal 77". Returns `text`. */
+#define RESIL__SIGNAL_TEXT 32
+char *resil__text_signal (char text[RESIL__SIGNAL_TEXT], int number);
+
 #endif

@@ -3,12 +3,13 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "guardian/end.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include <resil/base.h>
+
+#include "foundation/text.h"
 
 resil__end_t resil__end_of (int wait_status)
 {
@@ -19,18 +20,6 @@ resil__end_t resil__end_of (int wait_status)
                           .dumped = WCOREDUMP (wait_status)};
 }
 
-/*  "SIGSEGV", "SIGRTMIN+3". */
-static void name_signal (char *text, size_t room, int number)
-{
-    const char *name = sigabbrev_np (number);
-    if (name)
-        snprintf (text, room, "SIG%s", name);
-    else if (number >= SIGRTMIN && number <= SIGRTMAX)
-        snprintf (text, room, "SIGRTMIN+%d", number - SIGRTMIN);
-    else
-        snprintf (text, room, "signal %d", number);
-}
-
 char *resil__end_describe (const resil__end_t *self, char text[RESIL__END_TEXT])
 {
     static const char *const blames[RESIL__BLAMES] = {
@@ -39,15 +28,14 @@ char *resil__end_describe (const resil__end_t *self, char text[RESIL__END_TEXT])
         [RESIL__BLAME_SLOW] = "was not up in its time: ",
         [RESIL__BLAME_STUCK] = "did not end in its time: "};
     const char *blame = blames[self->blame];
-    char signal_name[32];
+    char name[RESIL__SIGNAL_TEXT];
     switch (self->kind) {
     case RESIL__END_EXITED:
         snprintf (text, RESIL__END_TEXT, "%sexited with status %d", blame, self->number);
         break;
     case RESIL__END_KILLED:
-        name_signal (signal_name, sizeof signal_name, self->number);
-        snprintf (text, RESIL__END_TEXT, "%skilled by %s%s", blame, signal_name,
-                  self->dumped ? " (core dumped)" : "");
+        snprintf (text, RESIL__END_TEXT, "%skilled by %s%s", blame,
+                  resil__text_signal (name, self->number), self->dumped ? " (core dumped)" : "");
         break;
     case RESIL__END_UNBORN:
         snprintf (text, RESIL__END_TEXT, "could not be executed: %s",

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "foundation/text.h"
 #include "shim/shim.h"
 
 /*  From so much of a limit on it is near. */
@@ -66,11 +66,10 @@ int resil__death_code (const resil__death_t *death)
 /*  What the crash handler says of the signal, behind its name; or NULL, it is about something else. */
 static const char *place_of (const resil__death_t *death, const char *trace)
 {
-    char name[32];
+    char name[RESIL__SIGNAL_TEXT];
     if (!trace || !death->is_known || !WIFSIGNALED (death->status))
         return NULL;
-    const char *short_name = sigabbrev_np (WTERMSIG (death->status));
-    snprintf (name, sizeof name, "SIG%s", short_name ? short_name : "?");
+    resil__text_signal (name, WTERMSIG (death->status));
     return strncmp (trace, name, strlen (name)) == 0 && strchr (" ,", trace[strlen (name)])
                ? trace + strlen (name)
                : NULL;
@@ -87,12 +86,8 @@ static void add_end (writer_t *to, const resil__death_t *death)
         add (to, "exited with status %d", WEXITSTATUS (death->status));
         return;
     }
-    int number = WTERMSIG (death->status);
-    const char *name = sigabbrev_np (number);
-    if (name)
-        add (to, "killed by SIG%s", name);
-    else
-        add (to, "killed by signal %d", number);
+    char name[RESIL__SIGNAL_TEXT];
+    add (to, "killed by %s", resil__text_signal (name, WTERMSIG (death->status)));
     if (WCOREDUMP (death->status))
         add (to, " (core dumped)");
     if (death->is_out_of_memory)

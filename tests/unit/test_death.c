@@ -66,7 +66,7 @@ static void an_end_is_told_in_words (void **state)
     told (exited (3), &no_limits, NULL, NULL, "exited with status 3");
     told (killed (SIGSEGV, true), &no_limits, NULL, NULL, "killed by SIGSEGV (core dumped)");
     told (killed (SIGKILL, false), &no_limits, NULL, NULL, "killed by SIGKILL");
-    told (killed (SIGRTMIN + 3, false), &no_limits, NULL, NULL, "killed by signal 37");
+    told (killed (SIGRTMIN + 3, false), &no_limits, NULL, NULL, "killed by SIGRTMIN+3");
     told (killed (SIGABRT, false), &no_limits, "at address 0x0\nin f\n", "a\nb\n",
           "killed by SIGABRT; at address 0x0, in f; last on stderr: a | b");
     told (killed (SIGSEGV, true), &no_limits, "SIGSEGV at address 0x0\n#0 f\n#1 g\n", NULL,

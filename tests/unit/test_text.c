@@ -3,6 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <signal.h>
+
 #include <string.h>
 
 #include "foundation/text.h"
@@ -169,6 +171,15 @@ static void a_hash_tells_texts_apart (void **state)
     assert_true (resil__text_hash ("ab") != resil__text_hash ("ba"));
 }
 
+static void a_signal_has_its_name (void **state)
+{
+    (void) state;
+    char text[RESIL__SIGNAL_TEXT];
+    assert_string_equal (resil__text_signal (text, SIGSEGV), "SIGSEGV");
+    assert_string_equal (resil__text_signal (text, SIGRTMIN + 3), "SIGRTMIN+3");
+    assert_string_equal (resil__text_signal (text, 99), "signal 99");
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -178,6 +189,7 @@ int main (void)
         cmocka_unit_test (what_is_cut_never_leaves_half_a_character),
         cmocka_unit_test (a_byte_that_is_not_plain_is_found_wherever_it_is),
         cmocka_unit_test (a_hash_tells_texts_apart),
+        support_case (a_signal_has_its_name),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }
