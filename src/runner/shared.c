@@ -782,7 +782,7 @@ resil__row_t *resil__row_new (size_t room, bool starts)
     if (!self)
         return NULL;
     atomic_init (&self->turns, 0);
-    atomic_init (&self->owners, 2);
+    atomic_init (&self->owners, 1);
     self->what = starts ? TO_START : TO_END;
     self->count = 0;
     return self;
@@ -798,6 +798,7 @@ void resil__row_add (resil__row_t *self, resil__runner_t *runner, uint64_t incar
 
 void resil__row_begin (resil__row_t *self, resil__runner_t *first)
 {
+    atomic_fetch_add (&self->owners, 1);
     seat_of (first)->row = self;
 }
 

@@ -524,8 +524,9 @@ void resil__family_close_row (resil_supervisor_t *self)
     self->row_room = had < count ? ROW_LEAST : 2 * count;
     for (size_t i = self->row_turns; i < count; i++) {
         resil__child_t *child = resil__runner_child (resil__row_at (row, i));
-        if (starts && i < had) {
-            go (child);
+        if (i < had) { /*  it has been told, and no other row begins with it            */
+            if (starts)
+                go (child);
             continue;
         }
         child->in_row = false;
@@ -556,7 +557,6 @@ static void begin_row (resil_supervisor_t *self, resil__row_t *row, const resil_
 {
     self->row_turns = 0;
     if (resil__row_count (row) == 0) {
-        resil__row_release (&row);
         resil__row_release (&row);
         return;
     }
@@ -891,6 +891,7 @@ static void stop_on (resil_supervisor_t *self)
     while (self->stage == RESIL__STOPPING && self->stop_at > 0) {
         resil__child_t *child = self->children[self->stop_at - 1];
         if (child->phase == RESIL__DOWN) {
+            child->in_row = false;
             self->stop_at--;
             continue;
         }

@@ -313,6 +313,28 @@ static void one_that_fails_when_it_is_up_starts_again_by_itself (void **state)
     trace_wait ("-d -c -b -a");
 }
 
+/*  Nothing can be done about one of them any more; but whoever asks has the row closed. */
+static void a_command_while_they_stop_changes_nothing (void **state)
+{
+    (void) state;
+    static plan_t blocks = {.blocks_stop = true};
+    pthread_t thread;
+    add ("a", NULL);
+    add ("b", NULL);
+    add ("c", &blocks);
+    add ("d", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    assert_int_equal (pthread_create (&thread, NULL, stops, NULL), 0);
+    trace_wait_number (&at_gate, 1);
+    assert_int_equal (resil_supervisor_terminate_child (supervisor, "a"), -1);
+    assert_int_equal (errno, ESHUTDOWN);
+    assert_int_equal (resil_supervisor_delete_child (supervisor, "b"), -1);
+    assert_int_equal (errno, ESHUTDOWN);
+    atomic_store (&gate_is_open, 1);
+    pthread_join (thread, NULL);
+    trace_is ("+a +b +c +d -d -c -b -a");
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -326,6 +348,7 @@ int main (void)
         row_case (one_that_is_terminated_before_its_turn_does_not_begin),
         row_case (a_stop_has_those_behind_not_begin),
         row_case (one_that_fails_when_it_is_up_starts_again_by_itself),
+        row_case (a_command_while_they_stop_changes_nothing),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
