@@ -51,10 +51,10 @@ typedef struct {
     resil__runner_t *runner;
     sigset_t signals;
 
-    bool is_ready;   /*  READY has been said                                        */
-    bool has_failed; /*  ERROR has been said ...                                    */
-    bool is_raw;     /*  ... of what came on the socket itself; then it is `raw`    */
-    bool is_acked;   /*  ... and acknowledged                                       */
+    atomic_bool is_ready; /*  READY has been said, by the component's thread or by main's */
+    bool has_failed;      /*  ERROR has been said ...                                    */
+    bool is_raw;          /*  ... of what came on the socket itself; then it is `raw`    */
+    bool is_acked;        /*  ... and acknowledged                                       */
     resil_error_t raw;
     bool owes_sync;
     bool has_ended; /*  ENDS has been said                                               */
@@ -64,6 +64,7 @@ typedef struct {
     int64_t told_us;     /*  how far its progress has been told                          */
 } relay_t;
 
+/*  A process has one. */
 static relay_t the;
 
 /*  ---- The component's arguments --------------------------------------------------------------------- */
@@ -118,7 +119,7 @@ static int hosted_on_start (resil_self_t *self, void *args)
 {
     resil__crash_guard_thread ();
     int rc = arguments.type->on_start ? arguments.type->on_start (self, args) : 0;
-    if (rc == 0 || rc == RESIL_DONE)
+    if ((rc == 0 || rc == RESIL_DONE) && !self->reported)
         be_up ();
     return rc;
 }
