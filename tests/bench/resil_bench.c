@@ -12,6 +12,9 @@
          without a delay; -limit: under a limit of restarts too; -ask: by asking, as the last one of
          rest for one.
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
+    m1p  the same of a component in a process of its own, from the SIGKILL that ends it to the first
+         statement of its next incarnation; and, beside it, -bare: from the spawn of this same program to a message
+         from it, which does nothing else.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
@@ -26,12 +29,15 @@
     -1core   all threads on one core.   -hang   with hang detection on.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <czmq.h>
 #include <resil.h>
 
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -417,6 +423,100 @@ static void await (sem_t *done)
         ;
 }
 
+/*  ---- Processes ---- */
+
+extern char **environ;
+
+/*  In the process: says when it began, and when it is going to be killed, and is. */
+static int fail_in_process (resil_self_t *self, void *args)
+{
+    int64_t times_ns[] = {now_ns (), 0};
+    resil_address_t times;
+    (void) args;
+    if (resil_self_find (self, "times", &times))
+        return -1;
+    sleep_ms (5);
+    times_ns[1] = now_ns () + 5 * NS_A_MS;
+    if (resil_cast (times, 0, times_ns, sizeof times_ns))
+        return -1;
+    sleep_until (times_ns[1]);
+    raise (SIGKILL);
+    return 0;
+}
+
+static int note_times (resil_self_t *self, void *args, resil_message_t *message)
+{
+    restarts_t *restarts = args;
+    const int64_t *times_ns = resil_message_data (message);
+    (void) self;
+    if (restarts->failed_ns)
+        restarts->samples_ns[restarts->count++] = times_ns[0] - restarts->failed_ns;
+    restarts->failed_ns = times_ns[1];
+    if (restarts->count < the_case->samples)
+        return 0;
+    sem_post (&restarts->done);
+    return RESIL_DONE;
+}
+
+static void measure_processes (void)
+{
+    restarts_t restarts = {.samples_ns = calloc (the_case->samples, sizeof *restarts.samples_ns)};
+    if (!restarts.samples_ns || sem_init (&restarts.done, 0, 0))
+        give_up ("no memory");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    resil_spec_t spec = {RESIL_SPEC, .name = "failing", .type = "process-failing"};
+    spec.placement = RESIL_PROCESS;
+    spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    add (supervisor, "times", "times", &restarts);
+    spawn (supervisor);
+    if (resil_supervisor_add (supervisor, &spec))
+        give_up ("add");
+    await (&restarts.done);
+    resil_supervisor_destroy (&supervisor);
+    print_percentiles (restarts.samples_ns, restarts.count);
+}
+
+/*  In a process of its own: it says that it is there, and that is all. */
+static int be_bare (const char *endpoint)
+{
+    zsock_t *socket = zsock_new_push (endpoint);
+    if (!socket)
+        return EXIT_FAILURE;
+    zsock_set_linger (socket, 1000);
+    if (zstr_send (socket, "here"))
+        return EXIT_FAILURE;
+    zsock_destroy (&socket);
+    return EXIT_SUCCESS;
+}
+
+static void measure_bare_processes (void)
+{
+    char endpoint[64], program[] = "resil-bench", verb[] = "--bare";
+    char *const command[] = {program, verb, endpoint, NULL};
+    int64_t *samples_ns = calloc (the_case->samples, sizeof *samples_ns);
+    snprintf (endpoint, sizeof endpoint, "ipc://@resil-bench-%d", (int) getpid ());
+    zsock_t *socket = zsock_new (ZMQ_PULL);
+    zsock_set_rcvtimeo (socket, 10000);
+    if (!samples_ns || !socket || zsock_bind (socket, "%s", endpoint) < 0)
+        give_up ("no socket");
+    for (size_t i = 0; i < the_case->samples; i++) {
+        pid_t pid;
+        int64_t began_ns = now_ns ();
+        if (posix_spawn (&pid, "/proc/self/exe", NULL, NULL, command, environ))
+            give_up ("posix_spawn");
+        char *word = zstr_recv (socket);
+        samples_ns[i] = now_ns () - began_ns;
+        if (!word)
+            give_up ("no message from a bare process");
+        zstr_free (&word);
+        waitpid (pid, NULL, 0);
+        sleep_ms (10);
+    }
+    zsock_destroy (&socket);
+    print_percentiles (samples_ns, the_case->samples);
+    free (samples_ns);
+}
+
 /*  m1, m1s. The component is added last: what happens at boot is over by then. */
 static void measure_restarts (void)
 {
@@ -648,6 +748,18 @@ static const case_t cases[] = {
     PACED_RESTARTS (1000, 2000, "resil", false),
     RESTARTS (0, 100000, "resil-shared", .shared = true),
     RESTARTS (1000, 100000, "resil-shared", .shared = true),
+    {.group = "m1p",
+     .metric = "m1p",
+     .peer = "resil-process",
+     .measure = measure_processes,
+     .samples = 300,
+     .hang_ms = RESIL_FOREVER},
+    {.group = "m1p",
+     .metric = "m1p",
+     .peer = "bare",
+     .measure = measure_bare_processes,
+     .samples = 300,
+     .hang_ms = RESIL_FOREVER},
     START_AND_STOP (1000, "resil", .shared = false),
     START_AND_STOP (1000, "resil-shared", .shared = true),
     START_AND_STOP (10000, "resil-shared", .shared = true),
@@ -700,6 +812,7 @@ static void run_case (void)
         {RESIL_TYPE, .name = "failing", .start = fail, .handle_irrecoverable = count_failure},
         {RESIL_TYPE, .name = "light-failing", .on_start = fail_again, .on_message = fail_first,
          .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "times", .on_message = note_times},
         {RESIL_TYPE, .name = "echo", .on_message = echo},
         {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,
          .on_reply = note_reply},
@@ -740,6 +853,12 @@ static bool is_wanted (const case_t *candidate, int count, char **groups)
 
 int main (int argc, char **argv)
 {
+    static const resil_type_t in_process = {RESIL_TYPE, .name = "process-failing",
+                                            .start = fail_in_process};
+    if (argc == 3 && strcmp (argv[1], "--bare") == 0)
+        return be_bare (argv[2]);
+    resil_type_register (&in_process);
+    resil_host ();
     if (argc == 3 && strcmp (argv[1], "--case") == 0) {
         size_t number = strtoul (argv[2], NULL, 10);
         if (number >= CASES)
