@@ -54,10 +54,17 @@ typedef struct {
     int stay_down; /*  the exit status that means: not to be started again, which is no failure
                                   (resil_ignore); 125, as in s6; -1: none                    */
     resil_process_limits_t limits; /*  none                                                  */
+    /*  Listening sockets, or any descriptors, for each process anew, from number 3 on, as systemd hands them over (LISTEN_FDS,
+        LISTEN_PID; resil_systemd_sockets finds them). Copies are kept open from the add on as long as there is the
+        component, so that who connects while none of its processes is there waits, and is not refused. */
+    const int *sockets;
+    size_t socket_count;      /*  at most RESIL_SOCKETS_MOST                              */
+    const char *socket_names; /*  LISTEN_FDNAMES: in their order, with colons between; NULL: none */
 } resil_process_t;
 
-/*  How many statuses `success` may have. */
+/*  How many statuses `success` may have, and how many `sockets` there may be. */
 #define RESIL_SUCCESS_MOST 32
+#define RESIL_SOCKETS_MOST 64
 
 /*  Begins a resil_process_t:
     `resil_process_t process = {RESIL_PROCESS_OPTIONS, .command = command};`, with

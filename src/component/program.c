@@ -5,13 +5,16 @@
 #include "component/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "foundation/errmsg.h"
 #include "foundation/index.h"
@@ -171,6 +174,26 @@ static int check_limits (const char *what, const resil_process_limits_t *limits)
     return 0;
 }
 
+static int check_sockets (const char *what, const resil_process_t *process)
+{
+    const char *names = process->socket_names;
+    size_t count = process->socket_count, named = names ? 1 : count;
+    if (count > RESIL_SOCKETS_MOST || (count && !process->sockets))
+        return resil__refuse (EINVAL, "%s: process.socket_count is %zu%s; there may be %d at most",
+                              what, count, process->sockets ? "" : " and process.sockets is NULL",
+                              RESIL_SOCKETS_MOST);
+    for (; names && *names; names++) {
+        named += *names == ':';
+        if ((unsigned char) *names < ' ' || *names == 127)
+            return resil__refuse (EINVAL, "%s: process.socket_names holds a control character",
+                                  what);
+    }
+    if (named != count)
+        return resil__refuse (EINVAL, "%s: process.socket_names has %zu names for %zu sockets",
+                              what, named, count);
+    return 0;
+}
+
 int resil__program_check (const char *what, const resil_process_t *process)
 {
     if (process->size != sizeof *process)
@@ -183,7 +206,8 @@ int resil__program_check (const char *what, const resil_process_t *process)
                    check_text (what, "directory", process->directory) ||
                    check_text (what, "user", process->user) ||
                    check_text (what, "group", process->group) || check_readiness (what, process) ||
-                   check_end (what, process) || check_limits (what, &process->limits)
+                   check_end (what, process) || check_limits (what, &process->limits) ||
+                   check_sockets (what, process)
                ? -1
                : 0;
 }
@@ -292,12 +316,14 @@ static bool same_texts (const char *const *a, const char *const *b)
     return !a[i] && !b[i];
 }
 
+/*  Those with sockets never are: the same number may be another socket by now. */
 static bool same (const resil_process_t *a, const resil_process_t *b)
 {
     const resil_process_limits_t *one = &a->limits, *other = &b->limits;
-    return same_texts (a->command, b->command) && same_texts (a->environment, b->environment) &&
-           same_text (a->directory, b->directory) && same_text (a->user, b->user) &&
-           same_text (a->group, b->group) && a->speaks == b->speaks && a->ready_ms == b->ready_ms &&
+    return a->socket_count == 0 && b->socket_count == 0 && same_texts (a->command, b->command) &&
+           same_texts (a->environment, b->environment) && same_text (a->directory, b->directory) &&
+           same_text (a->user, b->user) && same_text (a->group, b->group) &&
+           a->speaks == b->speaks && a->ready_ms == b->ready_ms &&
            same_text (a->ready_line, b->ready_line) && a->stop_signal == b->stop_signal &&
            a->term_ms == b->term_ms && a->success_count == b->success_count &&
            (a->success_count == 0 ||
@@ -356,10 +382,11 @@ static block_t *copy (const resil_process_t *from)
 {
     size_t pointers =
         (count_of (from->command) + count_of (from->environment) + 2) * sizeof (const char *);
-    size_t numbers = from->success_count * sizeof *from->success;
+    size_t numbers = (from->success_count + from->socket_count) * sizeof *from->success;
     size_t texts = size_of_texts (from->command) + size_of_texts (from->environment) +
                    size_of_text (from->directory) + size_of_text (from->user) +
-                   size_of_text (from->group) + size_of_text (from->ready_line);
+                   size_of_text (from->group) + size_of_text (from->ready_line) +
+                   size_of_text (from->socket_names);
     block_t *block = calloc (1, sizeof *block + pointers + numbers + texts);
     if (!block)
         return NULL;
@@ -374,16 +401,39 @@ static block_t *copy (const resil_process_t *from)
     is->user = put_text (&end, from->user);
     is->group = put_text (&end, from->group);
     is->ready_line = put_text (&end, from->ready_line);
-    is->success = numbers ? memcpy (statuses, from->success, numbers) : NULL;
+    is->socket_names = put_text (&end, from->socket_names);
+    is->success = from->success_count ? statuses : NULL;
+    for (size_t i = 0; i < from->success_count; i++)
+        statuses[i] = from->success[i];
+    is->sockets = from->socket_count ? statuses + from->success_count : NULL;
+    is->socket_count = 0; /*  none of them is ours yet                                   */
     block->program.speaks = speaks (from);
     return block;
 }
 
 static void discard (block_t *block)
 {
-    if (block)
-        free (block->program.groups);
+    if (!block)
+        return;
+    for (size_t i = 0; i < block->program.is.socket_count; i++)
+        close (block->program.is.sockets[i]);
+    free (block->program.groups);
     free (block);
+}
+
+/*  0, or -1 with errno and a sentence. */
+static int keep_sockets (const char *what, block_t *block, const resil_process_t *from)
+{
+    resil_process_t *is = &block->program.is;
+    int *sockets = (int *) (uintptr_t) is->sockets; /*  in the block                       */
+    for (; is->socket_count < from->socket_count; is->socket_count++) {
+        int given = from->sockets[is->socket_count];
+        sockets[is->socket_count] = fcntl (given, F_DUPFD_CLOEXEC, 0);
+        if (sockets[is->socket_count] < 0)
+            return resil__refuse (errno, "%s: process.sockets has the descriptor %d: %s", what,
+                                  given, strerror (errno));
+    }
+    return 0;
 }
 
 static block_t *find (const resil_process_t *process, uint64_t hash)
@@ -412,7 +462,7 @@ const resil_process_t *resil__program_keep (const char *what, const resil_proces
     if (block)
         return &block->program.is;
     block_t *made = copy (process);
-    if (!made || look_up (what, &made->program)) {
+    if (!made || look_up (what, &made->program) || keep_sockets (what, made, process)) {
         int error = made ? errno : ENOMEM;
         discard (made);
         if (error == ENOMEM)

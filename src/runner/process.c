@@ -545,8 +545,10 @@ static int spawn (resil__process_t *self)
 {
     char what[RESIL_NAME_MAX + 16];
     resil__spawned_t spawned;
+    int descriptors =
+        RESIL__SPAWN_DESCRIPTORS + RESIL__SPAWN_MOMENT + (int) self->program->is.socket_count;
     snprintf (what, sizeof what, "component \"%s\"", self_of (self)->spec->name);
-    if (resil__process_has_room (0, RESIL__SPAWN_DESCRIPTORS + RESIL__SPAWN_MOMENT, false, what))
+    if (resil__process_has_room (0, descriptors, false, what))
         return -1;
     self->own_peak = own_peak ();
     self->oom_kills = resil__memory_kills ();

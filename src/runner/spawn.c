@@ -27,7 +27,7 @@
 extern char **environ;
 
 /*  Numbers that the child's descriptors have there are below this, so ours are above. */
-#define FIRST_FD 10
+#define FIRST_FD (RESIL_SOCKETS_MOST + 10)
 
 #define PATH_ROOM 4096
 #define WORD_ROOM 64
@@ -78,6 +78,7 @@ typedef struct {
     char *groups;
     char *directory;
     char *exe;
+    char *socket_names;
     char *own_arguments; /*  of this program, one after the other                       */
     char **argv;
     char **envp;
@@ -88,6 +89,7 @@ static void told_free (told_t *told)
     free (told->groups);
     free (told->directory);
     free (told->exe);
+    free (told->socket_names);
     free (told->own_arguments);
     free (told->argv);
     free (told->envp);
@@ -220,6 +222,8 @@ static int tell_words (const char *shim, const resil__program_t *program, int la
     told->argv[at++] = (char *) (uintptr_t) shim;
     told->argv[at++] = number (told, "parent", getpid ());
     told->argv[at++] = number (told, "keep", last_fd);
+    if (program->is.socket_count)
+        told->argv[at++] = number (told, "listen", 1);
     tell_limits (&program->is.limits, told, &at);
     if (tell_user (program, told, &at))
         return -1;
@@ -252,27 +256,54 @@ static bool is_set (const char *entry, const char *const *texts, size_t count)
     return false;
 }
 
-/*  This program's, but for what is resil's own: that is about this program itself. */
+/*  What is about this program itself: of resil, and of systemd, if that has started it. */
+static bool is_private (const char *entry)
+{
+    static const char *const kept[] = {"RESIL_LOG=", "RESIL_SHIM="};
+    static const char *const dropped[] = {"RESIL_", "LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (strncmp (entry, kept[i], strlen (kept[i])) == 0)
+            return false;
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        if (strncmp (entry, dropped[i], strlen (dropped[i])) == 0)
+            return true;
+    return false;
+}
+
+/*  As systemd says it; that it is for this process says the shim, which will be that. 0, or -1: no memory. */
+static int tell_sockets (const resil__program_t *program, told_t *told, size_t *at)
+{
+    const char *names = program->is.socket_names;
+    if (program->is.socket_count == 0)
+        return 0;
+    told->envp[(*at)++] = number (told, "LISTEN_FDS", (int64_t) program->is.socket_count);
+    if (names && asprintf (&told->socket_names, "LISTEN_FDNAMES=%s", names) < 0) {
+        told->socket_names = NULL;
+        return -1;
+    }
+    if (names)
+        told->envp[(*at)++] = told->socket_names;
+    return 0;
+}
+
+/*  This program's, but for what is private to it. */
 static int tell_environment (const resil__program_t *program, const char *const *added,
                              size_t added_count, told_t *told)
 {
     const char *const *own = program->is.environment;
     size_t own_count = count_of (own), inherited = count_of ((const char *const *) environ), at = 0;
-    told->envp = calloc (inherited + own_count + added_count + 1, sizeof *told->envp);
+    told->envp = calloc (inherited + own_count + added_count + 3, sizeof *told->envp);
     if (!told->envp)
         return -1;
     for (size_t i = 0; i < inherited; i++) {
-        bool is_ours = strncmp (environ[i], "RESIL_", 6) == 0 &&
-                       strncmp (environ[i], "RESIL_LOG=", 10) != 0 &&
-                       strncmp (environ[i], "RESIL_SHIM=", 11) != 0;
-        if (!is_ours && !is_set (environ[i], own, own_count))
+        if (!is_private (environ[i]) && !is_set (environ[i], own, own_count))
             told->envp[at++] = environ[i];
     }
     for (size_t i = 0; i < own_count; i++)
         told->envp[at++] = (char *) (uintptr_t) own[i];
     for (size_t i = 0; i < added_count; i++)
         told->envp[at++] = (char *) (uintptr_t) added[i];
-    return 0;
+    return tell_sockets (program, told, &at);
 }
 
 /*  ---- Pipes ------------------------------------------------------------------------------------ */
@@ -282,6 +313,8 @@ enum { OUT, ERR, TRACE, FAIL, PIPES };
 typedef struct {
     int ours[PIPES];
     int theirs[PIPES];
+    int sockets[RESIL_SOCKETS_MOST]; /*  that it is given, out of the way too           */
+    size_t socket_count;
 } pipes_t;
 
 static void close_all (int fds[PIPES])
@@ -304,6 +337,19 @@ static int make_pipe (int *ours, int *theirs)
         close (ends[1]);
     }
     return *theirs < 0 ? -1 : fcntl (*ours, F_SETFL, O_NONBLOCK);
+}
+
+/*  0, or -1 with errno and a sentence. */
+static int place_sockets (pipes_t *pipes, const resil_process_t *process)
+{
+    for (; pipes->socket_count < process->socket_count; pipes->socket_count++) {
+        int fd = fcntl (process->sockets[pipes->socket_count], F_DUPFD_CLOEXEC, FIRST_FD);
+        if (fd < 0)
+            return resil__refuse (errno, "its process cannot be given its sockets: %s",
+                                  strerror (errno));
+        pipes->sockets[pipes->socket_count] = fd;
+    }
+    return 0;
 }
 
 static int make_pipes (pipes_t *pipes, bool traces)
@@ -331,6 +377,8 @@ static int place_descriptors (posix_spawn_file_actions_t *actions, const pipes_t
         error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[OUT], 1);
     if (!error)
         error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[ERR], 2);
+    for (size_t i = 0; !error && i < pipes->socket_count; i++)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->sockets[i], next++);
     if (!error && pipes->theirs[TRACE] >= 0)
         error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[TRACE], next++);
     if (!error)
@@ -409,9 +457,9 @@ int resil__spawn (const resil__program_t *program, const char *const *added, siz
 {
     char path[PATH_ROOM];
     told_t told = {.number_count = 0};
-    pipes_t pipes;
+    pipes_t pipes = {.socket_count = 0};
     const char *shim = find_shim (path);
-    int last_fd = program->speaks ? RESIL__SPAWN_TRACE_FD : STDERR_FILENO;
+    int last_fd = resil__spawn_trace_fd (program) - !program->speaks;
     if (tell_words (shim, program, last_fd, &told) ||
         tell_environment (program, added, count, &told)) {
         told_free (&told);
@@ -421,9 +469,11 @@ int resil__spawn (const resil__program_t *program, const char *const *added, siz
         told_free (&told);
         return -1;
     }
-    int rc = start (shim, &told, &pipes, spawned);
+    int rc = place_sockets (&pipes, &program->is) || start (shim, &told, &pipes, spawned) ? -1 : 0;
     int error = errno;
     close_all (pipes.theirs);
+    while (pipes.socket_count)
+        close (pipes.sockets[--pipes.socket_count]);
     if (rc)
         close_all (pipes.ours);
     told_free (&told);

@@ -22,11 +22,14 @@ typedef struct {
 /*  Descriptors that one takes. */
 #define RESIL__SPAWN_DESCRIPTORS 5
 
-/*  And so many more while it is started. */
+/*  And so many more while it is started, and one for each of its sockets. */
 #define RESIL__SPAWN_MOMENT 6
 
-/*  The descriptor of its trace, in a process that speaks. */
-#define RESIL__SPAWN_TRACE_FD 3
+/*  The descriptor of its trace, in a process that speaks: the one after its sockets. */
+static inline int resil__spawn_trace_fd (const resil__program_t *program)
+{
+    return 3 + (int) program->is.socket_count;
+}
 
 /*  Start it, with `added` ("NAME=value", `count` of them) in its environment. 0, or -1 with errno and a sentence. What its
     shim cannot do comes by fail_fd. */

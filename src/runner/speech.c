@@ -113,7 +113,7 @@ size_t resil__speech_environment (resil__process_t *self,
     ADD (RESIL__ENV_TOKEN "=%s", self->caller.token);
     ADD (RESIL__ENV_PATH "=/%s/%s", inside->supervisor, inside->spec->name);
     ADD (RESIL__ENV_INCARNATION "=%llu", (unsigned long long) inside->incarnation);
-    ADD (RESIL__ENV_TRACE_FD "=%d", RESIL__SPAWN_TRACE_FD);
+    ADD (RESIL__ENV_TRACE_FD "=%d", resil__spawn_trace_fd (self->program));
     if (!self->program->is.command)
         ADD (RESIL__ENV_TYPE "=%s", inside->spec->is->type);
 #undef ADD

@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -76,6 +77,15 @@ static void add_nice (const char *value)
         fail (RESIL__SHIM_NICE);
 }
 
+/*  The sockets are for this process, as systemd says it. */
+static void say_for_whom (void)
+{
+    char text[24];
+    snprintf (text, sizeof text, "%d", (int) getpid ());
+    if (setenv ("LISTEN_PID", text, 1))
+        fail (RESIL__SHIM_WORDS);
+}
+
 /*  False: it is no word that is known. In the order of the arguments, which is theirs who give them. */
 static bool obey (const char *word)
 {
@@ -108,6 +118,8 @@ static bool obey (const char *word)
     }
     else if ((value = value_of (word, "exe")))
         file = value;
+    else if ((value = value_of (word, "listen")))
+        say_for_whom ();
     else
         return false;
     return true;

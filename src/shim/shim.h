@@ -12,6 +12,7 @@
         uid= gid= and groups=1,2    as whom
         dir=      where
         exe=      what to execute, if that is not the program's own word
+        listen=1  descriptors from 3 on are sockets that it is to serve: LISTEN_PID in its environment says so
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SHIM_SHIM_H

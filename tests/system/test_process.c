@@ -8,12 +8,14 @@
 #include "system.h"
 
 #include <dirent.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <resil.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -657,6 +659,87 @@ static void many_run_side_by_side (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  ---- Sockets that outlast it ---------------------------------------------------------------------------- */
+
+/*  Takes one connection, says which life it is in by its process id, and dies. */
+static const char server[] =
+    "import os, socket, sys\n"
+    "assert os.environ['LISTEN_FDS'] == '1' and os.environ['LISTEN_FDNAMES'] == 'web'\n"
+    "assert int (os.environ['LISTEN_PID']) == os.getpid ()\n"
+    "client, _ = socket.socket (fileno = 3).accept ()\n"
+    "client.sendall (b'%8d' % os.getpid ())\n"
+    "sys.exit (1)\n";
+
+#define CONNECTIONS 5
+
+static int listen_somewhere (struct sockaddr_in *address)
+{
+    socklen_t size = sizeof *address;
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK)};
+    ok (bind (fd, (struct sockaddr *) address, size));
+    ok (listen (fd, CONNECTIONS));
+    ok (getsockname (fd, (struct sockaddr *) address, &size));
+    return fd;
+}
+
+static void no_connection_is_refused_while_it_dies (void **state)
+{
+    (void) state;
+    static const char *const command[] = {"python3", "-c", server, NULL};
+    struct sockaddr_in address;
+    int fd = listen_somewhere (&address), lives[CONNECTIONS] = {0};
+    resil_process_t process = {RESIL_PROCESS_OPTIONS, .command = command};
+    process.sockets = &fd;
+    process.socket_count = 1;
+    process.socket_names = "web";
+    resil_spec_t spec = {RESIL_SPEC, .name = "it", .placement = RESIL_PROCESS};
+    spec.process = &process;
+    spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    ok (resil_supervisor_add (supervisor, &spec));
+    close (fd); /*  it is kept open all the same                                            */
+    ok (resil_supervisor_spawn (supervisor));
+    for (int i = 0; i < CONNECTIONS; i++) {
+        char text[9] = "";
+        int client = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ok (connect (client, (struct sockaddr *) &address, sizeof address));
+        assert_int_equal (recv (client, text, 8, MSG_WAITALL), 8);
+        lives[i] = atoi (text);
+        assert_true (i == 0 || lives[i] != lives[i - 1]);
+        close (client);
+    }
+    resil_supervisor_destroy (&supervisor);
+    int client = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal (connect (client, (struct sockaddr *) &address, sizeof address), -1);
+    close (client);
+}
+
+static void sockets_that_cannot_be_are_refused (void **state)
+{
+    (void) state;
+    static const char *const command[] = {"true", NULL};
+    static const int none[] = {-1};
+    resil_process_t process = {RESIL_PROCESS_OPTIONS, .command = command};
+    resil_spec_t spec = {RESIL_SPEC, .name = "it", .placement = RESIL_PROCESS};
+    spec.process = &process;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    process.sockets = none;
+    process.socket_count = 1;
+    assert_int_equal (resil_supervisor_add (supervisor, &spec), -1);
+    assert_int_equal (errno, EBADF);
+    process.socket_names = "a:b";
+    assert_int_equal (resil_supervisor_add (supervisor, &spec), -1);
+    assert_int_equal (errno, EINVAL);
+    said (resil_errmsg (), "process.socket_names has 2 names for 1 sockets");
+    process.socket_names = NULL;
+    process.sockets = NULL;
+    assert_int_equal (resil_supervisor_add (supervisor, &spec), -1);
+    assert_int_equal (errno, EINVAL);
+    resil_supervisor_destroy (&supervisor);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -687,6 +770,8 @@ int main (void)
         process_case (a_handler_that_hangs_outlives_its_supervisor),
         process_case (thousands_of_restarts_leave_nothing),
         process_case (many_run_side_by_side),
+        support_case (no_connection_is_refused_while_it_dies),
+        support_case (sockets_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
