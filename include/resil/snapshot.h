@@ -71,7 +71,7 @@ typedef struct {
     int64_t up_ms;              /*  since it was up; -1 when it is not                   */
     int64_t pending_ms;         /*  until its pending restart; -1 when none is           */
     const resil_error_t *error; /*  its last failure, or NULL                            */
-    int thread_id;              /*  of its thread, as gettid has it; 0 for none          */
+    int thread_id;              /*  of its thread, as gettid has it, or of its process; 0: none */
     size_t quarantined;         /*  threads left behind: of a supervisor's children      */
     int64_t worst_stop_ms;      /*  the longest that stopping it can take, by the
                                     deadlines; RESIL_FOREVER where one is that           */
