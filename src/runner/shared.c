@@ -461,8 +461,10 @@ static bool serve (shared_t *host, seat_t *seat)
         leave_in_turn (seat);
         return true;
     }
-    if (again)
+    if (again) { /*  behind those that have come meanwhile, wherever from          */
+        take_over (host);
         append (host, seat);
+    }
     if ((wants & TO_START) && seat->row)
         has_begun (seat);
     return true;
