@@ -139,6 +139,38 @@ void resil__hosting_remove_seat (resil__host_t *self)
     }
 }
 
+bool resil__hosting_take (resil__runner_t *seat, resil__record_t *record, resil_error_t *error)
+{
+    return resil__outbox_take_of (&resil__runner_host (seat)->outbox, seat, record, error);
+}
+
+void resil__hosting_hear (resil__runner_t *seat)
+{
+    (void) seat;
+}
+
+resil__raw_t resil__hosting_take_raw (resil__runner_t *seat, resil_error_t *error)
+{
+    (void) seat, (void) error;
+    return RESIL__RAW_NOTHING;
+}
+
+bool resil__hosting_abort_birth (resil__runner_t *seat)
+{
+    (void) seat;
+    return false;
+}
+
+bool resil__hosting_is_gone (resil__runner_t *seat)
+{
+    resil__record_t record;
+    resil_error_t error;
+    while (resil__hosting_take (seat, &record, &error))
+        if (record.kind == RESIL__RECORD_GONE)
+            return true;
+    return false;
+}
+
 /*  ---- For the supervisor ---------------------------------------------------------------------------- */
 
 void resil__host_destroy (resil__host_t **self_p)

@@ -6,6 +6,7 @@
 #define RESIL_RUNNER_HOSTING_H
 
 #include "runner/host.h"
+#include "runner/placement.h"
 
 /*  All but `work` is called by who owns it, or frees it. */
 typedef struct {
@@ -50,5 +51,13 @@ void resil__hosting_await_room (resil__host_t *self, size_t bytes);
 /*  One more seat, and one less: who frees the last one of a host that was buried frees that too. */
 void resil__hosting_add_seat (resil__host_t *self);
 void resil__hosting_remove_seat (resil__host_t *self);
+
+/*  What all seats do alike, for their tables: they tell through their host's outbox, have no sockets, and no birth of
+    their own. */
+bool resil__hosting_take (resil__runner_t *seat, resil__record_t *record, resil_error_t *error);
+void resil__hosting_hear (resil__runner_t *seat);
+resil__raw_t resil__hosting_take_raw (resil__runner_t *seat, resil_error_t *error);
+bool resil__hosting_abort_birth (resil__runner_t *seat);
+bool resil__hosting_is_gone (resil__runner_t *seat);
 
 #endif

@@ -855,22 +855,6 @@ static void process_destroy (resil__runner_t *runner)
     resil__hosting_remove_seat (&host->base);
 }
 
-static bool process_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
-{
-    return resil__outbox_take_of (&process_of (runner)->host->base.outbox, runner, record, error);
-}
-
-static void process_hear (resil__runner_t *runner)
-{
-    (void) runner;
-}
-
-static resil__raw_t process_take_raw (resil__runner_t *runner, resil_error_t *error)
-{
-    (void) runner, (void) error;
-    return RESIL__RAW_NOTHING;
-}
-
 static void process_start (resil__runner_t *runner, uint64_t incarnation)
 {
     process_of (runner)->to_start = incarnation;
@@ -897,12 +881,6 @@ static void process_look (resil__runner_t *runner)
     resil__process_want (process_of (runner), 0);
 }
 
-static bool process_abort_birth (resil__runner_t *runner)
-{
-    (void) runner;
-    return false;
-}
-
 static bool process_is_inside (resil__runner_t *runner)
 {
     (void) runner;
@@ -927,16 +905,6 @@ static void process_buried (resil__runner_t *runner)
     process_of (runner)->host->base.maker = NULL;
 }
 
-static bool process_is_gone (resil__runner_t *runner)
-{
-    resil__record_t record;
-    resil_error_t error;
-    while (process_take (runner, &record, &error))
-        if (record.kind == RESIL__RECORD_GONE)
-            return true;
-    return false;
-}
-
 static resil__host_t *process_host (const resil__runner_t *runner)
 {
     return &((const resil__process_t *) runner)->host->base;
@@ -952,20 +920,20 @@ static bool process_kill (resil__runner_t *runner)
 }
 
 static const resil__runner_ops_t process_ops = {.destroy = process_destroy,
-                                                .take = process_take,
-                                                .hear = process_hear,
-                                                .take_raw = process_take_raw,
+                                                .take = resil__hosting_take,
+                                                .hear = resil__hosting_hear,
+                                                .take_raw = resil__hosting_take_raw,
                                                 .start = process_start,
                                                 .handle = process_handle,
                                                 .end = process_end,
                                                 .synced = process_look,
-                                                .abort_birth = process_abort_birth,
+                                                .abort_birth = resil__hosting_abort_birth,
                                                 .is_inside = process_is_inside,
                                                 .acked = process_acked,
                                                 .cancelled = process_look,
                                                 .quarantined = process_quarantined,
                                                 .buried = process_buried,
-                                                .is_gone = process_is_gone,
+                                                .is_gone = resil__hosting_is_gone,
                                                 .host = process_host,
                                                 .kill = process_kill};
 

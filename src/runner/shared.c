@@ -636,22 +636,6 @@ static void seat_destroy (resil__runner_t *runner)
     resil__hosting_remove_seat (&host->base);
 }
 
-static bool seat_take (resil__runner_t *runner, resil__record_t *record, resil_error_t *error)
-{
-    return resil__outbox_take_of (&seat_of (runner)->host->base.outbox, runner, record, error);
-}
-
-static void seat_hear (resil__runner_t *runner)
-{
-    (void) runner;
-}
-
-static resil__raw_t seat_take_raw (resil__runner_t *runner, resil_error_t *error)
-{
-    (void) runner, (void) error;
-    return RESIL__RAW_NOTHING;
-}
-
 static void seat_start (resil__runner_t *runner, uint64_t incarnation)
 {
     seat_t *seat = seat_of (runner);
@@ -687,12 +671,6 @@ static void seat_acked (resil__runner_t *runner, uint64_t incarnation)
     (void) runner, (void) incarnation;
 }
 
-static bool seat_abort_birth (resil__runner_t *runner)
-{
-    (void) runner;
-    return false;
-}
-
 static bool seat_is_inside (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
@@ -719,36 +697,26 @@ static void seat_buried (resil__runner_t *runner)
     seat_of (runner)->host->base.maker = NULL;
 }
 
-static bool seat_is_gone (resil__runner_t *runner)
-{
-    resil__record_t record;
-    resil_error_t error;
-    while (seat_take (runner, &record, &error))
-        if (record.kind == RESIL__RECORD_GONE)
-            return true;
-    return false;
-}
-
 static resil__host_t *seat_host (const resil__runner_t *runner)
 {
     return &((const seat_t *) runner)->host->base;
 }
 
 static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
-                                             .take = seat_take,
-                                             .hear = seat_hear,
-                                             .take_raw = seat_take_raw,
+                                             .take = resil__hosting_take,
+                                             .hear = resil__hosting_hear,
+                                             .take_raw = resil__hosting_take_raw,
                                              .start = seat_start,
                                              .handle = seat_handle,
                                              .end = seat_end,
                                              .synced = seat_look,
-                                             .abort_birth = seat_abort_birth,
+                                             .abort_birth = resil__hosting_abort_birth,
                                              .is_inside = seat_is_inside,
                                              .acked = seat_acked,
                                              .cancelled = seat_look,
                                              .quarantined = seat_quarantined,
                                              .buried = seat_buried,
-                                             .is_gone = seat_is_gone,
+                                             .is_gone = resil__hosting_is_gone,
                                              .host = seat_host};
 
 static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_options_t *options)
