@@ -33,7 +33,7 @@
 #include "guardian/channel.h"
 #include "guardian/guarded.h"
 #include "guardian/pass.h"
-#include "guardian/program.h"
+#include "guardian/image.h"
 #include "guardian/voice.h"
 #include "supervisor/narrate.h"
 #include "supervisor/restart_policy.h"
@@ -53,7 +53,7 @@ typedef struct {
     resil_guardian_options_t options;
     char name[RESIL_NAME_MAX + 1];
     int signals; /*  a signalfd                                               */
-    resil__program_t program;
+    resil__image_t image;
     resil__channel_t channel;
     resil__voice_t voice;
     resil__limit_t limit;
@@ -229,7 +229,7 @@ static void begin (guardian_t *self)
     self->blame = RESIL__BLAME_NONE;
     self->got = 0;
     self->mark.restarts = self->incarnation - 1;
-    pid_t pid = resil__program_start (&self->program, &self->mark);
+    pid_t pid = resil__image_start (&self->image, &self->mark);
     if (pid < 0) {
         conclude (self, (resil__end_t){.kind = RESIL__END_UNBORN, .number = errno});
         return;
@@ -369,8 +369,8 @@ static void reap (guardian_t *self)
             self->is_stopped = false;
         else {
             resil__end_t end = resil__end_of (status);
-            if (*self->program.unborn)
-                end = (resil__end_t){.kind = RESIL__END_UNBORN, .number = *self->program.unborn};
+            if (*self->image.unborn)
+                end = (resil__end_t){.kind = RESIL__END_UNBORN, .number = *self->image.unborn};
             take_messages (self, LAST_WORDS);
             conclude (self, end);
         }
@@ -599,22 +599,21 @@ static int prepare (guardian_t *self)
     self->channel.out = resil__notify_open ();
     if (self->channel.out < 0 && errno) /*  the program can do without                          */
         resil__voice_say (&self->voice, RESIL_LOG_WARN, 0, "%s", resil_errmsg ());
-    if (resil__program_open (&self->program,
-                             self->channel.out >= 0 ? self->channel.address : NULL) ||
+    if (resil__image_open (&self->image, self->channel.out >= 0 ? self->channel.address : NULL) ||
         open_watchdog (self))
         return -1;
     if (resil__limit_init (&self->limit, self->options.max_restarts, self->options.window_ms))
         return resil__refuse (ENOMEM, "resil_guardian: no memory for max_restarts");
     self->mark.guardian = getpid ();
     snprintf (self->mark.news, sizeof self->mark.news, "%s", self->channel.address);
-    resil__program_block_signals (&self->program);
+    resil__image_block_signals (&self->image);
     sigset_t all;
     sigfillset (&all);
     self->signals = signalfd (-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     if (self->signals >= 0)
         return 0;
     int error = errno;
-    resil__program_restore_signals (&self->program);
+    resil__image_restore_signals (&self->image);
     return resil__refuse (error, "resil_guardian: no descriptor for signals: %s", strerror (error));
 }
 
@@ -624,7 +623,7 @@ static int guard (guardian_t *self)
     int error = 0;
     if (prepare (self) == 0) {
         watch (self);
-        resil__program_restore_signals (&self->program);
+        resil__image_restore_signals (&self->image);
         resil__refuse (self->error,
                        "resil_guardian: the program could not be executed as a child: %s",
                        strerror (self->error));
@@ -634,7 +633,7 @@ static int guard (guardian_t *self)
     if (self->signals >= 0)
         close (self->signals);
     resil__channel_close (&self->channel);
-    resil__program_close (&self->program);
+    resil__image_close (&self->image);
     resil__limit_release (&self->limit);
     errno = error;
     return -1;

@@ -21,6 +21,7 @@
 
 #include <resil/base.h>
 
+#include "foundation/arguments.h"
 #include "foundation/errmsg.h"
 #include "shim/shim.h"
 
@@ -169,38 +170,6 @@ static char *own_file (void)
     return asprintf (&word, "exe=/proc/%d/exe", (int) getpid ()) < 0 ? NULL : word;
 }
 
-/*  The arguments that this program was started with, and how many; NULL: they cannot be had. */
-static char *own_arguments (size_t *count)
-{
-    int fd = open ("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    size_t room = 0, size = 0;
-    char *text = NULL;
-    ssize_t got = fd < 0 ? -1 : 1;
-    while (got > 0) {
-        if (size + 1 >= room) {
-            char *larger = realloc (text, room = room ? room * 2 : 4096);
-            if (!larger) {
-                got = -1;
-                break;
-            }
-            text = larger;
-        }
-        got = read (fd, text + size, room - size - 1);
-        size += got > 0 ? (size_t) got : 0;
-    }
-    if (fd >= 0)
-        close (fd);
-    if (got < 0 || size == 0) {
-        free (text);
-        return NULL;
-    }
-    text[size] = 0;
-    *count = 0;
-    for (size_t i = 0; i < size; i += strlen (text + i) + 1)
-        (*count)++;
-    return text;
-}
-
 static size_t count_of (const char *const *texts)
 {
     size_t count = 0;
@@ -214,7 +183,7 @@ static int tell_words (const char *shim, const resil__program_t *program, int la
 {
     const char *const *command = program->is.command;
     size_t count = count_of (command), at = 0;
-    if (!command && !(told->own_arguments = own_arguments (&count)))
+    if (!command && (!(told->own_arguments = resil__arguments (&count)) || count == 0))
         return -1;
     told->argv = calloc (count + MOST_WORDS + 6, sizeof *told->argv);
     if (!told->argv)

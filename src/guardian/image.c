@@ -2,7 +2,7 @@
     if it has been renamed, replaced or removed.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "guardian/program.h"
+#include "guardian/image.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "foundation/arguments.h"
 #include "foundation/errmsg.h"
 #include "systemd/sockets.h"
 
@@ -34,47 +35,15 @@ static const char other_listen[] = "LISTEN_PIDFDID=";
 
 /*  ---- How it was started ----------------------------------------------------------------- */
 
-/*  The whole of a file whose size nobody knows. NULL with errno. */
-static char *read_file (const char *path, size_t *size)
+static int read_arguments (resil__image_t *self)
 {
-    int fd = open (path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    size_t room = 4096;
-    char *bytes = malloc (room);
-    ssize_t got = 1;
-    for (*size = 0; bytes && got > 0; *size += got > 0 ? (size_t) got : 0) {
-        if (*size + 1 >= room) {
-            char *more = realloc (bytes, room *= 2);
-            if (!more)
-                free (bytes);
-            bytes = more;
-        }
-        got = bytes ? read (fd, bytes + *size, room - *size - 1) : -1;
-    }
-    int error = bytes ? errno : ENOMEM;
-    close (fd);
-    if (bytes && got == 0) {
-        bytes[*size] = 0;
-        return bytes;
-    }
-    free (bytes);
-    errno = error;
-    return NULL;
-}
-
-/*  As the kernel has them, in the order in which they were given: getopt may have put those of main into another. */
-static int read_arguments (resil__program_t *self)
-{
-    size_t size, count = 0;
-    self->bytes = read_file ("/proc/self/cmdline", &size);
+    size_t count;
+    self->bytes = resil__arguments (&count);
     if (!self->bytes)
         return resil__refuse (errno,
                               "resil_guardian: /proc/self/cmdline cannot be read: %s; is /proc "
                               "mounted?",
                               strerror (errno));
-    for (size_t i = 0; i < size; i++)
-        count += self->bytes[i] == 0;
     self->arguments = calloc (count + 2, sizeof *self->arguments);
     if (!self->arguments)
         return resil__refuse (ENOMEM, "resil_guardian: no memory for the arguments");
@@ -90,7 +59,7 @@ static bool begins (const char *variable, const char *key)
     return strncmp (variable, key, strlen (key)) == 0;
 }
 
-static bool is_own (const resil__program_t *self, const char *variable)
+static bool is_own (const resil__image_t *self, const char *variable)
 {
     for (int i = 0; i < RESIL__OWNS; i++)
         if (self->owns[i] && begins (variable, keys[i]))
@@ -98,12 +67,12 @@ static bool is_own (const resil__program_t *self, const char *variable)
     return self->owns[RESIL__OWN_LISTEN] && begins (variable, other_listen);
 }
 
-static void set (resil__program_t *self, int which, const char *value)
+static void set (resil__image_t *self, int which, const char *value)
 {
     snprintf (self->slots + which * SLOT_MAX, SLOT_MAX, "%s%s", keys[which], value);
 }
 
-static int make_environment (resil__program_t *self, const char *notify)
+static int make_environment (resil__image_t *self, const char *notify)
 {
     size_t count = 0, kept = 0;
     while (environ && environ[count])
@@ -123,10 +92,10 @@ static int make_environment (resil__program_t *self, const char *notify)
     return 0;
 }
 
-int resil__program_open (resil__program_t *self, const char *notify)
+int resil__image_open (resil__image_t *self, const char *notify)
 {
     const char *watched = getenv ("WATCHDOG_PID");
-    *self = (resil__program_t){0};
+    *self = (resil__image_t){0};
     self->owns[RESIL__OWN_MARK] = true;
     self->sockets = resil__sockets_count (getenv ("LISTEN_PID"), getenv ("LISTEN_FDS"), getpid ());
     self->owns[RESIL__OWN_LISTEN] = self->sockets > 0;
@@ -142,7 +111,7 @@ int resil__program_open (resil__program_t *self, const char *notify)
     return 0;
 }
 
-void resil__program_close (resil__program_t *self)
+void resil__image_close (resil__image_t *self)
 {
     free (self->arguments);
     free (self->bytes);
@@ -155,7 +124,7 @@ void resil__program_close (resil__program_t *self)
 /*  ---- Signals ------------------------------------------------------------------------------ */
 
 /*  Those that a process brings upon itself stay open. A child of who ignores SIGCHLD would end without a word. */
-void resil__program_block_signals (resil__program_t *self)
+void resil__image_block_signals (resil__image_t *self)
 {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     struct sigaction usual = {.sa_handler = SIG_DFL};
@@ -167,7 +136,7 @@ void resil__program_block_signals (resil__program_t *self)
     sigprocmask (SIG_BLOCK, &all, &self->mask);
 }
 
-void resil__program_restore_signals (const resil__program_t *self)
+void resil__image_restore_signals (const resil__image_t *self)
 {
     sigaction (SIGCHLD, &self->on_child, NULL);
     sigprocmask (SIG_SETMASK, &self->mask, NULL);
@@ -176,7 +145,7 @@ void resil__program_restore_signals (const resil__program_t *self)
 /*  ---- Starting it --------------------------------------------------------------------------- */
 
 /*  In the child: whoever is nobody's child any more has nothing to do here. */
-static _Noreturn void become (resil__program_t *self, resil__mark_t *mark)
+static _Noreturn void become (resil__image_t *self, resil__mark_t *mark)
 {
     char text[RESIL__MARK_MAX];
     prctl (PR_SET_PDEATHSIG, SIGKILL);
@@ -190,13 +159,13 @@ static _Noreturn void become (resil__program_t *self, resil__mark_t *mark)
     set (self, RESIL__OWN_WATCHDOG, text);
     for (int i = 0; i < self->sockets; i++) /*  the program may have asked for them already      */
         fcntl (RESIL__SOCKETS_FIRST + i, F_SETFD, 0);
-    resil__program_restore_signals (self);
+    resil__image_restore_signals (self);
     execve ("/proc/self/exe", self->arguments, self->environment);
     *self->unborn = errno;
     _exit (NOT_EXECUTED);
 }
 
-pid_t resil__program_start (resil__program_t *self, resil__mark_t *mark)
+pid_t resil__image_start (resil__image_t *self, resil__mark_t *mark)
 {
     *self->unborn = 0;
     pid_t pid = fork ();

@@ -1,8 +1,8 @@
 /*  The program that is guarded: how it was started, and how to start it again in the same way.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_GUARDIAN_PROGRAM_H
-#define RESIL_GUARDIAN_PROGRAM_H
+#ifndef RESIL_GUARDIAN_IMAGE_H
+#define RESIL_GUARDIAN_IMAGE_H
 
 #include <signal.h>
 #include <stdbool.h>
@@ -30,18 +30,18 @@ typedef struct {
     int *unborn;   /*  errno of one that could not be executed; memory shared with it */
     sigset_t mask; /*  of signals, as it was                                    */
     struct sigaction on_child;
-} resil__program_t;
+} resil__image_t;
 
 /*  Take down how this process was started. `notify` is to be the child's $NOTIFY_SOCKET; NULL: it has none.
     Returns 0, or -1 with errno and a sentence. */
-int resil__program_open (resil__program_t *self, const char *notify);
-void resil__program_close (resil__program_t *self);
+int resil__image_open (resil__image_t *self, const char *notify);
+void resil__image_close (resil__image_t *self);
 
 /*  Block all signals, as the guardian reads them, and put all as it was. */
-void resil__program_block_signals (resil__program_t *self);
-void resil__program_restore_signals (const resil__program_t *self);
+void resil__image_block_signals (resil__image_t *self);
+void resil__image_restore_signals (const resil__image_t *self);
 
 /*  Start it, with that mark, of which `child` is seen to. Returns its process id, or -1 with errno. */
-pid_t resil__program_start (resil__program_t *self, resil__mark_t *mark);
+pid_t resil__image_start (resil__image_t *self, resil__mark_t *mark);
 
 #endif
