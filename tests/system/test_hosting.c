@@ -5,6 +5,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "processes.h"
 #include "system.h"
 
 #include <errno.h>
@@ -226,23 +227,6 @@ static resil_supervisor_t *supervise (const resil_spec_t *spec, int max_restarts
     assert_non_null (supervisor);
     ok (resil_supervisor_add (supervisor, spec));
     return supervisor;
-}
-
-static void ends (resil_supervisor_t *supervisor, resil_ended_t reason)
-{
-    int ended = resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
-    if (ended != (int) reason) {
-        support_log_print ();
-        fail_msg ("it ended with %d (%s)", ended, resil_errmsg ());
-    }
-}
-
-static void said (const char *text, const char *part)
-{
-    if (!strstr (text, part)) {
-        support_log_print ();
-        fail_msg ("\"%s\" is not in: %s", part, text);
-    }
 }
 
 /*  It does that, and fails so; its handler has been told the same, with the arguments that are here. */

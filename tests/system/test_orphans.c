@@ -6,6 +6,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "child.h"
 #include "support.h"
+#include "processes.h"
 #include "system.h"
 
 #include "dice.h"
@@ -22,28 +23,10 @@
 
 static char word[32];
 
-/*  How many processes have that word among their arguments. */
-static int processes_with_word (void)
-{
-    char path[300], text[4096];
-    int count = 0;
-    DIR *folder = opendir ("/proc");
-    for (struct dirent *entry; (entry = readdir (folder));) {
-        snprintf (path, sizeof path, "/proc/%s/cmdline", entry->d_name);
-        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen (path, "r") : NULL;
-        size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
-        if (file)
-            fclose (file);
-        count += size > 0 && memmem (text, size, word, strlen (word)) != NULL;
-    }
-    closedir (folder);
-    return count;
-}
-
 static bool none_is_left (void *arg)
 {
     (void) arg;
-    return processes_with_word () == 0;
+    return processes_with (word) == 0;
 }
 
 /*  Processes that stay, that end and are started again at once, and that hear no signal. */
@@ -79,11 +62,11 @@ static void a_program_that_is_killed_leaves_no_orphan (void **state)
     for (int round = 0; round < ROUNDS; round++) {
         int after_ms = 1 + (int) roll (&dice, SYSTEM_IS_SANITIZED ? 400 : 80);
         const child_t *child = child_run (supervise, NULL, after_ms);
-        at_work += processes_with_word () > 0;
+        at_work += processes_with (word) > 0;
         assert_int_equal (child->signal, SIGKILL);
         if (!support_wait_until (none_is_left, NULL, GONE_MS))
             fail_msg ("round %d, killed after %d ms: %d are left", round, after_ms,
-                      processes_with_word ());
+                      processes_with (word));
     }
     print_message ("%d rounds, in %d of them some were seen before they had ended\n", ROUNDS,
                    at_work);
