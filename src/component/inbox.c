@@ -14,28 +14,62 @@
 
 /*  ---- Whose function runs ------------------------------------------------------------------------ */
 
+/*  In `inside`, smaller than any address: the thread has been given up. */
+#define GIVEN_UP 1u
+
+static inline bool hold_clock (resil__clock_t *clock)
+{
+    if (resil__biased_enter (&clock->lock, clock->place))
+        return true;
+    resil__lock (&clock->lock);
+    return false;
+}
+
+static inline void let_go_of_clock (resil__clock_t *clock, bool is_by_place)
+{
+    if (is_by_place)
+        resil__biased_leave (clock->place);
+    else
+        resil__unlock (&clock->lock);
+}
+
+/*  Who gives it up says so before it looks here, and this thread looks at that after it: with the barrier of who
+    gives up, or without. */
+void resil__clock_enter (resil__clock_t *clock, const void *self)
+{
+    if (atomic_load_explicit (&resil__biased_is_on, memory_order_relaxed)) {
+        atomic_store_explicit (&clock->inside, (uintptr_t) self, memory_order_release);
+        atomic_signal_fence (memory_order_seq_cst);
+    }
+    else
+        atomic_store (&clock->inside, (uintptr_t) self);
+}
+
+bool resil__clock_come_back (resil__clock_t *clock, const void *self)
+{
+    bool by_place = hold_clock (clock);
+    bool is_ours = atomic_load_explicit (&clock->inside, memory_order_relaxed) == (uintptr_t) self;
+    if (is_ours)
+        atomic_store_explicit (&clock->inside, 0, memory_order_release);
+    let_go_of_clock (clock, by_place);
+    return is_ours;
+}
+
 bool resil__clock_give_up (resil__clock_t *clock, const void *self)
 {
-    uintptr_t inside = (uintptr_t) self;
-    uintptr_t mark = 0;
-    while (
-        !atomic_compare_exchange_strong (&clock->inside, &inside, RESIL__INSIDE_GIVEN_UP | mark)) {
-        if ((inside & ~(uintptr_t) RESIL__INSIDE_CHANGES) != (uintptr_t) self)
-            return false;
-        mark = inside & RESIL__INSIDE_CHANGES;
-    }
-    return true;
+    resil__lock (&clock->lock);
+    resil__biased_await (clock->place);
+    bool is_inside = atomic_load (&clock->inside) == (uintptr_t) self;
+    if (is_inside)
+        atomic_store (&clock->inside, GIVEN_UP);
+    resil__unlock (&clock->lock);
+    return is_inside;
 }
 
-bool resil__clock_is_changing (resil__clock_t *clock)
+const void *resil__clock_inside (const resil__clock_t *clock)
 {
-    return atomic_load (&clock->inside) & RESIL__INSIDE_CHANGES;
-}
-
-const void *resil__clock_inside (resil__clock_t *clock)
-{
-    uintptr_t inside = atomic_load (&clock->inside) & ~(uintptr_t) RESIL__INSIDE_CHANGES;
-    return inside == RESIL__INSIDE_GIVEN_UP ? NULL : (const void *) inside;
+    uintptr_t inside = atomic_load (&clock->inside);
+    return inside == GIVEN_UP ? NULL : (const void *) inside;
 }
 
 /*  ---- What comes due ---------------------------------------------------------------------------- */
@@ -67,32 +101,33 @@ static int reserve (resil__inbox_t *inbox)
     return resil__refuse (ENOMEM, "no memory for a timer");
 }
 
-/*  May the timers of the thread be changed from here? Its own functions hold off that it is given up for that
-    time; if it has been, they are not its own any more. */
-typedef enum { FREE, HELD_OFF, GIVEN_UP } hold_t;
+/*  May the timers of the thread be changed from here? While a function of the component runs, its thread may be given up
+    with it, and then they are not its own any more. */
+typedef enum { FREE, BY_LOCK, BY_PLACE, NOT_ITS_OWN } hold_t;
 
 static hold_t hold (const resil_self_t *self)
 {
-    uintptr_t inside = (uintptr_t) self;
     resil__clock_t *clock = self->inbox.clock;
     if (!clock || !atomic_load_explicit (&clock->inside, memory_order_relaxed))
         return FREE;
-    return atomic_compare_exchange_strong (&clock->inside, &inside, inside | RESIL__INSIDE_CHANGES)
-               ? HELD_OFF
-               : GIVEN_UP;
+    bool by_place = hold_clock (clock);
+    if (atomic_load_explicit (&clock->inside, memory_order_relaxed) == (uintptr_t) self)
+        return by_place ? BY_PLACE : BY_LOCK;
+    let_go_of_clock (clock, by_place);
+    return NOT_ITS_OWN;
 }
 
 static void let_loose (const resil_self_t *self, hold_t hold)
 {
-    if (hold == HELD_OFF)
-        atomic_fetch_and (&self->inbox.clock->inside, ~(uintptr_t) RESIL__INSIDE_CHANGES);
+    if (hold != FREE)
+        let_go_of_clock (self->inbox.clock, hold == BY_PLACE);
 }
 
 /*  0, or -1 with errno and a sentence: then it is as it was. */
 static int arm (resil_self_t *self, resil__timer_t *timer, int64_t due_us)
 {
     hold_t held = hold (self);
-    if (held == GIVEN_UP)
+    if (held == NOT_ITS_OWN)
         return resil__refuse (ESTALE, "\"%s\" has been given up and replaced; return",
                               self->spec->name);
     int rc = timer->place ? 0 : reserve (&self->inbox);
@@ -108,7 +143,7 @@ static bool disarm (resil_self_t *self, resil__timer_t *timer)
     if (!timer->fire) /*  it has never been set                                    */
         return true;
     hold_t held = hold (self);
-    if (held == GIVEN_UP)
+    if (held == NOT_ITS_OWN)
         return false;
     if (timer->place)
         resil__heap_set (&self->inbox.clock->heap, timer, RESIL__NEVER);
@@ -152,7 +187,7 @@ int resil__inbox_arrive (resil_self_t *self)
 {
     resil__inbox_t *inbox = &self->inbox;
     hold_t held = hold (self);
-    if (held == GIVEN_UP)
+    if (held == NOT_ITS_OWN)
         return 0;
     size_t count = inbox->clock->heap.count + 1;
     for (const resil__call_t *call = inbox->calls; call; call = call->next)

@@ -27,21 +27,22 @@ struct _resil__alarm_t {
 
 /*  The timers of all components that a thread carries. A shared one may be given up while a function of one of them
     runs in it, and then the timers of the others are taken out from under it: so whose function it is stands
-    here, marked while it changes a timer. */
+    here, and while one runs, timers are changed under the lock. */
 typedef struct {
     resil__heap_t heap;
+    resil__lock_t lock;      /*  biased to the thread                                     */
+    resil__place_t *place;   /*  of that                                                  */
     atomic_uintptr_t inside; /*  the self; 0: no function runs, or in a thread of its own */
 } resil__clock_t;
 
-/*  In `inside`, by what is smaller than any address: a timer is being changed; the thread has been given up. */
-#define RESIL__INSIDE_CHANGES 1u
-#define RESIL__INSIDE_GIVEN_UP 2u
+/*  The thread goes into a function of that, and has come back; false: it has been given up meanwhile. */
+void resil__clock_enter (resil__clock_t *clock, const void *self);
+bool resil__clock_come_back (resil__clock_t *clock, const void *self);
 
 /*  Give the thread up, if a function of self runs in it: whether it does. From then on its timers are who gives it
-    up's, as soon as it is not changing one. And whose function runs there, NULL: nobody's, or it has been given up. */
+    up's. And whose function runs there, NULL: nobody's, or it has been given up. */
 bool resil__clock_give_up (resil__clock_t *clock, const void *self);
-bool resil__clock_is_changing (resil__clock_t *clock);
-const void *resil__clock_inside (resil__clock_t *clock);
+const void *resil__clock_inside (const resil__clock_t *clock);
 
 /*  In resil_self_t. All zero but the first two is nothing received and nothing pending. */
 typedef struct {

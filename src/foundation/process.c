@@ -16,6 +16,7 @@
 
 #include <czmq.h>
 
+#include "foundation/biased.h"
 #include "foundation/budget.h"
 #include "foundation/errmsg.h"
 #include "foundation/exit.h"
@@ -137,6 +138,7 @@ static int prepare (void)
     pthread_once (&once, watch_for_forks);
     occupy_stderr ();
     raise_descriptor_limit ();
+    resil__biased_prepare (); /*  before ZeroMQ has threads: with one this costs little       */
     if (resil__budget_has_context (1) == -1 || start_zeromq () == -1)
         return -1;
     /*  After zsys_init, which registers zsys_shutdown: so we are called before it. */

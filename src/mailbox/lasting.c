@@ -48,9 +48,9 @@ static int set (resil__mailbox_t *mailbox, uint64_t which, int64_t due_us, int64
 int resil__lasting_set (resil__mailbox_t *mailbox, const void *reader, uint64_t which,
                         int64_t due_us, int64_t every_us)
 {
-    resil__lock (&mailbox->reader_lock);
+    resil__mailbox_hold_long (mailbox);
     int error = mailbox->reader == reader ? set (mailbox, which, due_us, every_us) : ESTALE;
-    resil__unlock (&mailbox->reader_lock);
+    resil__mailbox_let_go (mailbox);
     return error;
 }
 
@@ -58,11 +58,11 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
                          void *arg)
 {
     int rc = 0;
-    resil__lock (&mailbox->reader_lock);
+    resil__mailbox_hold_long (mailbox);
     const resil__lasting_t *lasting = mailbox->reader == reader ? mailbox->lasting : NULL;
     for (; lasting && rc == 0; lasting = lasting->next)
         rc = each (lasting, arg);
-    resil__unlock (&mailbox->reader_lock);
+    resil__mailbox_let_go (mailbox);
     return rc;
 }
 

@@ -37,9 +37,86 @@
 /*  An address outlives its mailbox, and whoever has one looks there. A free one has no name. */
 static resil__slab_t memory = RESIL__SLAB (resil__mailbox_t, name, true);
 
+RESIL__OF_THREAD resil__mailbox_host_t *resil__mailbox_host_here;
+
+/*  ---- The reader's side ------------------------------------------------------------------------- */
+
+static inline resil__mailbox_host_t *host_of (const resil__mailbox_t *self)
+{
+    return atomic_load_explicit (&self->host, memory_order_relaxed);
+}
+
+/*  Is this its reader's thread, and nobody else has the reader's side? Then that is held. */
+static inline bool enter (resil__mailbox_t *self)
+{
+    resil__mailbox_host_t *here = resil__mailbox_host_here;
+    if (!here || host_of (self) != here || !resil__biased_enter (&self->reader_lock, &here->place))
+        return false;
+    if (host_of (self) == here)
+        return true;
+    resil__biased_leave (&here->place);
+    return false;
+}
+
+void resil__mailbox_hold_long (resil__mailbox_t *self)
+{
+    resil__lock (&self->reader_lock);
+    resil__mailbox_host_t *host = host_of (self);
+    if (host && host != resil__mailbox_host_here && host->notify_here)
+        resil__biased_await (&host->place);
+}
+
+static inline bool hold (resil__mailbox_t *self)
+{
+    if (enter (self))
+        return true;
+    resil__mailbox_hold_long (self);
+    return false;
+}
+
+static inline void let_go_of (resil__mailbox_t *self, bool is_by_place)
+{
+    if (is_by_place)
+        resil__biased_leave (&resil__mailbox_host_here->place);
+    else
+        resil__unlock_lightly (&self->reader_lock);
+}
+
+void resil__mailbox_let_go (resil__mailbox_t *self)
+{
+    resil__unlock (&self->reader_lock);
+}
+
 void resil__mailbox_expect (size_t count)
 {
     resil__slab_expect (&memory, count);
+}
+
+/*  Only ever written by who has the lock that it is under. */
+static inline uint64_t count_of (const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit (counter, memory_order_relaxed);
+}
+
+static inline void set_count (atomic_uint_fast64_t *counter, uint64_t value)
+{
+    atomic_store_explicit (counter, value, memory_order_release);
+}
+
+static inline void add_count (atomic_uint_fast64_t *counter, uint64_t more)
+{
+    set_count (counter, count_of (counter) + more);
+}
+
+/*  From wherever. */
+static inline uint64_t sent_of (const resil__mailbox_t *self)
+{
+    return count_of (&self->sent) + count_of (&self->sent_here);
+}
+
+static inline uint64_t sent_weight_of (const resil__mailbox_t *self)
+{
+    return count_of (&self->sent_weight) + count_of (&self->sent_here_weight);
 }
 
 resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
@@ -49,18 +126,21 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     resil__mailbox_t *self = resil__slab_take (&memory, &is_fresh);
     if (!self)
         return NULL;
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
     self->number++;
     self->rules = rules;
     self->office = office;
     self->name = name;
-    self->sent = self->taken_seen = self->sent_weight = self->taken_weight_seen = 0;
-    atomic_store_explicit (&self->taken, 0, memory_order_relaxed);
-    atomic_store_explicit (&self->taken_weight, 0, memory_order_relaxed);
-    self->lost = 0;
+    set_count (&self->sent, 0);
+    set_count (&self->sent_weight, 0);
+    set_count (&self->sent_here, 0);
+    set_count (&self->sent_here_weight, 0);
+    set_count (&self->taken, 0);
+    set_count (&self->taken_weight, 0);
+    self->lost = self->taken_seen = self->taken_weight_seen = 0;
     resil__unlock (&self->lock);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     return self;
 }
 
@@ -72,7 +152,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
         return;
     resil__mailbox_close (self);
     resil__mailbox_set_reader (self, NULL, NULL);
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
     resil_message_t *in_hand = self->in_hand, *saved = self->saved;
     self->in_hand = self->saved = NULL;
@@ -83,11 +163,16 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
         close (self->event_fd);
     self->has_fd = false;
     resil__unlock (&self->lock);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     resil_message_destroy (&in_hand);
     resil_message_destroy (&saved);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
     resil__slab_give (&memory, self);
+}
+
+static bool is_data (const resil_message_t *message)
+{
+    return message->kind <= RESIL_MESSAGE_CALL;
 }
 
 /*  Under reader_lock; but its reader looks whether there is some without it. */
@@ -101,6 +186,31 @@ static void set_mail (resil__mailbox_t *self, resil_message_t *first)
     atomic_store_explicit (&self->mail, first, memory_order_relaxed);
 }
 
+static void append_mail (resil__mailbox_t *self, resil_message_t *message)
+{
+    message->next = NULL;
+    if (mail_of (self))
+        self->mail_last->next = message;
+    else
+        set_mail (self, message);
+    self->mail_last = message;
+}
+
+/*  Behind what is control, which stands in front of all that is data. */
+static void put_first (resil__mailbox_t *self, resil_message_t *message)
+{
+    resil_message_t *before = NULL, *first = mail_of (self);
+    for (; first && !is_data (first); first = first->next)
+        before = first;
+    message->next = first;
+    if (!first)
+        self->mail_last = message;
+    if (before)
+        before->next = message;
+    else
+        set_mail (self, message);
+}
+
 /*  ---- Telling who reads ------------------------------------------------------------------------- */
 
 /*  Under lock. What is to be woken, or NULL. */
@@ -111,8 +221,9 @@ static atomic_uint *tell_reader (resil__mailbox_t *self)
     atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
         eventfd_write (self->event_fd, 1);
-    if (self->host)
-        return self->host->notify (self->host);
+    resil__mailbox_host_t *host = host_of (self);
+    if (host)
+        return host->notify (host, self->reader);
     atomic_fetch_add (&self->bell, 1);
     return atomic_load (&self->asleep) ? &self->bell : NULL;
 }
@@ -165,14 +276,14 @@ void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadli
 
 int resil__mailbox_fd (resil__mailbox_t *self)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
     int fd = self->has_fd ? self->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
     self->event_fd = fd;
     self->has_fd = fd >= 0;
     int error = errno;
     resil__unlock (&self->lock);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     if (fd < 0)
         return resil__refuse (error, "no descriptor for the mailbox of \"%s\": %s", self->name,
                               strerror (error));
@@ -184,7 +295,7 @@ int resil__mailbox_fd (resil__mailbox_t *self)
 void resil__mailbox_open (resil__mailbox_t *self)
 {
     resil__lock (&self->lock);
-    self->is_open = true;
+    atomic_store_explicit (&self->is_open, true, memory_order_relaxed);
     resil__unlock (&self->lock);
 }
 
@@ -200,13 +311,13 @@ static void wake_all_senders (resil__mailbox_t *self)
 void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
                                const char *name)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
     self->rules = rules;
     self->name = name;
     resil__unlock (&self->lock);
     wake_all_senders (self);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
 }
 
 /*  Where what is lost goes. Noted with the reader held, so that its names are there; what is lost goes there
@@ -235,6 +346,22 @@ static size_t lose (const lost_to_t *to, resil_message_t *chain, resil_dead_t wh
     return count;
 }
 
+/*  What is control in a chain. */
+static resil_message_t *take_control_out (resil_message_t **chain)
+{
+    resil__chain_t control = {NULL, NULL};
+    while (*chain) {
+        resil_message_t *message = *chain;
+        if (is_data (message)) {
+            chain = &message->next;
+            continue;
+        }
+        *chain = message->next;
+        resil__chain_append (&control, message);
+    }
+    return control.first;
+}
+
 static void free_all (resil_message_t *chain)
 {
     while (chain) {
@@ -247,20 +374,20 @@ static void free_all (resil_message_t *chain)
 /*  All that was sent counts as taken. Under both locks. */
 static void count_all_as_taken (resil__mailbox_t *self)
 {
-    self->lost += self->sent - atomic_load_explicit (&self->taken, memory_order_relaxed);
-    atomic_store_explicit (&self->taken, self->sent, memory_order_relaxed);
-    atomic_store_explicit (&self->taken_weight, self->sent_weight, memory_order_relaxed);
+    self->lost += sent_of (self) - count_of (&self->taken);
+    set_count (&self->taken, sent_of (self));
+    set_count (&self->taken_weight, sent_weight_of (self));
 }
 
 size_t resil__mailbox_close (resil__mailbox_t *self)
 {
     lost_to_t to;
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
-    self->is_open = false;
+    atomic_store_explicit (&self->is_open, false, memory_order_relaxed);
     resil__lasting_drop (self);
-    resil_message_t *mail = mail_of (self), *data = self->data.first,
-                    *control = self->control.first;
+    resil_message_t *mail = mail_of (self), *data = self->data.first;
+    resil_message_t *control = self->control.first, *control_here = take_control_out (&mail);
     set_mail (self, NULL);
     self->data.first = self->control.first = NULL;
     atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
@@ -269,8 +396,9 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     wake_all_senders (self);
     if (mail || data)
         note (self, &to);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     free_all (control);
+    free_all (control_here);
     return lose (&to, mail, RESIL_DEAD_DOWN, ESHUTDOWN) +
            lose (&to, data, RESIL_DEAD_DOWN, ESHUTDOWN);
 }
@@ -282,8 +410,8 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
 {
     const resil__mailbox_rules_t *rules = self->rules;
     for (int i = 0;; i++) {
-        if (self->sent - self->taken_seen < rules->max_messages &&
-            self->sent_weight - self->taken_weight_seen + weight <= rules->max_bytes)
+        if (sent_of (self) - self->taken_seen < rules->max_messages &&
+            sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
             return true;
         if (i == 1)
             return false;
@@ -292,10 +420,16 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
     }
 }
 
+/*  Under one lock at least, and for what takes both to change. */
+static inline bool is_there (const resil__mailbox_t *self, resil_address_t to)
+{
+    return self->number == to.number && atomic_load_explicit (&self->is_open, memory_order_relaxed);
+}
+
 /*  Under lock. 0, or why not. */
 static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t weight)
 {
-    if (!self->is_open || self->number != to.number)
+    if (!is_there (self, to))
         return ESHUTDOWN;
     if (weight > self->rules->max_bytes)
         return EMSGSIZE;
@@ -306,31 +440,34 @@ static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t w
 static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, size_t weight)
 {
     resil__chain_append (&self->data, message);
-    self->sent++;
-    self->sent_weight += weight;
+    add_count (&self->sent, 1);
+    add_count (&self->sent_weight, weight);
     return tell_reader (self);
 }
 
 /*  Under both locks: the oldest that nobody has in hand. */
 static resil_message_t *take_oldest (resil__mailbox_t *self)
 {
-    resil_message_t *oldest = mail_of (self);
-    if (oldest)
+    resil_message_t *before = NULL, *oldest = mail_of (self);
+    while (oldest && !is_data (oldest)) {
+        before = oldest;
+        oldest = oldest->next;
+    }
+    if (!oldest)
+        return resil__chain_take (&self->data);
+    if (!before)
         set_mail (self, oldest->next);
     else
-        oldest = resil__chain_take (&self->data);
+        before->next = oldest->next;
+    if (!oldest->next)
+        self->mail_last = before;
     return oldest;
 }
 
 static void count_taken (resil__mailbox_t *self, const resil_message_t *message)
 {
-    atomic_store_explicit (&self->taken,
-                           atomic_load_explicit (&self->taken, memory_order_relaxed) + 1,
-                           memory_order_release);
-    atomic_store_explicit (&self->taken_weight,
-                           atomic_load_explicit (&self->taken_weight, memory_order_relaxed) +
-                               resil__message_weight (message),
-                           memory_order_release);
+    add_count (&self->taken, 1);
+    add_count (&self->taken_weight, resil__message_weight (message));
 }
 
 /*  With the reader held: there was no room. Returns what `room` is while it is awaited. */
@@ -382,13 +519,13 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
         resil__chain_t dropped = {NULL, NULL};
         lost_to_t lost_to;
         unsigned room = 0;
-        resil__lock (&self->reader_lock);
+        bool by_place = hold (self);
         int error = put_with_reader_held (self, to, message, full, &dropped);
         if (dropped.first)
             note (self, &lost_to);
         if (error == EAGAIN && full == RESIL_FULL_WAITS)
             room = await_room (self, now_us);
-        resil__unlock (&self->reader_lock);
+        let_go_of (self, by_place);
         lose (&lost_to, dropped.first, RESIL_DEAD_DROPPED, ENOBUFS);
         if (!room)
             return error;
@@ -399,6 +536,29 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
     }
 }
 
+/*  In the reader's thread, which nobody else can be: while nothing waits that is not taken over, so that order is kept,
+    and there is room. */
+static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_message_t *message,
+                             size_t weight)
+{
+    if (!enter (self))
+        return false;
+    const resil__mailbox_rules_t *rules = self->rules;
+    bool fits = is_there (self, to) &&
+                atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
+                sent_of (self) - count_of (&self->taken) < rules->max_messages &&
+                sent_weight_of (self) - count_of (&self->taken_weight) + weight <= rules->max_bytes;
+    if (fits) {
+        resil__mailbox_host_t *host = resil__mailbox_host_here;
+        append_mail (self, message);
+        add_count (&self->sent_here, 1);
+        add_count (&self->sent_here_weight, weight);
+        host->notify_here (host, self->reader);
+    }
+    resil__biased_leave (&resil__mailbox_host_here->place);
+    return fits;
+}
+
 int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
                         int64_t deadline_us)
 {
@@ -406,6 +566,8 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
     size_t weight = resil__message_weight (message);
     if (!self)
         return ESHUTDOWN;
+    if (put_here (self, to, message, weight))
+        return 0;
     resil__lock (&self->lock);
     int error = can_take (self, to, weight);
     atomic_uint *to_wake = error ? NULL : append (self, message, weight);
@@ -418,14 +580,31 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
     return error;
 }
 
+/*  The same of control, while nothing else waits. */
+static inline bool put_control_here (resil__mailbox_t *self, resil_address_t to,
+                                     resil_message_t *message)
+{
+    if (!enter (self))
+        return false;
+    bool is_first = is_there (self, to) && resil__mailbox_is_to_tell (self);
+    if (is_first) {
+        append_mail (self, message);
+        resil__mailbox_host_here->notify_here (resil__mailbox_host_here, self->reader);
+    }
+    resil__biased_leave (&resil__mailbox_host_here->place);
+    return is_first;
+}
+
 int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
 {
     resil__mailbox_t *self = to.place;
     atomic_uint *to_wake = NULL;
     if (!self)
         return ESHUTDOWN;
+    if (put_control_here (self, to, message))
+        return 0;
     resil__lock (&self->lock);
-    bool is_ours = self->is_open && self->number == to.number;
+    bool is_ours = is_there (self, to);
     if (is_ours) {
         resil__chain_append (&self->control, message);
         atomic_store_explicit (&self->has_control, true, memory_order_relaxed);
@@ -447,7 +626,7 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
 {
     resil__lock (&self->lock);
     self->reader = reader;
-    self->host = host;
+    atomic_store_explicit (&self->host, host, memory_order_release);
     atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
         eventfd_write (self->event_fd, 1);
@@ -461,17 +640,17 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
                                 resil__mailbox_host_t *host)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     change_reader (self, reader, host);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
 }
 
 void resil__mailbox_leave (resil__mailbox_t *self, const void *reader)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     if (self->reader == reader)
         change_reader (self, NULL, NULL);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
 }
 
 /*  Under both locks: nothing is left to take over. Who waits for the bell is told of the next message only if
@@ -479,7 +658,7 @@ void resil__mailbox_leave (resil__mailbox_t *self, const void *reader)
 static void arm (resil__mailbox_t *self, bool found_any)
 {
     eventfd_t rings;
-    if (found_any && !self->host)
+    if (found_any && !host_of (self))
         return;
     atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
     if (!found_any && self->has_fd)
@@ -494,6 +673,7 @@ static resil_message_t *take_over (resil__mailbox_t *self)
     atomic_store_explicit (&self->has_control, self->control.first != NULL, memory_order_relaxed);
     if (!mail_of (self)) {
         set_mail (self, self->data.first);
+        self->mail_last = self->data.last;
         self->data.first = NULL;
     }
     if (!self->control.first && !self->data.first)
@@ -506,24 +686,26 @@ static resil_message_t *take_over (resil__mailbox_t *self)
     just going to. */
 static bool is_to_be_told (const resil__mailbox_t *self)
 {
-    return self->host && atomic_load_explicit (&self->is_armed, memory_order_relaxed);
-}
-
-static bool is_data (const resil_message_t *message)
-{
-    return message->kind <= RESIL_MESSAGE_CALL;
+    return host_of (self) && atomic_load_explicit (&self->is_armed, memory_order_relaxed);
 }
 
 /*  With the reader held. Both locks are taken only where there may be something. */
 static resil_message_t *take_next (resil__mailbox_t *self)
 {
-    resil_message_t *message = NULL;
-    if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
-        (!mail_of (self) && !is_to_be_told (self)))
-        message = take_over (self);
-    if (message || !mail_of (self))
+    resil_message_t *message = mail_of (self);
+    if (message && !is_data (message)) { /*  it came before all control that is not taken over */
+        set_mail (self, message->next);
         return message;
-    message = mail_of (self);
+    }
+    if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
+        (!message && !is_to_be_told (self))) {
+        resil_message_t *control = take_over (self);
+        message = mail_of (self);
+        if (control || !message)
+            return control;
+    }
+    if (!message)
+        return NULL;
     set_mail (self, message->next);
     count_taken (self, message);
     return message;
@@ -552,7 +734,7 @@ static bool is_expired (const resil_message_t *message, int64_t now_us)
 
 /*  With the reader held, which is let go: that one has expired. */
 static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *message,
-                                      int64_t now_us)
+                                      int64_t now_us, bool by_place)
 {
     resil__chain_t expired = {NULL, NULL};
     lost_to_t lost_to;
@@ -564,7 +746,7 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
     note (self, &lost_to);
     if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
         wake_senders (self, now_us);
-    resil__unlock_lightly (&self->reader_lock);
+    let_go_of (self, by_place);
     lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
     return message;
 }
@@ -572,21 +754,21 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     *is_stale = self->reader != reader;
     if (*is_stale) {
-        resil__unlock_lightly (&self->reader_lock);
+        let_go_of (self, by_place);
         return NULL;
     }
     resil_message_t *handled = self->in_hand;
     resil_message_t *message = take_next (self);
     if (is_expired (message, now_us))
-        message = take_another (self, message, now_us);
+        message = take_another (self, message, now_us, by_place);
     else {
         self->in_hand = message;
         if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
-        resil__unlock_lightly (&self->reader_lock);
+        let_go_of (self, by_place);
     }
     if (handled)
         resil__message_end (handled);
@@ -603,18 +785,18 @@ static resil_message_t *let_go (resil__mailbox_t *self)
 
 resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil_message_t *message = self->reader == reader ? let_go (self) : NULL;
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     return message;
 }
 
 bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL;
-    resil__unlock_lightly (&self->reader_lock);
+    let_go_of (self, by_place);
     if (message)
         resil__message_end (message);
     return is_reader;
@@ -622,22 +804,22 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 
 bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *goes = is_reader ? self->saved : message;
     if (is_reader)
         self->saved = message;
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     resil_message_destroy (&goes);
     return is_reader;
 }
 
 resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     *is_kept = self->saved;
     resil_message_t *message = self->saved ? resil_message_dup (self->saved) : NULL;
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     return message;
 }
 
@@ -660,11 +842,10 @@ static resil_message_t *copy (resil_message_t *message)
 static void put_back (resil__mailbox_t *self, resil_message_t *message)
 {
     message->retries++;
-    message->next = mail_of (self);
-    set_mail (self, message);
-    atomic_fetch_sub_explicit (&self->taken, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit (&self->taken_weight, resil__message_weight (message),
-                               memory_order_relaxed);
+    put_first (self, message);
+    set_count (&self->taken, count_of (&self->taken) - 1);
+    set_count (&self->taken_weight,
+               count_of (&self->taken_weight) - resil__message_weight (message));
 }
 
 /*  With the reader held. What was in hand is back, or to be lost: then it is returned. */
@@ -672,7 +853,7 @@ static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_
                                           lost_to_t *lost_to)
 {
     resil__lock (&self->lock);
-    bool is_open = self->is_open;
+    bool is_open = atomic_load_explicit (&self->is_open, memory_order_relaxed);
     resil__unlock (&self->lock);
     if (is_open && message->retries < self->rules->deliver_again) {
         put_back (self, message);
@@ -687,7 +868,7 @@ static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_
 bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 {
     lost_to_t lost_to;
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL, *control = NULL;
     if (message && is_data (message))
@@ -696,7 +877,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
         control = message;
         message = NULL;
     }
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     resil_message_destroy (&control);
     if (message)
         lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
@@ -706,7 +887,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 {
     lost_to_t lost_to;
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil_message_t *original = let_go (self), *message = NULL;
     bool is_lost = false; /*  without a copy, as there is no memory for one            */
     change_reader (self, NULL, NULL);
@@ -721,7 +902,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
             note (self, &lost_to);
         }
     }
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     if (message)
         lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
     if (is_lost)
@@ -733,21 +914,20 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 
 resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
 {
-    resil__lock (&self->reader_lock);
+    bool by_place = hold (self);
     resil__lock (&self->lock);
-    uint64_t taken = atomic_load_explicit (&self->taken, memory_order_relaxed);
+    uint64_t taken = count_of (&self->taken);
     uint64_t in_hand = self->in_hand && is_data (self->in_hand);
     const resil_message_t *oldest = mail_of (self) ? mail_of (self) : self->data.first;
-    resil__mailbox_books_t books = {
-        .sent = self->sent,
-        .lost = self->lost,
-        .in_hand = in_hand,
-        .handled = taken - self->lost - in_hand,
-        .waiting = self->sent - taken,
-        .waiting_bytes =
-            self->sent_weight - atomic_load_explicit (&self->taken_weight, memory_order_relaxed),
-        .oldest_at_us = oldest ? oldest->sent_at_us : 0};
+    resil__mailbox_books_t books = {.sent = sent_of (self),
+                                    .lost = self->lost,
+                                    .in_hand = in_hand,
+                                    .handled = taken - self->lost - in_hand,
+                                    .waiting = sent_of (self) - taken,
+                                    .waiting_bytes =
+                                        sent_weight_of (self) - count_of (&self->taken_weight),
+                                    .oldest_at_us = oldest ? oldest->sent_at_us : 0};
     resil__unlock (&self->lock);
-    resil__unlock (&self->reader_lock);
+    let_go_of (self, by_place);
     return books;
 }

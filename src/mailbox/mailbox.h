@@ -5,6 +5,9 @@
     when its own is empty, so that they meet once in many messages. Control goes before data and has
     no bound of its own: there is as much of it as was asked for (replies, timers, watches).
 
+    Components that share a thread send to each other from that thread, which is the reader's: so its lock is biased to
+    it, and what they send goes to the reader's queue at once, unless there is something in the other.
+
     Mailboxes lie in memory that is never anything else, so that an address may be tried at any time: it
     bears the number that the mailbox had when it was given to its component.
 
@@ -15,16 +18,24 @@
 #include <resil/dead_letter.h>
 #include <resil/messaging.h>
 
-#include "foundation/lock.h"
+#include "foundation/biased.h"
 #include "mailbox/message.h"
 
 /*  Who is told that there is something to take: whoever reads in a thread of its own waits for the
     bell; others are told by their host, once after each time that all there was has been taken over, and
     once for each ring, whatever was told before. Called under the senders' lock; what it returns is
     woken after that, NULL: nobody. */
-typedef struct _resil__mailbox_host_t {
-    atomic_uint *(*notify) (struct _resil__mailbox_host_t *self);
-} resil__mailbox_host_t;
+typedef struct _resil__mailbox_host_t resil__mailbox_host_t;
+struct _resil__mailbox_host_t {
+    atomic_uint *(*notify) (resil__mailbox_host_t *self, const void *reader);
+    /*  NULL: its thread sends as others do. Else of what that has put there itself it is told by this, in that thread and
+        under the reader's lock. */
+    void (*notify_here) (resil__mailbox_host_t *self, const void *reader);
+    resil__place_t place;
+};
+
+/*  The one whose thread this is, or NULL. */
+extern RESIL__OF_THREAD resil__mailbox_host_t *resil__mailbox_host_here;
 
 /*  What it holds at most, and what becomes of a message that an incarnation fails with. The owner's;
     outlives the mailbox's use. */
@@ -44,33 +55,37 @@ typedef struct _resil__mailbox_t resil__mailbox_t;
 struct _resil__mailbox_t {
     /*  under lock: the senders' side */
     alignas (64) resil__lock_t lock;
-    bool is_open;
-    atomic_bool is_armed; /*  its reader has found nothing more and is to be told      */
+    atomic_bool is_open;    /*  closed with both locks held                              */
+    atomic_bool is_armed;   /*  its reader has found nothing more and is to be told      */
+    atomic_bool is_watched; /*  or has been                                              */
     bool has_fd;
     uint64_t number; /*  of its address; another for each component               */
     resil__chain_t data;
     resil__chain_t control;
-    uint64_t sent;       /*  data, ever                                               */
-    uint64_t taken_seen; /*  of `taken`, when it last had to be looked at             */
+    atomic_uint_fast64_t sent; /*  data, ever                                               */
+    uint64_t taken_seen;       /*  of `taken`, when it last had to be looked at             */
 
-    uint64_t sent_weight; /*  the same in bytes                                        */
+    atomic_uint_fast64_t
+        sent_weight; /*  the same in bytes                                        */
     uint64_t taken_weight_seen;
-    atomic_uint bell;            /*  moves when its reader is told                            */
-    atomic_uint asleep;          /*  so many are, waiting for it: its reader, and stale ones  */
-    resil__mailbox_host_t *host; /*  NULL: its reader waits for the bell                      */
+    atomic_uint_fast64_t
+        sent_here; /*  under reader_lock: data, besides, from its reader's thread */
+    atomic_uint_fast64_t sent_here_weight;
+    atomic_uint bell;   /*  moves when its reader is told                            */
+    atomic_uint asleep; /*  so many are, waiting for it: its reader, and stale ones  */
+    _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
     const resil__mailbox_rules_t *rules;
     const resil__office_t *office;
-    const char *name; /*  its component's; the owner's                             */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
-    alignas (64) resil__lock_t reader_lock;
+    alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread             */
     int event_fd;
     const void *reader; /*  who may take                                             */
-    _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first                */
+    _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first ...        */
+    resil_message_t *mail_last;       /*  ... undefined if there is none                  */
     resil_message_t *in_hand;
     atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
     atomic_uint_fast64_t taken_weight;
-    uint64_t lost; /*  of these                                                 */
     atomic_bool has_control;
     atomic_uint room; /*  odd while senders wait for room, on its change           */
 
@@ -78,14 +93,18 @@ struct _resil__mailbox_t {
     alignas (64) uint64_t wake_at_taken;
     uint64_t wake_at_taken_weight;
     int64_t wake_at_us;
+    uint64_t lost; /*  of those taken                                           */
 
     struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
-    atomic_bool is_watched;             /*  or has been                                       */
-
-    struct _resil__lasting_t *lasting; /*  under reader_lock: see lasting.h                  */
+    struct _resil__lasting_t *lasting;  /*  under reader_lock: see lasting.h                  */
     resil_message_t *saved; /*  under reader_lock: bytes for the next incarnation, or NULL   */
+    const char *name;       /*  its component's; the owner's                             */
 };
 _Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
+
+/*  Hold the reader's side, for more than a few lines; and let go of it. */
+void resil__mailbox_hold_long (resil__mailbox_t *self);
+void resil__mailbox_let_go (resil__mailbox_t *self);
 
 static inline resil_address_t resil__mailbox_address (const resil__mailbox_t *self)
 {
@@ -126,7 +145,8 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
     nobody's, or not any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it
     may hold), ETIMEDOUT (full until the deadline). Who waits is woken when half of it has
     been taken, at a take a millisecond later, or at the deadline, and not for each place. It holds one
-    more than it may where an incarnation has failed with one in hand. */
+    more than it may where an incarnation has failed with one in hand, or its own thread and another put one in at the
+    same instant. */
 int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
                         int64_t deadline_us);
 

@@ -67,10 +67,9 @@ void resil__row_release (resil__row_t **self_p);
 
 /*  Whose functions its thread is in, or NULL. Once it is in one that hangs, and that is quarantined, the thread has been
     given up: all its other seats are to be moved, when its records have been taken to the last; the one that it
-    is in stays, whatever is said here. Not at this very moment, if it cannot be left. */
+    is in stays, whatever is said here. */
 resil__runner_t *resil__host_inside (resil__host_t *self);
 bool resil__host_is_given_up (const resil__host_t *self);
-bool resil__host_can_be_left (resil__host_t *self);
 void resil__seat_move (resil__runner_t *seat, resil__host_t *to);
 
 /*  The same of one that is unborn, and has seats of those that had begun elsewhere; has this one? */

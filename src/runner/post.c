@@ -421,8 +421,9 @@ static void on_send (resil__process_t *self, const resil__frame_t *frame)
     resil__post_answer (self, frame->send.ticket, explain (error), 0);
 }
 
-static atomic_uint *notify (resil__mailbox_host_t *hook)
+static atomic_uint *notify (resil__mailbox_host_t *hook, const void *reader)
 {
+    (void) reader;
     resil__post_t *post = (resil__post_t *) ((char *) hook - offsetof (resil__post_t, hook));
     resil__process_want (post->process, 0);
     return NULL;

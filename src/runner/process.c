@@ -834,8 +834,9 @@ void resil__process_look (resil__process_t *self)
 
 /*  ---- For the supervisor ------------------------------------------------------------------------------------------------ */
 
-static atomic_uint *notify (resil__mailbox_host_t *hook)
+static atomic_uint *notify (resil__mailbox_host_t *hook, const void *reader)
 {
+    (void) reader;
     resil__process_want ((resil__process_t *) ((char *) hook - offsetof (resil__process_t, hook)),
                          0);
     return NULL;

@@ -1,9 +1,9 @@
 /*  The shared placement: hosts and their seats.
 
     The queue of a host is a stack that anybody pushes on, which the host takes over whole and turns round, so that
-    who came first is served first. A seat is pushed once: it is marked as scheduled until just before it is
-    served, and whoever comes meanwhile finds the mark. A mailbox tells only a reader that has
-    found it empty.
+    who came first is served first. A seat is pushed once: it is marked until it has been taken over, and whoever comes
+    meanwhile finds the mark. Behind it is a queue of the thread's own, where a seat stands once too, and where the
+    thread itself puts those that it sends to. A mailbox tells only a reader that has found it empty.
 
     While a function of a component runs, its host says so (resil__clock_t.inside). If that hangs, the supervisor puts
     another word there: from then on the thread has that seat and nothing else, and what the host had is the
@@ -46,7 +46,7 @@
 #define ROUNDS_A_CLOCK 8
 
 /*  What a seat is to do for its supervisor; and that it stands in a queue. */
-enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_SCHEDULED = 16 };
+enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16 };
 
 typedef struct _seat_t seat_t;
 typedef struct _shared_t shared_t;
@@ -64,24 +64,26 @@ struct _resil__row_t {
 
 struct _seat_t {
     resil__runner_t base;
-    resil__mailbox_host_t hook; /*  what its mailbox tells                                   */
     _Atomic (shared_t *) host;
-    seat_t *next;             /*  in the queue                                             */
-    atomic_uint state;        /*  IS_SCHEDULED, and TO_...: so that what follows is seen   */
+    seat_t *next_pushed;
+    atomic_uint state;        /*  IS_PUSHED, and TO_...: so that what follows is seen      */
     uint64_t incarnation;     /*  ... to start                                             */
     resil_error_t *to_handle; /*  ... to handle; NULL: see seat_handle                     */
     resil__row_t *row;        /*  that goes on when it has done that; set before it is told */
 
     /*  the host's thread only */
-    bool runs;     /*  an incarnation has begun, and not ended                  */
-    bool has_more; /*  it was served for its whole budget                       */
-    bool goes_on;  /*  it has failed, and `incarnation` is to begin by a grant  */
+    seat_t *next;          /*  in its queue                                             */
+    atomic_bool is_queued; /*  it stands there; the supervisor looks                    */
+    bool runs;             /*  an incarnation has begun, and not ended                  */
+    bool has_more;         /*  it was served for its whole budget                       */
+    bool goes_on;          /*  it has failed, and `incarnation` is to begin by a grant  */
 };
 
 struct _shared_t {
-    resil__host_t base;   /*  first: a host is one of these                            */
-    resil_error_t error;  /*  of whoever fails, from its report to the end of its handler */
-    resil__clock_t clock; /*  timers of all; and who is being served                   */
+    resil__host_t base;         /*  first: a host is one of these                            */
+    resil_error_t error;        /*  of whoever fails, from its report to the end of its handler */
+    resil__mailbox_host_t mail; /*  of the mailboxes of all                              */
+    resil__clock_t clock;       /*  timers of all; and who is being served                   */
     const seat_t *stays;  /*  given up: the supervisor's, the thread has but the seat that it is
                              in; NULL: it has not even that                            */
     uint64_t hung_handle; /*  in the process's list of hung threads                    */
@@ -103,14 +105,29 @@ static seat_t *seat_of (resil__runner_t *runner)
     return (seat_t *) runner;
 }
 
+/*  Who reads is its self, with which it begins. */
+static seat_t *seat_of_reader (const void *self)
+{
+    return (seat_t *) (uintptr_t) self;
+}
+
 /*  ---- The queue ------------------------------------------------------------------------------------ */
 
 /*  Where nothing is pushed any more: its host has been given up, and the seat is served where it is moved to. */
 static seat_t closed;
 
-/*  Whose thread this is, or NULL. */
-static RESIL__OF_THREAD shared_t *here;
+static bool is_queued (const seat_t *seat)
+{
+    return atomic_load_explicit (&seat->is_queued, memory_order_relaxed);
+}
 
+/*  Who looks whether it is held up sees that it is, or that it is served. */
+static void set_queued (seat_t *seat, bool is)
+{
+    atomic_store_explicit (&seat->is_queued, is, memory_order_release);
+}
+
+/*  One that is marked as queued. */
 static void append (shared_t *host, seat_t *seat)
 {
     seat->next = NULL;
@@ -121,20 +138,22 @@ static void append (shared_t *host, seat_t *seat)
     host->last = seat;
 }
 
-/*  What is to be woken, or NULL. A thread that has been given up comes to here too, for a seat that it has in its
-    mailbox's lock: when that seat has moved and the lock been had since, it finds the new host; so its
-    own queue is left alone when all have moved. */
+static void queue (shared_t *host, seat_t *seat)
+{
+    if (is_queued (seat))
+        return;
+    set_queued (seat, true);
+    append (host, seat);
+}
+
+/*  What is to be woken, or NULL. */
 static atomic_uint *push (shared_t *host, seat_t *seat)
 {
-    if (host == here) {
-        append (host, seat);
-        return NULL;
-    }
     seat_t *newest = atomic_load_explicit (&host->pushed, memory_order_relaxed);
     do {
         if (newest == &closed)
             return NULL;
-        seat->next = newest;
+        seat->next_pushed = newest;
     } while (!atomic_compare_exchange_weak (&host->pushed, &newest, seat));
     if (!atomic_load (&host->is_asleep))
         return NULL;
@@ -144,14 +163,23 @@ static atomic_uint *push (shared_t *host, seat_t *seat)
 
 static atomic_uint *schedule (seat_t *seat, unsigned what)
 {
-    if (atomic_fetch_or (&seat->state, what | IS_SCHEDULED) & IS_SCHEDULED)
+    if (atomic_fetch_or (&seat->state, what | IS_PUSHED) & IS_PUSHED)
         return NULL;
     return push (atomic_load_explicit (&seat->host, memory_order_acquire), seat);
 }
 
-static atomic_uint *notify (resil__mailbox_host_t *hook)
+static atomic_uint *notify (resil__mailbox_host_t *unused, const void *reader)
 {
-    return schedule ((seat_t *) ((char *) hook - offsetof (seat_t, hook)), 0);
+    (void) unused;
+    return schedule (seat_of_reader (reader), 0);
+}
+
+/*  A thread that has been given up comes to here too, for a seat that it has in its mailbox's lock: when that seat has
+    moved and the lock been had since, it does so no more; so its own queue is left alone when all have
+    moved. */
+static void notify_here (resil__mailbox_host_t *mail, const void *reader)
+{
+    queue ((shared_t *) ((char *) mail - offsetof (shared_t, mail)), seat_of_reader (reader));
 }
 
 static void want (seat_t *seat, unsigned what)
@@ -166,22 +194,18 @@ static void take_over (shared_t *host)
     if (!atomic_load_explicit (&host->pushed, memory_order_relaxed))
         return;
     seat_t *newest = atomic_exchange (&host->pushed, NULL), *oldest = NULL;
-    if (!host->first)
-        host->last = newest;
     while (newest) {
-        seat_t *next = newest->next;
-        newest->next = oldest;
+        seat_t *next = newest->next_pushed;
+        newest->next_pushed = oldest;
         oldest = newest;
         newest = next;
     }
-    if (host->first)
-        while (oldest) {
-            seat_t *next = oldest->next;
-            append (host, oldest);
-            oldest = next;
-        }
-    else
-        host->first = oldest;
+    while (oldest) { /*  which may be pushed again as soon as its mark is gone    */
+        seat_t *seat = oldest;
+        oldest = seat->next_pushed;
+        queue (host, seat);
+        atomic_fetch_and (&seat->state, ~(unsigned) IS_PUSHED);
+    }
 }
 
 /*  ---- Serving a seat -------------------------------------------------------------------------------- */
@@ -345,7 +369,7 @@ static bool is_out_of_queues (seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     resil__mailbox_leave (self->inbox.mailbox, self);
-    if (!(atomic_fetch_or (&seat->state, IS_SCHEDULED) & IS_SCHEDULED))
+    if (!is_queued (seat) && !(atomic_fetch_or (&seat->state, IS_PUSHED) & IS_PUSHED))
         return true;
     atomic_fetch_or (&seat->state, TO_END);
     return false;
@@ -394,16 +418,15 @@ static void enter (shared_t *host, resil_self_t *self)
     resil__self_set_current (self);
     resil__self_note_progress (self);
     atomic_store_explicit (&self->waiting, 0, memory_order_release);
-    atomic_store (&host->clock.inside, (uintptr_t) self);
+    resil__clock_enter (&host->clock, self);
 }
 
 /*  False: the thread has been given up meanwhile, and has nothing any more but this seat. */
 static bool come_back (shared_t *host, resil_self_t *self)
 {
-    uintptr_t inside = (uintptr_t) self;
     atomic_store_explicit (&self->waiting, 1, memory_order_relaxed);
     resil__self_set_current (NULL);
-    return atomic_compare_exchange_strong (&host->clock.inside, &inside, 0);
+    return resil__clock_come_back (&host->clock, self);
 }
 
 /*  It is new in this thread, or has never been told which it is. */
@@ -431,14 +454,24 @@ static void do_all (shared_t *host, seat_t *seat, unsigned wants)
         do_what_it_is_to (seat, wants);
 }
 
-/*  False: the thread is to end. A seat is marked as scheduled, or the thread is inside, as long as there is something
+/*  What it is to do, which is done then. */
+static unsigned take_wants (seat_t *seat)
+{
+    unsigned all = TO_START | TO_HANDLE | TO_END | TO_ARRIVE;
+    if (!(atomic_load_explicit (&seat->state, memory_order_acquire) & all))
+        return 0;
+    return atomic_fetch_and (&seat->state, ~all) & all;
+}
+
+/*  False: the thread is to end. A seat is marked as pushed or queued, or the thread is inside, as long as there is something
     for it: so who sees neither knows that it is not held up. */
 static bool serve (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     await_room (host);
     enter (host, self);
-    unsigned wants = atomic_exchange (&seat->state, 0);
+    set_queued (seat, false);
+    unsigned wants = take_wants (seat);
     bool has_arrived = !(wants & TO_ARRIVE) || arrive (host, seat);
     do_all (host, seat, wants);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
@@ -447,8 +480,8 @@ static bool serve (shared_t *host, seat_t *seat)
         conclude (seat);
         leaves = is_out_of_queues (seat);
     }
-    else
-        again = again && !(atomic_fetch_or (&seat->state, IS_SCHEDULED) & IS_SCHEDULED);
+    else if ((again = again && !is_queued (seat)))
+        set_queued (seat, true);
     bool is_ours = come_back (host, self);
     if (!is_ours) {
         resil__self_set_current (self);
@@ -518,7 +551,8 @@ static void work (shared_t *host)
 
 static void shared_work (resil__host_t *base)
 {
-    shared_t *host = here = (shared_t *) base;
+    shared_t *host = (shared_t *) base;
+    resil__mailbox_host_here = &host->mail;
     work (host);
 }
 
@@ -559,6 +593,9 @@ resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil
     if (!self)
         return NULL;
     atomic_init (&self->pushed, NULL);
+    self->mail.notify = notify;
+    self->mail.notify_here = notify_here;
+    self->clock.place = &self->mail.place;
     resil__hosting_begin (&self->base);
     return &self->base;
 }
@@ -581,12 +618,6 @@ static void give_up (shared_t *host)
     shared_close (&host->base);
 }
 
-bool resil__host_can_be_left (resil__host_t *self)
-{
-    shared_t *host = shared_of (self);
-    return !host || !resil__clock_is_changing (&host->clock);
-}
-
 /*  The thread that it leaves does not look at it any more. Its mailbox tells nobody while it is neither here nor there,
     so there is nobody else who has it served: it is pushed once. */
 void resil__seat_move (resil__runner_t *runner, resil__host_t *to_host)
@@ -604,10 +635,11 @@ void resil__seat_move (resil__runner_t *runner, resil__host_t *to_host)
     resil__hosting_add_seat (&to->base);
     self->outbox = &to->base.outbox;
     self->error = &to->error;
-    atomic_fetch_or (&seat->state, TO_ARRIVE | IS_SCHEDULED);
+    set_queued (seat, false);
+    atomic_fetch_or (&seat->state, TO_ARRIVE | IS_PUSHED);
     atomic_store_explicit (&seat->host, to, memory_order_release);
     if (reads)
-        resil__mailbox_set_reader (self->inbox.mailbox, self, &seat->hook);
+        resil__mailbox_set_reader (self->inbox.mailbox, self, &to->mail);
     atomic_uint *to_wake = push (to, seat);
     if (to_wake)
         resil__futex_wake (to_wake);
@@ -674,7 +706,7 @@ static void seat_acked (resil__runner_t *runner, uint64_t incarnation)
 static bool seat_is_inside (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
-    return !(atomic_load (&seat->state) & IS_SCHEDULED) ||
+    return (!(atomic_load (&seat->state) & IS_PUSHED) && !atomic_load (&seat->is_queued)) ||
            resil__host_inside (&seat->host->base) == runner;
 }
 
@@ -731,14 +763,13 @@ static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_optio
     if (!is_fresh)
         memset (seat, 0, sizeof *seat);
     resil__runner_init (&seat->base, &seat_ops, options);
-    seat->hook.notify = notify;
     seat->host = host;
     resil__hosting_add_seat (base);
     resil_self_t *inside = &seat->base.self;
     inside->outbox = &host->base.outbox;
     inside->error = &host->error;
     inside->inbox.clock = &host->clock;
-    resil__mailbox_set_reader (options->mailbox, inside, &seat->hook);
+    resil__mailbox_set_reader (options->mailbox, inside, &host->mail);
     return &seat->base;
 }
 

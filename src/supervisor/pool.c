@@ -278,7 +278,7 @@ static bool move_from (resil__tree_t *tree, resil__pool_t *pool, size_t at, int6
     resil__host_t *host = pool->hosts[at];
     bool goes_on = false;
     *after_us = MOVE_SOON_US;
-    if (!resil__host_can_be_left (host) || take_records (tree, host, &goes_on) == RECORDS_A_VISIT)
+    if (take_records (tree, host, &goes_on) == RECORDS_A_VISIT)
         return false;
     *after_us = MOVE_RETRY_US;
     resil__host_t *to = resil__pool_host (tree, pool->name);

@@ -922,12 +922,6 @@ bool resil__host_is_given_up (const resil__host_t *self)
     return false;
 }
 
-bool resil__host_can_be_left (resil__host_t *self)
-{
-    (void) self;
-    return true;
-}
-
 void resil__seat_move (resil__runner_t *seat, resil__host_t *to)
 {
     (void) seat, (void) to;

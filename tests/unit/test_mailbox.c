@@ -759,19 +759,27 @@ static void the_descriptor_goes_with_the_mailbox (void **state)
     assert_int_equal (support_descriptors (), before);
 }
 
-static int notified;
+static int notified, notified_here;
 
-static atomic_uint *notify (resil__mailbox_host_t *host)
+static atomic_uint *notify (resil__mailbox_host_t *host, const void *reader)
 {
     (void) host;
+    assert_ptr_equal (reader, me);
     notified++;
     return NULL;
+}
+
+static void notify_here (resil__mailbox_host_t *host, const void *reader)
+{
+    assert_ptr_equal (host, resil__mailbox_host_here);
+    assert_ptr_equal (reader, me);
+    notified_here++;
 }
 
 static void a_host_is_told_once_after_all_was_taken_over (void **state)
 {
     (void) state;
-    resil__mailbox_host_t host = {notify};
+    resil__mailbox_host_t host = {.notify = notify};
     notified = 0;
     resil__mailbox_set_reader (mailbox, me, &host);
     put (1);
@@ -800,13 +808,159 @@ static void a_host_is_told_once_after_all_was_taken_over (void **state)
     assert_int_equal (take (), 0);
     put (6);
     assert_int_equal (notified, 5);
+    resil__mailbox_set_reader (mailbox, me, NULL);
+}
+
+/*  This thread's, and it reads; what is there has been taken over. */
+static resil__mailbox_host_t host_here;
+
+static void read_here (void)
+{
+    host_here = (resil__mailbox_host_t){.notify = notify, .notify_here = notify_here};
+    notified = notified_here = 0;
+    resil__biased_prepare ();
+    resil__mailbox_set_reader (mailbox, me, &host_here);
+    resil__mailbox_host_here = &host_here;
+    assert_int_equal (take (), 0);
+}
+
+static void read_here_no_more (void)
+{
+    resil__mailbox_leave (mailbox, me);
+    resil__mailbox_host_here = NULL;
+    resil__mailbox_set_reader (mailbox, me, NULL);
+}
+
+/*  ThreadSanitizer's build has no bias, and all goes the usual way. */
+static bool is_biased (void)
+{
+    return atomic_load (&resil__biased_is_on);
+}
+
+static void what_its_reader_s_thread_sends_is_taken_in_order (void **state)
+{
+    (void) state;
+    read_here ();
+    put (1);
+    put (2);
+    assert_int_equal (notified_here, is_biased () ? 2 : 0);
+    assert_int_equal (notified, is_biased () ? 0 : 1);
+    resil__mailbox_host_here = NULL; /*  another thread, for the mailbox                  */
+    put (3);
+    resil__mailbox_host_here = &host_here;
+    put (4); /*  goes behind 3, though it could be had at once                      */
+    for (int i = 1; i <= 4; i++)
+        assert_int_equal (take (), i);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
+static void control_of_its_reader_s_thread_goes_before_data (void **state)
+{
+    (void) state;
+    read_here ();
+    put_control (11);
+    assert_int_equal (notified_here, is_biased ());
+    put (1);
+    put_control (12);
+    assert_int_equal (take (), 11);
+    assert_int_equal (take (), 12);
+    assert_int_equal (take (), 1);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
+/*  What is delivered again is data too. */
+static void control_goes_before_what_was_in_hand_at_a_failure (void **state)
+{
+    (void) state;
+    rules.deliver_again = 1;
+    read_here ();
+    put (1);
+    assert_int_equal (take (), 1);
+    put_control (11);
+    put_control (12);
+    put (2);
+    assert_true (resil__mailbox_failed (mailbox, me));
+    assert_int_equal (take (), 11);
+    assert_int_equal (take (), 12);
+    assert_int_equal (take (), 1);
+    assert_int_equal (take (), 2);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
+static void its_books_are_right_whoever_sends (void **state)
+{
+    (void) state;
+    resil__mailbox_books_t before = resil__mailbox_books (mailbox);
+    read_here ();
+    put_control (11);
+    put (1);
+    put (2);
+    resil__mailbox_host_here = NULL;
+    put (3);
+    resil__mailbox_books_t books = resil__mailbox_books (mailbox);
+    assert_int_equal (books.sent - before.sent, 3);
+    assert_int_equal (books.waiting, 3);
+    assert_int_equal (books.waiting_bytes, 3 * RESIL__BLOCK_BYTES);
+    resil__mailbox_host_here = &host_here;
+    assert_int_equal (take (), 11);
+    assert_int_equal (take (), 1);
+    books = resil__mailbox_books (mailbox);
+    assert_int_equal (books.waiting, 2);
+    assert_int_equal (books.in_hand, 1);
+    assert_int_equal (take (), 2);
+    assert_int_equal (take (), 3);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
+static void control_of_its_reader_s_thread_is_not_dropped (void **state)
+{
+    (void) state;
+    read_here ();
+    put_control (11);
+    for (uint32_t i = 1; i <= 4; i++)
+        put (i);
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
+    for (uint32_t i = 5; i <= 8; i++)
+        assert_int_equal (put_as (i, RESIL_FULL_DROPS_OLDEST, 0), 0);
+    for (uint32_t i = 1; i <= 4; i++)
+        expect_letter (i, RESIL_DEAD_DROPPED);
+    assert_int_equal (take (), 11);
+    for (uint32_t i = 5; i <= 8; i++)
+        assert_int_equal (take (), i);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
+/*  Its control is no message that is lost. */
+static void one_that_closes_loses_what_came_from_its_own_thread (void **state)
+{
+    (void) state;
+    read_here ();
+    put_control (11);
+    put (1);
+    put (2);
+    assert_int_equal (resil__mailbox_close (mailbox), 2);
+    resil_message_t *message = resil_message_new (3, NULL, 0);
+    assert_int_equal (
+        resil__mailbox_put (resil__mailbox_address (mailbox), message, RESIL_FULL_FAILS, 0),
+        ESHUTDOWN);
+    resil_message_destroy (&message);
+    resil__mailbox_open (mailbox);
+    put (4);
+    assert_int_equal (take (), 4);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
 }
 
 /*  Whoever it is that takes no more: its host may be gone then. */
 static void a_host_is_told_no_more_of_one_that_leaves (void **state)
 {
     (void) state;
-    resil__mailbox_host_t host = {notify};
+    resil__mailbox_host_t host = {.notify = notify};
     notified = 0;
     resil__mailbox_set_reader (mailbox, me, &host);
     assert_int_equal (take (), 0);
@@ -1142,6 +1296,12 @@ int main (void)
         mailbox_case (it_is_for_each_new_reader),
         mailbox_case (the_descriptor_goes_with_the_mailbox),
         mailbox_case (a_host_is_told_once_after_all_was_taken_over),
+        mailbox_case (what_its_reader_s_thread_sends_is_taken_in_order),
+        mailbox_case (control_of_its_reader_s_thread_goes_before_data),
+        mailbox_case (control_goes_before_what_was_in_hand_at_a_failure),
+        mailbox_case (its_books_are_right_whoever_sends),
+        mailbox_case (control_of_its_reader_s_thread_is_not_dropped),
+        mailbox_case (one_that_closes_loses_what_came_from_its_own_thread),
         mailbox_case (a_host_is_told_no_more_of_one_that_leaves),
         mailbox_case (a_reader_sleeps_until_there_is_something),
         mailbox_case (a_stale_reader_that_goes_leaves_the_sleeper_asleep),
