@@ -380,7 +380,7 @@ static bool is_awaited (resil_self_t *self, const resil_message_t *message)
 }
 
 /*  What an incarnation before this one has asked for is not for this one. */
-static bool is_wanted (resil_self_t *self, const resil_message_t *message)
+static inline bool is_wanted (resil_self_t *self, const resil_message_t *message)
 {
     switch ((resil_message_kind_t) message->kind) {
     case RESIL_MESSAGE_REPLY:
@@ -396,13 +396,13 @@ static bool is_wanted (resil_self_t *self, const resil_message_t *message)
 resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale)
 {
     resil__inbox_t *inbox = &self->inbox;
-    resil_message_t *message;
     inbox->is_used = true;
-    do
+    resil_message_t *message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
+    while (message && !is_wanted (self, message))
         message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    while (message && !is_wanted (self, message));
-    let_go (inbox, !*is_stale);
-    inbox->in_hand = message;
+    if (!message)
+        let_go (inbox, !*is_stale);
+    inbox->in_hand = message; /*  what was there before is the mailbox's, and handled       */
     if (inbox->is_afar)
         resil__afar->took (message);
     return message;

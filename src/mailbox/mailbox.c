@@ -690,7 +690,7 @@ static bool is_to_be_told (const resil__mailbox_t *self)
 }
 
 /*  With the reader held. Both locks are taken only where there may be something. */
-static resil_message_t *take_next (resil__mailbox_t *self)
+static inline resil_message_t *take_next (resil__mailbox_t *self)
 {
     resil_message_t *message = mail_of (self);
     if (message && !is_data (message)) { /*  it came before all control that is not taken over */

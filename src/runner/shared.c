@@ -42,8 +42,8 @@
 /*  Looks for work, before the host sleeps: some 20 us, about what a sleep and a wake cost. */
 #define LOOKS 600
 
-/*  Timers are looked at once in so many rounds of the queue, and after each sleep. */
-#define ROUNDS_A_CLOCK 8
+/*  Timers are looked at once in so many turns, and after each sleep. */
+#define TURNS_A_CLOCK 16
 
 /*  What a seat is to do for its supervisor; and that it stands in a queue. */
 enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16 };
@@ -96,6 +96,11 @@ struct _shared_t {
     /*  the host's thread only */
     alignas (64) seat_t *first;
     seat_t *last;
+    seat_t *in_turn;
+    unsigned wants; /*  of that, which it had as its turn began                  */
+    bool arrives_again;
+    unsigned turns;
+    jmp_buf landing; /*  in which its thread works, all the time                  */
 };
 
 static resil__slab_t memory = RESIL__SLAB (seat_t, next, false);
@@ -211,9 +216,10 @@ static void take_over (shared_t *host)
 /*  ---- Serving a seat -------------------------------------------------------------------------------- */
 
 /*  A seat is served, and each incarnation begun, when there is room for all that it can tell, its last word included. */
-static void await_room (shared_t *host)
+static inline void await_room (shared_t *host)
 {
-    resil__hosting_await_room (&host->base, 2 * RESIL__OUTBOX_INCARNATION);
+    if (!resil__outbox_has_room (&host->base.outbox, 2 * RESIL__OUTBOX_INCARNATION))
+        resil__hosting_await_room (&host->base, 2 * RESIL__OUTBOX_INCARNATION);
 }
 
 static int start (resil_self_t *self, void *unused)
@@ -228,9 +234,9 @@ static int stop (resil_self_t *self, void *unused)
     return resil__handlers_stop (self);
 }
 
-static int receive_some (resil_self_t *self, void *arg)
+static int receive_some (seat_t *seat)
 {
-    seat_t *seat = arg;
+    resil_self_t *self = &seat->base.self;
     int64_t until_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed) + BUDGET_US;
     for (int i = 0; i < BUDGET; i++) {
         bool is_stale;
@@ -288,13 +294,23 @@ static void begin (seat_t *seat, bool told_to)
     seat->goes_on = true;
 }
 
-static void run (seat_t *seat)
+/*  Its messages. Where each goes when it panics is the host's, and said once. */
+static inline int run (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
-    int rc = 0;
     seat->has_more = false;
-    if (!resil__self_is_cancelled (self))
-        rc = resil__self_call (self, receive_some, seat);
+    if (resil__self_is_cancelled (self))
+        return 0;
+    self->landing = &host->landing;
+    int rc = receive_some (seat);
+    self->landing = NULL;
+    return rc;
+}
+
+/*  It has run, and `rc` says how it went. */
+static inline void go_on (seat_t *seat, int rc)
+{
+    resil_self_t *self = &seat->base.self;
     if (rc == 0 && !resil__self_is_cancelled (self))
         return;
     if (end_incarnation (seat, rc)) {
@@ -398,8 +414,17 @@ static void handle (seat_t *seat)
     resil__incarnation_handle (self, error);
 }
 
-static void do_what_it_is_to (seat_t *seat, unsigned wants)
+/*  It is new in this thread, or has never been told which it is. */
+static void introduce (shared_t *host, seat_t *seat)
 {
+    atomic_store (&seat->base.thread_id, atomic_load (&host->base.thread_id));
+    atomic_store (&seat->base.cpu_clock, atomic_load (&host->base.cpu_clock));
+}
+
+static void do_what_it_is_to (shared_t *host, seat_t *seat, unsigned wants)
+{
+    if (wants & (TO_START | TO_HANDLE))
+        introduce (host, seat);
     if (wants & TO_HANDLE)
         handle (seat);
     if ((wants & TO_START) || seat->goes_on) {
@@ -407,8 +432,6 @@ static void do_what_it_is_to (seat_t *seat, unsigned wants)
         seat->goes_on = false;
         begin (seat, told_to);
     }
-    if (seat->runs)
-        run (seat);
 }
 
 /*  From here on it does not wait, and from now on its time without progress counts; and back. Who is quarantined and
@@ -429,13 +452,6 @@ static bool come_back (shared_t *host, resil_self_t *self)
     return resil__clock_come_back (&host->clock, self);
 }
 
-/*  It is new in this thread, or has never been told which it is. */
-static void introduce (shared_t *host, seat_t *seat)
-{
-    atomic_store (&seat->base.thread_id, atomic_load (&host->base.thread_id));
-    atomic_store (&seat->base.cpu_clock, atomic_load (&host->base.cpu_clock));
-}
-
 /*  False: there is no memory for its timers, and it is tried again. */
 static bool arrive (shared_t *host, seat_t *seat)
 {
@@ -444,14 +460,6 @@ static bool arrive (shared_t *host, seat_t *seat)
         return true;
     atomic_fetch_or (&seat->state, TO_ARRIVE);
     return false;
-}
-
-static void do_all (shared_t *host, seat_t *seat, unsigned wants)
-{
-    if (wants & (TO_START | TO_HANDLE))
-        introduce (host, seat);
-    if (!atomic_load (&seat->base.self.quarantined))
-        do_what_it_is_to (seat, wants);
 }
 
 /*  What it is to do, which is done then. */
@@ -463,19 +471,13 @@ static unsigned take_wants (seat_t *seat)
     return atomic_fetch_and (&seat->state, ~all) & all;
 }
 
-/*  False: the thread is to end. A seat is marked as pushed or queued, or the thread is inside, as long as there is something
-    for it: so who sees neither knows that it is not held up. */
-static bool serve (shared_t *host, seat_t *seat)
+/*  The end of a turn. False: the thread is to end. */
+static bool end_turn (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
-    await_room (host);
-    enter (host, self);
-    set_queued (seat, false);
-    unsigned wants = take_wants (seat);
-    bool has_arrived = !(wants & TO_ARRIVE) || arrive (host, seat);
-    do_all (host, seat, wants);
+    unsigned wants = host->wants;
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
-    bool again = (seat->has_more && seat->runs) || seat->goes_on || !has_arrived;
+    bool again = (seat->has_more && seat->runs) || seat->goes_on || host->arrives_again;
     if (leaves) {
         conclude (seat);
         leaves = is_out_of_queues (seat);
@@ -501,6 +503,36 @@ static bool serve (shared_t *host, seat_t *seat)
     if ((wants & TO_START) && seat->row)
         has_begun (seat);
     return true;
+}
+
+/*  The turn of the first in the queue. A seat is marked as pushed or queued, or the thread is inside, as long as there
+    is something for it: so who sees neither knows that it is not held up. */
+static bool have_turn (shared_t *host)
+{
+    seat_t *seat = host->in_turn = host->first;
+    resil_self_t *self = &seat->base.self;
+    host->first = seat->next;
+    await_room (host);
+    enter (host, self);
+    set_queued (seat, false);
+    unsigned wants = host->wants = take_wants (seat);
+    host->arrives_again = (wants & TO_ARRIVE) && !arrive (host, seat);
+    if (!atomic_load (&self->quarantined)) {
+        if (wants || seat->goes_on)
+            do_what_it_is_to (host, seat, wants);
+        if (seat->runs)
+            go_on (seat, run (host, seat));
+    }
+    return end_turn (host, seat);
+}
+
+/*  The same where it has panicked in one of its messages. */
+static bool have_rest_of_turn (shared_t *host)
+{
+    seat_t *seat = host->in_turn;
+    seat->base.self.landing = NULL;
+    go_on (seat, -1);
+    return end_turn (host, seat);
 }
 
 /*  ---- The host's thread ------------------------------------------------------------------------------ */
@@ -530,22 +562,18 @@ static void take_timers (shared_t *host)
 
 static void work (shared_t *host)
 {
-    for (unsigned round = 0; !atomic_load_explicit (&host->base.leaves, memory_order_acquire);
-         round++) {
-        if (round % ROUNDS_A_CLOCK == 0)
+    if (_setjmp (host->landing) && !have_rest_of_turn (host))
+        return;
+    while (!atomic_load_explicit (&host->base.leaves, memory_order_acquire)) {
+        if (host->turns++ % TURNS_A_CLOCK == 0)
             take_timers (host);
         take_over (host);
         if (!host->first) {
             sleep_until_pushed (host);
             take_timers (host);
         }
-        for (seat_t *seat = host->first, *last = host->last; seat;) {
-            host->first = seat->next;
-            bool is_last = seat == last;
-            if (!serve (host, seat))
-                return;
-            seat = is_last ? NULL : host->first;
-        }
+        else if (!have_turn (host))
+            return;
     }
 }
 
