@@ -26,6 +26,8 @@
     when one has been asked for before; the errors of a call that the parent refuses come as those of its reply;
     resil_reply does not tell whether somebody still waited; and sends from there have 10 s, then they are ETIMEDOUT.
 
+    It has room for 4,096 ZeroMQ sockets, where the program has opened none before this call.
+
     The exit status is 0 where the component has completed, was cancelled or ignores, 1 where it has failed.
     The environment keeps RESIL_PATH and RESIL_INCARNATION; the rest of the protocol's is removed. */
 RESIL_EXPORT void resil_host (void);

@@ -449,6 +449,20 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
     return resil__spec_copy (&checked, &none, NULL);
 }
 
+void resil__spec_swap (resil__spec_t *self, resil__spec_t *other)
+{
+    const resil__spec_t mine = {.is = self->is, .type = self->type, .mail = self->mail};
+    void *args = self->args;
+    self->is = other->is;
+    self->type = other->type;
+    self->mail = other->mail;
+    self->args = other->args;
+    other->is = mine.is;
+    other->type = mine.type;
+    other->mail = mine.mail;
+    other->args = args;
+}
+
 resil__spec_t *resil__spec_retain (resil__spec_t *self)
 {
     atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);

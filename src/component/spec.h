@@ -1,4 +1,4 @@
-/*  A spec as it was accepted: checked, with its type, counted references, never changed.
+/*  A spec as it was accepted: checked, with its type, counted references, never changed once somebody reads it.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_COMPONENT_SPEC_H
@@ -41,6 +41,9 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
 /*  The copy alone, of what needs no check. `type_name` stays valid, or is NULL. */
 resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
                                  const char *type_name);
+/*  From now on `self` says what `other` says but for its name, and `other` what self has said. Nobody may be reading either. */
+void resil__spec_swap (resil__spec_t *self, resil__spec_t *other);
+
 resil__spec_t *resil__spec_retain (resil__spec_t *self);
 void resil__spec_release (resil__spec_t **self_p);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,6 +27,10 @@
 /*  In a context of our own the reserve is also for sockets that the program opens itself, and
     for those that are closed but not yet gone. */
 #define RESERVED_SOCKETS_MAX 4096
+
+/*  Room for a socket is memory that is written when the context starts: a process of one component starts with each of
+    its incarnations, and has room for less. */
+#define EXPENDABLE_SOCKETS 4096
 
 /*  ZeroMQ has closed a socket for certain when it was given back so long ago. */
 #define CLOSING_US INT64_C (30000000)
@@ -56,15 +61,37 @@ static int descriptor_limit (void)
     return (int) limit.rlim_cur;
 }
 
-/*  How many descriptors are free, counted up to `wanted`. Asks of each number, from the top, where
-    they are free: nothing is opened, so nothing is taken from another thread meanwhile and
-    nothing can leak into a child. */
+/*  Descriptors that are asked about at once. */
+#define ASKED_AT_ONCE 128
+
+/*  How many of the numbers from `first` on, `count` of them, are free: of those the kernel says that it does not know them. */
+static int free_among (int first, int count)
+{
+    struct pollfd asked[ASKED_AT_ONCE];
+    int found = 0;
+    for (int i = 0; i < count; i++)
+        asked[i] = (struct pollfd){.fd = first + i};
+    while (poll (asked, (nfds_t) count, 0) < 0)
+        if (errno != EINTR && errno != EAGAIN)
+            return 0;
+    for (int i = 0; i < count; i++)
+        found += (asked[i].revents & POLLNVAL) != 0;
+    return found;
+}
+
+/*  How many descriptors are free, counted up to `wanted`. Asks of the numbers, from the top, where they are
+    free: nothing is opened, so nothing is taken from another thread meanwhile and nothing can leak into a
+    child. */
 static int free_descriptors (int limit, int wanted)
 {
     int found = 0;
-    for (int fd = limit - 1; fd >= 0 && found < wanted; fd--)
-        if (fcntl (fd, F_GETFD) == -1)
-            found++;
+    for (int above = limit; above > 0 && found < wanted;) {
+        int count = wanted - found;
+        count = count < ASKED_AT_ONCE ? count : ASKED_AT_ONCE;
+        count = count < above ? count : above;
+        above -= count;
+        found += free_among (above, count);
+    }
     return found;
 }
 
@@ -103,6 +130,12 @@ void resil__budget_set_context (int limit, bool shared)
 {
     atomic_store (&socket_limit, limit);
     atomic_store (&context_is_shared, shared);
+}
+
+int resil__budget_wanted_sockets (int most)
+{
+    bool takes_less = atomic_load (&is_expendable) && most > EXPENDABLE_SOCKETS;
+    return takes_less ? EXPENDABLE_SOCKETS : most;
 }
 
 void resil__process_took_sockets (int sockets)

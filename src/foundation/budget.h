@@ -18,6 +18,9 @@ void resil__budget_set_context (int socket_limit, bool shared);
     ("anon_inode:[eventfd]"), or -1 if that cannot be seen. */
 int resil__budget_count (const char *kind);
 
+/*  How many the context is to have room for, where it could have room for `most`. */
+int resil__budget_wanted_sockets (int most);
+
 /*  In a forked child: nothing is held, no context is known. */
 void resil__budget_forked (void);
 

@@ -75,7 +75,7 @@ static int start_context (void *context)
         return -1;
 
     int before = zmq_ctx_get (context, ZMQ_MAX_SOCKETS);
-    int limit = zmq_ctx_get (context, ZMQ_SOCKET_LIMIT);
+    int limit = resil__budget_wanted_sockets (zmq_ctx_get (context, ZMQ_SOCKET_LIMIT));
     zmq_ctx_set (context, ZMQ_MAX_SOCKETS, limit);
     int pollers_before = resil__budget_count (pollers);
     void *socket = zmq_socket (context, ZMQ_PAIR);

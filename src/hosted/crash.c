@@ -266,12 +266,18 @@ static int note_module (struct dl_phdr_info *info, size_t size, void *unused)
     return 0;
 }
 
-void resil__crash_report_to (int fd)
+void resil__crash_get_ready (void)
 {
     void *frame;
-    the.fd = fd;
+    if (the.fd < 0)
+        return;
     backtrace (&frame, 1);
     dl_iterate_phdr (note_module, NULL);
+}
+
+void resil__crash_report_to (int fd)
+{
+    the.fd = fd;
     struct sigaction crash = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
         sigaddset (&crash.sa_mask, deadly[i]);

@@ -8,6 +8,10 @@
 /*  From now on, to that descriptor; before there are other threads. */
 void resil__crash_report_to (int fd);
 
+/*  Have at hand what it takes to follow and name the frames of a stack: once, before the component begins. Until then a
+    crash is told without that. */
+void resil__crash_get_ready (void);
+
 /*  The calling thread has a stack of its own for it from now on, so that the overflow of its stack can be told too; where a
     crash is reported at all. */
 void resil__crash_guard_thread (void);

@@ -120,9 +120,10 @@ static _Noreturn void host (void)
         resil__link_open (&link, assignment.errors, assignment.control, assignment.incarnation) ||
         resil__link_greet (&link, assignment.token))
         give_up (resil_errmsg ());
+    resil__crash_get_ready ();
     /*  After ZeroMQ's, and so called before it. */
     on_exit (on_early_exit, NULL);
-    int status = resil__relay_run (&link, assignment.type);
+    int status = resil__relay_run (&link, assignment.type, getenv (RESIL__ENV_PATH));
     resil__link_close (&link);
     free (assignment.type);
     free (assignment.errors);

@@ -43,11 +43,11 @@ int resil__link_open (resil__link_t *self, const char *errors, const char *contr
     void *context = zsys_init ();
     pthread_mutex_init (&self->lock, NULL);
     atomic_store (&self->incarnation, incarnation);
-    self->errors = new_dealer (context);
-    self->control = new_dealer (context);
-    self->monitor = NULL;
-    if (!self->errors || !self->control || watch_parent (self, context) ||
-        zmq_connect (self->errors, errors) || zmq_connect (self->control, control))
+    self->control = self->monitor = NULL;
+    /*  Each step is taken while ZeroMQ's thread is at the one before. */
+    if (!(self->errors = new_dealer (context)) || zmq_connect (self->errors, errors) ||
+        !(self->control = new_dealer (context)) || watch_parent (self, context) ||
+        zmq_connect (self->control, control))
         return resil__refuse (errno, "no connection to %s and %s: %s", errors, control,
                               zmq_strerror (errno));
     return 0;

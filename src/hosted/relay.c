@@ -48,8 +48,10 @@ typedef struct {
     uint64_t incarnation;
     resil__tokens_t *tokens;
     resil__maker_t *maker;
-    resil__runner_t *runner;
+    resil__runner_t *runner; /*  there before START has come, if it can be                   */
     sigset_t signals;
+    bool
+        has_begun; /*  START has come, or CANCEL in its place: it has a runner from then on, or is_gone */
 
     atomic_bool is_ready; /*  READY has been said, by the component's thread or by main's */
     bool has_failed;      /*  ERROR has been said ...                                    */
@@ -334,23 +336,41 @@ static void serve_runner (relay_t *self)
 
 /*  ---- Beginning ------------------------------------------------------------------------------------- */
 
-static int make_mailbox (relay_t *self, const resil__frame_t *start)
+/*  The parent has checked it all; what is looked at by it alone has no say here. `start`: what it has said; NULL: nothing
+    yet. */
+static resil__spec_t *make_spec (const relay_t *self, const resil__frame_t *start)
+{
+    static const resil_delay_t none_at_all = RESIL_DELAY_NONE;
+    const resil_type_t *type = resil__type_find (self->type_name);
+    if (!type) {
+        resil__refuse (ENOENT,
+                       "no type \"%s\" is registered when resil_host is called; register it "
+                       "before, at the top of main",
+                       self->type_name);
+        return NULL;
+    }
+    if (start && keep_arguments (type, start))
+        return NULL;
+    resil_type_t hosted = hosted_type (type);
+    resil_spec_t spec = {RESIL_SPEC, .name = self->component.name, .type = type->name};
+    if (start) {
+        spec.hang_ms = start->start.hang_ms;
+        spec.shutdown_ms = start->start.shutdown_ms;
+        spec.start_ms = start->start.start_ms;
+        spec.ready_required = start->start.ready_required;
+        spec.mailbox_messages = start->start.mailbox_messages;
+        spec.mailbox_bytes = start->start.mailbox_bytes;
+    }
+    return resil__spec_new (&spec, &hosted, &none_at_all);
+}
+
+static int make_mailbox (relay_t *self)
 {
     component_t *component = &self->component;
     component->office = (resil__office_t){component->supervisor, &component->dead_letters};
     component->mailbox =
         resil__mailbox_new (component->spec->mail, &component->office, component->name);
-    if (!component->mailbox)
-        return resil__refuse (ENOMEM, "no memory for a mailbox");
-    resil__mailbox_open (component->mailbox);
-    resil__requests_begin (self->link, component->mailbox, start->start.address);
-    if (!start->start.has_saved)
-        return 0;
-    resil_message_t *saved = resil_message_new (0, start->start.saved.at, start->start.saved.size);
-    if (!saved)
-        return -1;
-    resil__mailbox_save (component->mailbox, NULL, saved); /*  before it has a reader        */
-    return 0;
+    return component->mailbox ? 0 : resil__refuse (ENOMEM, "no memory for a mailbox");
 }
 
 static int make_runner (relay_t *self)
@@ -370,46 +390,104 @@ static int make_runner (relay_t *self)
     return self->runner ? 0 : -1;
 }
 
-/*  The parent has checked it all; what is looked at by it alone has no say here. */
-static int make_spec (relay_t *self, const resil__frame_t *start)
+/*  What there is without a runner, which is as if there had been nothing. */
+static void undo (relay_t *self)
 {
-    static const resil_delay_t none_at_all = RESIL_DELAY_NONE;
-    const resil_type_t *type = resil__type_find (self->type_name);
-    if (!type)
-        return resil__refuse (ENOENT,
-                              "no type \"%s\" is registered when resil_host is called; register it "
-                              "before, at the top of main",
-                              self->type_name);
-    if (keep_arguments (type, start))
+    component_t *component = &self->component;
+    resil__maker_destroy (&self->maker);
+    resil__tokens_release (&self->tokens);
+    resil__mailbox_free (&component->mailbox);
+    if (component->spec)
+        resil__spec_release (&component->spec);
+}
+
+/*  All that can be there before START has said for what. 0, or -1 with errno and a sentence. */
+static int prepare (relay_t *self)
+{
+    self->component.spec = make_spec (self, NULL);
+    if (self->component.spec && make_mailbox (self) == 0 && make_runner (self) == 0)
+        return 0;
+    int error = errno;
+    undo (self);
+    errno = error;
+    return -1;
+}
+
+/*  While the parent is being greeted: its path is in the environment. Should it fail, it does so once more at START, and is
+    told then. */
+static void prepare_early (relay_t *self, const char *path)
+{
+    component_t *component = &self->component;
+    const char *name = path && *path == '/' ? strrchr (path, '/') + 1 : NULL;
+    if (!name || name == path + 1)
+        return;
+    snprintf (component->name, sizeof component->name, "%s", name);
+    snprintf (component->supervisor, sizeof component->supervisor, "%.*s", (int) (name - path - 2),
+              path + 1);
+    prepare (self);
+}
+
+/*  For what START has said. */
+static int settle (relay_t *self, const resil__frame_t *start)
+{
+    component_t *component = &self->component;
+    resil__spec_t *spec = make_spec (self, start);
+    if (!spec)
         return -1;
-    resil_type_t hosted = hosted_type (type);
-    resil_spec_t spec = {RESIL_SPEC, .name = self->component.name, .type = type->name};
-    spec.hang_ms = start->start.hang_ms;
-    spec.shutdown_ms = start->start.shutdown_ms;
-    spec.start_ms = start->start.start_ms;
-    spec.ready_required = start->start.ready_required;
-    spec.mailbox_messages = start->start.mailbox_messages;
-    spec.mailbox_bytes = start->start.mailbox_bytes;
-    self->component.spec = resil__spec_new (&spec, &hosted, &none_at_all);
-    return self->component.spec ? 0 : -1;
+    resil__spec_swap (component->spec, spec);
+    resil__mailbox_set_rules (component->mailbox, component->spec->mail, component->name);
+    resil__spec_release (&spec);
+    component->ready_required = start->start.ready_required;
+    component->hang_ms = start->start.hang_ms;
+    resil__mailbox_open (component->mailbox);
+    resil__requests_begin (self->link, component->mailbox, start->start.address);
+    if (!start->start.has_saved)
+        return 0;
+    resil_message_t *saved = resil_message_new (0, start->start.saved.at, start->start.saved.size);
+    if (!saved)
+        return -1;
+    resil__mailbox_save (component->mailbox, self->runner, saved); /*  whose self reads there    */
+    return 0;
+}
+
+/*  It has its runner for that one, or gets it now. */
+static int prepare_for (relay_t *self, const resil__frame_t *start)
+{
+    component_t *component = &self->component;
+    char name[sizeof component->name], supervisor[sizeof component->supervisor];
+    resil__frame_string (start->start.name, name, sizeof name);
+    resil__frame_string (start->start.supervisor, supervisor, sizeof supervisor);
+    bool is_same =
+        strcmp (name, component->name) == 0 && strcmp (supervisor, component->supervisor) == 0;
+    if (self->runner)
+        return is_same ? 0
+                       : resil__refuse (EPROTO, "the process was started for /%s/%s",
+                                        component->supervisor, component->name);
+    strcpy (component->name, name);
+    strcpy (component->supervisor, supervisor);
+    return prepare (self);
+}
+
+/*  It will run nothing. */
+static void dismiss (relay_t *self)
+{
+    if (self->runner)
+        resil__runner_end (self->runner);
+    else
+        self->is_gone = true;
 }
 
 static void begin (relay_t *self, const resil__frame_t *start)
 {
-    component_t *component = &self->component;
+    self->has_begun = true;
     self->incarnation = start->incarnation;
     atomic_store (&self->link->incarnation, start->incarnation);
-    resil__frame_string (start->start.name, component->name, sizeof component->name);
-    resil__frame_string (start->start.supervisor, component->supervisor,
-                         sizeof component->supervisor);
-    component->ready_required = start->start.ready_required;
-    component->hang_ms = start->start.hang_ms;
-    if (make_spec (self, start) || make_mailbox (self, start) || make_runner (self)) {
-        say_cannot (self);
-        self->is_gone = true;
+    if (prepare_for (self, start) == 0 && settle (self, start) == 0) {
+        resil__runner_start (self->runner, self->incarnation);
         return;
     }
-    resil__runner_start (self->runner, self->incarnation);
+    say_cannot (self);
+    dismiss (self);
 }
 
 /*  ---- What the parent says -------------------------------------------------------------------------- */
@@ -425,15 +503,16 @@ static void acknowledge (relay_t *self)
 
 static void cancel (relay_t *self)
 {
-    if (self->runner)
+    if (self->has_begun)
         resil__runner_cancel (self->runner, RESIL__CANCEL_ALL);
     else
-        self->is_gone = true;
+        dismiss (self);
+    self->has_begun = true;
 }
 
 static void on_frame (relay_t *self, const resil__frame_t *frame)
 {
-    if (!self->runner) {
+    if (!self->has_begun) {
         if (frame->kind == RESIL__FRAME_START)
             begin (self, frame);
         else if (frame->kind == RESIL__FRAME_CANCEL)
@@ -511,9 +590,10 @@ static bool wait_for_any (relay_t *self)
     zmq_pollitem_t items[] = {
         {.socket = self->link->control, .events = ZMQ_POLLIN},
         {.socket = self->link->monitor, .events = ZMQ_POLLIN},
-        {.fd = self->runner ? resil__runner_errors_fd (self->runner) : -1, .events = ZMQ_POLLIN},
-        {.fd = self->runner ? resil__runner_control_fd (self->runner) : -1, .events = ZMQ_POLLIN}};
-    int count = self->runner ? 4 : 2;
+        {.fd = self->has_begun ? resil__runner_errors_fd (self->runner) : -1, .events = ZMQ_POLLIN},
+        {.fd = self->has_begun ? resil__runner_control_fd (self->runner) : -1,
+         .events = ZMQ_POLLIN}};
+    int count = self->has_begun ? 4 : 2;
     return zmq_poll (items, count, resil__until_ms (self->sign_due_us, resil__now_us ())) >= 0 ||
            errno == EINTR;
 }
@@ -524,13 +604,13 @@ static void relay (relay_t *self)
         if (!wait_for_any (self))
             break;
         serve_parent (self);
-        if (self->runner)
+        if (self->has_begun && !self->is_gone)
             serve_runner (self);
         if (self->is_gone)
             break;
         if (resil__link_is_lost (self->link))
             leave_at_once (self, "the parent is gone");
-        if (self->runner)
+        if (self->has_begun)
             say_sign (self, resil__now_us ());
     }
 }
@@ -539,21 +619,18 @@ static void release (relay_t *self)
 {
     resil__requests_end ();
     resil__runner_destroy (&self->runner);
-    resil__maker_destroy (&self->maker);
-    resil__tokens_release (&self->tokens);
-    resil__mailbox_free (&self->component.mailbox);
+    undo (self);
     resil__dead_letters_release (&self->component.dead_letters);
-    if (self->component.spec)
-        resil__spec_release (&self->component.spec);
     forget_bytes ();
 }
 
-int resil__relay_run (resil__link_t *link, const char *type)
+int resil__relay_run (resil__link_t *link, const char *type, const char *path)
 {
     the.link = link;
     the.type_name = type;
     the.sign_due_us = RESIL__NEVER;
     pthread_sigmask (SIG_SETMASK, NULL, &the.signals);
+    prepare_early (&the, path);
     relay (&the);
     release (&the);
     return the.status;

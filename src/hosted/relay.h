@@ -12,7 +12,8 @@
 #define RESIL__HOSTED_DONE 0
 #define RESIL__HOSTED_FAILED 1
 
-/*  Wait for START, run that one incarnation of a component of type `type`, and end. Returns the exit status. */
-int resil__relay_run (resil__link_t *link, const char *type);
+/*  Wait for START, run that one incarnation of a component of type `type`, which is to be at `path` (NULL: START says
+    it), and end. Returns the exit status. */
+int resil__relay_run (resil__link_t *link, const char *type, const char *path);
 
 #endif

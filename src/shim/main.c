@@ -148,11 +148,14 @@ static void close_from (int from)
         fail (RESIL__SHIM_CLOSE);
 }
 
-/*  posix_spawn leaves two ignored, which are libc's own. What the kernel is asked to set here has no other form. */
+/*  The kernel's first real-time signal. libc keeps those below its own first for itself. */
+#define FIRST_OF_KERNEL 32
+
+/*  posix_spawn has set all others; libc's own it leaves ignored. What the kernel is asked to set here has no other form. */
 static void set_signals (void)
 {
     static const uint64_t by_default[8];
-    for (int number = 1; number < NSIG; number++)
+    for (int number = FIRST_OF_KERNEL; number < SIGRTMIN; number++)
         syscall (SYS_rt_sigaction, number, by_default, NULL, sizeof (uint64_t));
 }
 

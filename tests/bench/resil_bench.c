@@ -13,8 +13,8 @@
          rest for one.
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m1p  the same of a component in a process of its own, from the SIGKILL that ends it to the first
-         statement of its next incarnation; and, beside it, -bare: from the spawn of this same program to a message
-         from it, which does nothing else.
+         statement of its next incarnation; and, beside it, bare: from the spawn of this same program to a message
+         from it, which does nothing else. m1p_report: from just before a component there reports to its ack.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
@@ -439,32 +439,57 @@ static int fail_in_process (resil_self_t *self, void *args)
     times_ns[1] = now_ns () + 5 * NS_A_MS;
     if (resil_cast (times, 0, times_ns, sizeof times_ns))
         return -1;
-    sleep_until (times_ns[1]);
+    sleep_until (times_ns[1] - NS_A_MS);
+    while (now_ns () < times_ns[1]) /*  who is woken is late                              */
+        ;
     raise (SIGKILL);
     return 0;
 }
 
-static int note_times (resil_self_t *self, void *args, resil_message_t *message)
+/*  The same: says how long its ack took. */
+static int report_in_process (resil_self_t *self, void *args)
 {
-    restarts_t *restarts = args;
-    const int64_t *times_ns = resil_message_data (message);
-    (void) self;
-    if (restarts->failed_ns)
-        restarts->samples_ns[restarts->count++] = times_ns[0] - restarts->failed_ns;
-    restarts->failed_ns = times_ns[1];
+    resil_address_t times;
+    (void) args;
+    if (resil_self_find (self, "times", &times))
+        return -1;
+    sleep_ms (5);
+    int64_t took_ns = -now_ns ();
+    if (resil_report (self, 1, "reported") || resil_await_ack (self, 10000))
+        return -1;
+    took_ns += now_ns ();
+    return resil_cast (times, 0, &took_ns, sizeof took_ns);
+}
+
+static int note_sample (restarts_t *restarts, int64_t sample_ns)
+{
+    restarts->samples_ns[restarts->count++] = sample_ns;
     if (restarts->count < the_case->samples)
         return 0;
     sem_post (&restarts->done);
     return RESIL_DONE;
 }
 
-static void measure_processes (void)
+/*  When it began and when it is killed; or how long its report took. */
+static int note_times (resil_self_t *self, void *args, resil_message_t *message)
+{
+    restarts_t *restarts = args;
+    const int64_t *times_ns = resil_message_data (message);
+    int64_t failed_ns = restarts->failed_ns;
+    (void) self;
+    if (resil_message_size (message) == sizeof *times_ns)
+        return note_sample (restarts, times_ns[0]);
+    restarts->failed_ns = times_ns[1];
+    return failed_ns ? note_sample (restarts, times_ns[0] - failed_ns) : 0;
+}
+
+static void measure_process (const char *type)
 {
     restarts_t restarts = {.samples_ns = calloc (the_case->samples, sizeof *restarts.samples_ns)};
     if (!restarts.samples_ns || sem_init (&restarts.done, 0, 0))
         give_up ("no memory");
     resil_supervisor_t *supervisor = new_supervisor ();
-    resil_spec_t spec = {RESIL_SPEC, .name = "failing", .type = "process-failing"};
+    resil_spec_t spec = {RESIL_SPEC, .name = "failing", .type = type};
     spec.placement = RESIL_PROCESS;
     spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
     add (supervisor, "times", "times", &restarts);
@@ -474,6 +499,16 @@ static void measure_processes (void)
     await (&restarts.done);
     resil_supervisor_destroy (&supervisor);
     print_percentiles (restarts.samples_ns, restarts.count);
+}
+
+static void measure_processes (void)
+{
+    measure_process ("process-failing");
+}
+
+static void measure_process_reports (void)
+{
+    measure_process ("process-reporting");
 }
 
 /*  In a process of its own: it says that it is there, and that is all. */
@@ -760,6 +795,12 @@ static const case_t cases[] = {
      .measure = measure_bare_processes,
      .samples = 300,
      .hang_ms = RESIL_FOREVER},
+    {.group = "m1p",
+     .metric = "m1p_report",
+     .peer = "resil-process",
+     .measure = measure_process_reports,
+     .samples = 100,
+     .hang_ms = RESIL_FOREVER},
     START_AND_STOP (1000, "resil", .shared = false),
     START_AND_STOP (1000, "resil-shared", .shared = true),
     START_AND_STOP (10000, "resil-shared", .shared = true),
@@ -853,11 +894,13 @@ static bool is_wanted (const case_t *candidate, int count, char **groups)
 
 int main (int argc, char **argv)
 {
-    static const resil_type_t in_process = {RESIL_TYPE, .name = "process-failing",
-                                            .start = fail_in_process};
+    static const resil_type_t in_process[] = {
+        {RESIL_TYPE, .name = "process-failing", .start = fail_in_process},
+        {RESIL_TYPE, .name = "process-reporting", .start = report_in_process}};
     if (argc == 3 && strcmp (argv[1], "--bare") == 0)
         return be_bare (argv[2]);
-    resil_type_register (&in_process);
+    for (size_t i = 0; i < sizeof in_process / sizeof *in_process; i++)
+        resil_type_register (&in_process[i]);
     resil_host ();
     if (argc == 3 && strcmp (argv[1], "--case") == 0) {
         size_t number = strtoul (argv[2], NULL, 10);

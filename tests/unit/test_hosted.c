@@ -308,6 +308,22 @@ static void a_cancel_before_start_is_the_end (void **state)
     fake_end (&parent);
 }
 
+/*  It has its runner by then, under the name that its environment says. */
+static void a_start_for_another_component_is_refused (void **state)
+{
+    (void) state;
+    fake_parent_t parent;
+    fake_spawn (&parent, "worker");
+    fake_greet (&parent);
+    resil__frame_t start = fake_start ("worker", "sleep");
+    start.start.supervisor = resil__frame_text ("app/below");
+    fake_say (&parent, start);
+    assert_ends (&parent, RESIL__ENDS_START_FAILED, 1);
+    assert_int_equal (parent.frame.ends.error.code, EPROTO);
+    assert_text (parent.frame.ends.error.text, "the process was started for /app/worker");
+    fake_end (&parent);
+}
+
 static void it_is_ready_when_it_says_so_where_that_is_required (void **state)
 {
     (void) state;
@@ -592,6 +608,7 @@ int main (void)
         support_case (who_ignores_says_so),
         support_case (a_cancel_ends_every_wait),
         support_case (a_cancel_before_start_is_the_end),
+        support_case (a_start_for_another_component_is_refused),
         support_case (it_is_ready_when_it_says_so_where_that_is_required),
         support_case (a_type_that_is_not_there_is_named),
         support_case (arguments_that_cannot_be_made_are_told),

@@ -264,6 +264,26 @@ static void specs_that_differ_in_name_and_arguments_share_the_rest (void **state
     resil__spec_release (&other);
 }
 
+static void two_specs_exchange_what_they_say_and_keep_their_names (void **state)
+{
+    (void) state;
+    resil_spec_t first = sound (), second = sound ();
+    int args = 0;
+    first.name = "first";
+    second.name = "second";
+    second.args = &args;
+    second.mailbox_messages = 7;
+    resil__spec_t *one = resil__spec_new (&first, &plain, &inherited);
+    resil__spec_t *other = resil__spec_new (&second, &plain, &inherited);
+    resil__spec_swap (one, other);
+    resil__spec_release (&other);
+    assert_string_equal (one->name, "first");
+    assert_int_equal (one->is->mailbox_messages, 7);
+    assert_int_equal (one->mail->max_messages, 7);
+    assert_ptr_equal (one->args, &args);
+    resil__spec_release (&one);
+}
+
 static void arguments_are_made_as_the_type_says_and_given_back (void **state)
 {
     (void) state;
@@ -374,6 +394,7 @@ int main (void)
         cmocka_unit_test (a_delay_is_sound_or_inherited_as_a_whole),
         cmocka_unit_test (a_copy_is_independent_and_lives_with_its_last_reference),
         cmocka_unit_test (specs_that_differ_in_name_and_arguments_share_the_rest),
+        cmocka_unit_test (two_specs_exchange_what_they_say_and_keep_their_names),
         cmocka_unit_test (arguments_are_made_as_the_type_says_and_given_back),
         cmocka_unit_test (arguments_that_cannot_be_made_say_why),
         cmocka_unit_test (shared_arguments_and_fresh_ones_exclude_each_other),
