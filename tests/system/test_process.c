@@ -653,6 +653,54 @@ static void many_run_side_by_side (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  ---- Without any ---- */
+
+static int wait_for_end (resil_self_t *self, void *args)
+{
+    (void) args;
+    resil_ready (self);
+    resil_wait (self, NULL, RESIL_FOREVER);
+    return 0;
+}
+
+/*  Threads of this program that are called so. */
+static int threads_called (const char *name)
+{
+    char path[300], text[32];
+    int count = 0;
+    DIR *folder = opendir ("/proc/self/task");
+    for (struct dirent *entry; folder && (entry = readdir (folder));) {
+        snprintf (path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = entry->d_name[0] != '.' ? fopen (path, "r") : NULL;
+        count +=
+            file && fgets (text, sizeof text, file) && strncmp (text, name, strlen (name)) == 0;
+        if (file)
+            fclose (file);
+    }
+    closedir (folder);
+    return count;
+}
+
+static void who_has_no_process_has_nothing_for_them (void **state)
+{
+    (void) state;
+    resil_process_t process;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    assert_non_null (supervisor);
+    ok (resil_supervisor_add_simple (supervisor, "thread", wait_for_end, NULL, NULL));
+    ok (resil_supervisor_spawn (supervisor));
+    int descriptors = support_descriptors ();
+    assert_int_equal (threads_called ("resil-process"), 0);
+    assert_int_equal (threads_called ("resil-handler"), 0);
+    the.script = "exec sleep 1000";
+    resil_spec_t spec = spec_of ("it", &process);
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (threads_called ("resil-process"), 1);
+    assert_int_equal (threads_called ("resil-handler"), 0);
+    assert_true (support_descriptors () > descriptors);
+    resil_supervisor_destroy (&supervisor);
+}
+
 /*  ---- Sockets that outlast it ---------------------------------------------------------------------------- */
 
 /*  Takes one connection, says which life it is in by its process id, and dies. */
@@ -764,6 +812,7 @@ int main (void)
         process_case (a_handler_that_hangs_outlives_its_supervisor),
         process_case (thousands_of_restarts_leave_nothing),
         process_case (many_run_side_by_side),
+        process_case (who_has_no_process_has_nothing_for_them),
         support_case (no_connection_is_refused_while_it_dies),
         support_case (sockets_that_cannot_be_are_refused),
     };
