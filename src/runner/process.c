@@ -617,7 +617,8 @@ static void begin (resil__process_t *self)
         conclude (self);
         return;
     }
-    if (resil__heap_reserve (&self->host->heap, self->host->heap.count + 1)) {
+    /*  For all that may have begun, as their timers are set later. */
+    if (resil__heap_reserve (&self->host->heap, resil__host_seats (&self->host->base))) {
         resil__refuse (ENOMEM, "no memory to start its process");
         fail_to_start (self);
         conclude (self);

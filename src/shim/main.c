@@ -168,11 +168,25 @@ static void die_with (const char *parent)
         fail (RESIL__SHIM_PARENT);
 }
 
+static bool is_binary (const char *path)
+{
+    char magic[4];
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    bool is = fd >= 0 && read (fd, magic, 4) == 4 && memcmp (magic, "\177ELF", 4) == 0;
+    if (fd >= 0)
+        close (fd);
+    return is;
+}
+
 static void become (char **command)
 {
     if (!file)
         file = command[0];
-    execvp (file, command);
+    /*  What cannot be executed is for a shell to read, as always, unless it is of another machine. */
+    if (strchr (file, '/') && is_binary (file))
+        execv (file, command);
+    else
+        execvp (file, command);
     int error = errno;
     bool is_there = strchr (file, '/') && access (file, F_OK) == 0;
     errno = error;
