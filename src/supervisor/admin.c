@@ -459,8 +459,10 @@ static void locate (resil_supervisor_t *self, resil__command_t *command)
     }
     *place = (resil__place_t){.above = is_root ? NULL : child->supervisor,
                               .self = is_root ? self : child->subtree,
-                              .state = is_root ? resil__state_of_root (self)
-                                               : resil__state_of_child (child)};
+                              .is_dynamic =
+                                  !is_root && child->supervisor->options.strategy == RESIL_DYNAMIC};
+    if (place->self)
+        place->options = place->self->options;
     strcpy (place->name, is_root ? self->name : child->spec->name);
     agree (self, command);
 }

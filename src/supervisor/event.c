@@ -102,9 +102,11 @@ int resil__event_open_feed (resil_supervisor_t *self, size_t bytes)
     resil__events_t *events = &self->tree->events;
     if (!events->feed)
         events->feed = resil__feed_new (bytes, events->sequence + 1);
-    return events->feed ? 0
-                        : resil__refuse (ENOMEM, "no memory for the last events of \"%s\"",
-                                         self->tree->root->path);
+    if (!events->feed)
+        return resil__refuse (ENOMEM, "no memory for the last events of \"%s\"",
+                              self->tree->root->path);
+    resil__feed_set_root_state (events->feed, resil__state_of_root (self));
+    return 0;
 }
 
 void resil__event_turn (resil__events_t *self)
@@ -261,6 +263,8 @@ void resil__event_tell_root (resil_supervisor_t *self)
         event.error = self->has_error ? &self->error : NULL;
         tell (self->tree, &event, state == RESIL_UP ? NULL : self->author);
     }
+    if (self->tree->events.feed)
+        resil__feed_set_root_state (self->tree->events.feed, state);
     self->told = state;
 }
 

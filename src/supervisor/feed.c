@@ -26,6 +26,7 @@ typedef struct {
 struct _resil__feed_t {
     atomic_uint holders;
     char run[RESIL__RUN_ROOM];
+    atomic_int root_state;
     size_t room; /*  of bytes                                                 */
 
     resil__lock_t lock; /*  guards all below                                         */
@@ -78,6 +79,16 @@ void resil__feed_release (resil__feed_t **self_p)
 const char *resil__feed_run (const resil__feed_t *self)
 {
     return self->run;
+}
+
+void resil__feed_set_root_state (resil__feed_t *self, resil_state_t state)
+{
+    atomic_store_explicit (&self->root_state, (int) state, memory_order_relaxed);
+}
+
+resil_state_t resil__feed_root_state (const resil__feed_t *self)
+{
+    return (resil_state_t) atomic_load_explicit (&self->root_state, memory_order_relaxed);
 }
 
 /*  Make room from `end` on: forget those that lie there, which are the oldest. */

@@ -6,7 +6,7 @@
 #ifndef RESIL_SUPERVISOR_FEED_H
 #define RESIL_SUPERVISOR_FEED_H
 
-#include <resil/base.h>
+#include <resil/snapshot.h>
 
 /*  The most records that a feed holds, however short they are. */
 #define RESIL__FEED_RECORDS 32768
@@ -23,6 +23,10 @@ void resil__feed_release (resil__feed_t **self_p);
 
 /*  What this run of the tree is called. */
 const char *resil__feed_run (const resil__feed_t *self);
+
+/*  What the root is at, for who shows that in passing. Set by the actor. */
+void resil__feed_set_root_state (resil__feed_t *self, resil_state_t state);
+resil_state_t resil__feed_root_state (const resil__feed_t *self);
 
 /*  Put the next record, which fits into the feed four times at least. The actor only. */
 void resil__feed_put (resil__feed_t *self, const void *record, size_t size);

@@ -41,7 +41,9 @@ struct _resil__place_t {
     resil_supervisor_t *above; /*  NULL: it is the root                                     */
     resil_supervisor_t *self;  /*  NULL: it is a component                                  */
     char name[RESIL_NAME_MAX + 1];
-    resil_state_t state;
+    bool is_dynamic; /*  the one above is                                         */
+    resil_supervisor_options_t
+        options; /*  of a supervisor                                          */
 };
 
 /*  0, or -1 with errno and a sentence: ENOENT, ESHUTDOWN. */

@@ -22,6 +22,7 @@
 #include "supervisor/guest.h"
 #include "supervisor/living.h"
 #include "supervisor/state.h"
+#include "supervisor/watched.h"
 
 /*  The actor's two sockets, its wake descriptor, its epoll descriptor. */
 #define SOCKETS 2
@@ -312,6 +313,7 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     resil__process_took_sockets (SOCKETS);
     tree->actor = zactor_new (resil__loop, tree);
     resil__living_add (self);
+    resil__watch_root (self);
     return self;
 }
 
