@@ -345,6 +345,26 @@ static void the_same_id_acts_once_and_gets_the_same_reply (void **state)
     end ();
 }
 
+static void a_pending_restart_is_hurried (void **state)
+{
+    (void) state;
+    begin ();
+    resil_spec_t spec = lever_spec (&a);
+    spec.name = "slow";
+    spec.delay = (resil_delay_t){3600000, 3600000, 1.0, 0, 60000};
+    ok (resil_supervisor_terminate_child (root, "a"));
+    ok (resil_supervisor_add (root, &spec));
+    lever_pull (&a, LEVER_FAIL);
+    trace_wait ("+slow#2");
+    lever_pull (&a, LEVER_FAIL);
+    client_await (&client, "to", "waiting");
+    client_must (&client, "health", "");
+    assert_true (json_is_false (client_field (&client, "result.ok")));
+    client_must (&client, "hurry", "\"path\":\"/app/slow\"");
+    trace_wait ("+slow#3");
+    end ();
+}
+
 static void a_shutdown_ends_the_tree_and_is_told (void **state)
 {
     (void) state;
@@ -542,6 +562,7 @@ int main (void)
         trace_case (what_cannot_be_done_says_why),
         trace_case (children_are_added_removed_and_supervisors_set),
         trace_case (the_same_id_acts_once_and_gets_the_same_reply),
+        trace_case (a_pending_restart_is_hurried),
         trace_case (a_shutdown_ends_the_tree_and_is_told),
         trace_case (on_loopback_without_keys_one_may_look_only),
         trace_case (what_is_no_request_is_refused_with_a_sentence),
