@@ -236,8 +236,9 @@ static void components_are_called_and_dead_letters_seen (void **state)
     assert_string_equal (client_text (&client, "result.text"), "\\xffpong");
     assert_int_equal (client_number (&client, "result.size"), 5);
     client_must (&client, "cast", "\"path\":\"/app/c\",\"text\":\"bad\",\"tag\":3");
-    client_await (&client, "to", "failing");
-    client_must (&client, "dead_letters", "");
+    do /*  it is one when its receiver is about to begin again                  */
+        client_must (&client, "dead_letters", "");
+    while (client_number (&client, "result.total") == 0);
     assert_int_equal (client_number (&client, "result.total"), 1);
     const json_t *letter = json_array_get (client_field (&client, "result.letters"), 0);
     assert_string_equal (json_string_value (json_object_get (letter, "to")), "/app/c");
