@@ -22,5 +22,6 @@
 #include <resil/zactor.h>
 #include <resil/guardian.h>
 #include <resil/systemd.h>
+#include <resil/watcher.h>
 
 #endif

@@ -1,0 +1,228 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "watcher/local.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "foundation/errmsg.h"
+
+/*  Names in a sentence. */
+#define NAMES_MAX 400
+
+/*  ---- Finding them ------------------------------------------------------------------------- */
+
+static bool is_folder (const char *path)
+{
+    struct stat is;
+    return lstat (path, &is) == 0 && S_ISDIR (is.st_mode) && is.st_uid == geteuid ();
+}
+
+/*  Where programs are found: the same three places in which they look for one. */
+static void find_home (char path[PATH_MAX])
+{
+    const char *runtime = getenv ("XDG_RUNTIME_DIR");
+    snprintf (path, PATH_MAX, "/run/user/%u", (unsigned) geteuid ());
+    if (runtime && *runtime)
+        snprintf (path, PATH_MAX, "%s/resil", runtime);
+    else if (is_folder (path))
+        snprintf (path, PATH_MAX, "/run/user/%u/resil", (unsigned) geteuid ());
+    else
+        snprintf (path, PATH_MAX, "/tmp/resil-%u", (unsigned) geteuid ());
+}
+
+/*  0: it is there and the user's own; 1: it is not there; -1 with errno. */
+static int check_home (const char *path)
+{
+    struct stat is;
+    if (lstat (path, &is))
+        return errno == ENOENT ? 1 : resil__refuse (errno, "%s: %s", path, strerror (errno));
+    if (!S_ISDIR (is.st_mode) || is.st_uid != geteuid () || is.st_mode & 077)
+        return resil__refuse (EACCES,
+                              "%s is not a folder that is yours alone, so what is in it is not "
+                              "believed: have a look at it, and remove it",
+                              path);
+    return 0;
+}
+
+/*  A folder's name is the program's, its process id, and a number if it has several. */
+static bool parse_name (const char *folder, resil_local_program_t *program)
+{
+    char name[NAME_MAX + 1], process[32];
+    snprintf (name, sizeof name, "%s", folder);
+    for (int parts = 0; parts < 2; parts++) {
+        char *dash = strrchr (name, '-');
+        if (!dash || dash == name || !isdigit ((unsigned char) dash[1]))
+            return false;
+        program->pid = atoi (dash + 1);
+        *dash = 0;
+        snprintf (process, sizeof process, "/proc/%d", program->pid);
+        if (program->pid > 1 && access (process, F_OK) == 0)
+            break;
+    }
+    snprintf (program->name, sizeof program->name, "%.*s", (int) sizeof program->name - 1, name);
+    return *program->name;
+}
+
+/*  Whoever lives holds the lock. */
+static bool lives (const char *home, const char *folder)
+{
+    char path[PATH_MAX + NAME_MAX + 8];
+    snprintf (path, sizeof path, "%s/%s/lock", home, folder);
+    int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool is_locked = flock (fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+    close (fd);
+    return is_locked;
+}
+
+static int compare (const void *one, const void *other)
+{
+    const resil_local_program_t *a = one, *b = other;
+    int order = strcmp (a->name, b->name);
+    if (order)
+        return order;
+    return a->pid != b->pid ? (a->pid < b->pid ? -1 : 1) : strcmp (a->endpoint, b->endpoint);
+}
+
+static resil_local_program_t *read_home (const char *home, DIR *folders, size_t *count)
+{
+    size_t room = 8;
+    resil_local_program_t *programs = malloc (room * sizeof *programs);
+    for (struct dirent *entry; programs && (entry = readdir (folders));) {
+        resil_local_program_t program = {.pid = 0};
+        int length = snprintf (program.endpoint, sizeof program.endpoint, "ipc://%s/%s/events",
+                               home, entry->d_name);
+        if (length >= (int) sizeof program.endpoint || !parse_name (entry->d_name, &program) ||
+            !lives (home, entry->d_name))
+            continue;
+        if (*count == room) {
+            void *larger = realloc (programs, 2 * room * sizeof *programs);
+            if (!larger)
+                free (programs);
+            programs = larger;
+            room *= 2;
+        }
+        if (programs)
+            programs[(*count)++] = program;
+    }
+    return programs;
+}
+
+resil_local_program_t *resil_local_programs (size_t *count)
+{
+    char home[PATH_MAX];
+    *count = 0;
+    find_home (home);
+    int rc = check_home (home);
+    if (rc < 0)
+        return NULL;
+    DIR *folders = rc == 0 ? opendir (home) : NULL;
+    resil_local_program_t *programs =
+        folders ? read_home (home, folders, count) : malloc (sizeof *programs);
+    if (folders)
+        closedir (folders);
+    if (!programs) {
+        resil__refuse (ENOMEM, "no memory for the list of programs");
+        return NULL;
+    }
+    qsort (programs, *count, sizeof *programs, compare);
+    return programs;
+}
+
+/*  ---- Which is meant ----------------------------------------------------------------------- */
+
+static int keep (const char *text, const char *before, char endpoint[RESIL__ENDPOINT_MAX])
+{
+    if (snprintf (endpoint, RESIL__ENDPOINT_MAX, "%s%s", before, text) < RESIL__ENDPOINT_MAX)
+        return 0;
+    return resil__refuse (EINVAL, "an endpoint has at most %d characters", RESIL__ENDPOINT_MAX - 1);
+}
+
+/*  "host:7350", "[::1]:7350". */
+static bool has_port (const char *text)
+{
+    const char *colon = strrchr (text, ':');
+    return colon && colon != text && colon[1] &&
+           strspn (colon + 1, "0123456789") == strlen (colon + 1);
+}
+
+static bool is_meant (const resil_local_program_t *program, const char *where)
+{
+    char pid[16];
+    snprintf (pid, sizeof pid, "%d", program->pid);
+    return !*where || strcmp (where, program->name) == 0 || strcmp (where, pid) == 0;
+}
+
+static void name_all (const resil_local_program_t *programs, size_t count, const char *where,
+                      char names[NAMES_MAX])
+{
+    size_t size = 0;
+    *names = 0;
+    for (size_t i = 0; i < count && size < NAMES_MAX - 100; i++)
+        if (is_meant (&programs[i], where))
+            size += (size_t) snprintf (names + size, NAMES_MAX - size, "%s%s (%d)",
+                                       size ? ", " : "", programs[i].name, programs[i].pid);
+}
+
+static int find (const resil_local_program_t *programs, size_t count, const char *where,
+                 char endpoint[RESIL__ENDPOINT_MAX])
+{
+    char names[NAMES_MAX];
+    size_t found = 0, meant = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_meant (&programs[i], where)) {
+            found = i;
+            meant++;
+        }
+    if (meant == 1)
+        return keep (programs[found].endpoint, "", endpoint);
+    name_all (programs, count, meant ? where : "", names);
+    if (meant > 1)
+        return resil__refuse (
+            EEXIST, "several programs are running: say which, by its process id: %s", names);
+    if (!count)
+        return resil__refuse (
+            ENOENT,
+            "no program of yours that can be watched runs here%s%s%s: start one with "
+            "RESIL_MONITOR=1 in its environment, or say where it is, as "
+            "tcp://HOST:PORT",
+            *where ? ", none called \"" : "", where, *where ? "\"" : "");
+    return resil__refuse (ENOENT, "no program called \"%s\" runs here; running are: %s", where,
+                          names);
+}
+
+int resil__local_resolve (const char *where, char endpoint[RESIL__ENDPOINT_MAX])
+{
+    if (!where || !*where)
+        where = getenv ("RESIL_ENDPOINT");
+    if (!where)
+        where = "";
+    if (strncmp (where, "tcp://", 6) == 0 && !has_port (where + 6))
+        return resil__refuse (EINVAL, "\"%s\" has no port: tcp://HOST:PORT", where);
+    if (strncmp (where, "tcp://", 6) == 0 || strncmp (where, "ipc:///", 7) == 0)
+        return keep (where, "", endpoint);
+    if (strstr (where, "://"))
+        return resil__refuse (EINVAL,
+                              "\"%s\" is no endpoint that can be watched: tcp://HOST:PORT or "
+                              "ipc:///PATH, or a program's name or process id",
+                              where);
+    if (has_port (where))
+        return keep (where, "tcp://", endpoint);
+    size_t count;
+    resil_local_program_t *programs = resil_local_programs (&count);
+    int rc = programs ? find (programs, count, where, endpoint) : -1;
+    int error = errno;
+    free (programs);
+    errno = error;
+    return rc;
+}
