@@ -1,7 +1,6 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include "watcher/local.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,23 +52,39 @@ static int check_home (const char *path)
     return 0;
 }
 
+/*  Take the number behind the last dash off a name; 0: there is none. */
+static int take_number (char *name)
+{
+    char *dash = strrchr (name, '-');
+    if (!dash || dash == name || !dash[1] || strspn (dash + 1, "0123456789") != strlen (dash + 1) ||
+        strlen (dash + 1) > 9)
+        return 0;
+    *dash = 0;
+    return atoi (dash + 1);
+}
+
+static bool is_process (int pid)
+{
+    char path[32];
+    struct stat is;
+    snprintf (path, sizeof path, "/proc/%d", pid);
+    return stat (path, &is) == 0 && is.st_uid == geteuid ();
+}
+
 /*  A folder's name is the program's, its process id, and a number if it has several. */
 static bool parse_name (const char *folder, resil_local_program_t *program)
 {
-    char name[NAME_MAX + 1], process[32];
+    char name[NAME_MAX + 1], shorter[NAME_MAX + 1];
     snprintf (name, sizeof name, "%s", folder);
-    for (int parts = 0; parts < 2; parts++) {
-        char *dash = strrchr (name, '-');
-        if (!dash || dash == name || !isdigit ((unsigned char) dash[1]))
-            return false;
-        program->pid = atoi (dash + 1);
-        *dash = 0;
-        snprintf (process, sizeof process, "/proc/%d", program->pid);
-        if (program->pid > 1 && access (process, F_OK) == 0)
-            break;
+    program->pid = take_number (name);
+    strcpy (shorter, name);
+    int pid = take_number (shorter);
+    if (pid > program->pid && is_process (pid)) {
+        program->pid = pid;
+        strcpy (name, shorter);
     }
     snprintf (program->name, sizeof program->name, "%.*s", (int) sizeof program->name - 1, name);
-    return *program->name;
+    return program->pid > 0;
 }
 
 /*  Whoever lives holds the lock. */
