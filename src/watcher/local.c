@@ -13,44 +13,12 @@
 #include <unistd.h>
 
 #include "foundation/errmsg.h"
+#include "protocol/home.h"
 
 /*  Names in a sentence. */
 #define NAMES_MAX 400
 
 /*  ---- Finding them ------------------------------------------------------------------------- */
-
-static bool is_folder (const char *path)
-{
-    struct stat is;
-    return lstat (path, &is) == 0 && S_ISDIR (is.st_mode) && is.st_uid == geteuid ();
-}
-
-/*  Where programs are found: the same three places in which they look for one. */
-static void find_home (char path[PATH_MAX])
-{
-    const char *runtime = getenv ("XDG_RUNTIME_DIR");
-    snprintf (path, PATH_MAX, "/run/user/%u", (unsigned) geteuid ());
-    if (runtime && *runtime)
-        snprintf (path, PATH_MAX, "%s/resil", runtime);
-    else if (is_folder (path))
-        snprintf (path, PATH_MAX, "/run/user/%u/resil", (unsigned) geteuid ());
-    else
-        snprintf (path, PATH_MAX, "/tmp/resil-%u", (unsigned) geteuid ());
-}
-
-/*  0: it is there and the user's own; 1: it is not there; -1 with errno. */
-static int check_home (const char *path)
-{
-    struct stat is;
-    if (lstat (path, &is))
-        return errno == ENOENT ? 1 : resil__refuse (errno, "%s: %s", path, strerror (errno));
-    if (!S_ISDIR (is.st_mode) || is.st_uid != geteuid () || is.st_mode & 077)
-        return resil__refuse (EACCES,
-                              "%s is not a folder that is yours alone, so what is in it is not "
-                              "believed: have a look at it, and remove it",
-                              path);
-    return 0;
-}
 
 /*  Take the number behind the last dash off a name; 0: there is none. */
 static int take_number (char *name)
@@ -135,13 +103,11 @@ static resil_local_program_t *read_home (const char *home, DIR *folders, size_t 
 
 resil_local_program_t *resil_local_programs (size_t *count)
 {
-    char home[PATH_MAX];
+    char home[RESIL__HOME_MAX];
     *count = 0;
-    find_home (home);
-    int rc = check_home (home);
-    if (rc < 0)
+    if (resil__home_path (home) || (resil__home_check (home) && errno != ENOENT))
         return NULL;
-    DIR *folders = rc == 0 ? opendir (home) : NULL;
+    DIR *folders = opendir (home);
     resil_local_program_t *programs =
         folders ? read_home (home, folders, count) : malloc (sizeof *programs);
     if (folders)
