@@ -179,91 +179,6 @@ int tool_tree (const tool_arguments_t *arguments)
 
 /*  ---- describe ----------------------------------------------------------------------------- */
 
-static void print_field (const char *name, const char *format, ...) RESIL_PRINTF (2, 3);
-static void print_field (const char *name, const char *format, ...)
-{
-    char *text = NULL, *clean = NULL;
-    va_list args;
-    va_start (args, format);
-    if (vasprintf (&text, format, args) >= 0)
-        clean = tool_clean (text);
-    va_end (args);
-    printf ("%-14s %s\n", name, clean ? clean : "");
-    free (clean);
-    free (text);
-}
-
-static void print_duration (const json_t *node, const char *name, const char *key)
-{
-    char text[TOOL_DURATION_MAX];
-    int64_t us = tool_number_of (node, key, -1);
-    if (us >= 0)
-        print_field (name, "%s", tool_duration (text, us));
-}
-
-static void print_count (const json_t *node, const char *name, const char *key)
-{
-    int64_t number = tool_number_of (node, key, 0);
-    if (number)
-        print_field (name, "%" PRId64, number);
-}
-
-static char *cause_of (const json_t *failure)
-{
-    const json_t *cause = json_object_get (failure, "cause");
-    return cause ? tool_error_text (tool_text_of (cause, "kind"), tool_number_of (cause, "code", 0),
-                                    tool_text_of (cause, "text"), tool_text_of (cause, "file"),
-                                    tool_number_of (cause, "line", 0))
-                 : NULL;
-}
-
-static void print_failure (const json_t *failure)
-{
-    char when[TOOL_TIME_MAX], delay[TOOL_DURATION_MAX];
-    const char *then = tool_text_of (failure, "then"), *why = tool_text_of (failure, "why");
-    const char *by = tool_text_of (failure, "by");
-    const json_t *cause = json_object_get (failure, "cause");
-    int64_t delay_us = tool_number_of (failure, "delay_us", -1);
-    char *text = cause_of (failure), *clean = tool_clean (text ? text : "");
-    printf ("  %s  #%" PRId64 " %s\n", tool_date (when, tool_number_of (failure, "wall_at_us", 0)),
-            tool_number_of (cause, "incarnation", 0), clean ? clean : "");
-    free (clean);
-    free (text);
-    if (*tool_text_of (cause, "trace"))
-        print_field ("", "%s", tool_text_of (cause, "trace"));
-    print_field ("    then", "%s%s%s%s%s%s%s", then, delay_us > 0 ? " in " : "",
-                 delay_us > 0 ? tool_duration (delay, delay_us) : "", *why ? ": " : "", why,
-                 *by ? ", by " : "", by);
-}
-
-static void print_node (const json_t *node)
-{
-    const json_t *story = json_object_get (node, "story");
-    bool is_done = json_is_true (json_object_get (node, "done"));
-    char *text = cause_of (node);
-    print_field ("path", "%s", tool_text_of (node, "path"));
-    print_field ("is a", "%s",
-                 json_is_true (json_object_get (node, "supervisor")) ? "supervisor" : "component");
-    print_field ("state", "%s", is_done ? "done" : tool_text_of (node, "state"));
-    print_count (node, "incarnation", "incarnation");
-    print_count (node, "restarts", "restarts");
-    print_count (node, "in window", "restarts_in_window");
-    print_duration (node, "up for", "up_us");
-    print_duration (node, "restart in", "pending_us");
-    print_count (node, "thread", "tid");
-    print_count (node, "left behind", "quarantined");
-    print_duration (node, "worst stop", "worst_stop_us");
-    print_duration (node, "worst restart", "worst_restart_us");
-    if (text)
-        print_field ("last failure", "%s", text);
-    free (text);
-    print_count (node, "failures", "failures");
-    if (json_array_size (story))
-        printf ("story\n");
-    for (size_t i = 0; i < json_array_size (story); i++)
-        print_failure (json_array_get (story, i));
-}
-
 int tool_describe (const tool_arguments_t *arguments)
 {
     tool_session_t session;
@@ -274,8 +189,11 @@ int tool_describe (const tool_arguments_t *arguments)
     const json_t *node = json_object_get (result, "node");
     if (result && arguments->output >= TOOL_JSON)
         tool_print_json (arguments, node);
-    else if (result)
-        print_node (node);
+    else if (result) {
+        char *text = tool_describe_text (node);
+        fputs (text ? text : "", stdout);
+        free (text);
+    }
     json_decref (result);
     tool_end (&session);
     return status;

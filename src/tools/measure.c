@@ -106,11 +106,8 @@ static int print_health (const tool_session_t *session, const json_t *result)
     }
     tool_table_t *table = tool_table_new ("PATH STATE LAST_FAILURE");
     for (size_t i = 0; i < json_array_size (down); i++) {
-        const json_t *node = json_array_get (down, i), *cause = json_object_get (node, "cause");
-        char *text = cause ? tool_error_text (tool_text_of (cause, "kind"),
-                                              tool_number_of (cause, "code", 0),
-                                              tool_text_of (cause, "text"), "", 0)
-                           : NULL;
+        const json_t *node = json_array_get (down, i);
+        char *text = tool_cause_text (node);
         tool_table_put (table, TOOL_PLAIN, "%s", tool_text_of (node, "path"));
         tool_table_put (table, TOOL_BAD, "%s", tool_text_of (node, "state"));
         tool_table_put (table, TOOL_PLAIN, "%s", text ? text : "");

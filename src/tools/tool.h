@@ -72,9 +72,15 @@ void tool_print_text (const char *text);
 const char *tool_state (const resil_remote_node_t *node);
 tool_tone_t tool_state_tone (resil_state_t state, bool is_done);
 
-/*  Its last failure in a line: "reported 104: read: Connection reset by peer". */
+/*  Its last failure in a line: "reported 104: read: Connection reset by peer". To be freed. */
 char *tool_error_text (const char *kind, int64_t code, const char *text, const char *file,
                        int64_t line);
+
+/*  The same of what has a cause; NULL: it has none. To be freed. */
+char *tool_cause_text (const json_t *of);
+
+/*  What the answer to `describe` says, as lines. To be freed. */
+char *tool_describe_text (const json_t *node);
 
 /*  An event in a line, without its time and number; and how it is to be taken. To be freed. */
 char *tool_event_text (const json_t *event);

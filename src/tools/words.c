@@ -52,17 +52,24 @@ char *tool_error_text (const char *kind, int64_t code, const char *text, const c
     return said;
 }
 
+char *tool_cause_text (const json_t *of)
+{
+    const json_t *cause = json_object_get (of, "cause");
+    return cause ? tool_error_text (tool_text_of (cause, "kind"), tool_number_of (cause, "code", 0),
+                                    tool_text_of (cause, "text"), tool_text_of (cause, "file"),
+                                    tool_number_of (cause, "line", 0))
+                 : NULL;
+}
+
 /*  ---- Events ------------------------------------------------------------------------------- */
 
 static void put_cause (FILE *out, const json_t *event)
 {
-    const json_t *cause = json_object_get (event, "cause");
-    if (!cause)
+    char *text = tool_cause_text (event);
+    if (!text)
         return;
-    fprintf (out, ": ");
-    put_error (out, tool_text_of (cause, "kind"), tool_number_of (cause, "code", 0),
-               tool_text_of (cause, "text"), tool_text_of (cause, "file"),
-               tool_number_of (cause, "line", 0));
+    fprintf (out, ": %s", text);
+    free (text);
 }
 
 static void put_state (FILE *out, const json_t *event)
