@@ -22,6 +22,7 @@
 #include <resil/zactor.h>
 #include <resil/guardian.h>
 #include <resil/systemd.h>
+#include <resil/monitor.h>
 #include <resil/watcher.h>
 
 #endif

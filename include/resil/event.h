@@ -20,18 +20,30 @@ typedef enum {
     RESIL_EVENT_QUARANTINED, /*  its thread hangs and has been left behind                 */
     RESIL_EVENT_RETURNED,    /*  a thread of it that was left behind has ended after all   */
     RESIL_EVENT_ESCALATED,   /*  a supervisor gives up and begins to stop its children     */
-    RESIL_EVENT_ENDED        /*  supervision has ended, of a supervisor                    */
+    RESIL_EVENT_ENDED,       /*  supervision has ended, of a supervisor                    */
+    RESIL_EVENT_COMMAND,     /*  a client of a monitor (resil/monitor.h) has something changed  */
+    RESIL_EVENT_REFUSED      /*  a monitor has refused that to one                         */
 } resil_event_kind_t;
+
+/*  How far a client's command is. */
+typedef enum {
+    RESIL_COMMAND_ACCEPTED = 1, /*  it is carried out from now on                            */
+    RESIL_COMMAND_DONE,         /*  it has been carried out                                  */
+    RESIL_COMMAND_FAILED        /*  it has changed nothing, or not all: code and text say why    */
+} resil_command_stage_t;
 
 /*  One event. Its strings and its error are valid during the callback. */
 typedef struct {
     resil_event_kind_t kind; /*  what it tells                                            */
     uint64_t sequence;       /*  its number in its tree; the first is 1                   */
+    uint64_t path_sequence;  /*  its number among those of its path, since that was added; 0: it
+                                    is about one that is not there any more               */
     uint64_t dropped;        /*  events that the callback has missed just before it       */
     int64_t at_us;           /*  when: microseconds of CLOCK_MONOTONIC. What different
                                     components did is told in the order in which their
                                     supervisor learned of it                               */
-    int64_t wall_at_us;      /*  the same in microseconds since 1970                      */
+    int64_t wall_at_us;      /*  the same in microseconds since 1970; the wall clock may
+                                    have been set up to a second before unnoticed          */
     const char *path;        /*  of whom: "/app/pipe/reader"                              */
     bool is_supervisor;      /*  else a component                                         */
     uint64_t incarnation;    /*  of it, as a snapshot has it; of RETURNED, of that thread. An
@@ -49,7 +61,13 @@ typedef struct {
     const char *by;             /*  who did: "program", "signal" or "exit" (the end of the
                                     program), or the path of the component whose code called;
                                     not commanded: the path of the one whose failure took it
-                                    along, or "": it came of itself                        */
+                                    along, or "": it came of itself. A client of a monitor:
+                                    its name and where it is                               */
+    const char *command;        /*  of COMMAND and REFUSED what was asked for: "restart"; else "" */
+    const char *request;        /*  of COMMAND the id of the request; else ""                */
+    resil_command_stage_t stage; /*  of COMMAND                                               */
+    int code;         /*  of REFUSED, and of COMMAND that failed: why, an errno; else 0 */
+    const char *text; /*  ... and a sentence; else ""                              */
 } resil_event_t;
 
 /*  What gets the events; see resil_supervisor_on_event. `arg` is what was given there. */
@@ -78,9 +96,9 @@ RESIL_EXPORT int resil_supervisor_on_event (resil_supervisor_t *self, resil_even
         from=up to=failing cause=reported code=104 text="read: Connection reset by peer"
 
     (in one line). What says nothing is left out. The keys, in their order: seq, at_us, wall_at_us; kind (state,
-    added, removed, quarantined, returned, escalated, ended); path; supervisor (yes); incarnation;
-    from, to; done (yes); delay_ms; reason (completed, stopped, escalated); commanded (yes); by; of the error:
-    cause, code, error_incarnation, error_at_us, text, file, line.
+    added, removed, quarantined, returned, escalated, ended, command, refused); path; supervisor (yes); incarnation;
+    from, to; done (yes); delay_ms; reason (completed, stopped, escalated); commanded (yes); by; command, request, stage
+    (accepted, done, failed), errno, why; of the error: cause, code, error_incarnation, error_at_us, text, file, line.
 
     Each subscription is answered by a message whose first frame is what was subscribed to, and whose line has
     kind=beat and, as seq, the number of the last event: those after it will come.
@@ -92,7 +110,11 @@ RESIL_EXPORT int resil_supervisor_on_event (resil_supervisor_t *self, resil_even
     NULL with errno: EINVAL, EMFILE (no descriptors or sockets left). */
 RESIL_EXPORT const char *resil_supervisor_events (resil_supervisor_t *self);
 
-/*  The kind as a word: "state", "added", "removed", "quarantined", "returned", "escalated", "ended". */
+/*  The kind as a word: "state", "added", "removed", "quarantined", "returned", "escalated", "ended", "command",
+    "refused". */
 RESIL_EXPORT const char *resil_event_kind_name (resil_event_kind_t kind);
+
+/*  The stage as a word: "accepted", "done", "failed". */
+RESIL_EXPORT const char *resil_command_stage_name (resil_command_stage_t stage);
 
 #endif

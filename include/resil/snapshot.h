@@ -86,6 +86,7 @@ typedef struct {
                                       and other specs, and ends when it is forgotten. Of
                                       the root: what ended it                              */
     size_t story_size;            /*  how many: at most RESIL_FAILURES_MAX                 */
+    uint64_t events; /*  about it, since it was added: the path_sequence of the last   */
 } resil_standing_t;
 
 /*  Take a snapshot of this supervisor and all below it. NULL with errno: EINVAL, ENOMEM,

@@ -4,6 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *resil__dead_name (resil_dead_t why)
+{
+    static const char *const names[RESIL__LOSSES] = {[RESIL_DEAD_DROPPED] = "dropped",
+                                                     [RESIL_DEAD_EXPIRED] = "expired",
+                                                     [RESIL_DEAD_FAILED] = "failed",
+                                                     [RESIL_DEAD_DOWN] = "down"};
+    return names[why];
+}
+
 static resil_dead_letter_t *letter_new (const char *receiver, resil_message_t *message,
                                         resil_dead_t why)
 {
@@ -44,6 +53,7 @@ void resil__dead_letters_put (resil__dead_letters_t *self, const char *receiver,
             self->first = letter;
         self->last = letter;
         self->kept++;
+        self->ever_kept++;
     }
     resil__unlock (&self->lock);
     if (!letter)
@@ -72,6 +82,35 @@ uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil_dead_t wh
     uint64_t count = self->count[why];
     resil__unlock (&self->lock);
     return count;
+}
+
+static void describe (const resil_dead_letter_t *letter, uint64_t number, resil__letter_t *is)
+{
+    const resil_message_t *message = letter->message;
+    size_t size = message ? resil_message_size (message) : 0;
+    size_t head = size < RESIL__LETTER_HEAD ? size : RESIL__LETTER_HEAD;
+    *is = (resil__letter_t){.number = number, .why = letter->why, .size = size};
+    if (message) {
+        is->tag = resil_message_tag (message);
+        memcpy (is->head, resil_message_data (message), head);
+    }
+    memcpy (is->receiver, letter->receiver, strnlen (letter->receiver, sizeof is->receiver - 1));
+}
+
+resil__letter_t *resil__dead_letters_list (resil__dead_letters_t *self, size_t most, size_t *count)
+{
+    size_t room = most < RESIL__DEAD_LETTERS ? most : RESIL__DEAD_LETTERS;
+    resil__letter_t *letters = malloc ((room + 1) * sizeof *letters);
+    *count = 0;
+    if (!letters)
+        return NULL;
+    resil__lock (&self->lock);
+    uint64_t number = self->ever_kept - self->kept;
+    for (const resil_dead_letter_t *letter = self->first; letter; letter = letter->next)
+        if (++number + room > self->ever_kept)
+            describe (letter, number, &letters[(*count)++]);
+    resil__unlock (&self->lock);
+    return letters;
 }
 
 void resil__dead_letters_release (resil__dead_letters_t *self)

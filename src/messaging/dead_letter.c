@@ -43,11 +43,7 @@ resil_dead_t resil_dead_letter_why (const resil_dead_letter_t *self)
 
 const char *resil_dead_letter_why_name (const resil_dead_letter_t *self)
 {
-    static const char *const names[RESIL__LOSSES] = {[RESIL_DEAD_DROPPED] = "dropped",
-                                                     [RESIL_DEAD_EXPIRED] = "expired",
-                                                     [RESIL_DEAD_FAILED] = "failed",
-                                                     [RESIL_DEAD_DOWN] = "down"};
-    return self ? names[self->why] : NULL;
+    return self ? resil__dead_name (self->why) : NULL;
 }
 
 resil_message_t *resil_dead_letter_take_message (resil_dead_letter_t *self)

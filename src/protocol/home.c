@@ -32,10 +32,11 @@ int resil__home_path (char path[RESIL__HOME_MAX])
         size = snprintf (path, RESIL__HOME_MAX, "/tmp/resil-%u", uid);
     if (size < RESIL__HOME_MAX)
         return 0;
-    return resil__refuse (ENAMETOOLONG,
-                          "$XDG_RUNTIME_DIR is \"%s\": sockets below it would have paths that are too "
-                          "long; set a shorter one",
-                          runtime);
+    return resil__refuse (
+        ENAMETOOLONG,
+        "$XDG_RUNTIME_DIR is \"%s\": sockets below it would have paths that are too "
+        "long; set a shorter one",
+        runtime);
 }
 
 int resil__home_check (const char *path)
@@ -45,8 +46,9 @@ int resil__home_check (const char *path)
         return resil__refuse (errno, "%s: %s", path, strerror (errno));
     if (S_ISDIR (is.st_mode) && is.st_uid == geteuid () && !(is.st_mode & 077))
         return 0;
-    return resil__refuse (EACCES,
-                          "%s is not a folder that is yours alone, so what is in it is not believed: have a "
-                          "look at it, and remove it",
-                          path);
+    return resil__refuse (
+        EACCES,
+        "%s is not a folder that is yours alone, so what is in it is not believed: have a "
+        "look at it, and remove it",
+        path);
 }

@@ -6,6 +6,8 @@
 
 #include "foundation/errmsg.h"
 #include "supervisor/batch.h"
+#include "supervisor/event_codec.h"
+#include "supervisor/guest.h"
 #include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
@@ -15,6 +17,20 @@ static resil__child_t *find (const resil_supervisor_t *self, const char *name)
     if (!child)
         resil__refuse (ENOENT, "supervisor \"%s\" has no child \"%s\"", self->path, name);
     return child;
+}
+
+/*  The same for a call that is about one incarnation, maybe. */
+static resil__child_t *find_meant (const resil_supervisor_t *self, const resil__command_t *command)
+{
+    resil__child_t *child = find (self, command->name);
+    if (!child || !command->only_incarnation || command->only_incarnation == child->incarnation)
+        return child;
+    resil__refuse (ESTALE,
+                   "\"%s\" is in incarnation %llu, and not in %llu any more: look again at what "
+                   "it is at",
+                   command->name, (unsigned long long) child->incarnation,
+                   (unsigned long long) command->only_incarnation);
+    return NULL;
 }
 
 /*  0, or -1: it is ending or has ended. */
@@ -128,18 +144,22 @@ static void await_down (resil__child_t *child, resil__command_t *command)
 
 /*  As it is when all that it did by a grant has been taken note of. By that it may be gone, or its
     supervisor may have ended. */
-static resil__child_t *find_up_to_date (resil_supervisor_t *self, const char *name)
+static resil__child_t *find_up_to_date (resil_supervisor_t *self, const resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, name);
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
     if (!child)
         return NULL;
     resil__child_close_grant (child);
-    return check_open (self) ? NULL : find (self, name);
+    child = check_open (self) ? NULL : find_meant (self, command);
+    resil__child_t *other = child ? NULL : resil__family_find (self, command->name);
+    if (other) /*  it goes on as it is                                         */
+        resil__child_open_grant (other);
+    return child;
 }
 
 static void terminate (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = find_up_to_date (self, command->name);
+    resil__child_t *child = find_up_to_date (self, command);
     if (!child) {
         refuse (self, command);
         return;
@@ -172,7 +192,7 @@ static int check_restart (const resil__child_t *child)
 
 static void restart_child (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    resil__child_t *child = check_open (self) ? NULL : find_meant (self, command);
     if (!child || check_restart (child) || resil__family_reserve (self)) {
         refuse (self, command);
         return;
@@ -205,7 +225,7 @@ static int check_delete (const resil__child_t *child)
 
 static void delete (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    resil__child_t *child = check_open (self) ? NULL : find_meant (self, command);
     if (!child || check_delete (child)) {
         refuse (self, command);
         return;
@@ -218,7 +238,7 @@ static void delete (resil_supervisor_t *self, resil__command_t *command)
 
 static void hurry (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    resil__child_t *child = check_open (self) ? NULL : find_meant (self, command);
     if (!child) {
         refuse (self, command);
         return;
@@ -386,7 +406,7 @@ static int check_set_spec (const resil_supervisor_t *self, const resil__child_t 
 
 static void set_spec (resil_supervisor_t *self, resil__command_t *command)
 {
-    resil__child_t *child = find_up_to_date (self, command->name);
+    resil__child_t *child = find_up_to_date (self, command);
     if (!child || check_set_spec (self, child, command->spec) ||
         resil__hang_prepare (child, command->spec)) {
         if (child)
@@ -409,6 +429,50 @@ static void attend (resil_supervisor_t *self, resil__command_t *command)
         return;
     }
     self->tree->attendant = command->attendant;
+    agree (self, command);
+}
+
+static void receive_guest (resil_supervisor_t *self, resil__command_t *command)
+{
+    bool is_taken = self->tree->guest;
+    if (is_taken)
+        resil__refuse (EALREADY, "supervisor \"%s\" has a monitor already", self->path);
+    if (is_taken || check_open (self) || resil__event_open_feed (self, command->feed_bytes)) {
+        refuse (self, command);
+        return;
+    }
+    self->tree->guest = command->guest;
+    command->guest->root = self;
+    command->guest->feed = self->tree->events.feed;
+    resil__feed_hold (command->guest->feed);
+    agree (self, command);
+}
+
+static void locate (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__place_t *place = command->place;
+    bool is_root = strcmp (command->name, self->path) == 0;
+    const resil__child_t *child = is_root ? NULL : find_by_path (self, command->name);
+    if (!is_root && !child) {
+        refuse (self, command);
+        return;
+    }
+    *place = (resil__place_t){.above = is_root ? NULL : child->supervisor,
+                              .self = is_root ? self : child->subtree,
+                              .is_dynamic =
+                                  !is_root && child->supervisor->options.strategy == RESIL_DYNAMIC};
+    if (place->self)
+        place->options = place->self->options;
+    strcpy (place->name, is_root ? self->name : child->spec->name);
+    agree (self, command);
+}
+
+static void tell_client (resil_supervisor_t *self, resil__command_t *command)
+{
+    bool is_root = strcmp (command->name, self->path) == 0;
+    resil__child_t *child = is_root ? NULL : find_by_path (self, command->name);
+    resil__event_client (self, child, command->client_event);
+    *command->sequence = self->tree->events.sequence;
     agree (self, command);
 }
 
@@ -476,6 +540,8 @@ static resil__author_t *author_of (const resil__command_t *command)
     const resil_self_t *from = command->from;
     if (from)
         return resil__author_new (true, from->supervisor, from->spec->name);
+    if (command->client)
+        return resil__author_new_client (command->client);
     return command->by ? command->by : &resil__program;
 }
 
@@ -538,6 +604,15 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__ATTEND:
         attend (self, command);
+        break;
+    case RESIL__RECEIVE_GUEST:
+        receive_guest (self, command);
+        break;
+    case RESIL__LOCATE:
+        locate (self, command);
+        break;
+    case RESIL__TELL_CLIENT:
+        tell_client (self, command);
         break;
     case RESIL__STOP_ALL:
         stop_all (self, command);

@@ -11,15 +11,32 @@ resil__author_t resil__exit = {.commanded = true, .by = "exit"};
 
 static resil__author_t nameless_caller = {.commanded = true, .by = ""};
 
+/*  With room for so many bytes as its name, or NULL. */
+static resil__author_t *author_new (bool commanded, size_t size)
+{
+    resil__author_t *self = malloc (sizeof *self + size);
+    if (self)
+        *self = (resil__author_t){
+            .holders = 1, .commanded = commanded, .by = (const char *) (self + 1)};
+    return self;
+}
+
 resil__author_t *resil__author_new (bool commanded, const char *path, const char *name)
 {
     size_t size = strlen (path) + strlen (name) + 3;
-    resil__author_t *self = malloc (sizeof *self + size);
+    resil__author_t *self = author_new (commanded, size);
     if (!self)
         return commanded ? &nameless_caller : NULL;
-    char *by = (char *) (self + 1);
-    snprintf (by, size, "%s%s/%s", *path == '/' ? "" : "/", path, name);
-    *self = (resil__author_t){.holders = 1, .commanded = commanded, .by = by};
+    snprintf ((char *) (self + 1), size, "%s%s/%s", *path == '/' ? "" : "/", path, name);
+    return self;
+}
+
+resil__author_t *resil__author_new_client (const char *name)
+{
+    resil__author_t *self = author_new (true, strlen (name) + 1);
+    if (!self)
+        return &nameless_caller;
+    strcpy ((char *) (self + 1), name);
     return self;
 }
 

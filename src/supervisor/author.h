@@ -20,6 +20,9 @@ extern resil__author_t resil__program, resil__signal, resil__exit;
     front). Held by the caller. Without memory it is nameless. */
 resil__author_t *resil__author_new (bool commanded, const char *path, const char *name);
 
+/*  The same of a client of a monitor, by its name. */
+resil__author_t *resil__author_new_client (const char *name);
+
 /*  How it is named to others, of what happened to `path`: "" for nobody, and for one whose own failure it
     was. */
 const char *resil__author_name (const resil__author_t *self, const char *path);

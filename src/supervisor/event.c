@@ -20,24 +20,31 @@
 
 /*  ---- To who listens ------------------------------------------------------------------ */
 
-/*  Count an event. Whether anybody wants to know more of it. */
-static bool count (resil__tree_t *tree)
+/*  Count an event; its path has had so many. Whether anybody wants to know more of it. */
+static bool count (resil__tree_t *tree, uint64_t *of_path)
 {
     resil__events_t *self = &tree->events;
     self->sequence++;
-    return self->calls || self->stream.subscribers > 0;
+    ++*of_path;
+    return self->calls || self->feed || self->stream.subscribers > 0;
 }
 
 static void tell (resil__tree_t *tree, resil_event_t *event, const resil__author_t *author)
 {
     resil__events_t *self = &tree->events;
     event->sequence = self->sequence;
-    event->wall_at_us = resil__wall_us (event->at_us);
-    event->commanded = author && author->commanded;
-    event->by = resil__author_name (author, event->path);
-    if (self->calls) {
+    event->wall_at_us = resil__tree_wall_us (tree, event->at_us);
+    if (!event->by) {
+        event->commanded = author && author->commanded;
+        event->by = resil__author_name (author, event->path);
+    }
+    if (self->calls || self->feed) {
         char bytes[RESIL__EVENT_BYTES_MAX];
-        resil__outlet_put (self->outlet, bytes, resil__event_pack (event, bytes));
+        size_t size = resil__event_pack (event, bytes);
+        if (self->calls)
+            resil__outlet_put (self->outlet, bytes, size);
+        if (self->feed)
+            resil__feed_put (self->feed, bytes, size);
     }
     if (self->stream.subscribers > 0) {
         char line[RESIL__EVENT_LINE_MAX];
@@ -90,6 +97,18 @@ int resil__event_open_stream (resil_supervisor_t *self)
     return 0;
 }
 
+int resil__event_open_feed (resil_supervisor_t *self, size_t bytes)
+{
+    resil__events_t *events = &self->tree->events;
+    if (!events->feed)
+        events->feed = resil__feed_new (bytes, events->sequence + 1);
+    if (!events->feed)
+        return resil__refuse (ENOMEM, "no memory for the last events of \"%s\"",
+                              self->tree->root->path);
+    resil__feed_set_root_state (events->feed, resil__state_of_root (self));
+    return 0;
+}
+
 void resil__event_turn (resil__events_t *self)
 {
     if (self->stream.unread)
@@ -98,13 +117,23 @@ void resil__event_turn (resil__events_t *self)
 
 /*  ---- States ------------------------------------------------------------------------------ */
 
+/*  As snprintf would, which takes most of the time of an event. */
+static void write_path (char path[RESIL__PATH_ROOM], const char *above, const char *name)
+{
+    size_t size = strlen (above);
+    memcpy (path, above, size);
+    path[size] = '/';
+    memcpy (path + size + 1, name, strlen (name) + 1);
+}
+
 /*  An event about a child, of which `path` gets the path. */
 static resil_event_t about (const resil__child_t *child, resil_event_kind_t kind, int64_t at_us,
                             char path[RESIL__PATH_ROOM])
 {
     resil_state_t state = resil__state_of_child (child);
-    snprintf (path, RESIL__PATH_ROOM, "%s/%s", child->supervisor->path, child->spec->name);
+    write_path (path, child->supervisor->path, child->spec->name);
     return (resil_event_t){.kind = kind,
+                           .path_sequence = child->event_count,
                            .at_us = at_us,
                            .path = path,
                            .is_supervisor = child->subtree,
@@ -192,7 +221,7 @@ void resil__event_tell (resil__child_t *child, int64_t at_us)
     /*  One that somebody starts does not go on from its failure. */
     if (state == RESIL_STARTING && author && author->commanded)
         child->failed = false;
-    if (count (child->supervisor->tree))
+    if (count (child->supervisor->tree, &child->event_count))
         tell_state (child, at_us, author);
     child->told = state;
     child->is_untold = false;
@@ -201,12 +230,19 @@ void resil__event_tell (resil__child_t *child, int64_t at_us)
         forget_author (child, state);
 }
 
+/*  The events of a supervisor are counted where its other events are. */
+static uint64_t *counter_of (resil_supervisor_t *self)
+{
+    return self->child ? &self->child->event_count : &self->event_count;
+}
+
 /*  An event about a supervisor. */
 static resil_event_t about_all (const resil_supervisor_t *self, resil_event_kind_t kind)
 {
     const resil__child_t *child = self->child;
     resil_state_t state = child ? resil__state_of_child (child) : resil__state_of_root (self);
     return (resil_event_t){.kind = kind,
+                           .path_sequence = child ? child->event_count : self->event_count,
                            .at_us = self->tree->now_us,
                            .path = self->path,
                            .is_supervisor = true,
@@ -221,12 +257,14 @@ void resil__event_tell_root (resil_supervisor_t *self)
     resil_state_t state = resil__state_of_root (self);
     if (self->level > 0 || state == self->told)
         return;
-    if (count (self->tree)) {
+    if (count (self->tree, counter_of (self))) {
         resil_event_t event = about_all (self, RESIL_EVENT_STATE);
         event.from = self->told;
         event.error = self->has_error ? &self->error : NULL;
         tell (self->tree, &event, state == RESIL_UP ? NULL : self->author);
     }
+    if (self->tree->events.feed)
+        resil__feed_set_root_state (self->tree->events.feed, state);
     self->told = state;
 }
 
@@ -238,7 +276,7 @@ void resil__event_added (resil__child_t *child)
     child->told = resil__state_of_child (child);
     child->is_untold = false;
     child->told_done = child->done;
-    if (count (tree)) {
+    if (count (tree, &child->event_count)) {
         char path[RESIL__PATH_ROOM];
         resil_event_t event = about (child, RESIL_EVENT_ADDED, tree->now_us, path);
         tell (tree, &event, child->author);
@@ -249,21 +287,21 @@ void resil__event_added (resil__child_t *child)
     }
 }
 
-void resil__event_removed (const resil__child_t *child)
+void resil__event_removed (resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
     char path[RESIL__PATH_ROOM];
-    if (!count (tree))
+    if (!count (tree, &child->event_count))
         return;
     resil_event_t event = about (child, RESIL_EVENT_REMOVED, tree->now_us, path);
     tell (tree, &event, child->author);
 }
 
-void resil__event_quarantined (const resil__child_t *child, const resil_error_t *error)
+void resil__event_quarantined (resil__child_t *child, const resil_error_t *error)
 {
     resil__tree_t *tree = child->supervisor->tree;
     char path[RESIL__PATH_ROOM];
-    if (!count (tree))
+    if (!count (tree, &child->event_count))
         return;
     resil_event_t event = about (child, RESIL_EVENT_QUARANTINED, tree->now_us, path);
     event.from = event.to = child->told;
@@ -271,13 +309,16 @@ void resil__event_quarantined (const resil__child_t *child, const resil_error_t 
     tell (tree, &event, child->to_stop ? child->author : NULL);
 }
 
-void resil__event_returned (const resil_supervisor_t *self, const char *name, uint64_t incarnation)
+void resil__event_returned (resil_supervisor_t *self, const char *name, uint64_t incarnation)
 {
     char path[RESIL__PATH_ROOM];
-    if (!count (self->tree))
+    uint64_t none = 0;
+    resil__child_t *child = resil__family_find (self, name);
+    if (!count (self->tree, child ? &child->event_count : &none))
         return;
-    snprintf (path, sizeof path, "%s/%s", self->path, name);
+    write_path (path, self->path, name);
     resil_event_t event = {.kind = RESIL_EVENT_RETURNED,
+                           .path_sequence = child ? child->event_count : 0,
                            .at_us = self->tree->now_us,
                            .path = path,
                            .incarnation = incarnation,
@@ -285,21 +326,39 @@ void resil__event_returned (const resil_supervisor_t *self, const char *name, ui
     tell (self->tree, &event, NULL);
 }
 
-void resil__event_escalated (const resil_supervisor_t *self, const resil__child_t *culprit)
+void resil__event_escalated (resil_supervisor_t *self, const resil__child_t *culprit)
 {
-    if (!count (self->tree))
+    if (!count (self->tree, counter_of (self)))
         return;
     resil_event_t event = about_all (self, RESIL_EVENT_ESCALATED);
     event.error = resil__child_error (culprit);
     tell (self->tree, &event, self->author);
 }
 
-void resil__event_ended (const resil_supervisor_t *self)
+void resil__event_ended (resil_supervisor_t *self)
 {
-    if (!count (self->tree))
+    if (!count (self->tree, counter_of (self)))
         return;
     resil_event_t event = about_all (self, RESIL_EVENT_ENDED);
     event.reason = self->reason_to_be;
     event.error = self->has_error ? &self->error : NULL;
     tell (self->tree, &event, self->author);
+}
+
+void resil__event_client (resil_supervisor_t *self, resil__child_t *child,
+                          const resil_event_t *what)
+{
+    char path[RESIL__PATH_ROOM];
+    if (!count (self->tree, child ? &child->event_count : counter_of (self)))
+        return;
+    resil_event_t event =
+        child ? about (child, what->kind, self->tree->now_us, path) : about_all (self, what->kind);
+    event.commanded = true;
+    event.by = what->by;
+    event.command = what->command;
+    event.request = what->request;
+    event.stage = what->stage;
+    event.code = what->code;
+    event.text = what->text;
+    tell (self->tree, &event, NULL);
 }

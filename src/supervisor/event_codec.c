@@ -10,7 +10,15 @@ static const char *const kinds[] = {
     [RESIL_EVENT_STATE] = "state",       [RESIL_EVENT_ADDED] = "added",
     [RESIL_EVENT_REMOVED] = "removed",   [RESIL_EVENT_QUARANTINED] = "quarantined",
     [RESIL_EVENT_RETURNED] = "returned", [RESIL_EVENT_ESCALATED] = "escalated",
-    [RESIL_EVENT_ENDED] = "ended",
+    [RESIL_EVENT_ENDED] = "ended",       [RESIL_EVENT_COMMAND] = "command",
+    [RESIL_EVENT_REFUSED] = "refused",
+};
+
+static const char *const stages[] = {
+    [0] = "",
+    [RESIL_COMMAND_ACCEPTED] = "accepted",
+    [RESIL_COMMAND_DONE] = "done",
+    [RESIL_COMMAND_FAILED] = "failed",
 };
 
 static const char *const reasons[] = {
@@ -21,7 +29,18 @@ static const char *const reasons[] = {
 
 const char *resil_event_kind_name (resil_event_kind_t kind)
 {
-    return kind >= RESIL_EVENT_STATE && kind <= RESIL_EVENT_ENDED ? kinds[kind] : "";
+    return kind >= RESIL_EVENT_STATE && kind <= RESIL_EVENT_REFUSED ? kinds[kind] : "";
+}
+
+const char *resil_command_stage_name (resil_command_stage_t stage)
+{
+    return stage >= RESIL_COMMAND_ACCEPTED && stage <= RESIL_COMMAND_FAILED ? stages[stage] : "";
+}
+
+const char *resil__ended_name (resil_ended_t reason)
+{
+    return reason >= RESIL_ENDED_COMPLETED && reason <= RESIL_ENDED_ESCALATED ? reasons[reason]
+                                                                              : "";
 }
 
 /*  ---- As text ------------------------------------------------------------------------- */
@@ -44,6 +63,16 @@ static void put_error (resil__logfmt_t *line, const resil_error_t *error)
         resil__logfmt_number (line, "line", error->line);
 }
 
+static void put_command (resil__logfmt_t *line, const resil_event_t *event)
+{
+    resil__logfmt_field (line, "command", event->command);
+    resil__logfmt_field (line, "request", event->request);
+    resil__logfmt_field (line, "stage", resil_command_stage_name (event->stage));
+    if (event->code)
+        resil__logfmt_number (line, "errno", event->code);
+    resil__logfmt_field (line, "why", event->text);
+}
+
 size_t resil__event_line (const resil_event_t *event, char text[RESIL__EVENT_LINE_MAX])
 {
     resil__logfmt_t line = {.line = text, .room = RESIL__EVENT_LINE_MAX};
@@ -61,9 +90,10 @@ size_t resil__event_line (const resil_event_t *event, char text[RESIL__EVENT_LIN
     if (event->delay_ms >= 0)
         resil__logfmt_number (&line, "delay_ms", event->delay_ms);
     if (event->kind == RESIL_EVENT_ENDED)
-        resil__logfmt_field (&line, "reason", reasons[event->reason]);
+        resil__logfmt_field (&line, "reason", resil__ended_name (event->reason));
     put_yes (&line, "commanded", event->commanded);
     resil__logfmt_field (&line, "by", event->by);
+    put_command (&line, event);
     if (event->error)
         put_error (&line, event->error);
     return resil__logfmt_end (&line, false);
@@ -80,14 +110,15 @@ size_t resil__event_beat_line (uint64_t sequence, int64_t at_us, char text[RESIL
 
 /*  ---- As bytes ------------------------------------------------------------------------ */
 
-/*  Then come, each with its NUL, the path, by, and of the error its component and its text. */
+/*  Then come, each with its NUL, the path, by, and of the error its component and its text; of a client's command
+    what, which request and why not. */
 typedef struct {
     resil_event_t event; /*  its pointers say no more than whether they are NULL      */
     char error[offsetof (resil_error_t, text)];
 } packed_t;
 
 _Static_assert(sizeof (packed_t) + 2 * RESIL__PATH_ROOM + RESIL_NAME_MAX + 1 +
-                       RESIL_ERROR_TEXT_MAX <=
+                       RESIL_ERROR_TEXT_MAX + 2 * RESIL__COMMAND_ROOM + RESIL__WHY_ROOM <=
                    RESIL__EVENT_BYTES_MAX,
                "every event fits");
 
@@ -96,6 +127,20 @@ static char *put_string (char *at, const char *string)
     size_t size = strlen (string) + 1;
     memcpy (at, string, size);
     return at + size;
+}
+
+/*  As much as there is room for, with its NUL. */
+static char *put_cut (char *at, const char *string, size_t room)
+{
+    size_t size = string ? strnlen (string, room - 1) : 0;
+    memcpy (at, string ? string : "", size);
+    at[size] = 0;
+    return at + size + 1;
+}
+
+static bool is_clients (const resil_event_t *event)
+{
+    return event->kind == RESIL_EVENT_COMMAND || event->kind == RESIL_EVENT_REFUSED;
 }
 
 size_t resil__event_pack (const resil_event_t *event, char bytes[RESIL__EVENT_BYTES_MAX])
@@ -110,6 +155,11 @@ size_t resil__event_pack (const resil_event_t *event, char bytes[RESIL__EVENT_BY
     if (error) {
         end = put_string (end, error->component);
         end = put_string (end, error->text);
+    }
+    if (is_clients (event)) {
+        end = put_cut (end, event->command, RESIL__COMMAND_ROOM);
+        end = put_cut (end, event->request, RESIL__COMMAND_ROOM);
+        end = put_cut (end, event->text, RESIL__WHY_ROOM);
     }
     assert (end <= bytes + RESIL__EVENT_BYTES_MAX);
     return (size_t) (end - bytes);
@@ -130,10 +180,16 @@ void resil__event_unpack (const char *bytes, resil_event_t *event, resil_error_t
     *event = packed.event;
     event->path = next_string (&at);
     event->by = next_string (&at);
-    if (!event->error)
-        return;
-    memcpy (error, packed.error, sizeof packed.error);
-    error->component = next_string (&at);
-    strcpy (error->text, next_string (&at));
-    event->error = error;
+    if (event->error) {
+        memcpy (error, packed.error, sizeof packed.error);
+        error->component = next_string (&at);
+        strcpy (error->text, next_string (&at));
+        event->error = error;
+    }
+    event->command = event->request = event->text = "";
+    if (is_clients (event)) {
+        event->command = next_string (&at);
+        event->request = next_string (&at);
+        event->text = next_string (&at);
+    }
 }

@@ -16,6 +16,13 @@
 #define RESIL__EVENT_LINE_MAX 8192
 #define RESIL__EVENT_BYTES_MAX 4096
 
+/*  What holds the words of a client's command, and what is kept of why it failed. */
+#define RESIL__COMMAND_ROOM 72
+#define RESIL__WHY_ROOM 640
+
+/*  The reason as a word: "completed", "stopped", "escalated". */
+const char *resil__ended_name (resil_ended_t reason);
+
 /*  Write the event as a line, without a newline or a NUL; all but `dropped`, which is for the
     callback. Returns its length. */
 size_t resil__event_line (const resil_event_t *event, char line[RESIL__EVENT_LINE_MAX]);

@@ -139,7 +139,7 @@ void resil__failures_write (const resil__failures_t *self, void *bytes, const ch
 
 /*  ---- Of a child ---------------------------------------------------------------------------- */
 
-static int64_t wall_of (resil__tree_t *tree, int64_t at_us)
+int64_t resil__tree_wall_us (resil__tree_t *tree, int64_t at_us)
 {
     if (at_us - tree->wall_seen_us > WALL_LOOK_US || !tree->wall_seen_us) {
         tree->wall_seen_us = at_us;
@@ -163,7 +163,7 @@ static void put (resil__child_t *child, const resil_error_t *error, resil_then_t
         return;
     resil__author_set (&entry->author, author_of (child, error));
     entry->why = why;
-    entry->wall_at_us = wall_of (child->supervisor->tree, error->at_us);
+    entry->wall_at_us = resil__tree_wall_us (child->supervisor->tree, error->at_us);
     entry->delay_ms = delay_ms;
     entry->then = then;
     entry->declined = entry->quarantined = false;
@@ -243,7 +243,7 @@ static void put_of_root (resil_supervisor_t *self, const resil__failure_t *last)
         return;
     resil__author_set (&entry->author, last ? last->author : NULL);
     entry->why = last ? last->why : "";
-    entry->wall_at_us = wall_of (self->tree, self->error.at_us);
+    entry->wall_at_us = resil__tree_wall_us (self->tree, self->error.at_us);
     entry->delay_ms = -1;
     entry->then = RESIL_THEN_GAVE_UP;
     entry->declined = last && last->declined;

@@ -117,6 +117,7 @@ static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const re
         .up_ms = child->phase == RESIL__UP ? (now_us - child->up_at_us) / 1000 : -1,
         .pending_ms = pending_ms_of (child),
         .thread_id = resil__child_life (child).thread_id,
+        .events = child->event_count,
     };
     keep_error (entry, resil__child_error (child));
     keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
@@ -134,6 +135,7 @@ static void describe_supervisor (resil_snapshot_t *snapshot, entry_t *entry,
             .incarnation = 1,
             .up_ms = -1,
             .pending_ms = -1,
+            .events = self->event_count,
         };
         if (self->has_error)
             keep_error (entry, &self->error);

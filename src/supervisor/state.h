@@ -35,6 +35,8 @@ typedef struct _resil__child_t resil__child_t;
 typedef struct _resil__command_t resil__command_t;
 typedef struct _resil__batch_t resil__batch_t;
 typedef struct _resil__attendant_t resil__attendant_t;
+typedef struct _resil__guest_t resil__guest_t;
+typedef struct _resil__place_t resil__place_t;
 
 /*  Why a child was cancelled. */
 typedef enum {
@@ -79,9 +81,10 @@ struct _resil__child_t {
     resil__fault_t fault; /*  the last failure                                         */
     resil__failures_t failures;
     resil__backoff_t backoff;
-    uint64_t restarts; /*  automatic ones, ever                                     */
-    int32_t look_us;   /*  the pause until the next look, 0: none; see child.c      */
-    int start_errno;   /*  what a call returns for a start in vain                  */
+    uint64_t restarts;    /*  automatic ones, ever                                     */
+    uint64_t event_count; /*  about it, ever                                            */
+    int32_t look_us;      /*  the pause until the next look, 0: none; see child.c      */
+    int start_errno;      /*  what a call returns for a start in vain                  */
 
     resil__phase_t phase : 4;
     bool is_static : 1;   /*  added before its supervisor began                        */
@@ -119,7 +122,7 @@ struct _resil__child_t {
     bool is_untold : 1; /*  ... but not of this incarnation                          */
     bool failed : 1;    /*  its error is the cause of what it is at                  */
 };
-_Static_assert(sizeof (resil__child_t) <= 240, "with its spec a child takes about 300 bytes");
+_Static_assert(sizeof (resil__child_t) <= 248, "with its spec a child takes about 300 bytes");
 
 /*  A supervisor's own life. */
 typedef enum {
@@ -152,6 +155,9 @@ typedef enum {
     RESIL__LISTEN,
     RESIL__STREAM,
     RESIL__ATTEND,
+    RESIL__RECEIVE_GUEST,
+    RESIL__LOCATE,
+    RESIL__TELL_CLIENT,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
@@ -190,7 +196,14 @@ struct _resil__command_t {
     void *listen_arg;
     resil__outlet_t **outlet;      /*  ... and where it is                        */
     resil__attendant_t *attendant; /*  of ATTEND; taken                                       */
-    bool from_inside;              /*  it is answered when it has been accepted                 */
+    resil__guest_t *guest;         /*  of RECEIVE_GUEST                                       */
+    size_t feed_bytes;
+    resil__place_t *place;             /*  of LOCATE; the caller's                                */
+    const resil_event_t *client_event; /*  of TELL_CLIENT; the caller's ...                    */
+    uint64_t *sequence;                /*  ... and so is where its number goes                 */
+    const char *client;        /*  of a monitor, in whose name the call is; the caller's, or NULL */
+    uint64_t only_incarnation; /*  else it is refused; 0: any                             */
+    bool from_inside;          /*  it is answered when it has been accepted                 */
     bool detached;
     bool done;
     int error; /*  an errno, 0: well                                        */
@@ -252,6 +265,7 @@ struct _resil_supervisor_t {
     resil__author_t *author;       /*  who has it stopped, or NULL                              */
     resil__author_t *group_author; /*  whose failure has its group started again                */
     resil__failures_t failures;    /*  of a root: what ended it                                 */
+    uint64_t event_count;          /*  about it; of one below another its child has that        */
 
     /*  what it begins with, again at each restart; of one below another */
     struct resil__static {
@@ -294,6 +308,7 @@ struct _resil__tree_t {
     int end_fd;                 /*  an eventfd to ring at the root's end, -1: none           */
     bool left;                  /*  the actor touches nothing any more                       */
     int waiters;
+    resil__guest_t *guest; /*  or NULL                                                */
     size_t quarantined_count;
 
     /*  the actor's */
@@ -524,6 +539,15 @@ void resil__family_escalate (resil__child_t *child, const char *why);
 /*  ---- admin.c: what commands do ----------------------------------------------------- */
 
 void resil__admin_execute (resil_supervisor_t *self, resil__command_t *command);
+
+/*  ---- supervisor.c: calls -------------------------------------------------------- */
+
+/*  Have the actor do something, and wait for its answer: from inside, for whether it will. Takes what->spec. 0, or -1
+    with errno and a sentence. */
+int resil__command (const char *call, const resil__command_t *what);
+
+/*  The tree's time in microseconds since 1970. */
+int64_t resil__tree_wall_us (resil__tree_t *tree, int64_t at_us);
 
 /*  ---- loop.c: the actor ------------------------------------------------------------ */
 

@@ -19,8 +19,10 @@
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "supervisor/attendant.h"
+#include "supervisor/guest.h"
 #include "supervisor/living.h"
 #include "supervisor/state.h"
+#include "supervisor/watched.h"
 
 /*  The actor's two sockets, its wake descriptor, its epoll descriptor. */
 #define SOCKETS 2
@@ -120,9 +122,7 @@ static void post (resil__command_t *command)
     (void) written; /*  a full counter rings as well                             */
 }
 
-/*  Have the actor do something, and wait for its answer: from inside, for whether it will. Takes
-    what->spec. */
-static int command (const char *call, const resil__command_t *what)
+int resil__command (const char *call, const resil__command_t *what)
 {
     resil__tree_t *tree = what->supervisor->tree;
     resil__command_t *command = malloc (sizeof *command);
@@ -134,12 +134,20 @@ static int command (const char *call, const resil__command_t *what)
     *command = *what;
     command->from = resil__self_current ();
     command->from_inside = is_inside (what->supervisor);
+    resil__command_as (command);
     post (command);
     pthread_mutex_lock (&tree->lock);
-    while (!command->done)
+    while (!command->done && !tree->left)
         pthread_cond_wait (&tree->changed, &tree->lock);
+    bool is_answered = command->done;
     pthread_mutex_unlock (&tree->lock);
-    int rc = command->error ? resil__refuse (command->error, "%s", command->message) : 0;
+    int rc = 0;
+    if (!is_answered)
+        rc = resil__refuse (ESHUTDOWN, "supervisor \"%s\" has been destroyed meanwhile",
+                            what->supervisor->name);
+    else if (command->error)
+        rc = resil__refuse (command->error, "%s", command->message);
+    resil__spec_release (&command->spec);
     free (command);
     return rc;
 }
@@ -305,6 +313,7 @@ resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *opti
     resil__process_took_sockets (SOCKETS);
     tree->actor = zactor_new (resil__loop, tree);
     resil__living_add (self);
+    resil__watch_root (self);
     return self;
 }
 
@@ -313,12 +322,17 @@ void resil__supervisor_close (resil_supervisor_t *self)
     resil__tree_t *tree = self->tree;
     if (!tree->actor)
         return;
+    resil__guest_t *guest = resil__take_guest (tree);
+    if (guest)
+        guest->tree_ends (guest);
     resil__command_t command = {.supervisor = self, .verb = RESIL__CLOSE};
     post (&command);
     pthread_mutex_lock (&tree->lock);
     while (!tree->left || !command.done || tree->waiters > 0)
         pthread_cond_wait (&tree->changed, &tree->lock);
     pthread_mutex_unlock (&tree->lock);
+    if (guest)
+        guest->tree_ended (guest);
     resil__end_actor (&tree->actor);
     resil__maker_destroy (&tree->maker);
     resil__process_took_sockets (-SOCKETS);
@@ -346,6 +360,7 @@ void resil_supervisor_destroy (resil_supervisor_t **self_p)
     resil__living_remove (self);
     resil__supervisor_close (self);
     resil__outlet_destroy (&self->tree->events.outlet);
+    resil__feed_release (&self->tree->events.feed);
     tree_free (self->tree);
     resil__observer_release ();
 }
@@ -369,8 +384,9 @@ static int add (resil_supervisor_t *self, const resil_spec_t *spec, const resil_
     resil__spec_t *accepted = resil__spec_new (spec, type, &self->options.delay);
     if (!accepted)
         return -1;
-    return command ("resil_supervisor_add",
-                    &(resil__command_t){.supervisor = self, .verb = RESIL__ADD, .spec = accepted});
+    return resil__command (
+        "resil_supervisor_add",
+        &(resil__command_t){.supervisor = self, .verb = RESIL__ADD, .spec = accepted});
 }
 
 int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec)
@@ -407,10 +423,10 @@ int resil_supervisor_add_many (resil_supervisor_t *self, const resil_spec_t *spe
         return resil__refuse (ENOMEM, "%s: no memory for %zu specs", call, count);
     int rc = accept_all (self, specs, accepted, count);
     if (rc == 0)
-        rc = command (call, &(resil__command_t){.supervisor = self,
-                                                .verb = RESIL__ADD_MANY,
-                                                .specs = accepted,
-                                                .spec_count = count});
+        rc = resil__command (call, &(resil__command_t){.supervisor = self,
+                                                       .verb = RESIL__ADD_MANY,
+                                                       .specs = accepted,
+                                                       .spec_count = count});
     int error = errno;
     for (size_t i = 0; i < count; i++)
         resil__spec_release (&accepted[i]);
@@ -465,10 +481,10 @@ resil_supervisor_t *resil_supervisor_add_supervisor (resil_supervisor_t *self,
         return NULL;
     }
     subtree->tree = self->tree;
-    if (command ("resil_supervisor_add_supervisor", &(resil__command_t){.supervisor = self,
-                                                                        .verb = RESIL__ADD,
-                                                                        .spec = accepted,
-                                                                        .subtree = subtree}) == 0)
+    if (resil__command (
+            "resil_supervisor_add_supervisor",
+            &(resil__command_t){
+                .supervisor = self, .verb = RESIL__ADD, .spec = accepted, .subtree = subtree}) == 0)
         return subtree;
     int error = errno;
     node_free (subtree);
@@ -484,7 +500,8 @@ static int about_child (resil_supervisor_t *self, const char *call, resil__verb_
         return refuse_null (call);
     if (!name)
         return resil__refuse (EINVAL, "%s: the name is NULL", call);
-    return command (call, &(resil__command_t){.supervisor = self, .verb = verb, .name = name});
+    return resil__command (call,
+                           &(resil__command_t){.supervisor = self, .verb = verb, .name = name});
 }
 
 int resil_supervisor_terminate_child (resil_supervisor_t *self, const char *name)
@@ -514,10 +531,10 @@ int resil_supervisor_get_spec (resil_supervisor_t *self, const char *name, resil
     if (!name || !spec)
         return resil__refuse (EINVAL, "resil_supervisor_get_spec: the %s is NULL",
                               name ? "spec" : "name");
-    return command ("resil_supervisor_get_spec", &(resil__command_t){.supervisor = self,
-                                                                     .verb = RESIL__GET_SPEC,
-                                                                     .name = name,
-                                                                     .spec_out = spec});
+    return resil__command ("resil_supervisor_get_spec", &(resil__command_t){.supervisor = self,
+                                                                            .verb = RESIL__GET_SPEC,
+                                                                            .name = name,
+                                                                            .spec_out = spec});
 }
 
 int resil_supervisor_set_spec (resil_supervisor_t *self, const resil_spec_t *spec)
@@ -527,10 +544,10 @@ int resil_supervisor_set_spec (resil_supervisor_t *self, const resil_spec_t *spe
     resil__spec_t *accepted = resil__spec_new (spec, NULL, &self->options.delay);
     if (!accepted)
         return -1;
-    return command ("resil_supervisor_set_spec", &(resil__command_t){.supervisor = self,
-                                                                     .verb = RESIL__SET_SPEC,
-                                                                     .name = spec->name,
-                                                                     .spec = accepted});
+    return resil__command ("resil_supervisor_set_spec", &(resil__command_t){.supervisor = self,
+                                                                            .verb = RESIL__SET_SPEC,
+                                                                            .name = spec->name,
+                                                                            .spec = accepted});
 }
 
 int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *count)
@@ -539,8 +556,9 @@ int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *co
         return refuse_null ("resil_supervisor_count_children");
     if (!count)
         return resil__refuse (EINVAL, "resil_supervisor_count_children: the count is NULL");
-    return command ("resil_supervisor_count_children",
-                    &(resil__command_t){.supervisor = self, .verb = RESIL__COUNT, .count = count});
+    return resil__command (
+        "resil_supervisor_count_children",
+        &(resil__command_t){.supervisor = self, .verb = RESIL__COUNT, .count = count});
 }
 
 int resil_supervisor_find (resil_supervisor_t *self, const char *path, resil_address_t *address)
@@ -550,9 +568,10 @@ int resil_supervisor_find (resil_supervisor_t *self, const char *path, resil_add
     if (!path || !*path || !address)
         return resil__refuse (EINVAL, "resil_supervisor_find: %s",
                               address ? "the path is empty" : "the address is NULL");
-    return command ("resil_supervisor_find",
-                    &(resil__command_t){
-                        .supervisor = self, .verb = RESIL__FIND, .name = path, .address = address});
+    return resil__command ("resil_supervisor_find", &(resil__command_t){.supervisor = self,
+                                                                        .verb = RESIL__FIND,
+                                                                        .name = path,
+                                                                        .address = address});
 }
 
 int resil_supervisor_mail (resil_supervisor_t *self, const char *path, resil_mail_t *mail)
@@ -562,7 +581,7 @@ int resil_supervisor_mail (resil_supervisor_t *self, const char *path, resil_mai
     if (!path || !*path || !mail)
         return resil__refuse (EINVAL, "resil_supervisor_mail: %s",
                               mail ? "the path is empty" : "the mail is NULL");
-    return command (
+    return resil__command (
         "resil_supervisor_mail",
         &(resil__command_t){.supervisor = self, .verb = RESIL__MAIL, .name = path, .mail = mail});
 }
@@ -580,10 +599,11 @@ int resil_supervisor_set_pool (resil_supervisor_t *self, const char *name, int t
     name = resil__keep_text (name);
     if (!name)
         return resil__refuse (ENOMEM, "resil_supervisor_set_pool: no memory");
-    return command ("resil_supervisor_set_pool", &(resil__command_t){.supervisor = self,
-                                                                     .verb = RESIL__SET_POOL,
-                                                                     .name = name,
-                                                                     .threads = (size_t) threads});
+    return resil__command ("resil_supervisor_set_pool",
+                           &(resil__command_t){.supervisor = self,
+                                               .verb = RESIL__SET_POOL,
+                                               .name = name,
+                                               .threads = (size_t) threads});
 }
 
 int resil_supervisor_set_options (resil_supervisor_t *self,
@@ -595,7 +615,7 @@ int resil_supervisor_set_options (resil_supervisor_t *self,
         return resil__refuse (EINVAL, "resil_supervisor_set_options: the options are NULL");
     if (check_options (options))
         return -1;
-    return command (
+    return resil__command (
         "resil_supervisor_set_options",
         &(resil__command_t){.supervisor = self, .verb = RESIL__SET_OPTIONS, .options = options});
 }
@@ -606,9 +626,9 @@ resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *self)
     if (!self)
         refuse_null ("resil_supervisor_snapshot");
     else
-        command ("resil_supervisor_snapshot", &(resil__command_t){.supervisor = self,
-                                                                  .verb = RESIL__SNAPSHOT,
-                                                                  .snapshot = &snapshot});
+        resil__command ("resil_supervisor_snapshot", &(resil__command_t){.supervisor = self,
+                                                                         .verb = RESIL__SNAPSHOT,
+                                                                         .snapshot = &snapshot});
     return snapshot;
 }
 
@@ -617,11 +637,11 @@ int resil_supervisor_on_event (resil_supervisor_t *self, resil_event_fn *listen,
     resil__outlet_t *outlet = NULL;
     if (!self)
         return refuse_null ("resil_supervisor_on_event");
-    if (command ("resil_supervisor_on_event", &(resil__command_t){.supervisor = self,
-                                                                  .verb = RESIL__LISTEN,
-                                                                  .listen = listen,
-                                                                  .listen_arg = arg,
-                                                                  .outlet = &outlet}))
+    if (resil__command ("resil_supervisor_on_event", &(resil__command_t){.supervisor = self,
+                                                                         .verb = RESIL__LISTEN,
+                                                                         .listen = listen,
+                                                                         .listen_arg = arg,
+                                                                         .outlet = &outlet}))
         return -1;
     return outlet ? resil__outlet_await (outlet) : 0;
 }
@@ -632,8 +652,8 @@ const char *resil_supervisor_events (resil_supervisor_t *self)
         refuse_null ("resil_supervisor_events");
         return NULL;
     }
-    if (command ("resil_supervisor_events",
-                 &(resil__command_t){.supervisor = self, .verb = RESIL__STREAM}))
+    if (resil__command ("resil_supervisor_events",
+                        &(resil__command_t){.supervisor = self, .verb = RESIL__STREAM}))
         return NULL;
     return self->tree->events.stream.endpoint;
 }
@@ -646,8 +666,8 @@ int resil_supervisor_spawn (resil_supervisor_t *self)
         return refuse_null ("resil_supervisor_spawn");
     if (is_inside (self) && self->level == 0)
         return refuse_inside (self, "resil_supervisor_spawn");
-    return command ("resil_supervisor_spawn",
-                    &(resil__command_t){.supervisor = self, .verb = RESIL__SPAWN});
+    return resil__command ("resil_supervisor_spawn",
+                           &(resil__command_t){.supervisor = self, .verb = RESIL__SPAWN});
 }
 
 int resil_supervisor_wait (resil_supervisor_t *self, int64_t timeout_ms)
@@ -689,8 +709,8 @@ int resil__supervisor_spawn_soon (resil_supervisor_t *self)
 
 int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb, resil__author_t *by)
 {
-    return command ("resil_supervisor_stop",
-                    &(resil__command_t){.supervisor = self, .verb = verb, .by = by});
+    return resil__command ("resil_supervisor_stop",
+                           &(resil__command_t){.supervisor = self, .verb = verb, .by = by});
 }
 
 int resil_supervisor_stop (resil_supervisor_t *self)
@@ -711,8 +731,9 @@ int resil__attend (const char *call, resil_supervisor_t *root, resil__attendant_
     if (root->level > 0)
         return resil__refuse (EINVAL, "%s: \"%s\" is below another supervisor; follow the root",
                               call, root->path);
-    return command (call, &(resil__command_t){
-                              .supervisor = root, .verb = RESIL__ATTEND, .attendant = attendant});
+    return resil__command (
+        call,
+        &(resil__command_t){.supervisor = root, .verb = RESIL__ATTEND, .attendant = attendant});
 }
 
 size_t resil_supervisor_quarantined (resil_supervisor_t *self)

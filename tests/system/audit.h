@@ -830,6 +830,9 @@ static void audit_event (audit_t *self, const told_t *told)
         audit_stop_ends (self, (size_t) at, told->sequence);
         self->root_ended |= known->above < 0;
         break;
+    case RESIL_EVENT_COMMAND:
+    case RESIL_EVENT_REFUSED:
+        break;
     }
 }
 

@@ -70,12 +70,14 @@ static void a_line_has_all_fields_in_order (void **state)
 static void each_kind_has_its_word_and_an_end_its_reason (void **state)
 {
     (void) state;
-    static const char *const words[] = {NULL,          "state",    "added",     "removed",
-                                        "quarantined", "returned", "escalated", "ended"};
+    static const char *const words[] = {NULL,       "state",     "added", "removed", "quarantined",
+                                        "returned", "escalated", "ended", "command", "refused"};
     static const char *const reasons[] = {"completed", "stopped", "escalated"};
     resil_event_t event = plain_event ();
     char wanted[256];
-    for (int kind = RESIL_EVENT_ADDED; kind < RESIL_EVENT_ENDED; kind++) {
+    for (int kind = RESIL_EVENT_ADDED; kind <= RESIL_EVENT_REFUSED; kind++) {
+        if (kind == RESIL_EVENT_ENDED)
+            continue;
         event.kind = (resil_event_kind_t) kind;
         snprintf (wanted, sizeof wanted, START "kind=%s path=/app/web incarnation=4", words[kind]);
         assert_string_equal (line_of (&event), wanted);
@@ -168,6 +170,33 @@ static void there_and_back (const resil_event_t *event)
         assert_string_equal (back.error->component, event->error->component);
 }
 
+static resil_event_t clients_event (void)
+{
+    resil_event_t event = plain_event ();
+    event.kind = RESIL_EVENT_COMMAND;
+    event.commanded = true;
+    event.by = "key ops@127.0.0.1";
+    event.command = "restart";
+    event.request = "a1";
+    event.stage = RESIL_COMMAND_FAILED;
+    event.code = 2;
+    event.text = "no child \"x\"";
+    return event;
+}
+
+static void what_a_client_has_done_says_what_and_why_not (void **state)
+{
+    (void) state;
+    resil_event_t event = clients_event ();
+    assert_string_equal (line_of (&event),
+                         START "kind=command path=/app/web incarnation=4 commanded=yes "
+                               "by=\"key ops@127.0.0.1\" command=restart request=a1 stage=failed "
+                               "errno=2 why=\"no child \\\"x\\\"\"");
+    assert_string_equal (resil_command_stage_name (RESIL_COMMAND_ACCEPTED), "accepted");
+    assert_string_equal (resil_command_stage_name (RESIL_COMMAND_DONE), "done");
+    assert_string_equal (resil_command_stage_name ((resil_command_stage_t) 4), "");
+}
+
 static void bytes_hold_all_of_it (void **state)
 {
     (void) state;
@@ -185,6 +214,28 @@ static void bytes_hold_all_of_it (void **state)
     there_and_back (&event);
     event = longest_event (&error);
     there_and_back (&event);
+    event = clients_event ();
+    there_and_back (&event);
+    event.stage = RESIL_COMMAND_ACCEPTED;
+    event.code = 0;
+    event.text = NULL;
+    there_and_back (&event);
+}
+
+static void what_is_too_long_of_a_client_is_cut (void **state)
+{
+    (void) state;
+    static char text[3000], bytes[RESIL__EVENT_BYTES_MAX];
+    resil_error_t error;
+    resil_event_t back, event = longest_event (&error);
+    memset (text, 'x', sizeof text - 1);
+    event.kind = RESIL_EVENT_REFUSED;
+    event.command = event.request = event.text = text;
+    resil__event_pack (&event, bytes);
+    resil__event_unpack (bytes, &back, &error);
+    assert_int_equal (strlen (back.command), RESIL__COMMAND_ROOM - 1);
+    assert_int_equal (strlen (back.text), RESIL__WHY_ROOM - 1);
+    assert_string_equal (back.path, event.path);
 }
 
 int main (void)
@@ -197,6 +248,8 @@ int main (void)
         support_case (the_longest_text_is_whole_and_a_file_is_cut),
         support_case (a_beat_is_a_line_too),
         support_case (bytes_hold_all_of_it),
+        support_case (what_a_client_has_done_says_what_and_why_not),
+        support_case (what_is_too_long_of_a_client_is_cut),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

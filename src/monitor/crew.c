@@ -1,0 +1,199 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/crew.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "foundation/process.h"
+
+/*  They call the library only, and what makes a component's arguments. */
+#define STACK_BYTES (512 * 1024)
+
+void resil__order_free (resil__order_t *order)
+{
+    resil__request_release (&order->request);
+    free (order);
+}
+
+/*  ---- Which is next --------------------------------------------------------------------------------- */
+
+/*  What it works on; a supervisor to which something is added is worked on too. */
+static const char *path_of (const resil__order_t *order)
+{
+    return *order->request.path ? order->request.path : order->request.supervisor;
+}
+
+static bool is_in_hand (const resil__crew_t *self, const char *path)
+{
+    for (size_t i = 1; i < RESIL__CREW_THREADS; i++)
+        if (self->in_hand[i] && strcmp (path_of (self->in_hand[i]), path) == 0)
+            return true;
+    return false;
+}
+
+/*  The first whose path nobody works on, or NULL. */
+static resil__order_t *take_changing (resil__crew_t *self)
+{
+    resil__order_t *before = NULL;
+    for (resil__order_t *order = self->changing.first; order; before = order, order = order->next) {
+        if (is_in_hand (self, path_of (order)))
+            continue;
+        *(before ? &before->next : &self->changing.first) = order->next;
+        if (self->changing.last == order)
+            self->changing.last = before;
+        self->changing.count--;
+        return order;
+    }
+    return NULL;
+}
+
+static resil__order_t *take_first (resil__orders_t *orders)
+{
+    resil__order_t *order = orders->first;
+    if (!order)
+        return NULL;
+    orders->first = order->next;
+    if (!orders->first)
+        orders->last = NULL;
+    orders->count--;
+    return order;
+}
+
+/*  ---- The threads ----------------------------------------------------------------------------------- */
+
+/*  Which place in it this thread has: they take them as they come. */
+static size_t take_place (resil__crew_t *self)
+{
+    size_t place = 0;
+    while (!pthread_equal (self->threads[place], pthread_self ()))
+        place++;
+    return place;
+}
+
+static void *serve (void *arg)
+{
+    resil__crew_t *self = arg;
+    pthread_mutex_lock (&self->lock);
+    size_t place = take_place (self);
+    pthread_setname_np (pthread_self (), place ? "resil-change" : "resil-read");
+    for (;;) {
+        resil__order_t *order = place ? take_changing (self) : take_first (&self->reading);
+        if (order) {
+            self->in_hand[place] = order;
+            pthread_mutex_unlock (&self->lock);
+            self->work (self->arg, order);
+            pthread_mutex_lock (&self->lock);
+            self->in_hand[place] = NULL;
+            resil__order_free (order);
+            pthread_cond_broadcast (&self->changed);
+        }
+        else if (self->closed)
+            break;
+        else
+            pthread_cond_wait (&self->changed, &self->lock);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return NULL;
+}
+
+int resil__crew_start (resil__crew_t *self, resil__work_fn *work, resil__work_fn *give_up,
+                       void *arg)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    int error = 0;
+    *self = (resil__crew_t){.work = work, .give_up = give_up, .arg = arg};
+    pthread_mutex_init (&self->lock, NULL);
+    pthread_cond_init (&self->changed, NULL);
+    pthread_attr_init (&attributes);
+    pthread_attr_setstacksize (&attributes, STACK_BYTES);
+    sigfillset (&all);
+    pthread_sigmask (SIG_SETMASK, &all, &before);
+    pthread_mutex_lock (&self->lock); /*  each looks for its place in `threads`                 */
+    while (!error && self->thread_count < RESIL__CREW_THREADS) {
+        error = pthread_create (&self->threads[self->thread_count], &attributes, serve, self);
+        self->thread_count += !error;
+    }
+    pthread_mutex_unlock (&self->lock);
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy (&attributes);
+    if (!error)
+        return 0;
+    resil__crew_close (self);
+    resil__crew_join (self);
+    resil__crew_release (self);
+    return resil__process_refuse_thread (error, "the monitor");
+}
+
+/*  ---- Orders ---------------------------------------------------------------------------------------------- */
+
+static bool is_others (const resil__order_t *one, const resil__order_t *other)
+{
+    return strcmp (path_of (one), path_of (other)) == 0 &&
+           strcmp (one->client.key, other->client.key) != 0;
+}
+
+/*  Somebody else has something done with that path, or is going to. */
+static bool is_contended (const resil__crew_t *self, const resil__order_t *order)
+{
+    for (size_t i = 1; i < RESIL__CREW_THREADS; i++)
+        if (self->in_hand[i] && is_others (self->in_hand[i], order))
+            return true;
+    for (const resil__order_t *other = self->changing.first; other; other = other->next)
+        if (is_others (other, order))
+            return true;
+    return false;
+}
+
+int resil__crew_put (resil__crew_t *self, resil__order_t *order)
+{
+    bool changes = !order->refused && resil__deed (order->request.what)->changes;
+    resil__orders_t *orders = changes ? &self->changing : &self->reading;
+    pthread_mutex_lock (&self->lock);
+    int error = self->closed                                                      ? ESHUTDOWN
+                : orders->count == RESIL__CREW_WAITING                            ? EAGAIN
+                : changes && order->request.if_idle && is_contended (self, order) ? EBUSY
+                                                                                  : 0;
+    if (!error) {
+        order->next = NULL;
+        if (orders->first)
+            orders->last->next = order;
+        else
+            orders->first = order;
+        orders->last = order;
+        orders->count++;
+        pthread_cond_broadcast (&self->changed);
+    }
+    pthread_mutex_unlock (&self->lock);
+    return error;
+}
+
+void resil__crew_close (resil__crew_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    self->closed = true;
+    resil__order_t *reading = self->reading.first, *changing = self->changing.first;
+    self->reading = self->changing = (resil__orders_t){NULL};
+    pthread_cond_broadcast (&self->changed);
+    pthread_mutex_unlock (&self->lock);
+    for (resil__order_t *order; (order = reading ? reading : changing);) {
+        *(reading ? &reading : &changing) = order->next;
+        self->give_up (self->arg, order);
+        resil__order_free (order);
+    }
+}
+
+void resil__crew_join (resil__crew_t *self)
+{
+    for (size_t i = 0; i < self->thread_count; i++)
+        pthread_join (self->threads[i], NULL);
+    self->thread_count = 0;
+}
+
+void resil__crew_release (resil__crew_t *self)
+{
+    pthread_cond_destroy (&self->changed);
+    pthread_mutex_destroy (&self->lock);
+}

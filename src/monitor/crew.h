@@ -1,0 +1,57 @@
+/*  The threads that call the tree for the monitor, so that its actor never waits: one for what is only read, and some for
+    what changes something, of which only one at a time works on one path, in the order of asking.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MONITOR_CREW_H
+#define RESIL_MONITOR_CREW_H
+
+#include <pthread.h>
+
+#include "monitor/order.h"
+
+/*  The first is the one for reading. */
+#define RESIL__CREW_THREADS 4
+
+/*  Orders that may wait, of each sort. */
+#define RESIL__CREW_WAITING 1024
+
+typedef struct {
+    resil__order_t *first;
+    resil__order_t *last;
+    size_t count;
+} resil__orders_t;
+
+/*  Carries out an order, which is the crew's; the same of one that will not be. */
+typedef void (resil__work_fn) (void *arg, resil__order_t *order);
+
+typedef struct {
+    resil__work_fn *work;
+    resil__work_fn *give_up;
+    void *arg;
+    pthread_t threads[RESIL__CREW_THREADS];
+    size_t thread_count;
+
+    pthread_mutex_t lock; /*  guards all below                                         */
+    pthread_cond_t changed;
+    resil__orders_t reading;
+    resil__orders_t changing;
+    resil__order_t *in_hand[RESIL__CREW_THREADS];
+    bool closed;
+} resil__crew_t;
+
+/*  Start it. 0, or -1 with EAGAIN and a sentence. */
+int resil__crew_start (resil__crew_t *self, resil__work_fn *work, resil__work_fn *give_up,
+                       void *arg);
+
+/*  Have an order done, which is taken then. 0, or an errno: EAGAIN (too many wait), ESHUTDOWN, EBUSY (somebody else has
+    something done with that path, and this one shall not wait for that). */
+int resil__crew_put (resil__crew_t *self, resil__order_t *order);
+
+/*  Take no more orders; those that wait are given up, in this thread. */
+void resil__crew_close (resil__crew_t *self);
+
+/*  After that: wait until those in hand are done, and end its threads. Then what it held can go. */
+void resil__crew_join (resil__crew_t *self);
+void resil__crew_release (resil__crew_t *self);
+
+#endif

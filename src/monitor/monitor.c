@@ -1,0 +1,405 @@
+/*  A monitor's life: what it is made of, its actor's turns, and its end, before its tree's or with it.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "foundation/log.h"
+#include "foundation/process.h"
+#include "monitor/own.h"
+#include "monitor/state.h"
+#include "monitor/zap.h"
+#include "runner/maker.h"
+
+/*  Its own two and the actor's two; the bell, and the lock of its folder. */
+#define SOCKETS 4
+#define DESCRIPTORS 2
+
+#define LEAST_RING ((size_t) 64 << 10)
+#define MOST_RING ((size_t) 1 << 30)
+#define LEAST_BEAT_MS 10
+#define MOST_BEAT_MS 60000
+
+/*  How often it is looked whether the access list has changed, and an endpoint that is not free yet is tried again. */
+#define LOOK_US 400000
+#define BIND_AGAIN_US 20000
+
+/*  ---- The actor -------------------------------------------------------------------------------------- */
+
+/*  Who has lost a role has lost the connection too. */
+static void look_at_access (resil_monitor_t *self, int64_t now_us)
+{
+    bool is_wrong;
+    self->look_due_us = now_us + LOOK_US;
+    if (resil__access_refresh (&self->access, &is_wrong)) {
+        resil__port_rebind (&self->publisher.port);
+        resil__port_rebind (&self->control);
+    }
+    if (is_wrong) {
+        resil__about_t about = {.supervisor = self->root_path + 1, .component = ""};
+        resil__log (RESIL_LOG_ERROR, &about, 0, "nobody may do anything by its monitor: %s",
+                    resil_errmsg ());
+    }
+}
+
+/*  What is due; returns when there is something due next. */
+static int64_t take_time (resil_monitor_t *self)
+{
+    int64_t now_us = resil__now_us ();
+    resil__publisher_t *publisher = &self->publisher;
+    if (now_us >= publisher->beat_due_us) {
+        resil__publisher_beat (self);
+        publisher->beat_due_us = now_us + self->beat_us;
+    }
+    if (!self->access.file)
+        return publisher->beat_due_us;
+    if (now_us >= self->look_due_us)
+        look_at_access (self, now_us);
+    if (publisher->port.is_bound && self->control.is_bound)
+        return publisher->beat_due_us < self->look_due_us ? publisher->beat_due_us
+                                                          : self->look_due_us;
+    if (!publisher->port.is_bound)
+        resil__port_rebind (&publisher->port);
+    if (!self->control.is_bound)
+        resil__port_rebind (&self->control);
+    return now_us + BIND_AGAIN_US;
+}
+
+/*  Whether there is more to do at once. */
+static bool turn (resil_monitor_t *self)
+{
+    resil__publisher_serve (self);
+    bool more = resil__control_serve (self);
+    resil__control_send (self);
+    more |= resil__publisher_publish (self);
+    return more;
+}
+
+static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[3], int64_t due_us)
+{
+    uint64_t rings;
+    bool is_there = self->publisher.to_events > 0 &&
+                    resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
+    if (!is_there)
+        zmq_poll (items, 3, resil__until_ms (due_us, resil__now_us ()));
+    ssize_t taken = items[2].revents ? read (self->bell, &rings, sizeof rings) : 0;
+    (void) taken;
+}
+
+/*  All that is still to be said, to those who can take it now. */
+static void say_the_rest (resil_monitor_t *self)
+{
+    while (resil__publisher_publish (self))
+        continue;
+    resil__control_send (self);
+    resil__publisher_beat (self);
+}
+
+static void run (zsock_t *pipe, void *args)
+{
+    resil_monitor_t *self = args;
+    zmq_pollitem_t items[] = {{.socket = self->publisher.port.handle, .events = ZMQ_POLLIN},
+                              {.socket = self->control.handle, .events = ZMQ_POLLIN},
+                              {.fd = self->bell, .events = ZMQ_POLLIN}};
+    pthread_setname_np (pthread_self (), "resil-monitor");
+    zsock_signal (pipe, 0);
+    while (!atomic_load (&self->leaves)) {
+        int64_t due_us = take_time (self);
+        if (!turn (self))
+            wait_for_more (self, items, due_us);
+    }
+    say_the_rest (self);
+    resil__feed_await (self->guest.feed, 0, -1);
+    resil__port_close (&self->publisher.port);
+    resil__port_close (&self->control);
+    sem_post (&self->has_left);
+}
+
+/*  ---- Its end ------------------------------------------------------------------------------------------ */
+
+static void end_actor (resil_monitor_t *self)
+{
+    static const uint64_t ring = 1;
+    if (!self->actor)
+        return;
+    atomic_store (&self->leaves, true);
+    ssize_t written = write (self->bell, &ring, sizeof ring);
+    (void) written;
+    while (sem_wait (&self->has_left) && errno == EINTR)
+        continue;
+    resil__end_actor (&self->actor);
+}
+
+/*  Close all that others can reach, once nothing is carried out for anybody. */
+static void end_service (resil_monitor_t *self)
+{
+    if (self->crew.thread_count > 0) {
+        resil__crew_close (&self->crew);
+        resil__crew_join (&self->crew);
+    }
+    end_actor (self);
+    if (*self->domain)
+        resil__zap_leave (self->domain);
+    *self->domain = 0;
+    resil__port_close (&self->publisher.port);
+    resil__port_close (&self->control);
+    resil__directory_remove (&self->directory);
+}
+
+static void release (resil_monitor_t *self)
+{
+    resil__reply_t *reply;
+    while ((reply = resil__replies_take (self)))
+        free (reply);
+    if (self->has_crew)
+        resil__crew_release (&self->crew);
+    resil__memory_release (&self->memory);
+    resil__feed_release (&self->guest.feed);
+    resil__access_close (&self->access);
+    resil__json_release (&self->json);
+    resil__json_release (&self->publisher.json);
+    pthread_cond_destroy (&self->replies.taken);
+    pthread_mutex_destroy (&self->replies.lock);
+    sem_destroy (&self->has_left);
+    if (self->bell >= 0)
+        close (self->bell);
+    free (self->access_file);
+    explicit_bzero (&self->keys, sizeof self->keys);
+    if (self->took_sockets)
+        resil__process_took_sockets (-SOCKETS);
+    free (self);
+}
+
+static void tree_ends (resil__guest_t *guest)
+{
+    resil_monitor_t *self = (resil_monitor_t *) guest;
+    resil__crew_close (&self->crew);
+}
+
+static void tree_ended (resil__guest_t *guest)
+{
+    resil_monitor_t *self = (resil_monitor_t *) guest;
+    end_service (self);
+    if (self->is_own)
+        release (self);
+}
+
+void resil_monitor_destroy (resil_monitor_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    resil_monitor_t *self = *self_p;
+    *self_p = NULL;
+    end_service (self);
+    resil__dismiss_guest (&self->guest);
+    release (self);
+}
+
+/*  ---- Its beginning -------------------------------------------------------------------------------------- */
+
+static int check_options (const resil_monitor_options_t *options)
+{
+    if (resil__check_size ("the monitor options' size", options->size, sizeof *options, "them",
+                           "RESIL_MONITOR_OPTIONS"))
+        return -1;
+    if (options->ring_bytes < LEAST_RING || options->ring_bytes > MOST_RING)
+        return resil__refuse (EINVAL, "a monitor's ring_bytes is %zu; it must be from %zu to %zu",
+                              options->ring_bytes, LEAST_RING, MOST_RING);
+    if (options->beat_ms < LEAST_BEAT_MS || options->beat_ms > MOST_BEAT_MS)
+        return resil__refuse (EINVAL, "a monitor's beat_ms is %lld; it must be from %d to %d",
+                              (long long) options->beat_ms, LEAST_BEAT_MS, MOST_BEAT_MS);
+    if (!options->keys != !options->access)
+        return resil__refuse (EINVAL, "a monitor's %s is given, and its %s is not: it takes both",
+                              options->keys ? "keys" : "access", options->keys ? "access" : "keys");
+    return 0;
+}
+
+/*  What others can reach takes keys; ipc needs none. */
+static int check_reach (const char *endpoint, bool has_keys)
+{
+    if (resil__endpoint_is_ipc (endpoint))
+        return has_keys ? resil__refuse (EINVAL,
+                                         "%s is ipc, for its own user, and takes no keys: they "
+                                         "are for tcp",
+                                         endpoint)
+                        : 0;
+    if (has_keys || resil__endpoint_is_loopback (endpoint))
+        return 0;
+    return resil__refuse (
+        EACCES,
+        "%s can be reached by others, so it needs keys. Either make them (`resil "
+        "keys new FILE`, RESIL_MONITOR_KEYS and RESIL_MONITOR_ACCESS, or the options keys and "
+        "access), or bind tcp://127.0.0.1:PORT and reach that by ssh -L",
+        endpoint);
+}
+
+/*  Where it is to be bound. 0, or -1. */
+static int choose_endpoints (resil_monitor_t *self, const resil_monitor_options_t *options,
+                             char events[RESIL__ENDPOINT_ROOM], char control[RESIL__ENDPOINT_ROOM])
+{
+    if (!options->endpoint) {
+        if (resil__directory_make (&self->directory, self->program))
+            return -1;
+        snprintf (events, RESIL__ENDPOINT_ROOM, "ipc://%s/events", self->directory.path);
+        snprintf (control, RESIL__ENDPOINT_ROOM, "ipc://%s/control", self->directory.path);
+    }
+    else if (strlen (options->endpoint) >= RESIL__ENDPOINT_ROOM)
+        return resil__refuse (ENAMETOOLONG, "the monitor's endpoint is too long");
+    else {
+        strcpy (events, options->endpoint);
+        if (resil__endpoint_beside (events, control))
+            return -1;
+    }
+    if (options->control && strlen (options->control) >= RESIL__ENDPOINT_ROOM)
+        return resil__refuse (ENAMETOOLONG, "the monitor's control endpoint is too long");
+    if (options->control)
+        strcpy (control, options->control);
+    if (resil__endpoint_is_ipc (events) != resil__endpoint_is_ipc (control))
+        return resil__refuse (EINVAL, "%s and %s must both be tcp, or both ipc", events, control);
+    return 0;
+}
+
+static int open_keys (resil_monitor_t *self, const resil_monitor_options_t *options)
+{
+    if (!options->keys)
+        return 0;
+    self->access_file = strdup (options->access);
+    if (!self->access_file)
+        return resil__refuse (ENOMEM, "no memory for the monitor");
+    if (resil__key_pair_read (options->keys, &self->keys) ||
+        resil__access_open (&self->access, self->access_file))
+        return -1;
+    resil__feed_t *feed = self->guest.feed;
+    snprintf (self->domain, sizeof self->domain, "resil-%s", resil__feed_run (feed));
+    if (resil__zap_enter (self->domain, &self->access, resil__control_turned_away, self) == 0)
+        return 0;
+    *self->domain = 0;
+    return -1;
+}
+
+static int open_ports (resil_monitor_t *self, const resil_monitor_options_t *options)
+{
+    char events[RESIL__ENDPOINT_ROOM], control[RESIL__ENDPOINT_ROOM];
+    bool has_keys = options->keys;
+    if (choose_endpoints (self, options, events, control) || check_reach (events, has_keys) ||
+        check_reach (control, has_keys))
+        return -1;
+    self->is_ipc = resil__endpoint_is_ipc (events);
+    return resil__port_open (&self->publisher.port, ZMQ_XPUB, events, &self->keys, self->domain) ||
+                   resil__port_open (&self->control, ZMQ_ROUTER, control, &self->keys, self->domain)
+               ? -1
+               : 0;
+}
+
+/*  When the program began, on CLOCK_MONOTONIC: by its process, which the kernel counts in ticks since the boot. */
+static int64_t program_began_us (void)
+{
+    char text[1024];
+    unsigned long long ticks;
+    struct timespec boot;
+    FILE *file = fopen ("/proc/self/stat", "re");
+    size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose (file);
+    text[size] = 0;
+    char *at = strrchr (text, ')');
+    if (!at || sscanf (at,
+                       ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+                       "%*d %llu",
+                       &ticks) != 1)
+        return resil__now_us ();
+    clock_gettime (CLOCK_BOOTTIME, &boot);
+    int64_t since_boot_us = (int64_t) boot.tv_sec * 1000000 + boot.tv_nsec / 1000;
+    int64_t age_us = since_boot_us - (int64_t) (ticks * 1000000 / (uint64_t) sysconf (_SC_CLK_TCK));
+    return resil__now_us () - (age_us > 0 ? age_us : 0);
+}
+
+static resil_monitor_t *monitor_new (resil_supervisor_t *root)
+{
+    resil_monitor_t *self = calloc (1, sizeof *self);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory for a monitor");
+        return NULL;
+    }
+    self->guest.tree_ends = tree_ends;
+    self->guest.tree_ended = tree_ended;
+    self->root = root;
+    self->bell = -1;
+    self->directory.lock_fd = -1;
+    self->began_at_us = program_began_us ();
+    snprintf (self->program, sizeof self->program, "%s", program_invocation_short_name);
+    gethostname (self->host, sizeof self->host - 1);
+    pthread_mutex_init (&self->replies.lock, NULL);
+    pthread_cond_init (&self->replies.taken, NULL);
+    sem_init (&self->has_left, 0, 0);
+    return self;
+}
+
+/*  Its threads come last: until then nobody calls it. */
+static int begin (resil_monitor_t *self, resil_supervisor_t *root,
+                  const resil_monitor_options_t *options)
+{
+    static const char call[] = "resil_monitor_new";
+    if (resil__process_has_room (SOCKETS, DESCRIPTORS, true, "a monitor"))
+        return -1;
+    resil__process_took_sockets (SOCKETS);
+    self->took_sockets = true;
+    self->bell = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->bell < 0)
+        return resil__refuse (errno, "no descriptor for a monitor: %s", strerror (errno));
+    if (resil__receive_guest (call, root, &self->guest, options->ring_bytes))
+        return -1;
+    self->run = resil__feed_run (self->guest.feed);
+    self->root_path = resil_supervisor_path (root);
+    self->beat_us = options->beat_ms * 1000;
+    self->publisher.next = resil__feed_next (self->guest.feed);
+    if (open_keys (self, options) || open_ports (self, options) ||
+        resil__crew_start (&self->crew, resil__answer, resil__answer_gone, self))
+        return -1;
+    self->has_crew = true;
+    return resil__make_actor (&self->actor, run, self, "a monitor");
+}
+
+resil_monitor_t *resil__monitor_make (resil_supervisor_t *root,
+                                      const resil_monitor_options_t *options, bool is_own)
+{
+    static const resil_monitor_options_t defaults = {RESIL_MONITOR_OPTIONS};
+    options = options ? options : &defaults;
+    if (check_options (options))
+        return NULL;
+    resil_monitor_t *self = monitor_new (root);
+    if (!self)
+        return NULL;
+    self->is_own = is_own;
+    if (begin (self, root, options) == 0)
+        return self;
+    int error = errno;
+    char why[RESIL__ERRMSG_MAX];
+    snprintf (why, sizeof why, "%s", resil_errmsg ());
+    resil_monitor_destroy (&self);
+    resil__refuse (error, "%s", why);
+    return NULL;
+}
+
+resil_monitor_t *resil_monitor_new (resil_supervisor_t *root,
+                                    const resil_monitor_options_t *options)
+{
+    if (root)
+        return resil__monitor_make (root, options, false);
+    resil__refuse (EINVAL, "resil_monitor_new: the supervisor is NULL");
+    return NULL;
+}
+
+const char *resil_monitor_endpoint (const resil_monitor_t *self)
+{
+    return self ? self->publisher.port.endpoint : NULL;
+}
+
+const char *resil_monitor_control (const resil_monitor_t *self)
+{
+    return self ? self->control.endpoint : NULL;
+}

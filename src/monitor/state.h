@@ -1,0 +1,136 @@
+/*  A monitor: an actor that publishes the events of a tree and takes requests, and a crew that carries those out. The actor
+    alone touches the sockets; it never waits for the tree, nor the tree for it.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MONITOR_STATE_H
+#define RESIL_MONITOR_STATE_H
+
+#include <czmq.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include <resil/monitor.h>
+
+#include "monitor/access.h"
+#include "monitor/crew.h"
+#include "monitor/directory.h"
+#include "monitor/json_writer.h"
+#include "monitor/port.h"
+#include "supervisor/guest.h"
+
+/*  What the actor publishes, and to how many. */
+typedef struct {
+    resil__port_t port;
+    size_t to_events; /*  subscriptions to some, or all                            */
+    size_t to_samples;
+    bool owes_beat; /*  somebody has subscribed to it                            */
+    uint64_t next;  /*  the event that comes next, while there are some to events   */
+    int64_t beat_due_us;
+    resil__json_t json;
+} resil__publisher_t;
+
+/*  Replies on their way to the actor. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t taken;
+    resil__reply_t *first;
+    resil__reply_t *last;
+    size_t bytes;
+    bool closed; /*  nobody waits for room any more                           */
+} resil__replies_t;
+
+/*  Changes that were asked for, the newest last, so that the same request is not carried out twice. The actor's. */
+typedef struct _resil__remembered_t resil__remembered_t;
+typedef struct {
+    resil__remembered_t *first;
+    resil__remembered_t *last;
+    size_t count;
+    size_t bytes;
+} resil__memory_t;
+
+struct _resil_monitor_t {
+    resil__guest_t guest; /*  first: a guest is its monitor                            */
+    resil_supervisor_t *root;
+    char program[64];
+    char host[256];
+    const char *run;       /*  the feed's                                               */
+    const char *root_path; /*  the root's: valid as long as it has the guest            */
+    int64_t began_at_us;   /*  the program                                              */
+    int64_t beat_us;
+    bool is_ipc;
+    bool is_own; /*  made by the environment, and freed with the tree         */
+    resil__directory_t directory;
+    char *access_file;
+    resil__access_t access; /*  its file is NULL: there is none                          */
+    resil__key_pair_t keys; /*  "": none                                                 */
+    char domain[RESIL__RUN_ROOM + 8]; /*  of ZAP                                        */
+
+    zactor_t *actor;
+    int bell; /*  an eventfd: an event, a reply, or the end                */
+    atomic_bool leaves;
+    resil__publisher_t publisher;
+    resil__port_t control;
+    resil__crew_t crew;
+    resil__replies_t replies;
+    resil__memory_t memory;
+    resil__json_t json; /*  the actor's                                              */
+    bool has_crew;
+    bool took_sockets;
+    sem_t has_left;      /*  the actor has                                            */
+    int64_t look_due_us; /*  at the access list                                       */
+
+    resil__lock_t lock;       /*  guards these two                                         */
+    int64_t refusals_from_us; /*  the second in which refusals are counted ...             */
+    int refusals;             /*  ... that were told                                       */
+};
+
+/*  ---- publisher.c ---- */
+
+/*  Take subscriptions; publish what there is, for a while. Returns whether there is more. */
+void resil__publisher_serve (resil_monitor_t *self);
+bool resil__publisher_publish (resil_monitor_t *self);
+void resil__publisher_beat (resil_monitor_t *self);
+
+/*  ---- control.c: requests, in the actor ---- */
+
+/*  Take requests, for a while. Returns whether there may be more. */
+bool resil__control_serve (resil_monitor_t *self);
+
+/*  A key is turned away at the door: any thread. */
+void resil__control_turned_away (void *monitor, const char *key, const char *address);
+
+/*  Send what the crew has to say. */
+void resil__control_send (resil_monitor_t *self);
+
+/*  ---- replies.c: replies ---- */
+
+/*  A reply to an order with that text, for the actor. Any thread. */
+void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
+                         const resil__json_t *json, bool to_keep);
+resil__reply_t *resil__replies_take (resil_monitor_t *self);
+void resil__replies_close (resil_monitor_t *self);
+
+/*  ---- answer.c: requests, in the crew ---- */
+
+void resil__answer (void *monitor, resil__order_t *order);
+
+/*  It is not carried out, as the tree ends. */
+void resil__answer_gone (void *monitor, resil__order_t *order);
+
+/*  A reply that refuses, with the last error of this thread. */
+void resil__answer_refusal (resil__json_t *json, const char *run, const char *id, int error,
+                            const char *text);
+
+/*  ---- memory.c ---- */
+
+/*  What was asked for by that client with that id: remembered from now on, or known already; then *reply is what it got, NULL
+    if there is none yet, and that will go the new way. */
+bool resil__memory_knows (resil__memory_t *self, const resil__order_t *order, const char **text,
+                          size_t *size);
+void resil__memory_forget (resil__memory_t *self, const resil__order_t *order);
+
+/*  It has got this reply. Puts the way that it is to go into it. */
+void resil__memory_keep (resil__memory_t *self, resil__reply_t *reply);
+void resil__memory_release (resil__memory_t *self);
+
+#endif
