@@ -86,6 +86,8 @@ static void look_at (top_t *self, size_t i)
 
 static int add (top_t *self, const char *where)
 {
+    if (self->view.program_count == TOP_PROGRAMS_MAX)
+        return tool_fail (TOOL_USAGE, "at most %d programs at once", TOP_PROGRAMS_MAX);
     resil_program_t *program = resil_watcher_add (self->watcher, where);
     if (!program)
         return tool_fail_errno ();
@@ -100,7 +102,9 @@ static int add_programs (top_t *self)
     int status = TOOL_OK;
     for (size_t i = 0; i < arguments->endpoint_count && !status; i++)
         status = add (self, arguments->endpoints[i]);
-    if (arguments->endpoint_count || status)
+    for (size_t i = 0; i < arguments->word_count && !status; i++)
+        status = add (self, arguments->words[i]);
+    if (self->view.program_count || status)
         return status;
     size_t count = 0;
     resil_local_program_t *here = getenv ("RESIL_ENDPOINT") ? NULL : resil_local_programs (&count);

@@ -172,7 +172,7 @@ static void put_header (const top_view_t *view, brush_t *brush)
               who, view->is_paused ? " | PAUSED" : "", up, all, bad ? ", trouble" : "", lost);
 }
 
-#define COLUMNS_BEHIND 41 /*  what stands behind the name, without the failure          */
+#define COLUMNS_BEHIND 38 /*  what stands behind the name, without the failure          */
 
 static void put_headings (const top_view_t *view, brush_t *brush, size_t name)
 {
@@ -180,7 +180,7 @@ static void put_headings (const top_view_t *view, brush_t *brush, size_t name)
     char line[1024] = "";
     put_field (line, sizeof line, "PATH", name);
     size_t size = strlen (line);
-    snprintf (line + size, sizeof line - size, "  %-9s %8s %8s %9s  LAST FAILURE  [by %s%s%s]",
+    snprintf (line + size, sizeof line - size, "  %-9s %6s %8s %8s  LAST FAILURE  [by %s%s%s]",
               "STATE", "INC", "RESTARTS", "SINCE", orders[view->order], *view->filter ? ", /" : "",
               view->filter);
     put_line (brush, TOOL_FAINT, false, "%s", line);
@@ -221,7 +221,7 @@ static void put_node (const top_view_t *view, const top_row_t *row, brush_t *bru
     put_field (line, sizeof line, label, name);
     size_t size = strlen (line);
     size += (size_t) snprintf (line + size, sizeof line - size,
-                               "  %-9s %8" PRIu64 " %8" PRIu64 " %9s  ", tool_state (node),
+                               "  %-9s %6" PRIu64 " %8" PRIu64 " %8s  ", tool_state (node),
                                node->incarnation, node->restarts, since);
     char *error = node->error
                       ? tool_error_text (node->error->kind, node->error->code, node->error->text,
@@ -286,9 +286,38 @@ static size_t count_lines (const char *text)
     return lines;
 }
 
-/*  The lines of a text from `view->scroll` on. */
-static void put_page (top_view_t *view, brush_t *brush, const char *text, size_t height)
+/*  The text with its lines broken to so many columns, what follows indented. To be freed. */
+static char *wrap (const char *text, size_t width)
 {
+    char *wrapped = NULL;
+    size_t size;
+    FILE *out = open_memstream (&wrapped, &size);
+    const size_t indent = width > 40 ? 8 : 0;
+    while (out && *text) {
+        const char *newline = strchrnul (text, '\n');
+        size_t fitting = tool_fitting (text, width);
+        if (fitting < (size_t) (newline - text) && fitting > 0) {
+            fprintf (out, "%.*s\n%*s", (int) fitting, text, (int) indent, "");
+            width -= indent;
+            text += fitting;
+            for (; (size_t) (newline - text) > (fitting = tool_fitting (text, width)) && fitting;
+                 text += fitting)
+                fprintf (out, "%.*s\n%*s", (int) fitting, text, (int) indent, "");
+            width += indent;
+        }
+        fprintf (out, "%.*s\n", (int) (newline - text), text);
+        text = *newline ? newline + 1 : newline;
+    }
+    if (out)
+        fclose (out);
+    return wrapped;
+}
+
+/*  The lines of a text from `view->scroll` on. */
+static void put_page (top_view_t *view, brush_t *brush, const char *said, size_t height)
+{
+    char *wrapped = wrap (said, brush->width);
+    const char *text = wrapped ? wrapped : "";
     size_t lines = count_lines (text), end = brush->next + height;
     if (view->scroll + height > lines)
         view->scroll = lines > height ? lines - height : 0;
@@ -299,6 +328,7 @@ static void put_page (top_view_t *view, brush_t *brush, const char *text, size_t
         put_line (brush, TOOL_PLAIN, false, "%.*s", (int) (newline - text), text);
         text = *newline ? newline + 1 : newline;
     }
+    free (wrapped);
 }
 
 static const char help[] =
@@ -347,8 +377,8 @@ static void put_footer (const top_view_t *view, brush_t *brush)
         put_line (brush, view->message_tone, false, "%s", view->message);
     else
         put_line (brush, TOOL_FAINT, false,
-                  "q quit  t tree  s sort  / filter  f follow%s  p pause  enter detail  ? help  %s",
-                  view->follows ? "*" : "",
+                  "q quit  t tree  s sort  / filter  p pause%s  ? help  %s",
+                  view->follows ? "  f follows" : "",
                   may_steer ? "r restart  S stop  a start" : "(your key may not steer)");
 }
 
