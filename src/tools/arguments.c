@@ -58,7 +58,8 @@ static const tool_verb_t verbs[] = {
      tool_top},
     {"keys", "new FILE | public FILE | allow FILE KEY ROLE NAME", "make keys, and let them in", 2,
      5, "h", tool_keys},
-    {"demo", "", "a small program that fails and recovers, watched", 0, 0, "th", tool_demo},
+    {"demo", "", "a small program that fails and recovers, watched until Ctrl-C", 0, 0, "th",
+     tool_demo},
     {"completion", "bash", "completion for a shell, to be sourced", 1, 1, "h", tool_completion},
     {0},
 };
@@ -156,6 +157,7 @@ static int set (tool_arguments_t *self, const option_t *option, const char *valu
         return set_output (self, value);
     case 't':
         self->timeout_ms = time_ms (value);
+        self->has_timeout = true;
         return self->timeout_ms < 0
                    ? refuse (self, "--timeout: \"%s\" is no time: 500ms, 5s, 2m", value)
                    : 0;

@@ -37,6 +37,7 @@ struct _tool_arguments_t {
     const char *server_key;
     tool_output_t output;
     int64_t timeout_ms;  /*  5000                                                     */
+    bool has_timeout;    /*  it was said                                              */
     int64_t incarnation; /*  0: whichever it is                                       */
     bool follows;
     bool waits; /*  for the end of what was asked for: unless --no-wait      */

@@ -13,7 +13,7 @@
 #define PAGE 1000
 
 typedef struct {
-    tool_session_t session;
+    tool_session_t *session;
     const tool_arguments_t *arguments;
     int64_t since_wall_us; /*  -1: by number                                            */
     uint64_t next;         /*  the first that is still to be printed                     */
@@ -83,12 +83,12 @@ static void print_event (view_t *view, json_t *event)
 
 static int print_past (view_t *view)
 {
-    uint64_t last = resil_program_info (view->session.program)->sequence;
+    uint64_t last = resil_program_info (view->session->program)->sequence;
     int status = TOOL_OK;
     while (view->next <= last) {
         uint64_t before = view->next;
         json_t *fields = json_pack ("{s:I, s:i}", "from", (json_int_t) view->next, "limit", PAGE);
-        json_t *result = tool_ask (&view->session, "events", NULL, fields, &status);
+        json_t *result = tool_ask (view->session, "events", NULL, fields, &status);
         if (!result)
             return status;
         const json_t *events = json_object_get (result, "events");
@@ -118,7 +118,7 @@ static void print_live (view_t *view, const resil_remote_event_t *event)
 /*  What is no event, for a person. */
 static void say (view_t *view, const resil_notice_t *notice)
 {
-    const resil_program_info_t *info = resil_program_info (view->session.program);
+    const resil_program_info_t *info = resil_program_info (view->session->program);
     switch (notice->kind) {
     case RESIL_NOTICE_LOST:
         tool_fail (TOOL_OK, "%" PRIu64 " events were lost", notice->count);
@@ -138,26 +138,45 @@ static void say (view_t *view, const resil_notice_t *notice)
     }
 }
 
-static int follow (view_t *view)
+/*  0 to go on, else the status to end with. */
+static int take_notice (view_t *view, const resil_notice_t *notice)
 {
-    for (;;) {
+    const resil_program_info_t *info = resil_program_info (view->session->program);
+    if (notice->kind == RESIL_NOTICE_REFUSED)
+        return tool_fail (TOOL_REFUSED, "%s: %s", info->endpoint, info->why);
+    if (notice->event)
+        print_live (view, notice->event);
+    else
+        say (view, notice);
+    return TOOL_OK;
+}
+
+static int follow (view_t *view, int64_t until_ms)
+{
+    int status = TOOL_OK;
+    while (!status && !tool_is_told_to_end ()) {
+        int64_t left_ms = until_ms < 0 ? RESIL_FOREVER : until_ms - tool_now_ms ();
+        if (until_ms >= 0 && left_ms <= 0)
+            break;
         fflush (stdout);
         if (ferror (stdout))
             return TOOL_FAILED;
-        const resil_notice_t *notice = resil_watcher_next (view->session.watcher, RESIL_FOREVER);
-        if (!notice && errno != EINTR)
-            return tool_fail_errno ();
-        if (!notice)
-            continue;
-        if (notice->kind == RESIL_NOTICE_REFUSED)
-            return tool_fail (TOOL_REFUSED, "%s: %s",
-                              resil_program_info (view->session.program)->endpoint,
-                              resil_program_info (view->session.program)->why);
-        if (notice->event)
-            print_live (view, notice->event);
-        else
-            say (view, notice);
+        const resil_notice_t *notice = resil_watcher_next (view->session->watcher, left_ms);
+        if (notice)
+            status = take_notice (view, notice);
+        else if (errno != EINTR && errno != EAGAIN)
+            status = tool_fail_errno ();
     }
+    return status;
+}
+
+int tool_follow (tool_session_t *session, int64_t until_ms)
+{
+    view_t view = {.session = session,
+                   .arguments = session->arguments,
+                   .since_wall_us = -1,
+                   .has_colour = tool_has_colour ()};
+    return follow (&view, until_ms);
 }
 
 /*  ---- The verb ----------------------------------------------------------------------------- */
@@ -166,7 +185,7 @@ static int follow (view_t *view)
 static void set_since (view_t *view)
 {
     const char *since = view->arguments->since;
-    uint64_t last = resil_program_info (view->session.program)->sequence;
+    uint64_t last = resil_program_info (view->session->program)->sequence;
     view->since_wall_us = -1;
     view->next = view->arguments->follows ? last + 1 : 1;
     if (!since)
@@ -190,8 +209,9 @@ static void set_since (view_t *view)
 
 int tool_events (const tool_arguments_t *arguments)
 {
-    view_t view = {.arguments = arguments, .has_colour = tool_has_colour ()};
-    int status = tool_begin (&view.session, arguments);
+    tool_session_t session;
+    view_t view = {.session = &session, .arguments = arguments, .has_colour = tool_has_colour ()};
+    int status = tool_begin (&session, arguments);
     if (status)
         return status;
     set_since (&view);
@@ -201,8 +221,8 @@ int tool_events (const tool_arguments_t *arguments)
     if (view.array && !status)
         tool_print_json (arguments, view.array);
     if (arguments->follows && !status)
-        status = follow (&view);
+        status = follow (&view, RESIL_FOREVER);
     json_decref (view.array);
-    tool_end (&view.session);
+    tool_end (&session);
     return status;
 }

@@ -3,16 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include <locale.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "tools/tool.h"
-
-static int64_t now_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int print_help (const tool_verb_t *verb)
 {
@@ -37,7 +29,7 @@ int main (int argc, char **argv)
         status = printf ("resil %d.%d.%d\n", RESIL_VERSION_MAJOR, RESIL_VERSION_MINOR,
                          RESIL_VERSION_PATCH) < 0;
     else {
-        arguments.started_ms = now_ms ();
+        arguments.started_ms = tool_now_ms ();
         status = arguments.verb->run (&arguments);
     }
     if ((fflush (stdout) || ferror (stdout)) && status == TOOL_OK)

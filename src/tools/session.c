@@ -1,6 +1,7 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <langinfo.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -68,7 +69,7 @@ int tool_fail_reply (const resil_reply_t *reply)
 
 /*  ---- A program ---------------------------------------------------------------------------- */
 
-static int64_t now_ms (void)
+int64_t tool_now_ms (void)
 {
     struct timespec now;
     clock_gettime (CLOCK_MONOTONIC, &now);
@@ -77,7 +78,7 @@ static int64_t now_ms (void)
 
 int64_t tool_time_left_ms (const tool_arguments_t *arguments)
 {
-    int64_t left_ms = arguments->started_ms + arguments->timeout_ms - now_ms ();
+    int64_t left_ms = arguments->started_ms + arguments->timeout_ms - tool_now_ms ();
     return left_ms > 0 ? left_ms : 0;
 }
 
@@ -134,6 +135,28 @@ json_t *tool_ask (tool_session_t *self, const char *what, const char *path, json
     if (!result)
         *status = tool_fail (TOOL_FAILED, "the answer to \"%s\" cannot be read", what);
     return result;
+}
+
+/*  ---- Signals ------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t told_to_end;
+
+static void note_signal (int signal_number)
+{
+    told_to_end = signal_number;
+}
+
+void tool_take_signals (void)
+{
+    struct sigaction action = {.sa_handler = note_signal}; /*  not restarted: it ends the wait  */
+    sigaction (SIGINT, &action, NULL);
+    sigaction (SIGTERM, &action, NULL);
+    sigaction (SIGHUP, &action, NULL);
+}
+
+bool tool_is_told_to_end (void)
+{
+    return told_to_end != 0;
 }
 
 /*  ---- Printing ----------------------------------------------------------------------------- */

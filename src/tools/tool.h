@@ -54,6 +54,16 @@ json_t *tool_ask (tool_session_t *self, const char *what, const char *path, json
 /*  How much is left of the time that the command was given, by CLOCK_MONOTONIC. */
 int64_t tool_time_left_ms (const tool_arguments_t *arguments);
 
+/*  By CLOCK_MONOTONIC. */
+int64_t tool_now_ms (void);
+
+/*  From now on SIGINT, SIGTERM and SIGHUP are asked for here, and end a wait. */
+void tool_take_signals (void);
+bool tool_is_told_to_end (void);
+
+/*  Print what happens in a program that has been joined, until then (RESIL_FOREVER), or until a signal that was taken. */
+int tool_follow (tool_session_t *session, int64_t until_ms);
+
 /*  Print JSON, as -o says: over several lines, or on one; of an array each element on one. */
 void tool_print_json (const tool_arguments_t *arguments, const json_t *value);
 

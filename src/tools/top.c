@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <ncurses.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/text.h"
@@ -44,20 +42,6 @@ typedef struct {
     bool has_ended;
     frozen_t frozen[TOP_PROGRAMS_MAX];
 } top_t;
-
-static volatile sig_atomic_t was_told_to_end;
-
-static void note_signal (int signal_number)
-{
-    was_told_to_end = signal_number;
-}
-
-static int64_t now_ms (void)
-{
-    struct timespec now;
-    clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*  ---- Programs ----------------------------------------------------------------------------- */
 
@@ -284,7 +268,7 @@ static resil_program_t *selected_program (const top_t *self)
 
 static void describe (top_t *self)
 {
-    self->described_ms = now_ms ();
+    self->described_ms = tool_now_ms ();
     if (*self->view.selected &&
         resil_program_ask (selected_program (self), "describe", self->view.selected, NULL,
                            REQUEST_MS, self->describing))
@@ -530,16 +514,8 @@ static void paint (top_t *self)
     }
     refresh ();
     top_screen_release (&screen);
-    self->painted_ms = now_ms ();
+    self->painted_ms = tool_now_ms ();
     self->is_stale = false;
-}
-
-static void take_signals (void)
-{
-    struct sigaction action = {.sa_handler = note_signal}; /*  not restarted: it ends the wait  */
-    sigaction (SIGINT, &action, NULL);
-    sigaction (SIGTERM, &action, NULL);
-    sigaction (SIGHUP, &action, NULL);
 }
 
 /*  The screen, or NULL. */
@@ -555,7 +531,7 @@ static SCREEN *open_screen (void)
     set_escdelay (25);
     curs_set (0);
     choose_colours ();
-    take_signals ();
+    tool_take_signals ();
     return screen;
 }
 
@@ -588,8 +564,9 @@ static bool is_gone (int silent_turns)
 static int run (top_t *self)
 {
     int silent_turns = 0;
-    while (!self->has_ended && !was_told_to_end && !is_gone (silent_turns)) {
-        int64_t now = now_ms (), due = self->painted_ms + (self->is_stale ? PAINT_MS : REPAINT_MS);
+    while (!self->has_ended && !tool_is_told_to_end () && !is_gone (silent_turns)) {
+        int64_t now = tool_now_ms (),
+                due = self->painted_ms + (self->is_stale ? PAINT_MS : REPAINT_MS);
         if (self->view.page == TOP_DETAIL && now >= self->described_ms + DESCRIBE_MS)
             describe (self);
         if (now >= due) {

@@ -79,7 +79,9 @@ static void put_state (FILE *out, const json_t *event)
     const char *to = tool_text_of (event, "to");
     bool is_done = json_is_true (json_object_get (event, "done"));
     fprintf (out, "%s -> %s", tool_text_of (event, "from"), is_done ? "done" : to);
-    if (delay_us >= 0 && strcmp (to, "waiting") == 0)
+    if (delay_us == 0 && strcmp (to, "waiting") == 0)
+        fprintf (out, ", next try at once");
+    else if (delay_us > 0 && strcmp (to, "waiting") == 0)
         fprintf (out, ", next try in %s", tool_duration (delay, delay_us));
     /*  What it failed of is told once, when it fails. */
     if (strcmp (to, "failing") == 0 || strcmp (to, "stopping") == 0)
