@@ -281,9 +281,10 @@ static void hold (resil__follower_t *self, resil__notice_t *notice)
         resil__notice_free (notice);
 }
 
-static void on_event (resil__follower_t *self, json_t *source, int64_t now_us)
+static void on_event (resil__follower_t *self, json_t *source, const void *bytes, size_t size,
+                      int64_t now_us)
 {
-    resil__notice_t *notice = resil__notice_of_event (source);
+    resil__notice_t *notice = resil__notice_of_event (source, bytes, size);
     if (!notice)
         return;
     if (self->refresh_us >= 0 && self->refresh_at_us == RESIL__NEVER)
@@ -367,7 +368,7 @@ void resil__follower_published (resil__follower_t *self, bool is_beat, const voi
         on_beat (self, source, now_us);
     else if (version && *self->run &&
              strncmp (resil__wire_text (source, "run"), self->run, RUN_MAX - 1) == 0)
-        on_event (self, source, now_us);
+        on_event (self, source, bytes, size, now_us);
     json_decref (source);
 }
 
@@ -421,7 +422,7 @@ static void on_ring (resil__follower_t *self, const json_t *result, int64_t now_
     const json_t *events = json_object_get (result, "events");
     uint64_t before = self->sequence;
     for (size_t i = 0; i < json_array_size (events); i++) {
-        resil__notice_t *notice = resil__notice_of_event (json_array_get (events, i));
+        resil__notice_t *notice = resil__notice_of_event (json_array_get (events, i), NULL, 0);
         if (notice && notice->event.sequence == self->sequence + 1) {
             self->info.filled++;
             take (self, notice);

@@ -13,7 +13,7 @@ resil__notice_t *resil__notice_new (resil_notice_kind_t kind)
     return self;
 }
 
-resil__notice_t *resil__notice_of_event (json_t *source)
+resil__notice_t *resil__notice_of_event (json_t *source, const void *bytes, size_t size)
 {
     resil__notice_t *self = resil__notice_new (RESIL_NOTICE_EVENT);
     if (!self)
@@ -21,7 +21,7 @@ resil__notice_t *resil__notice_of_event (json_t *source)
     self->source = json_incref (source);
     self->is.event = &self->event;
     if (resil__wire_event (source, &self->event, &self->error) &&
-        (self->text = json_dumps (source, JSON_COMPACT))) {
+        (self->text = bytes ? strndup (bytes, size) : json_dumps (source, JSON_COMPACT))) {
         self->event.json = self->text;
         return self;
     }

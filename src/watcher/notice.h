@@ -23,8 +23,9 @@ struct _resil__notice_t {
 /*  NULL: there is no memory. */
 resil__notice_t *resil__notice_new (resil_notice_kind_t kind);
 
-/*  Of the event in `source`, or NULL: it is none, or there is no memory. */
-resil__notice_t *resil__notice_of_event (json_t *source);
+/*  Of the event in `source`, which was read from those bytes (NULL: it is part of something larger); or NULL: it is none, or
+    there is no memory. */
+resil__notice_t *resil__notice_of_event (json_t *source, const void *bytes, size_t size);
 
 /*  Of a reply in `source`, or of a command's last event. */
 resil__notice_t *resil__notice_of_reply (const char *id, json_t *source);
