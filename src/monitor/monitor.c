@@ -35,14 +35,15 @@ static void look_at_access (resil_monitor_t *self, int64_t now_us)
 {
     bool is_wrong;
     self->look_due_us = now_us + LOOK_US;
-    if (resil__access_refresh (&self->access, &is_wrong)) {
-        resil__port_rebind (&self->publisher.port);
-        resil__port_rebind (&self->control);
-    }
+    bool is_less = resil__access_refresh (&self->access, &is_wrong);
     if (is_wrong) {
         resil__about_t about = {.supervisor = self->root_path + 1, .component = ""};
         resil__log (RESIL_LOG_ERROR, &about, 0, "nobody may do anything by its monitor: %s",
                     resil_errmsg ());
+    }
+    if (is_less) {
+        resil__port_rebind (&self->publisher.port);
+        resil__port_rebind (&self->control);
     }
 }
 

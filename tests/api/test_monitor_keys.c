@@ -1,0 +1,368 @@
+/*  Who may connect to a monitor with keys, and do what: roles, strangers, what is not CURVE, a key that is taken back.
+
+    ctest timeout: 180
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
+#include "lever.h"
+#include "monitor_client.h"
+
+typedef struct {
+    char public_key[41];
+    char secret_key[41];
+} pair_t;
+
+static lever_t a;
+static resil_supervisor_t *root;
+static resil_monitor_t *monitor;
+static pair_t server, admin, operator, viewer, stranger;
+static char folder[64], keys_file[96], access_file[96];
+
+/*  ---- Keys and files -------------------------------------------------------------------------------- */
+
+static void make (pair_t *pair)
+{
+    assert_int_equal (zmq_curve_keypair (pair->public_key, pair->secret_key), 0);
+}
+
+static void write_file (const char *name, mode_t mode, const char *text)
+{
+    char fresh[128];
+    snprintf (fresh, sizeof fresh, "%s.new", name);
+    FILE *file = fopen (fresh, "w");
+    assert_non_null (file);
+    fputs (text, file);
+    fclose (file);
+    ok (chmod (fresh, mode));
+    ok (rename (fresh, name));
+}
+
+static void write_access (bool with_viewer)
+{
+    char text[512];
+    int size =
+        snprintf (text, sizeof text, "# who may\n\n%s admin boss   # and more\n%s\toperator ops\n",
+                  admin.public_key, operator.public_key);
+    if (with_viewer)
+        snprintf (text + size, sizeof text - (size_t) size, "%s viewer eve\n", viewer.public_key);
+    write_file (access_file, 0600, text);
+}
+
+static resil_monitor_t *try_monitor (resil_supervisor_t *supervisor)
+{
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS};
+    options.endpoint = "tcp://127.0.0.1:*";
+    options.keys = keys_file;
+    options.access = access_file;
+    return resil_monitor_new (supervisor, &options);
+}
+
+static void begin (void)
+{
+    char text[128];
+    strcpy (folder, "/tmp/resil-test-XXXXXX");
+    assert_non_null (mkdtemp (folder));
+    snprintf (keys_file, sizeof keys_file, "%s/keys", folder);
+    snprintf (access_file, sizeof access_file, "%s/access", folder);
+    make (&server);
+    make (&admin);
+    make (&operator);
+    make (&viewer);
+    make (&stranger);
+    snprintf (text, sizeof text, "public %s\nsecret %s\n", server.public_key, server.secret_key);
+    write_file (keys_file, 0600, text);
+    write_access (true);
+    lever_open (&a, "a");
+    root = supervisor_new (RESIL_UNLIMITED);
+    lever_add (root, &a);
+    ok (resil_supervisor_spawn (root));
+}
+
+static void watch (void)
+{
+    monitor = try_monitor (root);
+    if (!monitor)
+        fail_msg ("%s", resil_errmsg ());
+}
+
+static void end (void)
+{
+    resil_monitor_destroy (&monitor);
+    resil_supervisor_destroy (&root);
+    lever_close (&a);
+    unlink (keys_file);
+    unlink (access_file);
+    rmdir (folder);
+}
+
+/*  ---- Clients ----------------------------------------------------------------------------------------- */
+
+static void set_keys (zsock_t *socket, const pair_t *pair, const char *server_key)
+{
+    zsock_set_curve_serverkey (socket, server_key);
+    zsock_set_curve_publickey (socket, pair->public_key);
+    zsock_set_curve_secretkey (socket, pair->secret_key);
+}
+
+static void open_with (client_t *self, const pair_t *pair)
+{
+    *self = (client_t){NULL};
+    self->sub = zsock_new (ZMQ_SUB);
+    set_keys (self->sub, pair, server.public_key);
+    assert_int_equal (zsock_connect (self->sub, "%s", resil_monitor_endpoint (monitor)), 0);
+    client_subscribe (self, "resil1/event/");
+    self->dealer = zsock_new (ZMQ_DEALER);
+    zsock_set_linger (self->dealer, 0);
+    set_keys (self->dealer, pair, server.public_key);
+    assert_int_equal (zsock_connect (self->dealer, "%s", self->control), 0);
+}
+
+/*  What becomes of a connection, as ZeroMQ tells: of a socket that is not connected yet. */
+static void *watch_connection (zsock_t *socket)
+{
+    static int count;
+    char endpoint[64];
+    snprintf (endpoint, sizeof endpoint, "inproc://connection-%d", ++count);
+    assert_int_equal (zmq_socket_monitor (zsock_resolve (socket), endpoint, ZMQ_EVENT_ALL), 0);
+    zsock_t *pair = zsock_new (ZMQ_PAIR);
+    assert_int_equal (zsock_connect (pair, "%s", endpoint), 0);
+    zsock_set_rcvtimeo (pair, SUPPORT_PATIENCE_MS);
+    return pair;
+}
+
+/*  The first of those events that comes, 0: none does. */
+static int next_event (zsock_t *connection, int events)
+{
+    for (;;) {
+        zmsg_t *message = zmsg_recv (connection);
+        if (!message)
+            return 0;
+        uint16_t event;
+        memcpy (&event, zframe_data (zmsg_first (message)), sizeof event);
+        zmsg_destroy (&message);
+        if (event & events)
+            return event;
+    }
+}
+
+#define FAILED                                                                                     \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                  \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED)
+#define SUCCEEDED ZMQ_EVENT_HANDSHAKE_SUCCEEDED
+
+/*  Who connects with this socket is not let in, by neither endpoint, and told nothing. Takes it. */
+static void is_not_let_in (zsock_t *socket, const char *endpoint)
+{
+    zsock_t *connection = watch_connection (socket);
+    assert_int_equal (zsock_connect (socket, "%s", endpoint), 0);
+    for (int i = 0; i < 2; i++)
+        assert_true (next_event (connection, FAILED | SUCCEEDED) & FAILED);
+    zsock_set_rcvtimeo (socket, 0);
+    assert_null (zmsg_recv (socket));
+    zmq_socket_monitor (zsock_resolve (socket), NULL, 0);
+    zsock_destroy (&connection);
+    zsock_destroy (&socket);
+}
+
+static zsock_t *new_sub (void)
+{
+    zsock_t *socket = zsock_new (ZMQ_SUB);
+    zsock_set_subscribe (socket, "");
+    return socket;
+}
+
+/*  ---- Cases -------------------------------------------------------------------------------------------- */
+
+static void each_key_may_do_what_its_role_says (void **state)
+{
+    (void) state;
+    client_t client;
+    begin ();
+    watch ();
+    open_with (&client, &viewer);
+    client_must (&client, "hello", "");
+    assert_string_equal (client_text (&client, "result.role"), "viewer");
+    assert_string_equal (client_text (&client, "result.by"), "key eve@127.0.0.1");
+    client_must (&client, "snapshot", "");
+    client_must_not (&client, "restart", "\"path\":\"/resil/a\"", "refused");
+    client_await (&client, "type", "refused");
+    assert_string_equal (client_text (&client, "by"), "key eve@127.0.0.1");
+    client_close (&client);
+    open_with (&client, &operator);
+    client_must (&client, "restart", "\"path\":\"/resil/a\"");
+    client_await (&client, "stage", "done");
+    assert_string_equal (client_text (&client, "by"), "key ops@127.0.0.1");
+    client_must_not (&client, "set", "\"path\":\"/resil\",\"max_restarts\":1", "refused");
+    client_close (&client);
+    open_with (&client, &admin);
+    client_must (&client, "set", "\"path\":\"/resil\",\"max_restarts\":1");
+    client_close (&client);
+    end ();
+}
+
+static void strangers_are_turned_away_and_that_is_an_event (void **state)
+{
+    (void) state;
+    client_t client;
+    begin ();
+    watch ();
+    open_with (&client, &admin);
+    zsock_t *socket = new_sub ();
+    set_keys (socket, &stranger, server.public_key);
+    is_not_let_in (socket, resil_monitor_endpoint (monitor));
+    client_await (&client, "type", "refused");
+    assert_string_equal (client_text (&client, "do"), "connect");
+    char by[64];
+    snprintf (by, sizeof by, "key %.8s...@127.0.0.1", stranger.public_key);
+    assert_string_equal (client_text (&client, "by"), by);
+    socket = zsock_new (ZMQ_DEALER);
+    set_keys (socket, &stranger, server.public_key);
+    is_not_let_in (socket, resil_monitor_control (monitor));
+    client_close (&client);
+    end ();
+}
+
+static void what_is_not_curve_is_not_let_in (void **state)
+{
+    (void) state;
+    begin ();
+    watch ();
+    is_not_let_in (new_sub (), resil_monitor_endpoint (monitor));
+    is_not_let_in (zsock_new (ZMQ_DEALER), resil_monitor_control (monitor));
+    zsock_t *socket = new_sub ();
+    zsock_set_plain_username (socket, "root");
+    zsock_set_plain_password (socket, "root");
+    is_not_let_in (socket, resil_monitor_endpoint (monitor));
+    end ();
+}
+
+/*  It does not get on with a server whose key it does not expect. */
+static void who_expects_another_server_is_not_served (void **state)
+{
+    (void) state;
+    begin ();
+    watch ();
+    zsock_t *socket = new_sub (), *connection = watch_connection (socket);
+    set_keys (socket, &admin, stranger.public_key);
+    assert_int_equal (zsock_connect (socket, "%s", resil_monitor_endpoint (monitor)), 0);
+    zsock_set_rcvtimeo (connection, 3000);
+    assert_false (next_event (connection, FAILED | SUCCEEDED) & SUCCEEDED);
+    zmq_socket_monitor (zsock_resolve (socket), NULL, 0);
+    zsock_destroy (&connection);
+    zsock_destroy (&socket);
+    end ();
+}
+
+static void a_key_that_is_taken_back_loses_the_stream (void **state)
+{
+    (void) state;
+    client_t client, other;
+    begin ();
+    watch ();
+    open_with (&other, &admin);
+    client = (client_t){.sub = zsock_new (ZMQ_SUB)};
+    set_keys (client.sub, &viewer, server.public_key);
+    zsock_t *connection = watch_connection (client.sub);
+    assert_int_equal (zsock_connect (client.sub, "%s", resil_monitor_endpoint (monitor)), 0);
+    client_subscribe (&client, "resil1/event/");
+    assert_int_equal (next_event (connection, SUCCEEDED), SUCCEEDED);
+    int64_t from_ms = zclock_mono ();
+    write_access (false);
+    assert_int_equal (next_event (connection, ZMQ_EVENT_DISCONNECTED), ZMQ_EVENT_DISCONNECTED);
+    print_message ("gone after %d ms\n", (int) (zclock_mono () - from_ms));
+    assert_true (next_event (connection, FAILED | SUCCEEDED) & FAILED);
+    /*  The others come back by themselves. */
+    client_must (&other, "events", "\"from\":1");
+    do
+        assert_non_null (client_receive (&other, other.sub, SUPPORT_PATIENCE_MS));
+    while (!client_is_beat (&other));
+    zmq_socket_monitor (zsock_resolve (client.sub), NULL, 0);
+    zsock_destroy (&connection);
+    client_close (&client);
+    write_access (true);
+    client_must (&other, "restart", "\"path\":\"/resil/a\"");
+    client_await (&other, "stage", "done");
+    client_close (&other);
+    end ();
+}
+
+static void a_list_that_has_become_wrong_lets_nobody_in (void **state)
+{
+    (void) state;
+    begin ();
+    watch ();
+    write_file (access_file, 0600, "nonsense\n");
+    assert_non_null (support_log_wait ("nobody may do anything", SUPPORT_PATIENCE_MS));
+    assert_non_null (
+        support_log_wait ("line 1: it must be PUBLIC-KEY ROLE NAME", SUPPORT_PATIENCE_MS));
+    zsock_t *socket = new_sub ();
+    set_keys (socket, &admin, server.public_key);
+    is_not_let_in (socket, resil_monitor_endpoint (monitor));
+    end ();
+}
+
+static void wrong_files_are_refused_with_a_sentence (void **state)
+{
+    (void) state;
+    begin ();
+    ok (chmod (keys_file, 0644));
+    assert_null (try_monitor (root));
+    assert_int_equal (errno, EACCES);
+    said ("chmod 600");
+    write_file (keys_file, 0600, "public x\n");
+    assert_null (try_monitor (root));
+    assert_int_equal (errno, EINVAL);
+    unlink (keys_file);
+    assert_null (try_monitor (root));
+    assert_int_equal (errno, ENOENT);
+    end ();
+    begin ();
+    ok (chmod (access_file, 0622));
+    assert_null (try_monitor (root));
+    assert_int_equal (errno, EACCES);
+    said ("chmod go-w");
+    write_file (access_file, 0600, "short viewer x\n");
+    assert_null (try_monitor (root));
+    said ("40 characters");
+    end ();
+}
+
+static void beside_a_handler_of_the_programs_own_there_are_no_keys (void **state)
+{
+    (void) state;
+    client_t client;
+    begin ();
+    zactor_t *auth = zactor_new (zauth, NULL);
+    assert_null (try_monitor (root));
+    assert_int_equal (errno, EBUSY);
+    said ("ZAP");
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS};
+    options.endpoint = "tcp://127.0.0.1:*";
+    monitor = resil_monitor_new (root, &options);
+    assert_non_null (monitor);
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    client_must (&client, "hello", "");
+    client_close (&client);
+    resil_monitor_destroy (&monitor);
+    zactor_destroy (&auth);
+    watch ();
+    open_with (&client, &viewer);
+    client_close (&client);
+    end ();
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        trace_case (each_key_may_do_what_its_role_says),
+        trace_case (strangers_are_turned_away_and_that_is_an_event),
+        trace_case (what_is_not_curve_is_not_let_in),
+        trace_case (who_expects_another_server_is_not_served),
+        trace_case (a_key_that_is_taken_back_loses_the_stream),
+        trace_case (a_list_that_has_become_wrong_lets_nobody_in),
+        trace_case (wrong_files_are_refused_with_a_sentence),
+        trace_case (beside_a_handler_of_the_programs_own_there_are_no_keys),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
