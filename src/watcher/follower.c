@@ -25,7 +25,8 @@ struct _asked_t {
     char what[32];
     int64_t due_us;
     int64_t timeout_us;
-    bool is_accepted; /*  it will be finished by an event                          */
+    bool is_accepted; /*  it will be finished by an event ...                      */
+    json_t *end;      /*  ... which has come before the reply; or NULL              */
 };
 
 struct _resil__follower_t {
@@ -85,6 +86,7 @@ void resil__follower_destroy (resil__follower_t **self_p)
     while (self->asked) {
         asked_t *asked = self->asked;
         self->asked = asked->next;
+        json_decref (asked->end);
         free (asked);
     }
     resil__notices_clear (&self->held);
@@ -176,6 +178,7 @@ static void answer (resil__follower_t *self, asked_t **at, resil__notice_t *noti
 {
     asked_t *asked = *at;
     *at = asked->next;
+    json_decref (asked->end);
     free (asked);
     tell_notice (self, notice);
 }
@@ -194,8 +197,10 @@ static void end_command (resil__follower_t *self, const resil__notice_t *told)
     if (strcmp (event->type, "command") != 0 || strcmp (event->stage, "accepted") == 0)
         return;
     asked_t **at = find_asked (self, event->id);
-    if (*at)
+    if (*at && (*at)->is_accepted)
         answer (self, at, resil__notice_of_end (event->id, told->source));
+    else if (*at && !(*at)->end) /*  the reply says whether there is more to it              */
+        (*at)->end = json_incref (told->source);
 }
 
 /*  The run that they were for has ended. */
@@ -464,6 +469,18 @@ static void on_wish (resil__follower_t *self, json_t *source, int64_t now_us)
     /*  Else it is asked for again, when the answer would have been late. */
 }
 
+static void on_reply (resil__follower_t *self, asked_t **asked, json_t *source)
+{
+    bool is_accepted = resil__wire_is (source, "ok") &&
+                       resil__wire_is (json_object_get (source, "result"), "accepted");
+    if (!is_accepted)
+        answer (self, asked, resil__notice_of_reply ((*asked)->id, source));
+    else if ((*asked)->end)
+        answer (self, asked, resil__notice_of_end ((*asked)->id, (*asked)->end));
+    else
+        (*asked)->is_accepted = true;
+}
+
 void resil__follower_replied (resil__follower_t *self, const void *bytes, size_t size,
                               int64_t now_us)
 {
@@ -476,13 +493,8 @@ void resil__follower_replied (resil__follower_t *self, const void *bytes, size_t
         json_decref (self->hello);
         self->hello = json_incref (source);
     }
-    else if (*asked) {
-        const json_t *result = json_object_get (source, "result");
-        if (resil__wire_is (source, "ok") && resil__wire_is (result, "accepted"))
-            (*asked)->is_accepted = true;
-        else
-            answer (self, asked, resil__notice_of_reply ((*asked)->id, source));
-    }
+    else if (*asked)
+        on_reply (self, asked, source);
     json_decref (source);
 }
 

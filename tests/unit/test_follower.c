@@ -459,6 +459,32 @@ static void a_command_that_takes_time_is_answered_by_its_last_event (void **stat
     end (&scene);
 }
 
+static void the_last_event_of_a_command_may_come_before_its_reply (void **state)
+{
+    (void) state;
+    static const char *const results[][2] = {
+        {"\"ok\":true,\"result\":{\"accepted\":true}", "restart/app/web !6 !reply:ok"},
+        {"\"ok\":true,\"result\":{\"text\":\"HI\"}", "restart/app/web !6 !reply:ok"},
+        {"\"ok\":false,\"error\":{\"kind\":\"failed\"}", "restart/app/web !6 !reply:failed"},
+    };
+    for (size_t i = 0; i < sizeof results / sizeof *results; i++) {
+        scene_t scene;
+        char id[RESIL_REQUEST_ID_MAX], text[512];
+        join (&scene, 5);
+        ok (resil__follower_ask (scene.follower, "restart", "/app/web", NULL, 1000000, scene.now_us,
+                                 id));
+        snprintf (text, sizeof text,
+                  "{\"v\":1,\"run\":\"" RUN
+                  "\",\"at_us\":1,\"wall_at_us\":1,\"seq\":6,\"type\":\"command\",\"path\":\"/app/"
+                  "web\",\"id\":\"%s\",\"do\":\"restart\",\"stage\":\"done\"}",
+                  id);
+        publish (&scene, false, text);
+        reply (&scene, 2, results[i][0]);
+        expect (&scene, results[i][1]);
+        end (&scene);
+    }
+}
+
 static void what_cannot_be_asked_is_refused (void **state)
 {
     (void) state;
@@ -545,6 +571,7 @@ int main (void)
         support_case (counters_are_had_anew_some_time_after_something_has_happened),
         support_case (a_request_is_answered_by_its_reply_or_when_its_time_is_over),
         support_case (a_command_that_takes_time_is_answered_by_its_last_event),
+        support_case (the_last_event_of_a_command_may_come_before_its_reply),
         support_case (what_cannot_be_asked_is_refused),
         support_case (what_is_not_as_agreed_changes_nothing),
         support_case (events_of_later_versions_are_told_and_change_no_picture),
