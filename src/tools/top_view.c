@@ -174,16 +174,21 @@ static void put_header (const top_view_t *view, brush_t *brush)
 
 #define COLUMNS_BEHIND 38 /*  what stands behind the name, without the failure          */
 
-static void put_headings (const top_view_t *view, brush_t *brush, size_t name)
+static void put_headings (brush_t *brush, size_t name)
 {
-    static const char *const orders[] = {"tree", "state", "restarts", "youngest", "name"};
     char line[1024] = "";
     put_field (line, sizeof line, "PATH", name);
-    size_t size = strlen (line);
-    snprintf (line + size, sizeof line - size, "  %-9s %6s %8s %8s  LAST FAILURE  [by %s%s%s]",
-              "STATE", "INC", "RESTARTS", "SINCE", orders[view->order], *view->filter ? ", /" : "",
-              view->filter);
-    put_line (brush, TOOL_FAINT, false, "%s", line);
+    put_line (brush, TOOL_FAINT, false, "%s  %-9s %6s %8s %8s  LAST FAILURE", line, "STATE", "INC",
+              "RESTARTS", "SINCE");
+}
+
+/*  Between the list and the ticker: how the list is made. */
+static void put_rule (const top_view_t *view, brush_t *brush)
+{
+    static const char *const orders[] = {"as a tree", "by state", "by restarts",
+                                         "the youngest first", "by name"};
+    put_line (brush, TOOL_FAINT, false, "-- %s%s%s -- events --", orders[view->order],
+              *view->filter ? ", only /" : "", view->filter);
 }
 
 static void put_program (const top_row_t *row, brush_t *brush, bool is_selected)
@@ -266,7 +271,7 @@ static void put_list (top_view_t *view, brush_t *brush, size_t height)
         view->scroll = selected - room + 1;
     if (view->scroll + room > count)
         view->scroll = count > room ? count - room : 0;
-    put_headings (view, brush, name);
+    put_headings (brush, name);
     for (size_t i = view->scroll; i < count && brush->next < end; i++)
         if (rows[i].node)
             put_node (view, &rows[i], brush, name, i == selected);
@@ -412,7 +417,7 @@ int top_paint (top_view_t *view, size_t width, size_t height, top_screen_t *scre
     while (brush.next < 1 + middle && brush.next + 1 < height && !brush.is_broken)
         put_line (&brush, TOOL_PLAIN, false, "%s", "");
     if (ticker) {
-        put_line (&brush, TOOL_FAINT, false, "-- events --");
+        put_rule (view, &brush);
         put_ticker (view, &brush, ticker);
     }
     while (brush.next + 1 < height && !brush.is_broken)
