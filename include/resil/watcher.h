@@ -30,16 +30,17 @@ typedef struct _resil_program_t resil_program_t;
 
 /*  Begin with RESIL_WATCHER_OPTIONS, which carries the defaults; zero means zero. */
 typedef struct {
-    size_t size;     /*  of this struct; set by RESIL_WATCHER_OPTIONS                     */
-    const char *key; /*  file with the watcher's own key pair, for programs that want keys;
-                                NULL: what RESIL_KEY in the environment names, or none           */
-    const char
-        *server_key; /*  the program's public key, 40 characters of Z85; NULL: RESIL_SERVER_KEY */
-    int64_t request_ms; /*  the watcher's own requests are made again after this; 5000          */
-    int64_t refresh_ms; /*  counters that events do not tell (restarts, ...) are had anew this long
-                                after something has happened; RESIL_FOREVER: never, the default     */
-    int interrupt; /*  a descriptor: when it can be read, resil_watcher_next returns with EINTR;
-                                -1: none                                                         */
+    size_t size;            /*  of this struct; set by RESIL_WATCHER_OPTIONS                    */
+    const char *key;        /*  file with the watcher's own key pair, for programs that want keys;
+                                NULL: what RESIL_KEY in the environment names, or none          */
+    const char *server_key; /*  the program's public key, 40 characters of Z85; NULL: what
+                                RESIL_SERVER_KEY in the environment has, or none                */
+    int64_t request_ms;     /*  the watcher's own requests are made again after this; 5000       */
+    int64_t refresh_ms;     /*  counters that events do not tell (restarts, ...) are had anew so
+                                long after something has happened; RESIL_FOREVER, the default:
+                                never                                                           */
+    int interrupt;          /*  a descriptor: when it can be read, resil_watcher_next returns with
+                                EINTR; -1: none                                                 */
 } resil_watcher_options_t;
 
 /*  Begins a resil_watcher_options_t: `resil_watcher_options_t options = {RESIL_WATCHER_OPTIONS};`. */
@@ -105,11 +106,11 @@ typedef struct {
     int64_t up_at_us;          /*  when it came up, by the program's clock; -1: it is not up     */
     int64_t due_at_us;         /*  when its pending restart is due; -1: none is                  */
     const resil_remote_error_t *error; /*  its last failure, or NULL                             */
-    int thread_id;         /*  of its thread or process, when counters were last had; 0: none */
-    size_t quarantined;    /*  threads left behind                                          */
-    int64_t worst_stop_us; /*  see resil_standing_t; RESIL_FOREVER: there is no limit       */
-    int64_t worst_restart_us;
-    uint64_t failures; /*  all there ever were, when counters were last had              */
+    int thread_id;            /*  of its thread or process, when counters were last had; 0: none */
+    size_t quarantined;       /*  threads left behind                                          */
+    int64_t worst_stop_us;    /*  see resil_standing_t; RESIL_FOREVER: there is no limit       */
+    int64_t worst_restart_us; /*  likewise                                                     */
+    uint64_t failures;        /*  all there ever were, when counters were last had              */
 } resil_remote_node_t;
 
 /*  Something that happened in a program that is watched. As resil_event_t, which says more. What does not apply is "", 0
@@ -122,15 +123,15 @@ typedef struct {
     const char *type;       /*  "state", "added", "removed", "quarantined", "returned", "escalated",
                                   "ended", "command", "refused"; or what later versions have     */
     const char *path;       /*  of whom                                                       */
-    bool is_supervisor;
-    uint64_t incarnation;
-    resil_state_t from; /*  of "state"                                                    */
-    resil_state_t to;
-    bool is_done;
-    int64_t delay_us;   /*  until the restart is due                                      */
-    const char *reason; /*  of "ended": "completed", "stopped", "escalated"               */
-    bool commanded;     /*  somebody asked for it                                         */
-    const char *by;     /*  who did, or whose failure took it along                       */
+    bool is_supervisor;     /*  else a component                                              */
+    uint64_t incarnation;   /*  of it                                                         */
+    resil_state_t from;     /*  of "state"                                                    */
+    resil_state_t to;       /*  likewise                                                      */
+    bool is_done;           /*  it is DOWN by itself                                          */
+    int64_t delay_us;       /*  until the restart is due                                      */
+    const char *reason;     /*  of "ended": "completed", "stopped", "escalated"               */
+    bool commanded;         /*  somebody asked for it                                         */
+    const char *by;         /*  who did, or whose failure took it along                       */
     const resil_remote_error_t *error; /*  the cause, or NULL                                    */
     const char *id;      /*  of "command": of the request                                  */
     const char *action;  /*  of "command" and "refused": what was asked for, as "restart"  */
@@ -163,7 +164,7 @@ typedef enum {
 
 /*  One of those. Valid until the next call that takes the watcher. */
 typedef struct {
-    resil_notice_kind_t kind;
+    resil_notice_kind_t kind;          /*  what it tells                                         */
     resil_program_t *program;          /*  whom it is about                                      */
     uint64_t count;                    /*  of LOST                                              */
     uint64_t missed;                   /*  notices dropped just before it: 65,536 waited already */

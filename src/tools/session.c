@@ -95,19 +95,51 @@ resil_watcher_t *tool_watcher (const tool_arguments_t *arguments, int interrupt,
     return watcher;
 }
 
-int tool_begin (tool_session_t *self, const tool_arguments_t *arguments)
+/*  0, or -1 with errno. */
+static int reach (tool_session_t *self)
 {
-    int status = TOOL_OK;
+    self->program = resil_watcher_add (self->watcher, self->arguments->endpoints[0]);
+    if (self->program &&
+        resil_program_join (self->program, tool_time_left_ms (self->arguments)) == 0)
+        return 0;
+    int error = errno;
+    resil_watcher_remove (self->watcher, &self->program);
+    errno = error;
+    return -1;
+}
+
+/*  It is not there, which may change. */
+static bool may_come (void)
+{
+    return errno == ENOENT || errno == ECONNREFUSED;
+}
+
+static int begin (tool_session_t *self, const tool_arguments_t *arguments, bool is_patient)
+{
+    int status = TOOL_OK, rc;
     *self = (tool_session_t){.arguments = arguments};
     self->watcher = tool_watcher (arguments, -1, &status);
     if (!self->watcher)
         return status;
-    self->program = resil_watcher_add (self->watcher, arguments->endpoints[0]);
-    if (!self->program || resil_program_join (self->program, tool_time_left_ms (arguments))) {
+    while ((rc = reach (self)) && is_patient && may_come () && tool_time_left_ms (arguments)) {
+        struct timespec pause = {.tv_nsec = 20000000};
+        nanosleep (&pause, NULL);
+    }
+    if (rc) {
         status = tool_fail_errno ();
         tool_end (self);
     }
     return status;
+}
+
+int tool_begin (tool_session_t *self, const tool_arguments_t *arguments)
+{
+    return begin (self, arguments, false);
+}
+
+int tool_begin_patiently (tool_session_t *self, const tool_arguments_t *arguments)
+{
+    return begin (self, arguments, true);
 }
 
 void tool_end (tool_session_t *self)

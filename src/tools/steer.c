@@ -96,22 +96,30 @@ static bool is_so (const resil_remote_node_t *node, const char *word)
     return strcmp (word, resil_state_name (node->state)) == 0;
 }
 
+/*  The time is over. */
+static int give_up (const tool_session_t *session, const char *path,
+                    const resil_remote_node_t *node, const char *word)
+{
+    const char *endpoint = resil_program_info (session->program)->endpoint;
+    int64_t timeout_ms = session->arguments->timeout_ms;
+    if (!node)
+        return tool_fail (TOOL_UNKNOWN,
+                          "%s: nothing has had the path \"%s\" within %" PRId64
+                          " ms; `resil tree` has all that there is",
+                          endpoint, path, timeout_ms);
+    return tool_fail (TOOL_UNREACHABLE, "%s: %s is %s, not %s, after %" PRId64 " ms", endpoint,
+                      path, tool_state (node), word, timeout_ms);
+}
+
 static int wait_for (tool_session_t *session, const char *path, const char *word)
 {
-    const resil_remote_node_t *node = resil_program_find (session->program, path);
-    if (!node && strcmp (word, "removed") != 0)
-        return tool_fail (TOOL_UNKNOWN,
-                          "nothing has the path \"%s\"; `resil tree` has all that there is", path);
-    while (!is_so (node, word)) {
+    const resil_remote_node_t *node;
+    while (!is_so (node = resil_program_find (session->program, path), word)) {
         int64_t left_ms = tool_time_left_ms (session->arguments);
         if (!left_ms)
-            return tool_fail (TOOL_UNREACHABLE, "%s: %s is %s, not %s, after %" PRId64 " ms",
-                              resil_program_info (session->program)->endpoint, path,
-                              node ? tool_state (node) : "gone", word,
-                              session->arguments->timeout_ms);
+            return give_up (session, path, node, word);
         if (!resil_watcher_next (session->watcher, left_ms) && errno != EAGAIN && errno != EINTR)
             return tool_fail_errno ();
-        node = resil_program_find (session->program, path);
     }
     print_outcome (session, path);
     return TOOL_OK;
@@ -126,7 +134,7 @@ int tool_wait (const tool_arguments_t *arguments)
                           "--for: \"%s\" is no state: ready, up, down, starting, failing, waiting, "
                           "stopping, done or removed",
                           word);
-    int status = tool_begin (&session, arguments);
+    int status = tool_begin_patiently (&session, arguments);
     if (status)
         return status;
     status = wait_for (&session, arguments->words[0], word);

@@ -41,6 +41,9 @@ int tool_fail_reply (const resil_reply_t *reply);
 
 /*  Join the program that is meant. 0, or the status to end with; the reason has been said. */
 int tool_begin (tool_session_t *self, const tool_arguments_t *arguments);
+
+/*  The same, and if it is not there wait for it, as long as there is time. */
+int tool_begin_patiently (tool_session_t *self, const tool_arguments_t *arguments);
 void tool_end (tool_session_t *self);
 
 /*  A watcher with the keys that the arguments name, or NULL: the reason has been said, and *status set. */

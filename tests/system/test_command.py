@@ -6,6 +6,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import unittest
 
 import zmq
 
-from support import PATIENCE
+from support import PATIENCE, SOURCE
 from watched import COMMAND, end, home, remote, resil, start, tree, wait_for
 
 LONG = ("--timeout", "60s")
@@ -112,7 +113,7 @@ class Steering(Case):
             self.ask("status", "/remote/nobody", status=4, says="nothing has the path")
             self.ask("describe", "/remote/nobody", status=4, says="/remote/nobody")
             self.ask("restart", "/remote/nobody", status=4, says="nobody")
-            self.ask("wait", "/remote/nobody", status=4, says="nobody")
+            self.ask("wait", "/remote/nobody", "--timeout", "200ms", status=4, says="nobody")
             self.ask("restart", "/remote/worker", "--incarnation", "99", status=7, says="99")
             self.ask("wait", "/remote/worker", "--for", "perfection", status=2, says="no state")
         with remote(self.environment, "tcp://127.0.0.1:*") as (_, endpoint):
@@ -122,6 +123,21 @@ class Steering(Case):
             self.ask(*words, status=2, says="resil: ")
         self.assertIn("Usage: resil VERB", self.ask("--help"))
         self.assertRegex(self.ask("--version"), r"^resil \d+\.\d+\.\d+\n$")
+
+
+    def test_wait_waits_for_a_program_that_is_still_to_come(self):
+        waiting = subprocess.Popen([*COMMAND, "wait", "/remote/worker", *LONG], text=True,
+                                   env=self.environment, stdout=subprocess.PIPE)
+        with remote(self.environment):
+            self.assertEqual(waiting.communicate(timeout=60)[0], "/remote/worker: up, incarnation 1\n")
+        self.ask("wait", "/remote/worker", "--timeout", "100ms", status=5, says="no program of yours")
+
+    def test_the_manual_has_every_verb_and_every_option(self):
+        manual = (SOURCE / "docs/man/resil.1").read_text().replace("\\-", "-").replace('" "', " ")
+        for verb in re.findall(r"(?m)^  ([a-z-]+) ", self.ask("--help").split("Options")[0]):
+            self.assertRegex(manual, rf"\b{verb}\b")
+            for option in re.findall(r"--[a-z-]+", self.ask(verb, "--help").split("[OPTIONS]")[1]):
+                self.assertIn(option, manual)
 
 
 class Failing(Case):
