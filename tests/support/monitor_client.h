@@ -18,6 +18,7 @@ typedef struct {
     zsock_t *dealer; /*  NULL: it does not ask                                    */
     char control[256];
     int asked;        /*  how often                                                */
+    const char *what; /*  last, NULL: bytes that may be anything                   */
     uint64_t beat;    /*  the sequence of the first beat                           */
     json_t *message;  /*  the last one ...                                         */
     char topic[1024]; /*  ... and what it was published under, "": a reply         */
@@ -31,6 +32,15 @@ static inline void client_write_down (const char *what, const char *json)
         return;
     fprintf (stream, "%s\t%s\n", what, json);
     fclose (stream);
+}
+
+/*  Of one that was good. */
+static inline void client_write_request (const char *what, const char *fields)
+{
+    char text[4096];
+    snprintf (text, sizeof text, "{\"v\":1,\"id\":\"x\",\"do\":\"%s\"%s%s}", what,
+              *fields ? "," : "", fields);
+    client_write_down ("request", text);
 }
 
 /*  The next message of that socket, NULL if there is none for so long. It belongs to the client. */
@@ -49,7 +59,9 @@ static inline json_t *client_receive (client_t *self, zsock_t *socket, int64_t t
     self->message = json_loads (text, JSON_REJECT_DUPLICATES, &error);
     if (!self->message)
         fail_msg ("no JSON: %s\n%s", error.text, text);
-    client_write_down (*topic ? topic : "reply", text);
+    char reply[64];
+    snprintf (reply, sizeof reply, "reply:%s", self->what ? self->what : "");
+    client_write_down (*topic ? topic : reply, text);
     free (topic);
     free (text);
     zmsg_destroy (&frames);
@@ -153,6 +165,7 @@ static inline json_t *client_reply (client_t *self, const char *id)
 /*  Send bytes as a request, and get the reply. */
 static inline json_t *client_ask_raw (client_t *self, const char *id, const char *text)
 {
+    self->what = NULL;
     assert_int_equal (zstr_send (self->dealer, text), 0);
     return client_reply (self, id);
 }
@@ -164,13 +177,16 @@ static inline json_t *client_ask (client_t *self, const char *what, const char *
     snprintf (id, sizeof id, "r%d", ++self->asked);
     snprintf (text, sizeof text, "{\"v\":1,\"id\":\"%s\",\"do\":\"%s\"%s%s}", id, what,
               *fields ? "," : "", fields);
-    return client_ask_raw (self, id, text);
+    self->what = what;
+    assert_int_equal (zstr_send (self->dealer, text), 0);
+    return client_reply (self, id);
 }
 
 /*  The same of what must be done, or refused as that kind. */
 static inline json_t *client_must (client_t *self, const char *what, const char *fields)
 {
     client_ask (self, what, fields);
+    client_write_request (what, fields);
     if (!json_is_true (client_field (self, "ok")))
         fail_msg ("%s: %s", what, client_text (self, "error.text"));
     return self->message;

@@ -1,0 +1,453 @@
+/*  A monitor under load and among strangers: joiners during a flood of events, subscribers that stop reading, connections that
+    say nothing or nonsense, many requests at once. Through all of it the tree goes on and the next client is served.
+
+    ctest timeout: 240
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "lever.h"
+#include "monitor_client.h"
+#include "system.h"
+
+static resil_supervisor_t *root;
+static resil_monitor_t *monitor;
+
+/*  ---- A program with a flood of events -------------------------------------------------------------- */
+
+#define CHURNERS 20
+
+static atomic_int failures_left;
+static atomic_int pause_ms; /*  before each                                              */
+
+/*  Fails, so often as all together are to. */
+static int churn (resil_self_t *self, void *args)
+{
+    (void) args;
+    int pause = atomic_load (&pause_ms);
+    if (pause && resil_wait (self, NULL, pause) < 0)
+        return 0;
+    if (atomic_fetch_sub (&failures_left, 1) > 0)
+        return resil_fail (self, 5, "as ever");
+    resil_wait (self, NULL, RESIL_FOREVER);
+    return 0;
+}
+
+static int answer (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) self;
+    (void) args;
+    return resil_message_kind (message) == RESIL_MESSAGE_CALL ? resil_reply (message, 0, "pong", 4)
+                                                              : 0;
+}
+
+static int keep_silent (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) self;
+    (void) args;
+    (void) message;
+    return 0;
+}
+
+static void begin (int failures, size_t ring_bytes)
+{
+    static const resil_type_t answering = {RESIL_TYPE, .name = "answering", .on_message = answer};
+    static const resil_type_t silent = {RESIL_TYPE, .name = "silent", .on_message = keep_silent};
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
+    options.ring_bytes = ring_bytes;
+    atomic_store (&failures_left, failures);
+    ok (resil_type_register (&answering));
+    ok (resil_type_register (&silent));
+    root = supervisor_new (RESIL_UNLIMITED);
+    monitor = resil_monitor_new (root, &options);
+    if (!monitor)
+        fail_msg ("%s", resil_errmsg ());
+    for (int i = 0; i < CHURNERS; i++) {
+        char name[16];
+        snprintf (name, sizeof name, "c%d", i);
+        ok (resil_supervisor_add_simple (root, name, churn, NULL, NULL));
+    }
+    resil_spec_t spec = {RESIL_SPEC, .name = "answering", .type = "answering"};
+    ok (resil_supervisor_add (root, &spec));
+    spec = (resil_spec_t){RESIL_SPEC, .name = "silent", .type = "silent"};
+    ok (resil_supervisor_add (root, &spec));
+}
+
+static bool has_calmed_down (void *unused)
+{
+    (void) unused;
+    return atomic_load (&failures_left) <= -CHURNERS;
+}
+
+static void calm_down (void)
+{
+    assert_true (support_wait_until (has_calmed_down, NULL, 4 * SUPPORT_PATIENCE_MS));
+}
+
+static void end (void)
+{
+    resil_monitor_destroy (&monitor);
+    resil_supervisor_destroy (&root);
+}
+
+/*  ---- Joiners ---------------------------------------------------------------------------------------------- */
+
+/*  What it knows of each component: by its name's number. */
+typedef struct {
+    client_t client;
+    uint64_t sequence; /*  what is true of all below                                */
+    int64_t incarnation[CHURNERS];
+    int64_t nseq[CHURNERS];
+    char state[CHURNERS][16];
+    int gaps;
+    int fills;
+    int snapshots;
+} joiner_t;
+
+static int number_of (const char *path)
+{
+    int number;
+    return sscanf (path, "/resil/c%d", &number) == 1 ? number : -1;
+}
+
+static void apply_node (joiner_t *self, const json_t *node, const char *state)
+{
+    int number = number_of (json_string_value (json_object_get (node, "path")));
+    if (number < 0)
+        return;
+    self->incarnation[number] = json_integer_value (json_object_get (node, "incarnation"));
+    self->nseq[number] = json_integer_value (json_object_get (node, "nseq"));
+    snprintf (self->state[number], sizeof self->state[number], "%s",
+              json_string_value (json_object_get (node, state)));
+}
+
+static void take_snapshot (joiner_t *self)
+{
+    size_t i;
+    json_t *node;
+    client_must (&self->client, "snapshot", "");
+    json_array_foreach ((json_t *) (uintptr_t) client_field (&self->client, "result.nodes"), i,
+                        node) apply_node (self, node, "state");
+    self->sequence = (uint64_t) client_number (&self->client, "result.seq");
+    self->snapshots++;
+}
+
+static void apply_event (joiner_t *self, const json_t *event)
+{
+    uint64_t sequence = (uint64_t) json_integer_value (json_object_get (event, "seq"));
+    const char *type = json_string_value (json_object_get (event, "type"));
+    if (sequence <= self->sequence)
+        return;
+    assert_int_equal (sequence, self->sequence + 1);
+    self->sequence = sequence;
+    if (strcmp (type, "state") == 0)
+        apply_node (self, event, "to");
+}
+
+/*  From the ring; where that has forgotten, by another snapshot. */
+static void fill_to (joiner_t *self, uint64_t sequence)
+{
+    while (self->sequence < sequence) {
+        char fields[64];
+        size_t i;
+        json_t *event;
+        snprintf (fields, sizeof fields, "\"from\":%" PRIu64, self->sequence + 1);
+        client_must (&self->client, "events", fields);
+        if (!json_is_true (client_field (&self->client, "result.complete"))) {
+            take_snapshot (self);
+            continue;
+        }
+        self->fills++;
+        json_array_foreach ((json_t *) (uintptr_t) client_field (&self->client, "result.events"), i,
+                            event) apply_event (self, event);
+    }
+}
+
+/*  Subscribe, wait for the beat, take a snapshot, follow. */
+static void join (joiner_t *self)
+{
+    *self = (joiner_t){.gaps = 0};
+    client_open (&self->client, resil_monitor_endpoint (monitor), "resil1/event/");
+    take_snapshot (self);
+}
+
+/*  Until the number that the program is at. */
+static void follow_to (joiner_t *self, uint64_t end)
+{
+    while (self->sequence < end) {
+        json_t *message = client_receive (&self->client, self->client.sub, SUPPORT_PATIENCE_MS);
+        assert_non_null (message);
+        uint64_t sequence = (uint64_t) client_number (&self->client, "seq");
+        uint64_t before = client_is_beat (&self->client) ? sequence : sequence - 1;
+        json_t *held = json_incref (message);
+        if (before > self->sequence) {
+            self->gaps++;
+            fill_to (self, before);
+        }
+        if (json_object_get (held, "type"))
+            apply_event (self, held);
+        json_decref (held);
+    }
+}
+
+static void is_as_the_program (const joiner_t *self, const resil_snapshot_t *snapshot)
+{
+    for (size_t i = 0; i < resil_snapshot_size (snapshot); i++) {
+        const resil_standing_t *is = resil_snapshot_at (snapshot, i);
+        int number = number_of (is->path);
+        if (number < 0)
+            continue;
+        assert_string_equal (self->state[number], resil_state_name (is->state));
+        assert_int_equal (self->incarnation[number], is->incarnation);
+        assert_int_equal (self->nseq[number], is->events);
+    }
+}
+
+#define JOINERS 6
+
+static void joiners_see_what_is (int failures, int pause, size_t ring_bytes)
+{
+    atomic_store (&pause_ms, pause);
+    static joiner_t joiners[JOINERS];
+    begin (failures, ring_bytes);
+    join (&joiners[0]);
+    ok (resil_supervisor_spawn (root));
+    for (int i = 1; i < JOINERS; i++) {
+        int left = failures - i * failures / JOINERS;
+        while (atomic_load (&failures_left) > left)
+            poll (NULL, 0, 1);
+        join (&joiners[i]);
+    }
+    calm_down ();
+    resil_snapshot_t *snapshot;
+    /*  What they are at has settled when two snapshots in a row are of the same number. */
+    uint64_t sequence = 0;
+    for (;;) {
+        snapshot = resil_supervisor_snapshot (root);
+        assert_non_null (snapshot);
+        bool is_same = resil_snapshot_sequence (snapshot) == sequence;
+        sequence = resil_snapshot_sequence (snapshot);
+        if (is_same)
+            break;
+        resil_snapshot_destroy (&snapshot);
+        poll (NULL, 0, 50);
+    }
+    for (int i = 0; i < JOINERS; i++) {
+        follow_to (&joiners[i], sequence);
+        is_as_the_program (&joiners[i], snapshot);
+        print_message ("joiner %d: of %d events %d gaps, %d fills, %d snapshots\n", i,
+                       (int) sequence, joiners[i].gaps, joiners[i].fills, joiners[i].snapshots);
+        client_close (&joiners[i].client);
+    }
+    resil_snapshot_destroy (&snapshot);
+    end ();
+}
+
+static void joiners_at_any_moment_end_with_the_same_picture (void **state)
+{
+    (void) state;
+    joiners_see_what_is (40000, 1, (size_t) 4 << 20);
+}
+
+static void where_the_ring_forgets_too_soon_it_says_so (void **state)
+{
+    (void) state;
+    joiners_see_what_is (40000, 0, (size_t) 64 << 10);
+}
+
+/*  ---- Strangers --------------------------------------------------------------------------------------------- */
+
+static int raw_connect (const char *endpoint)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_port = htons ((uint16_t) atoi (strrchr (endpoint, ':') + 1));
+    inet_pton (AF_INET, "127.0.0.1", &address.sin_addr);
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true (fd >= 0);
+    assert_int_equal (connect (fd, (struct sockaddr *) &address, sizeof address), 0);
+    return fd;
+}
+
+static void say (int fd, const void *bytes, size_t size)
+{
+    ssize_t sent = send (fd, bytes, size, MSG_NOSIGNAL);
+    (void) sent; /*  it may be closed on us already                           */
+}
+
+/*  The other side has closed it. */
+static void is_hung_up_on (int fd)
+{
+    char bytes[4096];
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    do
+        assert_int_equal (poll (&item, 1, SUPPORT_PATIENCE_MS), 1);
+    while (recv (fd, bytes, sizeof bytes, 0) > 0);
+    close (fd);
+}
+
+static void still_serves (void)
+{
+    client_t client;
+    client_open (&client, resil_monitor_endpoint (monitor), "resil1/event/");
+    client_must (&client, "snapshot", "");
+    client_close (&client);
+}
+
+/*  Greeting and READY of ZMTP 3.0 with NULL, as a socket of that type. */
+static void shake_hands (int fd, const char *type)
+{
+    unsigned char greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
+    unsigned char ready[64] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y', 11};
+    size_t length = strlen (type), size = 9;
+    memcpy (ready + size, "Socket-Type", 11);
+    size += 11;
+    ready[size + 3] = (unsigned char) length;
+    size += 4;
+    memcpy (ready + size, type, length);
+    size += length;
+    ready[1] = (unsigned char) (size - 2);
+    say (fd, greeting, sizeof greeting);
+    say (fd, ready, size);
+}
+
+static void nonsense_is_hung_up_on (void **state)
+{
+    (void) state;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    const char *endpoints[] = {resil_monitor_endpoint (monitor), resil_monitor_control (monitor)};
+    const char *types[] = {"SUB", "DEALER"};
+    static const unsigned char huge[] = {2, 0, 0, 0, 2, 0, 0, 0, 0};
+    for (int i = 0; i < 2; i++) {
+        int fd = raw_connect (endpoints[i]);
+        say (fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n and more than a greeting has, to be sure of it",
+             78);
+        is_hung_up_on (fd);
+        fd = raw_connect (endpoints[i]);
+        shake_hands (fd, types[i]);
+        say (fd, huge, sizeof huge); /*  a frame of 8 GiB comes                             */
+        is_hung_up_on (fd);
+        still_serves ();
+    }
+    end ();
+}
+
+#define SILENT 200
+
+static void who_says_nothing_keeps_nobody_out (void **state)
+{
+    (void) state;
+    int fds[SILENT];
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    for (int i = 0; i < SILENT; i++)
+        fds[i] = raw_connect (i & 1 ? resil_monitor_endpoint (monitor)
+                                    : resil_monitor_control (monitor));
+    still_serves ();
+    for (int i = 0; i < SILENT; i++)
+        is_hung_up_on (fds[i]);
+    end ();
+}
+
+/*  ---- Slow and hasty ones --------------------------------------------------------------------------------- */
+
+static void who_stops_reading_delays_nobody (void **state)
+{
+    (void) state;
+    joiner_t reader;
+    atomic_store (&pause_ms, 0);
+    begin (20000, (size_t) 4 << 20);
+    int fd = raw_connect (resil_monitor_endpoint (monitor));
+    shake_hands (fd, "SUB");
+    static const unsigned char to_all[] = {0, 1, 1};
+    say (fd, to_all, sizeof to_all);
+    join (&reader);
+    ok (resil_supervisor_spawn (root));
+    calm_down ();
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
+    follow_to (&reader, resil_snapshot_sequence (snapshot));
+    resil_snapshot_destroy (&snapshot);
+    client_close (&reader.client);
+    close (fd);
+    still_serves ();
+    end ();
+}
+
+static void a_thousand_requests_at_once_are_all_answered (void **state)
+{
+    (void) state;
+    client_t client;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    for (int i = 0; i < 1000; i++) {
+        char text[128];
+        snprintf (text, sizeof text,
+                  "{\"v\":1,\"id\":\"%d\",\"do\":\"%s\",\"path\":\"/resil/c%d\"}", i,
+                  i % 3 == 0   ? "describe"
+                  : i % 3 == 1 ? "list"
+                               : "restart",
+                  i % CHURNERS);
+        assert_int_equal (zstr_send (client.dealer, text), 0);
+    }
+    bool is_answered[1000] = {false};
+    for (int i = 0; i < 1000; i++) {
+        assert_non_null (client_receive (&client, client.dealer, SUPPORT_PATIENCE_MS));
+        int id = atoi (client_text (&client, "id"));
+        assert_false (is_answered[id]);
+        is_answered[id] = true;
+        if (id % 3 == 2)
+            assert_string_equal (client_text (&client, "error.kind"), "refused");
+    }
+    client_close (&client);
+    end ();
+}
+
+/*  Who is gone before its call is answered keeps nobody's place. */
+static void who_dies_with_a_request_under_way_is_forgotten (void **state)
+{
+    (void) state;
+    char home[] = "/tmp/resil-test-XXXXXX", endpoint[64];
+    assert_non_null (mkdtemp (home));
+    snprintf (endpoint, sizeof endpoint, "ipc://%s/m", home);
+    begin (0, (size_t) 4 << 20);
+    resil_monitor_destroy (&monitor);
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = endpoint};
+    monitor = resil_monitor_new (root, &options);
+    assert_non_null (monitor);
+    ok (resil_supervisor_spawn (root));
+    for (int i = 0; i < 20; i++) {
+        client_t client;
+        client_open (&client, endpoint, "none/");
+        zstr_sendf (
+            client.dealer,
+            "{\"v\":1,\"id\":\"%d\",\"do\":\"call\",\"path\":\"/resil/silent\",\"text\":\"\","
+            "\"timeout_us\":200000}",
+            i);
+        client_must (&client, "call", "\"path\":\"/resil/answering\",\"text\":\"ping\"");
+        assert_string_equal (client_text (&client, "result.text"), "pong");
+        client_close (&client);
+    }
+    end ();
+    unlink (endpoint + 6);
+    char control[80];
+    snprintf (control, sizeof control, "%s.control", endpoint + 6);
+    unlink (control);
+    rmdir (home);
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        trace_case (joiners_at_any_moment_end_with_the_same_picture),
+        trace_case (where_the_ring_forgets_too_soon_it_says_so),
+        trace_case (nonsense_is_hung_up_on),
+        trace_case (who_says_nothing_keeps_nobody_out),
+        trace_case (who_stops_reading_delays_nobody),
+        trace_case (a_thousand_requests_at_once_are_all_answered),
+        trace_case (who_dies_with_a_request_under_way_is_forgotten),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
