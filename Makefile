@@ -18,9 +18,9 @@ PREFIX ?= /usr/local
 MINUTES ?= 10
 ROUNDS ?= 5
 
-LIBRARY_PACKAGES = gcc libc6-dev cmake libczmq-dev libzmq3-dev libjansson-dev
+LIBRARY_PACKAGES = gcc libc6-dev cmake libczmq-dev libzmq3-dev libjansson-dev libncurses-dev
 CASE_PACKAGES = $(LIBRARY_PACKAGES) libcmocka-dev python3 python3-zmq
-TEST_PACKAGES = $(CASE_PACKAGES) python3-jsonschema clang clang-format doxygen pkg-config
+TEST_PACKAGES = $(CASE_PACKAGES) python3-jsonschema clang clang-format doxygen pkg-config tmux
 
 jobs := $(shell nproc)
 sources = $(shell find include src examples tests -name '*.[ch]')

@@ -23,5 +23,6 @@
 #include <resil/guardian.h>
 #include <resil/systemd.h>
 #include <resil/monitor.h>
+#include <resil/watcher.h>
 
 #endif

@@ -9,7 +9,8 @@ import re
 from support import SOURCE, fail
 
 LAYERS = ["foundation", "protocol", "shim", "mailbox", "component", "process", "runner", "hosted",
-          "supervisor", "messaging", "systemd", "guardian", "pipeline", "monitor", "tools"]
+          "supervisor", "messaging", "systemd", "guardian", "pipeline", "watcher",
+          "monitor", "tools"]
 
 wrong = []
 for path in sorted((SOURCE / "src").rglob("*.[ch]")):
@@ -21,6 +22,8 @@ for path in sorted((SOURCE / "src").rglob("*.[ch]")):
         below = name.split("/")[0]
         if not (SOURCE / "src" / name).exists():
             wrong.append(f'{path}: "{name}" is not the full name of a header')
+        elif layer == "tools" and below != "tools":
+            wrong.append(f"{path}: the command uses the public headers only")
         elif below not in LAYERS[:LAYERS.index(layer) + 1]:
             wrong.append(f"{path}: {layer} must not include from {below}")
 for path in sorted((SOURCE / "include").rglob("*.h")):

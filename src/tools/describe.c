@@ -1,0 +1,98 @@
+/*  What is known of one component or supervisor, as lines for a person: what `describe` prints. Pure.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/text.h"
+#include "tools/tool.h"
+
+static void put_field (FILE *out, const char *name, const char *format, ...) RESIL_PRINTF (3, 4);
+static void put_field (FILE *out, const char *name, const char *format, ...)
+{
+    char *text = NULL, *clean = NULL;
+    va_list args;
+    va_start (args, format);
+    if (vasprintf (&text, format, args) >= 0)
+        clean = tool_clean (text);
+    va_end (args);
+    fprintf (out, "%-14s %s\n", name, clean ? clean : "");
+    free (clean);
+    free (text);
+}
+
+static void put_duration (FILE *out, const json_t *node, const char *name, const char *key)
+{
+    char text[TOOL_DURATION_MAX];
+    int64_t us = tool_number_of (node, key, -1);
+    if (us >= 0)
+        put_field (out, name, "%s", tool_duration (text, us));
+}
+
+static void put_count (FILE *out, const json_t *node, const char *name, const char *key)
+{
+    int64_t number = tool_number_of (node, key, 0);
+    if (number)
+        put_field (out, name, "%" PRId64, number);
+}
+
+static void put_failure (FILE *out, const json_t *failure)
+{
+    char when[TOOL_TIME_MAX], delay[TOOL_DURATION_MAX];
+    const char *then = tool_text_of (failure, "then"), *why = tool_text_of (failure, "why");
+    const char *by = tool_text_of (failure, "by");
+    const json_t *cause = json_object_get (failure, "cause");
+    int64_t delay_us = tool_number_of (failure, "delay_us", -1);
+    char *text = tool_cause_text (failure), *clean = tool_clean (text ? text : "");
+    fprintf (out, "  %s  #%" PRId64 " %s\n",
+             tool_date (when, tool_number_of (failure, "wall_at_us", 0)),
+             tool_number_of (cause, "incarnation", 0), clean ? clean : "");
+    free (clean);
+    free (text);
+    if (*tool_text_of (cause, "trace"))
+        put_field (out, "    trace", "%s", tool_text_of (cause, "trace"));
+    put_field (out, "    then", "%s%s%s%s%s%s%s", then, delay_us > 0 ? " in " : "",
+               delay_us > 0 ? tool_duration (delay, delay_us) : "", *why ? ": " : "", why,
+               *by ? ", by " : "", by);
+}
+
+static void put_node (FILE *out, const json_t *node)
+{
+    const json_t *story = json_object_get (node, "story");
+    bool is_supervisor = json_is_true (json_object_get (node, "supervisor"));
+    bool is_done = json_is_true (json_object_get (node, "done"));
+    char *text = tool_cause_text (node);
+    put_field (out, "path", "%s", tool_text_of (node, "path"));
+    put_field (out, "is a", "%s", is_supervisor ? "supervisor" : "component");
+    put_field (out, "state", "%s", is_done ? "done" : tool_text_of (node, "state"));
+    put_count (out, node, "incarnation", "incarnation");
+    put_count (out, node, "restarts", "restarts");
+    put_count (out, node, "in window", "restarts_in_window");
+    put_duration (out, node, "up for", "up_us");
+    put_duration (out, node, "restart in", "pending_us");
+    put_count (out, node, "thread", "tid");
+    put_count (out, node, "left behind", "quarantined");
+    put_duration (out, node, "worst stop", "worst_stop_us");
+    put_duration (out, node, "worst restart", "worst_restart_us");
+    if (text)
+        put_field (out, "last failure", "%s", text);
+    free (text);
+    put_count (out, node, "failures", "failures");
+    if (json_array_size (story))
+        fprintf (out, "story\n");
+    for (size_t i = 0; i < json_array_size (story); i++)
+        put_failure (out, json_array_get (story, i));
+}
+
+char *tool_describe_text (const json_t *node)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream (&text, &size);
+    if (!out)
+        return NULL;
+    put_node (out, node);
+    fclose (out);
+    return text;
+}
