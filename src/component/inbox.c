@@ -19,16 +19,16 @@
 
 static inline bool hold_clock (resil__clock_t *clock)
 {
-    if (resil__biased_enter (&clock->lock, clock->place))
+    if (resil__biased_enter (&clock->lock, clock->bias))
         return true;
     resil__lock (&clock->lock);
     return false;
 }
 
-static inline void let_go_of_clock (resil__clock_t *clock, bool is_by_place)
+static inline void let_go_of_clock (resil__clock_t *clock, bool is_by_bias)
 {
-    if (is_by_place)
-        resil__biased_leave (clock->place);
+    if (is_by_bias)
+        resil__biased_leave (clock->bias);
     else
         resil__unlock (&clock->lock);
 }
@@ -47,18 +47,18 @@ void resil__clock_enter (resil__clock_t *clock, const void *self)
 
 bool resil__clock_come_back (resil__clock_t *clock, const void *self)
 {
-    bool by_place = hold_clock (clock);
+    bool by_bias = hold_clock (clock);
     bool is_ours = atomic_load_explicit (&clock->inside, memory_order_relaxed) == (uintptr_t) self;
     if (is_ours)
         atomic_store_explicit (&clock->inside, 0, memory_order_release);
-    let_go_of_clock (clock, by_place);
+    let_go_of_clock (clock, by_bias);
     return is_ours;
 }
 
 bool resil__clock_give_up (resil__clock_t *clock, const void *self)
 {
     resil__lock (&clock->lock);
-    resil__biased_await (clock->place);
+    resil__biased_await (clock->bias);
     bool is_inside = atomic_load (&clock->inside) == (uintptr_t) self;
     if (is_inside)
         atomic_store (&clock->inside, GIVEN_UP);
@@ -103,24 +103,24 @@ static int reserve (resil__inbox_t *inbox)
 
 /*  May the timers of the thread be changed from here? While a function of the component runs, its thread may be given up
     with it, and then they are not its own any more. */
-typedef enum { FREE, BY_LOCK, BY_PLACE, NOT_ITS_OWN } hold_t;
+typedef enum { FREE, BY_LOCK, BY_BIAS, NOT_ITS_OWN } hold_t;
 
 static hold_t hold (const resil_self_t *self)
 {
     resil__clock_t *clock = self->inbox.clock;
     if (!clock || !atomic_load_explicit (&clock->inside, memory_order_relaxed))
         return FREE;
-    bool by_place = hold_clock (clock);
+    bool by_bias = hold_clock (clock);
     if (atomic_load_explicit (&clock->inside, memory_order_relaxed) == (uintptr_t) self)
-        return by_place ? BY_PLACE : BY_LOCK;
-    let_go_of_clock (clock, by_place);
+        return by_bias ? BY_BIAS : BY_LOCK;
+    let_go_of_clock (clock, by_bias);
     return NOT_ITS_OWN;
 }
 
 static void let_loose (const resil_self_t *self, hold_t hold)
 {
     if (hold != FREE)
-        let_go_of_clock (self->inbox.clock, hold == BY_PLACE);
+        let_go_of_clock (self->inbox.clock, hold == BY_BIAS);
 }
 
 /*  0, or -1 with errno and a sentence: then it is as it was. */

@@ -30,22 +30,22 @@ void resil__biased_prepare (void)
 #endif
 }
 
-static bool is_in (const resil__place_t *place)
+static bool is_in (const resil__bias_t *bias)
 {
-    return atomic_load_explicit (&place->is_in, memory_order_acquire);
+    return atomic_load_explicit (&bias->is_in, memory_order_acquire);
 }
 
-void resil__biased_await_slowly (resil__place_t *place)
+void resil__biased_await_slowly (resil__bias_t *bias)
 {
     if (!atomic_load (&resil__biased_is_on))
         return;
     barrier (MEMBARRIER_CMD_PRIVATE_EXPEDITED);
     for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
-        if (!is_in (place))
+        if (!is_in (bias))
             return;
         resil__relax ();
     }
-    for (int i = 0; is_in (place); i++) {
+    for (int i = 0; is_in (bias); i++) {
         if (i < YIELDS)
             sched_yield ();
         else /*  it may be of a lower priority than this one                 */

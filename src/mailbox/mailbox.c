@@ -50,11 +50,11 @@ static inline resil__mailbox_host_t *host_of (const resil__mailbox_t *self)
 static inline bool enter (resil__mailbox_t *self)
 {
     resil__mailbox_host_t *here = resil__mailbox_host_here;
-    if (!here || host_of (self) != here || !resil__biased_enter (&self->reader_lock, &here->place))
+    if (!here || host_of (self) != here || !resil__biased_enter (&self->reader_lock, &here->bias))
         return false;
     if (host_of (self) == here)
         return true;
-    resil__biased_leave (&here->place);
+    resil__biased_leave (&here->bias);
     return false;
 }
 
@@ -63,7 +63,7 @@ void resil__mailbox_hold_long (resil__mailbox_t *self)
     resil__lock (&self->reader_lock);
     resil__mailbox_host_t *host = host_of (self);
     if (host && host != resil__mailbox_host_here && host->notify_here)
-        resil__biased_await (&host->place);
+        resil__biased_await (&host->bias);
 }
 
 static inline bool hold (resil__mailbox_t *self)
@@ -74,10 +74,10 @@ static inline bool hold (resil__mailbox_t *self)
     return false;
 }
 
-static inline void let_go_of (resil__mailbox_t *self, bool is_by_place)
+static inline void let_go_of (resil__mailbox_t *self, bool is_by_bias)
 {
-    if (is_by_place)
-        resil__biased_leave (&resil__mailbox_host_here->place);
+    if (is_by_bias)
+        resil__biased_leave (&resil__mailbox_host_here->bias);
     else
         resil__unlock_lightly (&self->reader_lock);
 }
@@ -126,7 +126,7 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     resil__mailbox_t *self = resil__slab_take (&memory, &is_fresh);
     if (!self)
         return NULL;
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     self->number++;
     self->rules = rules;
@@ -140,7 +140,7 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     set_count (&self->taken_weight, 0);
     self->lost = self->taken_seen = self->taken_weight_seen = 0;
     resil__unlock (&self->lock);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     return self;
 }
 
@@ -152,7 +152,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
         return;
     resil__mailbox_close (self);
     resil__mailbox_set_reader (self, NULL, NULL);
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     resil_message_t *in_hand = self->in_hand, *saved = self->saved;
     self->in_hand = self->saved = NULL;
@@ -163,7 +163,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
         close (self->event_fd);
     self->has_fd = false;
     resil__unlock (&self->lock);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     resil_message_destroy (&in_hand);
     resil_message_destroy (&saved);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
@@ -276,14 +276,14 @@ void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadli
 
 int resil__mailbox_fd (resil__mailbox_t *self)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     int fd = self->has_fd ? self->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
     self->event_fd = fd;
     self->has_fd = fd >= 0;
     int error = errno;
     resil__unlock (&self->lock);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     if (fd < 0)
         return resil__refuse (error, "no descriptor for the mailbox of \"%s\": %s", self->name,
                               strerror (error));
@@ -311,13 +311,13 @@ static void wake_all_senders (resil__mailbox_t *self)
 void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
                                const char *name)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     self->rules = rules;
     self->name = name;
     resil__unlock (&self->lock);
     wake_all_senders (self);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
 }
 
 /*  Where what is lost goes. Noted with the reader held, so that its names are there; what is lost goes there
@@ -382,7 +382,7 @@ static void count_all_as_taken (resil__mailbox_t *self)
 size_t resil__mailbox_close (resil__mailbox_t *self)
 {
     lost_to_t to;
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     atomic_store_explicit (&self->is_open, false, memory_order_relaxed);
     resil__lasting_drop (self);
@@ -396,7 +396,7 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     wake_all_senders (self);
     if (mail || data)
         note (self, &to);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     free_all (control);
     free_all (control_here);
     return lose (&to, mail, RESIL_DEAD_DOWN, ESHUTDOWN) +
@@ -519,13 +519,13 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
         resil__chain_t dropped = {NULL, NULL};
         lost_to_t lost_to;
         unsigned room = 0;
-        bool by_place = hold (self);
+        bool by_bias = hold (self);
         int error = put_with_reader_held (self, to, message, full, &dropped);
         if (dropped.first)
             note (self, &lost_to);
         if (error == EAGAIN && full == RESIL_FULL_WAITS)
             room = await_room (self, now_us);
-        let_go_of (self, by_place);
+        let_go_of (self, by_bias);
         lose (&lost_to, dropped.first, RESIL_DEAD_DROPPED, ENOBUFS);
         if (!room)
             return error;
@@ -555,7 +555,7 @@ static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_m
         add_count (&self->sent_here_weight, weight);
         host->notify_here (host, self->reader);
     }
-    resil__biased_leave (&resil__mailbox_host_here->place);
+    resil__biased_leave (&resil__mailbox_host_here->bias);
     return fits;
 }
 
@@ -591,7 +591,7 @@ static inline bool put_control_here (resil__mailbox_t *self, resil_address_t to,
         append_mail (self, message);
         resil__mailbox_host_here->notify_here (resil__mailbox_host_here, self->reader);
     }
-    resil__biased_leave (&resil__mailbox_host_here->place);
+    resil__biased_leave (&resil__mailbox_host_here->bias);
     return is_first;
 }
 
@@ -640,17 +640,17 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
                                 resil__mailbox_host_t *host)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     change_reader (self, reader, host);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
 }
 
 void resil__mailbox_leave (resil__mailbox_t *self, const void *reader)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     if (self->reader == reader)
         change_reader (self, NULL, NULL);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
 }
 
 /*  Under both locks: nothing is left to take over. Who waits for the bell is told of the next message only if
@@ -734,7 +734,7 @@ static bool is_expired (const resil_message_t *message, int64_t now_us)
 
 /*  With the reader held, which is let go: that one has expired. */
 static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *message,
-                                      int64_t now_us, bool by_place)
+                                      int64_t now_us, bool by_bias)
 {
     resil__chain_t expired = {NULL, NULL};
     lost_to_t lost_to;
@@ -746,7 +746,7 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
     note (self, &lost_to);
     if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
         wake_senders (self, now_us);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
     return message;
 }
@@ -754,21 +754,21 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     *is_stale = self->reader != reader;
     if (*is_stale) {
-        let_go_of (self, by_place);
+        let_go_of (self, by_bias);
         return NULL;
     }
     resil_message_t *handled = self->in_hand;
     resil_message_t *message = take_next (self);
     if (is_expired (message, now_us))
-        message = take_another (self, message, now_us, by_place);
+        message = take_another (self, message, now_us, by_bias);
     else {
         self->in_hand = message;
         if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
-        let_go_of (self, by_place);
+        let_go_of (self, by_bias);
     }
     if (handled)
         resil__message_end (handled);
@@ -785,18 +785,18 @@ static resil_message_t *let_go (resil__mailbox_t *self)
 
 resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil_message_t *message = self->reader == reader ? let_go (self) : NULL;
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     return message;
 }
 
 bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL;
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     if (message)
         resil__message_end (message);
     return is_reader;
@@ -804,22 +804,22 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 
 bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *goes = is_reader ? self->saved : message;
     if (is_reader)
         self->saved = message;
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     resil_message_destroy (&goes);
     return is_reader;
 }
 
 resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     *is_kept = self->saved;
     resil_message_t *message = self->saved ? resil_message_dup (self->saved) : NULL;
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     return message;
 }
 
@@ -868,7 +868,7 @@ static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_
 bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 {
     lost_to_t lost_to;
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL, *control = NULL;
     if (message && is_data (message))
@@ -877,7 +877,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
         control = message;
         message = NULL;
     }
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     resil_message_destroy (&control);
     if (message)
         lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
@@ -887,7 +887,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
 resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 {
     lost_to_t lost_to;
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil_message_t *original = let_go (self), *message = NULL;
     bool is_lost = false; /*  without a copy, as there is no memory for one            */
     change_reader (self, NULL, NULL);
@@ -902,7 +902,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
             note (self, &lost_to);
         }
     }
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     if (message)
         lose (&lost_to, message, RESIL_DEAD_FAILED, ECONNRESET);
     if (is_lost)
@@ -914,7 +914,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 
 resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
 {
-    bool by_place = hold (self);
+    bool by_bias = hold (self);
     resil__lock (&self->lock);
     uint64_t taken = count_of (&self->taken);
     uint64_t in_hand = self->in_hand && is_data (self->in_hand);
@@ -928,6 +928,6 @@ resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
                                         sent_weight_of (self) - count_of (&self->taken_weight),
                                     .oldest_at_us = oldest ? oldest->sent_at_us : 0};
     resil__unlock (&self->lock);
-    let_go_of (self, by_place);
+    let_go_of (self, by_bias);
     return books;
 }

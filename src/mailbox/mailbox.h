@@ -31,7 +31,7 @@ struct _resil__mailbox_host_t {
     /*  NULL: its thread sends as others do. Else of what that has put there itself it is told by this, in that thread and
         under the reader's lock. */
     void (*notify_here) (resil__mailbox_host_t *self, const void *reader);
-    resil__place_t place;
+    resil__bias_t bias;
 };
 
 /*  The one whose thread this is, or NULL. */

@@ -623,7 +623,7 @@ resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil
     atomic_init (&self->pushed, NULL);
     self->mail.notify = notify;
     self->mail.notify_here = notify_here;
-    self->clock.place = &self->mail.place;
+    self->clock.bias = &self->mail.bias;
     resil__hosting_begin (&self->base);
     return &self->base;
 }

@@ -12,7 +12,7 @@
 #define ROUNDS 3000
 
 static resil__lock_t lock;
-static resil__place_t place;
+static resil__bias_t bias;
 static struct {
     uint64_t a;
     uint64_t b;
@@ -30,7 +30,7 @@ static void *counts_by_the_lock (void *unused)
 {
     for (int i = 0; i < ROUNDS; i++) {
         resil__lock (&lock);
-        resil__biased_await (&place);
+        resil__biased_await (&bias);
         count ();
         resil__unlock (&lock);
     }
@@ -46,13 +46,13 @@ static void one_at_a_time_has_it (void **state)
     for (int i = 0; i < OTHERS; i++)
         assert_int_equal (pthread_create (&threads[i], NULL, counts_by_the_lock, NULL), 0);
     for (int i = 0; i < OWN_ROUNDS; i++) {
-        bool is_in = resil__biased_enter (&lock, &place);
+        bool is_in = resil__biased_enter (&lock, &bias);
         if (!is_in)
             resil__lock (&lock);
         count ();
         by_place += is_in;
         if (is_in)
-            resil__biased_leave (&place);
+            resil__biased_leave (&bias);
         else
             resil__unlock (&lock);
     }
@@ -69,13 +69,13 @@ static void its_thread_does_not_get_in_while_another_has_it (void **state)
     (void) state;
     resil__biased_prepare ();
     resil__lock (&lock);
-    assert_false (resil__biased_enter (&lock, &place));
-    assert_int_equal (atomic_load (&place.is_in), 0);
+    assert_false (resil__biased_enter (&lock, &bias));
+    assert_int_equal (atomic_load (&bias.is_in), 0);
     resil__unlock (&lock);
-    bool is_in = resil__biased_enter (&lock, &place);
+    bool is_in = resil__biased_enter (&lock, &bias);
     assert_int_equal (is_in, atomic_load (&resil__biased_is_on));
     if (is_in)
-        resil__biased_leave (&place);
+        resil__biased_leave (&bias);
 }
 
 static void who_knows_no_thread_waits_for_none (void **state)
@@ -90,10 +90,10 @@ static void without_a_barrier_nobody_gets_in_by_its_place (void **state)
     (void) state;
     resil__biased_prepare ();
     bool is_on = atomic_exchange (&resil__biased_is_on, false);
-    assert_false (resil__biased_enter (&lock, &place));
-    atomic_store (&place.is_in, 1); /*  nobody waits for it                               */
-    resil__biased_await (&place);
-    atomic_store (&place.is_in, 0);
+    assert_false (resil__biased_enter (&lock, &bias));
+    atomic_store (&bias.is_in, 1); /*  nobody waits for it                               */
+    resil__biased_await (&bias);
+    atomic_store (&bias.is_in, 0);
     atomic_store (&resil__biased_is_on, is_on);
 }
 
