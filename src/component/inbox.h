@@ -31,7 +31,7 @@ struct _resil__alarm_t {
 typedef struct {
     resil__heap_t heap;
     resil__lock_t lock;      /*  biased to the thread                                     */
-    resil__bias_t *bias;   /*  of that                                                  */
+    resil__bias_t *bias;     /*  of that                                                  */
     atomic_uintptr_t inside; /*  the self; 0: no function runs, or in a thread of its own */
 } resil__clock_t;
 
