@@ -60,6 +60,12 @@ typedef struct {
     const int *sockets;
     size_t socket_count;      /*  at most RESIL_SOCKETS_MOST                              */
     const char *socket_names; /*  LISTEN_FDNAMES: in their order, with colons between; NULL: none */
+    /*  Of one that speaks: as long as it is up a second process of it is kept, which has been started, has greeted, and
+        waits; it runs the next incarnation, which is then running within a millisecond or so of the end of the one before.
+        It takes the memory of one more process, and CPU time that counts for limits.cpu_seconds; all limits hold for it. What a
+        program does before resil_host is done ahead. It is killed when the component is to stop. One that ends by itself is
+        replaced, after 100 ms, then twice as long each time, up to 30 s. */
+    bool spare;
 } resil_process_t;
 
 /*  How many statuses `success` may have, and how many `sockets` there may be. */

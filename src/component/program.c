@@ -127,6 +127,18 @@ static int check_readiness (const char *what, const resil_process_t *process)
     return 0;
 }
 
+static int check_spare (const char *what, const resil_process_t *process)
+{
+    if (!process->spare || speaks (process))
+        return 0;
+    return resil__refuse (
+        EINVAL,
+        "%s: process.spare is for a process that waits until it is told to begin, "
+        "and a command that does not speak begins at once; set process.speaks, "
+        "or leave spare out",
+        what);
+}
+
 static int check_status (const char *what, const char *field, int status, int least)
 {
     if (status >= least && status <= 255)
@@ -207,7 +219,7 @@ int resil__program_check (const char *what, const resil_process_t *process)
                    check_text (what, "user", process->user) ||
                    check_text (what, "group", process->group) || check_readiness (what, process) ||
                    check_end (what, process) || check_limits (what, &process->limits) ||
-                   check_sockets (what, process)
+                   check_sockets (what, process) || check_spare (what, process)
                ? -1
                : 0;
 }
@@ -323,7 +335,7 @@ static bool same (const resil_process_t *a, const resil_process_t *b)
     return a->socket_count == 0 && b->socket_count == 0 && same_texts (a->command, b->command) &&
            same_texts (a->environment, b->environment) && same_text (a->directory, b->directory) &&
            same_text (a->user, b->user) && same_text (a->group, b->group) &&
-           a->speaks == b->speaks && a->ready_ms == b->ready_ms &&
+           a->speaks == b->speaks && a->spare == b->spare && a->ready_ms == b->ready_ms &&
            same_text (a->ready_line, b->ready_line) && a->stop_signal == b->stop_signal &&
            a->term_ms == b->term_ms && a->success_count == b->success_count &&
            (a->success_count == 0 ||

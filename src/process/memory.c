@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4200
@@ -32,4 +33,10 @@ int64_t resil__memory_kills (void)
     read_text (path, events, sizeof events);
     const char *count = strstr (events, "oom_kill ");
     return count ? strtoll (count + strlen ("oom_kill "), NULL, 10) : -1;
+}
+
+uint64_t resil__memory_own_peak (void)
+{
+    struct rusage used;
+    return getrusage (RUSAGE_SELF, &used) ? UINT64_MAX : (uint64_t) used.ru_maxrss * 1024;
 }

@@ -393,15 +393,6 @@ static int run_shim (const char *shim, const told_t *told, const pipes_t *pipes,
     return error;
 }
 
-/*  Nobody could tell when it ends. */
-static int give_up (pid_t pid)
-{
-    int error = errno;
-    kill (-pid, SIGKILL);
-    waitpid (pid, NULL, 0);
-    return resil__refuse (error, "its process cannot be watched: %s", strerror (error));
-}
-
 static int start (const char *shim, const told_t *told, const pipes_t *pipes,
                   resil__spawned_t *spawned)
 {
@@ -411,8 +402,8 @@ static int start (const char *shim, const told_t *told, const pipes_t *pipes,
                    ? refuse_shim (shim, error)
                    : resil__refuse (error, "no process can be made: %s", strerror (error));
     spawned->pid_fd = (int) syscall (SYS_pidfd_open, spawned->pid, 0);
-    if (spawned->pid_fd < 0)
-        return give_up (spawned->pid);
+    if (spawned->pid_fd < 0) /*  nobody could tell when it ends                          */
+        return resil__refuse (errno, "its process cannot be watched: %s", strerror (errno));
     fcntl (spawned->pid_fd, F_SETFL, O_NONBLOCK);
     spawned->out_fd = pipes->ours[OUT];
     spawned->err_fd = pipes->ours[ERR];
@@ -428,6 +419,7 @@ int resil__spawn (const resil__program_t *program, const char *const *added, siz
     told_t told = {.number_count = 0};
     pipes_t pipes = {.socket_count = 0};
     const char *shim = find_shim (path);
+    spawned->pid = 0;
     int last_fd = resil__spawn_trace_fd (program) - !program->speaks;
     if (tell_words (shim, program, last_fd, &told) ||
         tell_environment (program, added, count, &told)) {

@@ -11,7 +11,7 @@
 
 /*  What this side has of it. All descriptors are close-on-exec and do not block. */
 typedef struct {
-    pid_t pid;
+    pid_t pid;    /*  0: there is none                                         */
     int pid_fd;   /*  readable when it has ended                               */
     int out_fd;   /*  its standard output ...                                  */
     int err_fd;   /*  ... and error                                            */
@@ -31,8 +31,8 @@ static inline int resil__spawn_trace_fd (const resil__program_t *program)
     return 3 + (int) program->is.socket_count;
 }
 
-/*  Start it, with `added` ("NAME=value", `count` of them) in its environment. 0, or -1 with errno and a sentence. What its
-    shim cannot do comes by fail_fd. */
+/*  Start it, with `added` ("NAME=value", `count` of them) in its environment. 0, or -1 with errno and a sentence: then
+    spawned->pid, if it is not 0, is one that nobody can watch, and is to be killed. What its shim cannot do comes by fail_fd. */
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
                   resil__spawned_t *spawned);
 

@@ -99,11 +99,65 @@ static void nor_does_one_that_ends_by_itself (void **state)
     }
 }
 
+/*  Two processes of this program: one is at work, one waits. */
+static int supervise_with_spare (void *arg)
+{
+    static char marked[64];
+    static const char *const environment[] = {marked, NULL};
+    (void) arg;
+    snprintf (marked, sizeof marked, "MARK=%s", word);
+    resil_log_level (RESIL_LOG_SILENT);
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    resil_process_t process = {RESIL_PROCESS_OPTIONS, .environment = environment, .spare = true};
+    resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = "waiting", .placement = RESIL_PROCESS};
+    spec.process = &process;
+    child_check (supervisor && resil_supervisor_add (supervisor, &spec) == 0);
+    child_check (resil_supervisor_spawn (supervisor) == 0);
+    resil_supervisor_wait (supervisor, RESIL_FOREVER);
+    return 0;
+}
+
+static bool no_marked_one_is_left (void *arg)
+{
+    (void) arg;
+    return processes_that_have (word, "environ") == 0;
+}
+
+static void nor_does_it_leave_one_that_waits (void **state)
+{
+    (void) state;
+    int both = 0;
+    dice_t dice = {system_number ("SEED", (uint64_t) getpid ())};
+    snprintf (word, sizeof word, "77777.%d", (int) getpid ());
+    for (int round = 0; round < ROUNDS / 2; round++) {
+        int after_ms = 1 + (int) roll (&dice, SYSTEM_IS_SANITIZED ? 800 : 150);
+        child_run (supervise_with_spare, NULL, after_ms);
+        both += processes_that_have (word, "environ") > 1;
+        if (!support_wait_until (no_marked_one_is_left, NULL, GONE_MS))
+            fail_msg ("round %d, killed after %d ms: %d are left", round, after_ms,
+                      processes_that_have (word, "environ"));
+    }
+    print_message ("%d rounds, in %d of them both were seen before they had ended\n", ROUNDS / 2,
+                   both);
+}
+
+static int wait_for_the_end (resil_self_t *self, void *args)
+{
+    (void) args;
+    while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
+        ;
+    return 0;
+}
+
 int main (void)
 {
+    static const resil_type_t waiting = {RESIL_TYPE, .name = "waiting", .start = wait_for_the_end};
+    resil_type_register (&waiting);
+    resil_host ();
     const struct CMUnitTest cases[] = {
         cmocka_unit_test (a_program_that_is_killed_leaves_no_orphan),
         cmocka_unit_test (nor_does_one_that_ends_by_itself),
+        cmocka_unit_test (nor_does_it_leave_one_that_waits),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }
