@@ -46,6 +46,13 @@ typedef struct {
                                   so long; -1: as soon as it runs                            */
     const char *
         ready_line; /*  ... or when it has written a line to standard output that begins so; NULL: no line */
+    /*  ... or when it says so as a service of systemd with Type=notify does (sd_notify(3)). It finds NOTIFY_SOCKET in its
+        environment, and, where the spec has hang_ms, WATCHDOG_USEC and WATCHDOG_PID. READY=1: it is up. WATCHDOG=1: a sign of
+        progress, which it owes once in hang_ms; WATCHDOG=trigger: it hangs, and is killed. STATUS=: to the log, and the label
+        of the progress that is said with it. EXTEND_TIMEOUT_USEC=: the next sign may take that long. STOPPING=1: it ends by
+        itself, and is told to after half of its shutdown_ms, killed after all of it. ERRNO=: the code of its failure, should it fail.
+        RELOADING=1 counts as progress; the rest is passed over. Only it and processes of its group are believed. */
+    bool notify;
     int stop_signal;    /*  that tells it to return; SIGTERM                           */
     int64_t term_ms;    /*  of one that speaks: how long after the cancel, or the ack, it gets that
                                   signal; -1: half of its shutdown_ms                        */

@@ -128,8 +128,8 @@ static void tell_dropped (resil__process_t *self, uint64_t dropped)
                     (unsigned long long) dropped);
 }
 
-static void log_line (resil__process_t *self, const char *from, const char *line, size_t size,
-                      uint64_t cut)
+void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
+                              size_t size, uint64_t cut)
 {
     uint64_t dropped;
     bool is_admitted = resil__flood_admits (&self->flood, self->host->now_us, &dropped);
@@ -161,7 +161,7 @@ static void on_out_line (void *arg, const char *line, size_t size, uint64_t cut)
 {
     resil__process_t *self = arg;
     const char *awaited = self->program->is.ready_line;
-    log_line (self, "stdout", line, size, cut);
+    resil__process_log_line (self, "stdout", line, size, cut);
     if (awaited && size >= strlen (awaited) && memcmp (line, awaited, strlen (awaited)) == 0)
         resil__process_is_ready (self);
 }
@@ -170,7 +170,7 @@ static void on_err_line (void *arg, const char *line, size_t size, uint64_t cut)
 {
     resil__process_t *self = arg;
     resil__tail_add (&self->tail, line, size);
-    log_line (self, "stderr", line, size, cut);
+    resil__process_log_line (self, "stderr", line, size, cut);
 }
 
 /*  Whether there may be more. */
@@ -199,6 +199,8 @@ static void read_last_words (resil__process_t *self)
 {
     read_the_rest (self, RESIL__SOURCE_OUT);
     read_the_rest (self, RESIL__SOURCE_ERR);
+    resil__notice_hear (self);
+    resil__process_close (self, RESIL__SOURCE_NOTICE);
     resil__lines_end (&self->out, on_out_line, self);
     resil__lines_end (&self->err, on_err_line, self);
     tell_dropped (self, resil__flood_ends (&self->flood, self->host->now_us, true));
@@ -241,7 +243,13 @@ static void fail_of_death (resil__process_t *self)
     char text[RESIL_ERROR_TEXT_MAX + 256];
     resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits,
                            resil__speech_trace (self), &self->tail);
-    resil__process_fail (self, RESIL_ERROR_CRASHED, resil__death_code (&self->death), text);
+    if (self->told_errno) {
+        size_t size = strlen (text);
+        snprintf (text + size, sizeof text - size, "; it says: %s", strerror (self->told_errno));
+    }
+    resil__process_fail (self, RESIL_ERROR_CRASHED,
+                         self->told_errno ? self->told_errno : resil__death_code (&self->death),
+                         text);
 }
 
 static void fail_of_shim (resil__process_t *self)
@@ -482,6 +490,10 @@ void resil__process_hear (resil__process_t *self, resil__source_kind_t kind)
     case RESIL__SOURCE_TRACE:
         resil__speech_read_trace (self);
         return;
+    case RESIL__SOURCE_NOTICE:
+        look_at_start (self);
+        resil__notice_hear (self);
+        return;
     default:
         look_at_start (self);
         read_some (self, kind);
@@ -524,7 +536,7 @@ static void is_due (resil__timer_t *timer)
 int resil__process_listen (resil__channels_t *channels)
 {
     static const resil__source_kind_t kinds[] = {RESIL__SOURCE_OUT, RESIL__SOURCE_ERR,
-                                                 RESIL__SOURCE_TRACE};
+                                                 RESIL__SOURCE_TRACE, RESIL__SOURCE_NOTICE};
     int error = 0;
     for (size_t i = 0; !error && i < sizeof kinds / sizeof *kinds; i++)
         if (channels->sources[kinds[i]].fd >= 0)
@@ -563,8 +575,15 @@ static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
             return -1;
         count = resil__speech_environment (self, &channels->caller, texts, added);
     }
-    if (resil__spawn (self->program, added, count, spawned))
+    else if (self->program->is.notify) {
+        if (resil__notice_open (channels))
+            return -1;
+        count = resil__notice_environment (self, channels, texts, added);
+    }
+    if (resil__spawn (self->program, added, count, spawned)) {
+        resil__source_close (&channels->sources[RESIL__SOURCE_NOTICE]);
         return -1;
+    }
     int error = watch (channels, spawned, listens);
     return error ? resil__refuse (error, "its process cannot be watched: %s", strerror (error)) : 0;
 }
@@ -644,7 +663,8 @@ static void renew (resil__process_t *self, uint64_t incarnation)
     self->death = (resil__death_t){.is_known = false};
     self->out.size = self->err.size = self->tail.size = 0;
     self->out.cut = self->err.cut = 0;
-    self->has_begun = self->has_concluded = self->told_strange = false;
+    self->has_begun = self->has_concluded = self->told_strange = self->told_stranger = false;
+    self->told_errno = 0;
     self->trace_size = 0;
 }
 

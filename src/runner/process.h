@@ -19,6 +19,10 @@
 #include "runner/talk.h"
 #include "shim/shim.h"
 
+/*  What the environment of a process says of its host: so many variables at most, each so long. */
+#define RESIL__SPEECH_VARIABLES 8
+#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
+
 typedef struct _resil__process_host_t resil__process_host_t;
 typedef struct _resil__process_t resil__process_t;
 
@@ -29,6 +33,7 @@ typedef enum {
     RESIL__SOURCE_OUT,
     RESIL__SOURCE_ERR,
     RESIL__SOURCE_TRACE,
+    RESIL__SOURCE_NOTICE, /*  what it says as a service does                           */
     RESIL__SOURCES
 } resil__source_kind_t;
 
@@ -124,6 +129,8 @@ struct _resil__process_t {
     resil__spare_t spare;
     resil__lines_t out;
     resil__lines_t err;
+    int told_errno;       /*  as a service, by ERRNO=; 0: none                         */
+    bool told_stranger;   /*  once is enough                                           */
     resil__tail_t tail;   /*  of err                                                   */
     resil__flood_t flood; /*  of both                                                  */
 
@@ -187,6 +194,16 @@ resil__about_t resil__process_about (resil__process_t *self);
 /*  An echo has come: those whose last words were awaited until then have none more. */
 void resil__process_echoed (resil__process_host_t *host, uint64_t number);
 
+/*  A line of text that has come from there, to the log. */
+void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
+                              size_t size, uint64_t cut);
+
+/*  It makes progress, with a label or without; it may take so long until it does again; it has said that it ends, and is
+    killed if it does not. */
+void resil__process_progress (resil__process_t *self, resil__bytes_t label);
+void resil__process_extend (resil__process_t *self, int64_t ms);
+void resil__process_expect_end (resil__process_t *self);
+
 /*  A process for that incarnation (0: for one that is to come), heard by these: its end and its start are waited on, what it
     writes only if it `listens`. 0, with its id, and a grave for it; or -1 with errno and a sentence. */
 int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
@@ -197,6 +214,18 @@ int resil__process_listen (resil__channels_t *channels);
 
 /*  Nothing is under way any more, or something is. */
 void resil__process_go_on (resil__process_t *self);
+
+/*  ---- notice.c: one that says how it stands as a service of systemd does ------------------------- */
+
+/*  A socket for it in `channels`; what its environment says of it, as resil__speech_environment. 0, or -1 with errno and a
+    sentence. */
+#define RESIL__NOTICE_VARIABLES 2
+int resil__notice_open (resil__channels_t *channels);
+size_t resil__notice_environment (const resil__process_t *self, const resil__channels_t *channels,
+                                  char texts[][RESIL__SPEECH_TEXT], const char **added);
+
+/*  All that has come. */
+void resil__notice_hear (resil__process_t *self);
 
 /*  ---- spare.c: the process for the next incarnation --------------------------------------------- */
 
@@ -221,8 +250,6 @@ void resil__spare_is_due (resil__process_t *self);
 
 /*  Before its process is started: it may greet, for that incarnation (0: START will say it); what its environment says, in
     `texts`, of which pointers go to `added`: how many. 0, or -1 with errno and a sentence. */
-#define RESIL__SPEECH_VARIABLES 8
-#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
 int resil__speech_prepare (resil__process_t *self, resil__caller_t *caller, uint64_t incarnation);
 size_t resil__speech_environment (resil__process_t *self, const resil__caller_t *caller,
                                   char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT],

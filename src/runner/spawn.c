@@ -179,7 +179,8 @@ static size_t count_of (const char *const *texts)
 }
 
 /*  argv of the shim. 0, or -1: no memory. */
-static int tell_words (const char *shim, const resil__program_t *program, int last_fd, told_t *told)
+static int tell_words (const char *shim, const resil__program_t *program, int last_fd,
+                       bool is_watched, told_t *told)
 {
     const char *const *command = program->is.command;
     size_t count = count_of (command), at = 0;
@@ -193,6 +194,8 @@ static int tell_words (const char *shim, const resil__program_t *program, int la
     told->argv[at++] = number (told, "keep", last_fd);
     if (program->is.socket_count)
         told->argv[at++] = number (told, "listen", 1);
+    if (is_watched)
+        told->argv[at++] = number (told, "watchdog", 1);
     tell_limits (&program->is.limits, told, &at);
     if (tell_user (program, told, &at))
         return -1;
@@ -421,7 +424,8 @@ int resil__spawn (const resil__program_t *program, const char *const *added, siz
     const char *shim = find_shim (path);
     spawned->pid = 0;
     int last_fd = resil__spawn_trace_fd (program) - !program->speaks;
-    if (tell_words (shim, program, last_fd, &told) ||
+    bool is_watched = is_set ("WATCHDOG_USEC=", added, count);
+    if (tell_words (shim, program, last_fd, is_watched, &told) ||
         tell_environment (program, added, count, &told)) {
         told_free (&told);
         return resil__refuse (ENOMEM, "no memory to start its process");

@@ -19,8 +19,8 @@ typedef struct {
     int fail_fd;  /*  a resil__shim_failure_t, or nothing: then it runs        */
 } resil__spawned_t;
 
-/*  Descriptors that one takes. */
-#define RESIL__SPAWN_DESCRIPTORS 5
+/*  Descriptors that one takes, with the socket that it notifies. */
+#define RESIL__SPAWN_DESCRIPTORS 6
 
 /*  And so many more while it is started, and one for each of its sockets. */
 #define RESIL__SPAWN_MOMENT 6

@@ -175,6 +175,12 @@ static void expect_end (resil__process_t *self)
     resil__process_set_timer (self);
 }
 
+void resil__process_expect_end (resil__process_t *self)
+{
+    self->kill_at_us = after_us (self, spec_of (self)->shutdown_ms);
+    expect_end (self);
+}
+
 bool resil__speech_cancel (resil__process_t *self)
 {
     resil__frame_t frame = {.kind = RESIL__FRAME_CANCEL};
@@ -271,8 +277,7 @@ static void on_ends (resil__process_t *self, const resil__frame_t *frame)
         take_error (self, kind, &frame->ends.error);
     if (kind == RESIL_ERROR_RETURNED && !self_of (self)->told)
         self->error.code = frame->ends.rc;
-    self->kill_at_us = after_us (self, spec_of (self)->shutdown_ms);
-    expect_end (self);
+    resil__process_expect_end (self);
 }
 
 static void on_save (resil__process_t *self, const resil__frame_t *frame)
@@ -296,17 +301,16 @@ static void note_progress (resil__process_t *self, int64_t ahead_ms)
                            memory_order_relaxed);
 }
 
-static void on_progress (resil__process_t *self, const resil__frame_t *frame)
+void resil__process_progress (resil__process_t *self, resil__bytes_t label)
 {
-    if (frame->progress.label.size)
-        atomic_store_explicit (&self_of (self)->label, keep (frame->progress.label),
-                               memory_order_relaxed);
+    if (label.size)
+        atomic_store_explicit (&self_of (self)->label, keep (label), memory_order_relaxed);
     note_progress (self, 0);
 }
 
-static void on_extend (resil__process_t *self, const resil__frame_t *frame)
+void resil__process_extend (resil__process_t *self, int64_t ms)
 {
-    int64_t hang_ms = spec_of (self)->hang_ms, ms = frame->extend.ms;
+    int64_t hang_ms = spec_of (self)->hang_ms;
     if (ms > RESIL_LONGEST_MS)
         ms = RESIL_LONGEST_MS;
     note_progress (self, hang_ms >= 0 && ms > hang_ms ? ms - hang_ms : 0);
@@ -343,10 +347,10 @@ static void on_frame (resil__process_t *self, const resil__frame_t *frame)
         resil__process_is_ready (self);
         break;
     case RESIL__FRAME_PROGRESS:
-        on_progress (self, frame);
+        resil__process_progress (self, frame->progress.label);
         break;
     case RESIL__FRAME_EXTEND:
-        on_extend (self, frame);
+        resil__process_extend (self, frame->extend.ms);
         break;
     case RESIL__FRAME_WAITS:
         on_waits (self, frame);

@@ -77,12 +77,12 @@ static void add_nice (const char *value)
         fail (RESIL__SHIM_NICE);
 }
 
-/*  The sockets are for this process, as systemd says it. */
-static void say_for_whom (void)
+/*  It is for this process, as systemd says it. */
+static void say_for_whom (const char *name)
 {
     char text[24];
     snprintf (text, sizeof text, "%d", (int) getpid ());
-    if (setenv ("LISTEN_PID", text, 1))
+    if (setenv (name, text, 1))
         fail (RESIL__SHIM_WORDS);
 }
 
@@ -119,7 +119,9 @@ static bool obey (const char *word)
     else if ((value = value_of (word, "exe")))
         file = value;
     else if ((value = value_of (word, "listen")))
-        say_for_whom ();
+        say_for_whom ("LISTEN_PID");
+    else if ((value = value_of (word, "watchdog")))
+        say_for_whom ("WATCHDOG_PID");
     else
         return false;
     return true;

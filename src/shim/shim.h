@@ -13,6 +13,7 @@
         dir=      where
         exe=      what to execute, if that is not the program's own word
         listen=1  descriptors from 3 on are sockets that it is to serve: LISTEN_PID in its environment says so
+        watchdog=1  it is to give signs of life: WATCHDOG_PID in its environment says so
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SHIM_SHIM_H

@@ -5,6 +5,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 #include "processes.h"
+#include "system.h"
 
 #include <errno.h>
 #include <resil.h>
@@ -18,7 +19,7 @@
 #define NO_SPARES "SPARES_END_AT_ONCE"
 
 /*  How often the one falls that falls. */
-#define FALLS 40
+#define FALLS (SYSTEM_IS_SANITIZED ? 10 : 40)
 
 /*  ---- What runs there ---- */
 
