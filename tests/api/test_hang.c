@@ -325,7 +325,7 @@ static void a_deadline_may_come_later (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
-#define OFTEN (uint64_t) placed_times (1000, 50)
+#define OFTEN (uint64_t) placed_times (1000, 20)
 
 /*  A new incarnation is watched from when it is up, however the one before it ended. */
 static int fail_often_then_spin (resil_self_t *self, void *args)
