@@ -452,6 +452,7 @@ static void bury (resil__process_t *self)
     self->is_ours = can_be_waited_for (self) == OURS;
     if (self->is_ours)
         kill (-self->pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, self->pid);
     self->death.is_known =
         self->is_ours && wait4 (self->pid, &self->death.status, WNOHANG, &used) == self->pid;
     if (self->death.is_known)
@@ -534,6 +535,7 @@ static int watch_all (resil__process_t *self, const resil__spawned_t *spawned)
 static void kill_unseen (resil__process_t *self, int error)
 {
     kill (-self->pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, self->pid);
     waitpid (self->pid, NULL, 0);
     for (int kind = 0; kind < RESIL__SOURCES; kind++)
         resil__process_close (self, (resil__source_kind_t) kind);
@@ -557,7 +559,8 @@ static int spawn (resil__process_t *self)
     char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT];
     const char *added[RESIL__SPEECH_VARIABLES];
     size_t count = self->program->speaks ? resil__speech_environment (self, texts, added) : 0;
-    if (resil__spawn (self->program, added, count, &spawned))
+    int survivor_fd = resil__survivor_fd (&self->host->survivor);
+    if (resil__spawn (self->program, added, count, survivor_fd, &spawned))
         return -1;
     self->pid = spawned.pid;
     int error = watch_all (self, &spawned);

@@ -15,6 +15,7 @@
 #include "runner/chores.h"
 #include "runner/hosting.h"
 #include "runner/placement.h"
+#include "runner/survivor.h"
 #include "runner/talk.h"
 #include "shim/shim.h"
 
@@ -129,6 +130,7 @@ struct _resil__process_host_t {
     resil__chores_t *chores; /*  NULL: none has been needed                           */
     resil__process_t *gone;  /*  those that say so at the end of this turn            */
     resil__talk_t talk;
+    resil__survivor_t survivor;
     uint64_t told_strangers; /*  how many there were when that was told last            */
     int64_t now_us;          /*  of this turn                                         */
 };

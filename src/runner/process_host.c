@@ -138,6 +138,7 @@ static void process_work (resil__host_t *base)
         let_go (host);
     }
     resil__talk_close (&host->talk); /*  its sockets are this thread's                        */
+    resil__survivor_end (&host->survivor);
 }
 
 /*  Its descriptors say that there is something new on a line, and no more than that: each turn looks at both. */

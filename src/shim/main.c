@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@
 #endif
 
 static int tell_fd = -1;
+
+/*  There is one that is to end this process group if the parent dies, at the next descriptor. */
+static bool has_survivor;
 
 /*  What is executed, if that is not found by the first word of the command. */
 static const char *file;
@@ -120,6 +124,8 @@ static bool obey (const char *word)
         file = value;
     else if ((value = value_of (word, "listen")))
         say_for_whom ();
+    else if ((value = value_of (word, "survivor")))
+        has_survivor = true;
     else
         return false;
     return true;
@@ -165,6 +171,14 @@ static void die_with (const char *parent)
         fail (RESIL__SHIM_PARENT);
 }
 
+/*  Where that is lost, the program runs all the same. */
+static void tell_survivor (void)
+{
+    int32_t group = (int32_t) getpid ();
+    if (has_survivor)
+        send (tell_fd + 1, &group, sizeof group, MSG_NOSIGNAL);
+}
+
 static bool is_binary (const char *path)
 {
     char magic[4];
@@ -190,9 +204,13 @@ static void become (char **command)
     fail (error == ENOENT && is_there ? RESIL__SHIM_INTERPRETER : RESIL__SHIM_EXEC);
 }
 
-/*  resil-shim parent=.. keep=.. [more words] -- program [arguments] */
+/*  resil-shim parent=.. keep=.. [more words] -- program [arguments], or resil-shim survive */
 int main (int argc, char **argv)
 {
+    if (argc == 2 && strcmp (argv[1], RESIL__SHIM_SURVIVES) == 0) {
+        close_from (RESIL__SHIM_FIRST_FD + 1);
+        return resil__survive ();
+    }
     const char *parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
     const char *keep = argc > 2 ? value_of (argv[2], "keep") : NULL;
     if (!parent || !keep) {
@@ -216,5 +234,6 @@ int main (int argc, char **argv)
     close_from (tell_fd);
     set_signals ();
     die_with (parent);
+    tell_survivor ();
     become (argv + at + 1);
 }

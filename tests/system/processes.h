@@ -11,14 +11,14 @@
 #include <resil.h>
 #include <string.h>
 
-/*  How many processes have that word among their arguments; they are not zombies then. */
-static inline int processes_with (const char *word)
+/*  How many processes have that word in that file about them; they are not zombies then. */
+static inline int processes_by (const char *what, const char *word)
 {
     char path[300], text[4096];
     int count = 0;
     DIR *folder = opendir ("/proc");
     for (struct dirent *entry; (entry = readdir (folder));) {
-        snprintf (path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, what);
         FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen (path, "r") : NULL;
         size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
         if (file)
@@ -27,6 +27,17 @@ static inline int processes_with (const char *word)
     }
     closedir (folder);
     return count;
+}
+
+/*  Among their arguments; in the environment that they were started with. */
+static inline int processes_with (const char *word)
+{
+    return processes_by ("cmdline", word);
+}
+
+static inline int processes_told (const char *word)
+{
+    return processes_by ("environ", word);
 }
 
 static inline void ends (resil_supervisor_t *supervisor, resil_ended_t reason)
