@@ -283,7 +283,7 @@ static void restarts_at_once_are_told_in_full (void **state)
 {
     (void) state;
     enum { MOST = 200 };
-    const int failures = placed_times (MOST, 30);
+    const int failures = placed_times (MOST, 10);
     atomic_store (&left, failures);
     static char expected[MOST * 128];
     size_t size = (size_t) snprintf (expected, sizeof expected,
