@@ -11,14 +11,14 @@
 #include <resil.h>
 #include <string.h>
 
-/*  How many processes have that word in that file about them; they are not zombies then. */
-static inline int processes_by (const char *what, const char *word)
+/*  How many processes have that word in that file of theirs, such as "cmdline"; they are not zombies then. */
+static inline int processes_that_have (const char *word, const char *in)
 {
-    char path[300], text[4096];
+    char path[300], text[65536];
     int count = 0;
     DIR *folder = opendir ("/proc");
     for (struct dirent *entry; (entry = readdir (folder));) {
-        snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, what);
+        snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, in);
         FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen (path, "r") : NULL;
         size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
         if (file)
@@ -29,15 +29,10 @@ static inline int processes_by (const char *what, const char *word)
     return count;
 }
 
-/*  Among their arguments; in the environment that they were started with. */
+/*  ... among their arguments. */
 static inline int processes_with (const char *word)
 {
-    return processes_by ("cmdline", word);
-}
-
-static inline int processes_told (const char *word)
-{
-    return processes_by ("environ", word);
+    return processes_that_have (word, "cmdline");
 }
 
 static inline void ends (resil_supervisor_t *supervisor, resil_ended_t reason)

@@ -34,7 +34,7 @@ static char variable[48];
 static bool none_is_left (void *arg)
 {
     (void) arg;
-    return processes_told (word) == 0;
+    return processes_that_have (word, "environ") == 0;
 }
 
 /*  ---- What runs there ---- */
@@ -124,7 +124,7 @@ static int64_t wait_for_the_last (int round, int after_ms)
         took_us = system_now_us () - began_us;
         if (took_us > AT_MOST_MS * 1000)
             fail_msg ("round %d, killed after %d ms: %d are left", round, after_ms,
-                      processes_told (word));
+                      processes_that_have (word, "environ"));
     }
     if (longest_us > SLACK_MS * 1000)
         return -1;
@@ -144,7 +144,7 @@ static void a_program_that_is_killed_leaves_no_orphan (void **state)
     for (int round = 0; round < ROUNDS && round < 10000; round++) {
         int after_ms = 1 + (int) roll (&dice, SYSTEM_IS_SANITIZED ? 400 : 150);
         const child_t *child = child_run (supervise, NULL, after_ms);
-        at_work += processes_told (word) > 0;
+        at_work += processes_that_have (word, "environ") > 0;
         if (child->signal != SIGKILL)
             fail_msg ("it ended by itself: %s %s", child->out, child->err);
         took_us[counted] = wait_for_the_last (round, after_ms);
