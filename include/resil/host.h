@@ -18,7 +18,7 @@
     In such a process the contract is the same as in a thread, with these differences. `args` is what args_decode
     makes of the bytes of args_encode, anew for each incarnation; of a type without these, what its args_new makes of
     NULL, else NULL. handle_irrecoverable is not called there, but in the parent, with the parent's arguments. exit ends the
-    process at once, with that status: what was registered with atexit before resil_host is not called then. When the
+    process at once, which is a failure with status 0 too: what was registered with atexit before resil_host is not called then. When the
     parent is gone, the process ends. A signal that kills (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) has its stack trace
     written for the parent first; in threads that the component makes itself, the overflow of a stack has none.
 

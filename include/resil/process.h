@@ -24,8 +24,9 @@ typedef struct {
     `info`; the last lines of standard error are part of a crash's error.
 
     It is told to return by the stop signal, and killed when its shutdown_ms have passed; so is what it has left behind in its
-    process group. If this program dies, whatever of, the kernel kills the process. What that has started itself is seen to
-    by nobody then, and where it has a process group or session of its own not at a stop or crash either.
+    process group. If this program dies, whatever of, the kernel kills the process, and a small process that outlives this
+    program (resil-shim; one for each root supervisor that has processes) what is left of its group. What has made itself a process
+    group or session of its own is seen to by nobody, then and at a stop or crash.
 
     Begin with RESIL_PROCESS_OPTIONS. It is copied when the spec is added. */
 typedef struct {

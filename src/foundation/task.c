@@ -51,6 +51,11 @@ static bool has_one_that_runs (int id)
     return runs;
 }
 
+bool resil__task_is_stopped (int id)
+{
+    return id > 0 && state_in (id, true, "stat") == 'T';
+}
+
 void resil__task_describe (int id, bool is_process, int percent, char text[RESIL__TASK_TEXT])
 {
     char place[40] = "";

@@ -13,4 +13,7 @@
     the kernel does not say. Takes one descriptor for a moment, and does not wait. */
 void resil__task_describe (int id, bool is_process, int percent, char text[RESIL__TASK_TEXT]);
 
+/*  Has the process of that id been stopped, by SIGSTOP or a debugger? */
+bool resil__task_is_stopped (int id);
+
 #endif

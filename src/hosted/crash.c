@@ -22,6 +22,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "protocol/component.h"
+
 #define FRAMES_MAX 64
 #define MODULES_MAX 64
 #define MODULE_NAME 128
@@ -284,6 +286,13 @@ void resil__crash_report_to (int fd)
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
         sigaction (deadly[i], &crash, NULL);
     resil__crash_guard_thread ();
+}
+
+void resil__crash_none_so_far (void)
+{
+    static const char ended = RESIL__TRACE_ENDED;
+    ssize_t written = the.fd < 0 ? 0 : write (the.fd, &ended, 1);
+    (void) written; /*  if nobody listens there is nobody to tell                        */
 }
 
 void resil__crash_guard_thread (void)

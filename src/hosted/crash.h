@@ -12,6 +12,9 @@ void resil__crash_report_to (int fd);
     crash is told without that. */
 void resil__crash_get_ready (void);
 
+/*  The process is about to exit, as its component has come to its end: that is told there too. */
+void resil__crash_none_so_far (void);
+
 /*  The calling thread has a stack of its own for it from now on, so that the overflow of its stack can be told too; where a
     crash is reported at all. */
 void resil__crash_guard_thread (void);

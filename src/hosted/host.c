@@ -130,6 +130,7 @@ static _Noreturn void host (void)
     free (assignment.control);
     free (assignment.token);
     atomic_store (&has_ended, true);
+    resil__crash_none_so_far ();
     exit (status);
 }
 

@@ -189,7 +189,9 @@ void resil__shim_describe (char *text, size_t room, int step, int error,
         break;
     case RESIL__SHIM_EXEC:
         snprintf (text, room, "cannot run \"%s\": %s%s", program, why,
-                  error == ENOENT && !strchr (program, '/') ? " (it is looked for in PATH)" : "");
+                  error == ENOENT && !strchr (program, '/') ? " (it is looked for in PATH)"
+                  : error == ENOEXEC ? " (it is of another machine, or broken)"
+                                     : "");
         break;
     case RESIL__SHIM_INTERPRETER:
         snprintf (text, room,

@@ -20,19 +20,29 @@ static void read_text (const char *path, char *text, size_t room)
         close (fd);
 }
 
-int64_t resil__memory_kills (void)
+/*  Where in the file of that hierarchy, of which a line of /proc/self/cgroup says what ours is; -1: it is not there. */
+static int64_t read_kills (const char *groups, const char *hierarchy, const char *folder,
+                           const char *file)
 {
-    char groups[4096], path[PATH_ROOM], events[1024];
-    read_text ("/proc/self/cgroup", groups, sizeof groups);
-    char *own = strstr (groups, "0::/");
-    if (!own || (own != groups && own[-1] != '\n'))
+    char path[PATH_ROOM], events[1024];
+    const char *own = strstr (groups, hierarchy);
+    if (!own)
         return -1;
-    own += strlen ("0::");
-    own[strcspn (own, "\n")] = 0;
-    snprintf (path, sizeof path, "/sys/fs/cgroup%s/memory.events", own);
+    own += strlen (hierarchy);
+    snprintf (path, sizeof path, "/sys/fs/cgroup%s%.*s/%s", folder, (int) strcspn (own, "\n"), own,
+              file);
     read_text (path, events, sizeof events);
     const char *count = strstr (events, "oom_kill ");
     return count ? strtoll (count + strlen ("oom_kill "), NULL, 10) : -1;
+}
+
+int64_t resil__memory_kills (void)
+{
+    char groups[4096] = "\n";
+    read_text ("/proc/self/cgroup", groups + 1, sizeof groups - 1);
+    int64_t kills = read_kills (groups, "\n0::", "", "memory.events");
+    /*  A machine with control groups of version 1.                                        */
+    return kills >= 0 ? kills : read_kills (groups, ":memory:", "/memory", "memory.oom_control");
 }
 
 uint64_t resil__memory_own_peak (void)

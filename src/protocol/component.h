@@ -23,6 +23,9 @@
 #define RESIL__ENV_TYPE "RESIL_TYPE"
 #define RESIL__ENV_TRACE_FD "RESIL_TRACE_FD"
 
+/*  First of what comes there from a program that hosts its components: the end was no accident. */
+#define RESIL__TRACE_ENDED '\n'
+
 #define RESIL__TOKEN_DIGITS 32
 #define RESIL__FRAME_HEADER 16u
 

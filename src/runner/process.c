@@ -465,6 +465,7 @@ static void bury (resil__process_t *self)
     self->is_ours = can_be_waited_for (self) == OURS;
     if (self->is_ours)
         kill (-self->pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, self->pid);
     self->death.is_known =
         self->is_ours && wait4 (self->pid, &self->death.status, WNOHANG, &used) == self->pid;
     if (self->death.is_known)
@@ -580,12 +581,20 @@ static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
             return -1;
         count = resil__notice_environment (self, channels, texts, added);
     }
-    if (resil__spawn (self->program, added, count, spawned)) {
+    int survivor_fd = resil__survivor_fd (&self->host->survivor);
+    if (resil__spawn (self->program, added, count, survivor_fd, spawned)) {
         resil__source_close (&channels->sources[RESIL__SOURCE_NOTICE]);
         return -1;
     }
     int error = watch (channels, spawned, listens);
     return error ? resil__refuse (error, "its process cannot be watched: %s", strerror (error)) : 0;
+}
+
+void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t pid)
+{
+    kill (-pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, pid);
+    resil__reap (grave, pid);
 }
 
 int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
@@ -606,7 +615,7 @@ int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, u
     }
     int error = errno;
     if (spawned.pid)
-        resil__reap (*grave, spawned.pid);
+        resil__process_let_go (self, *grave, spawned.pid);
     else
         free (*grave);
     errno = error;
@@ -683,7 +692,8 @@ static void begin (resil__process_t *self)
         conclude (self);
         return;
     }
-    if (resil__heap_reserve (&self->host->heap, self->host->heap.count + 1)) {
+    /*  For all that may have begun, as their timers are set later. */
+    if (resil__heap_reserve (&self->host->heap, resil__host_seats (&self->host->base))) {
         resil__refuse (ENOMEM, "no memory to start its process");
         fail_to_start (self);
         conclude (self);

@@ -16,6 +16,7 @@
 #include "runner/hosting.h"
 #include "runner/placement.h"
 #include "runner/reaper.h"
+#include "runner/survivor.h"
 #include "runner/talk.h"
 #include "shim/shim.h"
 
@@ -158,6 +159,7 @@ struct _resil__process_host_t {
     resil__chores_t *chores; /*  NULL: none has been needed                           */
     resil__process_t *gone;  /*  those that say so at the end of this turn            */
     resil__talk_t talk;
+    resil__survivor_t survivor;
     uint64_t told_strangers; /*  how many there were when that was told last            */
     int64_t now_us;          /*  of this turn                                         */
 };
@@ -208,6 +210,9 @@ void resil__process_expect_end (resil__process_t *self);
     writes only if it `listens`. 0, with its id, and a grave for it; or -1 with errno and a sentence. */
 int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
                           bool listens, pid_t *pid, resil__grave_t **grave);
+
+/*  Kill it with its group, and have it waited for. */
+void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t pid);
 
 /*  Wait on what it writes too. 0, or an errno. */
 int resil__process_listen (resil__channels_t *channels);

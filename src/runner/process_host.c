@@ -154,6 +154,7 @@ static void process_work (resil__host_t *base)
     }
     resil__talk_close (&host->talk); /*  its sockets are this thread's                        */
     reap_the_last ();
+    resil__survivor_end (&host->survivor);
 }
 
 /*  Its descriptors say that there is something new on a line, and no more than that: each turn looks at both. */

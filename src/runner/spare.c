@@ -84,7 +84,7 @@ static void bury (resil__process_t *self)
     resil__talk_forget (&self->host->talk, &spare->channels->caller);
     for (int kind = 0; kind < RESIL__SOURCES; kind++)
         resil__source_close (&spare->channels->sources[kind]);
-    resil__reap (spare->grave, spare->pid);
+    resil__process_let_go (self, spare->grave, spare->pid);
     spare->pid = 0;
     spare->is_dying = false;
 }

@@ -474,10 +474,30 @@ static resil__outcome_t fail_unbegun (resil__process_t *self)
     return RESIL__FAILED;
 }
 
+/*  A program that hosts its components says so when one has come to its end by itself: at the latest where a crash would be
+    told, which is not lost as a message may be. */
+static bool left_unended (const resil__process_t *self)
+{
+    const resil__death_t *death = &self->death;
+    bool has_ended = !self->trace || (self->trace_size && self->trace[0] == RESIL__TRACE_ENDED);
+    return !self->program->is.command && !self->has_concluded && !has_ended && death->is_known &&
+           WIFEXITED (death->status) && WEXITSTATUS (death->status) == 0;
+}
+
+static resil__outcome_t fail_unended (resil__process_t *self)
+{
+    resil__process_fail (self, RESIL_ERROR_CRASHED, 0,
+                         "exited with status 0, and its component had not come to its end: "
+                         "something there has called exit");
+    return RESIL__FAILED;
+}
+
 resil__outcome_t resil__speech_decide (resil__process_t *self)
 {
     if (!self->has_begun && !was_killed (self))
         return fail_unbegun (self);
+    if (left_unended (self))
+        return fail_unended (self);
     if (!self->has_concluded || was_killed (self))
         return 0;
     switch (self->how) {
@@ -525,7 +545,7 @@ const char *resil__speech_trace (resil__process_t *self)
     if (!self->trace || self->trace_size == 0)
         return NULL;
     self->trace[self->trace_size] = 0;
-    return self->trace;
+    return self->trace + (self->trace[0] == RESIL__TRACE_ENDED);
 }
 
 void resil__speech_release (resil__process_t *self)

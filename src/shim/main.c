@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@
 #endif
 
 static int tell_fd = -1;
+
+/*  There is one that is to end this process group if the parent dies, at the next descriptor. */
+static bool has_survivor;
 
 /*  What is executed, if that is not found by the first word of the command. */
 static const char *file;
@@ -122,6 +126,8 @@ static bool obey (const char *word)
         say_for_whom ("LISTEN_PID");
     else if ((value = value_of (word, "watchdog")))
         say_for_whom ("WATCHDOG_PID");
+    else if ((value = value_of (word, "survivor")))
+        has_survivor = true;
     else
         return false;
     return true;
@@ -170,20 +176,46 @@ static void die_with (const char *parent)
         fail (RESIL__SHIM_PARENT);
 }
 
+/*  Where that is lost, the program runs all the same. */
+static void tell_survivor (void)
+{
+    int32_t group = (int32_t) getpid ();
+    if (has_survivor)
+        send (tell_fd + 1, &group, sizeof group, MSG_NOSIGNAL);
+}
+
+static bool is_binary (const char *path)
+{
+    char magic[4];
+    int fd = open (path, O_RDONLY | O_CLOEXEC);
+    bool is = fd >= 0 && read (fd, magic, 4) == 4 && memcmp (magic, "\177ELF", 4) == 0;
+    if (fd >= 0)
+        close (fd);
+    return is;
+}
+
 static void become (char **command)
 {
     if (!file)
         file = command[0];
-    execvp (file, command);
+    /*  What cannot be executed is for a shell to read, as always, unless it is of another machine. */
+    if (strchr (file, '/') && is_binary (file))
+        execv (file, command);
+    else
+        execvp (file, command);
     int error = errno;
     bool is_there = strchr (file, '/') && access (file, F_OK) == 0;
     errno = error;
     fail (error == ENOENT && is_there ? RESIL__SHIM_INTERPRETER : RESIL__SHIM_EXEC);
 }
 
-/*  resil-shim parent=.. keep=.. [more words] -- program [arguments] */
+/*  resil-shim parent=.. keep=.. [more words] -- program [arguments], or resil-shim survive */
 int main (int argc, char **argv)
 {
+    if (argc == 2 && strcmp (argv[1], RESIL__SHIM_SURVIVES) == 0) {
+        close_from (RESIL__SHIM_FIRST_FD + 1);
+        return resil__survive ();
+    }
     const char *parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
     const char *keep = argc > 2 ? value_of (argv[2], "keep") : NULL;
     if (!parent || !keep) {
@@ -207,5 +239,6 @@ int main (int argc, char **argv)
     close_from (tell_fd);
     set_signals ();
     die_with (parent);
+    tell_survivor ();
     become (argv + at + 1);
 }

@@ -777,13 +777,20 @@ static const char *obstacle_to_replace (const resil__child_t *child)
     return NULL;
 }
 
-/*  It did not return when its group was to be started again: it gets a new runner then. */
-static void replace_in_group (resil__child_t *child)
+/*  It did not return when its group was to be started again. Does it take part in that? */
+static bool fail_in_group (resil__child_t *child)
 {
     bool rejoins = child->spec->is->restart != RESIL_TEMPORARY;
     set_cause_as_error (child);
     child->judgement = rejoins ? RESIL__REJOIN : RESIL__STAY_DOWN;
     resil__failure_judged (child);
+    return rejoins;
+}
+
+/*  ... then it gets a new runner. */
+static void replace_in_group (resil__child_t *child)
+{
+    bool rejoins = fail_in_group (child);
     quarantine (child, "did not return when it was stopped with its group");
     const char *obstacle = obstacle_to_replace (child);
     if (rejoins && obstacle)
@@ -812,6 +819,8 @@ static bool kill_it (resil__child_t *child, int64_t at_us)
     resil__hang_see (child);
     if (child->cause == RESIL__TO_STOP && !child->judged)
         fail_to_stop (child);
+    else if (child->cause == RESIL__FOR_GROUP && !child->judged)
+        fail_in_group (child);
     resil__narrate_killed (child);
     child->killed = true;
     child->deadline_us = at_us + KILLED_MS * 1000; /*  however much hurry there is          */

@@ -95,6 +95,21 @@ static void hangs (resil__child_t *child, int64_t now_us)
     resil__child_event (child, RESIL__HUNG, now_us);
 }
 
+/*  Who waits does not hang, unless it is a process that has been stopped: it would not wake. That may be for a moment
+    only, so it is looked at twice. */
+static int64_t look_at_waiting (resil__child_t *child, const resil__life_t *life, int64_t now_us)
+{
+    bool is_stopped = life->is_process && resil__task_is_stopped (life->thread_id);
+    bool was_stopped = child->watch->sampled_at_us != 0;
+    child->watch->sampled_at_us = 0;
+    if (!is_stopped)
+        return now_us + patience_us (child);
+    if (was_stopped)
+        return 0;
+    sample (child, now_us);
+    return now_us + child->spec->is->hang_ms * 1000 - patience_us (child);
+}
+
 /*  When to look again; 0: now it hangs. */
 static int64_t look (resil__child_t *child, int64_t now_us)
 {
@@ -103,12 +118,12 @@ static int64_t look (resil__child_t *child, int64_t now_us)
     int64_t moved_us = life.moved_at_us > from_us ? life.moved_at_us : from_us;
     int64_t deadline_us = moved_us + child->spec->is->hang_ms * 1000 + RESIL__COARSE_US;
     int64_t suspicious_us = moved_us + patience_us (child);
-    bool is_suspicious = !life.waiting && now_us >= suspicious_us;
+    if (life.waiting)
+        return look_at_waiting (child, &life, now_us);
+    bool is_suspicious = now_us >= suspicious_us;
     if (is_suspicious && child->watch->sampled_at_us > moved_us)
         return now_us < deadline_us ? deadline_us : 0;
     child->watch->sampled_at_us = 0;
-    if (life.waiting)
-        return now_us + patience_us (child);
     if (!is_suspicious)
         return suspicious_us;
     sample (child, now_us);

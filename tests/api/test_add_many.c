@@ -1,6 +1,8 @@
 /*  Several components added at once: all or none, in order, and nobody else is kept waiting.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+
 #include "lever.h"
 
 #define LEVERS 6

@@ -1,11 +1,13 @@
 /*  Children administered while all runs: each outcome, told apart.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
 #include <resil/snapshot.h>
 
-static lever_t a, b;
+static SHARED lever_t a, b;
 static resil_supervisor_t *supervisor;
 
 static const resil_delay_t a_minute = {60000, 60000, 1.0, 0, RESIL_FOREVER};
@@ -124,7 +126,7 @@ static void a_restart_that_fails_keeps_the_child (void **state)
 static void an_add_that_fails_keeps_nothing (void **state)
 {
     (void) state;
-    lever_t c;
+    static SHARED lever_t c;
     lever_open (&c, "c");
     atomic_store (&c.fail_starts, 1);
     resil_spec_t spec = lever_spec (&c);
@@ -138,7 +140,7 @@ static void an_add_that_fails_keeps_nothing (void **state)
 static void a_temporary_child_is_forgotten_when_it_ends (void **state)
 {
     (void) state;
-    lever_t c;
+    static SHARED lever_t c;
     lever_open (&c, "c");
     resil_spec_t spec = lever_spec (&c);
     spec.restart = RESIL_TEMPORARY;
@@ -156,7 +158,7 @@ static void a_temporary_child_is_forgotten_when_it_ends (void **state)
 static void one_that_ignores_its_start_is_kept_and_is_no_error (void **state)
 {
     (void) state;
-    lever_t c;
+    static SHARED lever_t c;
     lever_open (&c, "c");
     resil_spec_t spec = lever_spec (&c);
     spec.restart = RESIL_PERMANENT;
@@ -269,7 +271,7 @@ static void a_spec_is_read_and_changed_under_way (void **state)
 static void other_arguments_come_with_the_next_start (void **state)
 {
     (void) state;
-    lever_t other;
+    static SHARED lever_t other;
     lever_open (&other, "a");
     resil_spec_t spec;
     ok (resil_supervisor_get_spec (supervisor, "a", &spec));
@@ -287,7 +289,7 @@ static void other_arguments_come_with_the_next_start (void **state)
 }
 
 static atomic_int from_inside[6];
-static lever_t c;
+static SHARED lever_t c;
 
 static int administers (resil_self_t *self, void *args)
 {
@@ -352,7 +354,7 @@ static resil_state_t standing (const char *path)
 }
 
 /*  It has reported, and does not return until it may. */
-static atomic_bool may_return;
+static SHARED atomic_bool may_return;
 
 static int report_and_hang (resil_self_t *self, void *args)
 {
@@ -366,6 +368,8 @@ static int report_and_hang (resil_self_t *self, void *args)
         poll (NULL, 0, 1);
     return 0;
 }
+
+PLACED_TYPE (reports_and_hangs, .name = "reports and hangs", .start = report_and_hang);
 
 static bool one_is_quarantined (void *arg)
 {
@@ -381,15 +385,14 @@ static bool none_is_quarantined (void *arg)
 
 static void a_change_lets_nobody_off_a_deadline (bool of_spec)
 {
-    static const resil_type_t type = {RESIL_TYPE, .name = "reports and hangs",
-                                      .start = report_and_hang};
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
-    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "reports and hangs"};
+    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "reports and hangs",
+                         .placement = placed ()};
     spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
     spec.shutdown_ms = 200;
-    spec.args_shared = true;
+    spec.args_shared = placed () != RESIL_PROCESS;
     atomic_store (&may_return, false);
-    ok (resil_type_register (&type));
+    placed_register (&reports_and_hangs);
     ok (resil_supervisor_add (supervisor, &spec));
     trace_wait ("+a#1 +b#1 reported");
     while (standing ("/resil/hog") != RESIL_FAILING)
@@ -397,6 +400,10 @@ static void a_change_lets_nobody_off_a_deadline (bool of_spec)
     spec.hang_ms = 60000;
     ok (of_spec ? resil_supervisor_set_spec (supervisor, &spec)
                 : resil_supervisor_set_options (supervisor, &options));
+    if (placed () == RESIL_PROCESS) { /*  is killed                                    */
+        assert_non_null (support_log_wait ("hog#2 is up", SUPPORT_PATIENCE_MS));
+        return;
+    }
     assert_true (support_wait_until (one_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
     atomic_store (&may_return, true);
     assert_true (support_wait_until (none_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
@@ -436,6 +443,7 @@ static void nothing_is_taken_for_something (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         admin_case (a_child_is_terminated_and_restarted),
         admin_case (a_name_that_is_taken_is_refused_and_says_by_what),

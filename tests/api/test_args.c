@@ -1,9 +1,11 @@
 /*  Where arguments come from, and where they go.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "trace.h"
 
-static atomic_int made, freed, wrong;
+static SHARED atomic_int made, freed, wrong;
 
 /*  What each runner gets: a number, and how often it was handled. */
 typedef struct {
@@ -27,15 +29,18 @@ static void unmake (void *args)
 
 static int encode (const void *args, void **bytes_p, size_t *size_p)
 {
-    *bytes_p = malloc (sizeof (int));
-    *size_p = sizeof (int);
-    memcpy (*bytes_p, args, sizeof (int));
+    *bytes_p = malloc (sizeof (args_t));
+    *size_p = sizeof (args_t);
+    memcpy (*bytes_p, args, sizeof (args_t));
     return 0;
 }
 
 static void *decode (const void *bytes, size_t size)
 {
-    return size == sizeof (int) ? make (bytes) : NULL;
+    args_t *args = size == sizeof (args_t) ? make (bytes) : NULL;
+    if (args)
+        memcpy (args, bytes, size);
+    return args;
 }
 
 static int fails_three_times (resil_self_t *self, void *arg)
@@ -55,36 +60,38 @@ static int counts (void *arg, const resil_error_t *error)
     return 0;
 }
 
-static const resil_type_t types[] = {
-    {RESIL_TYPE, .name = "made", .start = fails_three_times, .handle_irrecoverable = counts,
-     .args_new = make, .args_free = unmake},
-    {RESIL_TYPE, .name = "copied", .start = fails_three_times, .handle_irrecoverable = counts,
-     .args_encode = encode, .args_decode = decode, .args_free = unmake},
-};
+PLACED_TYPE (made_type, .name = "made", .start = fails_three_times, .handle_irrecoverable = counts,
+             .args_new = make, .args_free = unmake);
+PLACED_TYPE (copied_type, .name = "copied", .start = fails_three_times,
+             .handle_irrecoverable = counts, .args_encode = encode, .args_decode = decode,
+             .args_free = unmake);
+static const resil_type_t *const types[] = {&copied_type, &made_type};
 
 static void fresh_arguments_are_made_once_for_a_runner_and_given_back (void **state)
 {
     (void) state;
-    int recipe = 42;
-    for (int type = 0; type < 2; type++) {
+    args_t recipe = {.number = 42};
+    /*  In a process args_new has no recipe. */
+    for (int type = 0; type < placed_times (2, 1); type++) {
         atomic_store (&made, 0);
         atomic_store (&freed, 0);
-        ok (resil_type_register (&types[type]));
+        placed_register (types[type]);
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
         for (int i = 0; i < 10; i++) {
             char name[16];
             snprintf (name, sizeof name, "it %d", i);
-            resil_spec_t spec = {RESIL_SPEC, .name = name, .type = types[type].name,
-                                 .args = &recipe};
+            resil_spec_t spec = {RESIL_SPEC, .name = name, .type = types[type]->name,
+                                 .args = &recipe, .placement = placed ()};
             ok (resil_supervisor_add (supervisor, &spec));
         }
         ok (resil_supervisor_spawn (supervisor));
         assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                           RESIL_ENDED_COMPLETED);
-        assert_int_equal (made, 10);
-        assert_int_equal (freed, 10);
-        assert_int_equal (wrong, 0);
+        /*  Here once for each component; there for each process, with what the handler has changed here. */
+        assert_int_equal (made, 10 * placed_times (1, 1 + 4));
         resil_supervisor_destroy (&supervisor);
+        assert_int_equal (freed, made);
+        assert_int_equal (wrong, 0);
     }
 }
 
@@ -102,8 +109,9 @@ static void *refuses_sometimes (const void *recipe)
 static void arguments_that_cannot_be_made_fail_the_start (void **state)
 {
     (void) state;
+    placed_only_in_threads ("in a process args_new has no recipe");
     int recipe = 42;
-    resil_type_t type = types[0];
+    resil_type_t type = made_type;
     type.name = "refuses";
     type.args_new = refuses_sometimes;
     ok (resil_type_register (&type));
@@ -176,8 +184,9 @@ static int waits (resil_self_t *self, void *args)
 static void a_hung_thread_keeps_its_arguments_and_its_successor_gets_new_ones (void **state)
 {
     (void) state;
+    placed_only_in_threads ("a process that hangs is killed");
     int recipe = 42;
-    resil_type_t type = types[0];
+    resil_type_t type = made_type;
     type.name = "hangs";
     type.start = hangs_once;
     type.handle_irrecoverable = tells_its_arguments;
@@ -189,7 +198,7 @@ static void a_hung_thread_keeps_its_arguments_and_its_successor_gets_new_ones (v
     atomic_store (&made, 0);
     atomic_store (&freed, 0);
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "other", waits, NULL, NULL));
+    ok (placed_add (supervisor, "other", waits, NULL, NULL));
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("start1 hung1/0 start2");
@@ -205,6 +214,7 @@ static void a_hung_thread_keeps_its_arguments_and_its_successor_gets_new_ones (v
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         trace_case (fresh_arguments_are_made_once_for_a_runner_and_given_back),
         trace_case (arguments_that_cannot_be_made_fail_the_start),

@@ -1,9 +1,11 @@
 /*  Significant children: whose end by itself ends their supervisor.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
-static lever_t a, b, c;
+static SHARED lever_t a, b, c;
 static resil_supervisor_t *supervisor;
 
 static resil_supervisor_options_t options_with (resil_auto_shutdown_t auto_shutdown)
@@ -203,6 +205,7 @@ static void bad_combinations_are_refused (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         lever_case (any_ends_with_the_first_that_completes),
         lever_case (one_that_fails_and_is_started_again_has_not_ended),

@@ -1,12 +1,14 @@
 /*  A dynamic supervisor: children independent of each other, stopped all at once, forgotten when they
     have ended, and bounded in number.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
 #define MANY 20
 
-static lever_t levers[MANY];
+static SHARED lever_t levers[MANY];
 static char names[MANY][16];
 static resil_supervisor_t *supervisor;
 
@@ -70,7 +72,7 @@ static void there_are_at_most_max_children (void **state)
 }
 
 /*  Each waits on its way out for all others to be on theirs: one after the other they never end. */
-static atomic_int on_their_way;
+static SHARED atomic_int on_their_way;
 
 static int ends_with_the_others (resil_self_t *self, void *args)
 {
@@ -82,14 +84,16 @@ static int ends_with_the_others (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (in_step, .name = "in step", .start = ends_with_the_others);
+
 static void they_stop_all_at_once (void **state)
 {
     (void) state;
     atomic_store (&on_their_way, 0);
     for (int i = 0; i < MANY - 1; i++) {
-        resil_type_t type = {RESIL_TYPE, .name = "in step", .start = ends_with_the_others};
-        ok (resil_type_register (&type));
-        resil_spec_t spec = {RESIL_SPEC, .name = names[i], .type = "in step"};
+        resil_spec_t spec = {RESIL_SPEC, .name = names[i], .type = "in step",
+                             .placement = placed ()};
+        placed_register (&in_step);
         spec.shutdown_ms = SUPPORT_PATIENCE_MS;
         ok (resil_supervisor_add (supervisor, &spec));
     }
@@ -112,6 +116,7 @@ static void it_stays_when_all_have_completed (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         dynamic_case (children_come_and_go),
         dynamic_case (there_are_at_most_max_children),

@@ -1,5 +1,7 @@
 /*  How incarnations end, what their handlers are told, and what each restart type makes of it.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
 
@@ -17,35 +19,38 @@ typedef struct {
     int in_start; /*  only ever seen as 0 by the handler                      */
 } plan_t;
 
-static void panic_deep (resil_self_t *self, plan_t *plan, int depth)
+static SHARED plan_t plan;
+
+static void panic_deep (resil_self_t *self, int depth)
 {
     if (depth > 0) {
-        panic_deep (self, plan, depth - 1);
+        panic_deep (self, depth - 1);
         trace ("came back %d", depth);
         return;
     }
-    plan->line = __LINE__ + 2;
-    if (plan->times > 0) /*  without which the compiler sees that nobody comes back */
+    plan.line = __LINE__ + 2;
+    if (plan.times > 0) /*  without which the compiler sees that nobody comes back */
         resil_panic (self, 4, "panic %d", 4);
 }
 
 static int does_as_planned (resil_self_t *self, void *args)
 {
-    plan_t *plan = args;
     int number = (int) resil_self_incarnation (self);
-    plan->in_start = 1;
+    if (args != &plan)
+        trace ("wrong");
+    plan.in_start = 1;
     trace ("start%d", number);
     int rc = 0;
-    if (number > plan->times) {
-        if (plan->stays)
+    if (number > plan.times) {
+        if (plan.stays)
             resil_wait (self, NULL, RESIL_FOREVER);
     }
     else
-        switch (plan->end) {
+        switch (plan.end) {
         case COMPLETES:
             break;
         case FAILS:
-            plan->line = __LINE__ + 1;
+            plan.line = __LINE__ + 1;
             rc = resil_fail (self, ENOENT, "open %d", number);
             if (rc != -1 || errno != ENOENT)
                 trace ("wrong");
@@ -57,40 +62,40 @@ static int does_as_planned (resil_self_t *self, void *args)
             rc = 42;
             break;
         case PANICS:
-            plan->in_start = 0;
-            panic_deep (self, plan, 50);
+            plan.in_start = 0;
+            panic_deep (self, 50);
             break;
         case WAITS:
             resil_wait (self, NULL, RESIL_FOREVER);
             break;
         }
-    plan->in_start = 0;
+    plan.in_start = 0;
     return rc;
 }
 
 static int handles (void *args, const resil_error_t *error)
 {
-    plan_t *plan = args;
     const char *file = resil_error_file (error);
     bool has_place = *file != 0;
-    if (plan->in_start || strcmp (resil_error_component (error), "it") != 0 ||
+    if (args != &plan || plan.in_start || strcmp (resil_error_component (error), "it") != 0 ||
         resil_error_at_us (error) <= 0 ||
-        (has_place && (!strstr (file, "test_ends.c") || resil_error_line (error) != plan->line)) ||
+        (has_place && (!strstr (file, "test_ends.c") || resil_error_line (error) != plan.line)) ||
         (!has_place && resil_error_line (error) != 0))
         trace ("wrong");
     trace ("%s%d/%d[%s]%s", resil_error_kind_name (error), (int) resil_error_incarnation (error),
            resil_error_code (error), resil_error_text (error), has_place ? "+place" : "");
-    return plan->declines;
+    return plan.declines;
 }
 
-static resil_supervisor_t *plan_to_supervise (plan_t *plan, resil_restart_t restart,
-                                              int max_restarts)
+PLACED_TYPE (planned, .name = "planned", .start = does_as_planned, .handle_irrecoverable = handles);
+PLACED_TYPE (unhandled, .name = "unhandled", .start = does_as_planned);
+
+static resil_supervisor_t *plan_to_supervise (resil_restart_t restart, int max_restarts)
 {
-    static resil_type_t type = {RESIL_TYPE, .name = "planned", .start = does_as_planned,
-                                .handle_irrecoverable = handles};
-    resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = "planned", .args = plan};
+    resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = "planned", .args = &plan,
+                         .placement = placed ()};
     spec.restart = restart;
-    ok (resil_type_register (&type));
+    placed_register (&planned);
     resil_supervisor_t *supervisor = supervisor_new (max_restarts);
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
@@ -98,10 +103,10 @@ static resil_supervisor_t *plan_to_supervise (plan_t *plan, resil_restart_t rest
 }
 
 /*  Supervise to the end, or until it stays, then stop. */
-static int supervise (plan_t *plan, resil_restart_t restart)
+static int supervise (resil_restart_t restart)
 {
-    resil_supervisor_t *supervisor = plan_to_supervise (plan, restart, RESIL_UNLIMITED);
-    if (plan->stays) {
+    resil_supervisor_t *supervisor = plan_to_supervise (restart, RESIL_UNLIMITED);
+    if (plan.stays) {
         trace_wait ("start3");
         ok (resil_supervisor_stop (supervisor));
     }
@@ -128,8 +133,8 @@ static void a_transient_component_is_started_again_after_each_kind_of_failure (v
     };
     for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
         trace_before (state);
-        plan_t plan = {.end = table[at].end, .times = 2};
-        assert_int_equal (supervise (&plan, RESIL_TRANSIENT), RESIL_ENDED_COMPLETED);
+        plan = (plan_t){.end = table[at].end, .times = 2};
+        assert_int_equal (supervise (RESIL_TRANSIENT), RESIL_ENDED_COMPLETED);
         trace_is (table[at].trace);
     }
 }
@@ -147,8 +152,8 @@ static void a_permanent_component_is_started_again_whatever_it_does (void **stat
     };
     for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
         trace_before (state);
-        plan_t plan = {.end = table[at].end, .times = 2, .stays = true};
-        assert_int_equal (supervise (&plan, RESIL_PERMANENT), RESIL_ENDED_STOPPED);
+        plan = (plan_t){.end = table[at].end, .times = 2, .stays = true};
+        assert_int_equal (supervise (RESIL_PERMANENT), RESIL_ENDED_STOPPED);
         trace_is (table[at].trace);
     }
 }
@@ -167,8 +172,8 @@ static void a_temporary_component_is_never_started_again_but_handled (void **sta
     };
     for (size_t at = 0; at < sizeof table / sizeof *table; at++) {
         trace_before (state);
-        plan_t plan = {.end = table[at].end, .times = 2};
-        assert_int_equal (supervise (&plan, RESIL_TEMPORARY), RESIL_ENDED_COMPLETED);
+        plan = (plan_t){.end = table[at].end, .times = 2};
+        assert_int_equal (supervise (RESIL_TEMPORARY), RESIL_ENDED_COMPLETED);
         trace_is (table[at].trace);
     }
 }
@@ -177,9 +182,9 @@ static void a_cancelled_component_is_not_handled_and_not_started_again (void **s
 {
     for (int restart = RESIL_TRANSIENT; restart <= RESIL_TEMPORARY; restart++) {
         trace_before (state);
-        plan_t plan = {.end = WAITS, .times = 9};
+        plan = (plan_t){.end = WAITS, .times = 9};
         resil_supervisor_t *supervisor =
-            plan_to_supervise (&plan, (resil_restart_t) restart, RESIL_UNLIMITED);
+            plan_to_supervise ((resil_restart_t) restart, RESIL_UNLIMITED);
         trace_wait ("start1");
         ok (resil_supervisor_stop (supervisor));
         assert_int_equal (resil_supervisor_wait (supervisor, 0), RESIL_ENDED_STOPPED);
@@ -192,9 +197,8 @@ static void a_handler_that_declines_sends_the_failure_up (void **state)
 {
     for (int end = FAILS; end <= PANICS; end++) {
         trace_before (state);
-        plan_t plan = {.end = (end_t) end, .times = 2, .declines = 1};
-        resil_supervisor_t *supervisor =
-            plan_to_supervise (&plan, RESIL_PERMANENT, RESIL_UNLIMITED);
+        plan = (plan_t){.end = (end_t) end, .times = 2, .declines = 1};
+        resil_supervisor_t *supervisor = plan_to_supervise (RESIL_PERMANENT, RESIL_UNLIMITED);
         assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                           RESIL_ENDED_ESCALATED);
         const resil_error_t *error = resil_supervisor_error (supervisor);
@@ -215,8 +219,8 @@ static void a_limit_is_that_of_otp (void **state)
 {
     for (int max = 0; max < 5; max++) {
         trace_before (state);
-        plan_t plan = {.end = FAILS, .times = 100};
-        resil_supervisor_t *supervisor = plan_to_supervise (&plan, RESIL_TRANSIENT, max);
+        plan = (plan_t){.end = FAILS, .times = 100};
+        resil_supervisor_t *supervisor = plan_to_supervise (RESIL_TRANSIENT, max);
         assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                           RESIL_ENDED_ESCALATED);
         const resil_error_t *error = resil_supervisor_error (supervisor);
@@ -236,10 +240,10 @@ static void a_limit_is_that_of_otp (void **state)
 static void otp_limits_are_one_restart_in_five_seconds (void **state)
 {
     (void) state;
-    plan_t plan = {.end = RETURNS, .times = 100};
+    plan = (plan_t){.end = RETURNS, .times = 100};
     resil_supervisor_options_t options = {RESIL_OTP_LIMITS};
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
-    ok (resil_supervisor_add_simple (supervisor, "it", does_as_planned, NULL, &plan));
+    ok (placed_add (supervisor, "it", does_as_planned, NULL, &plan));
     ok (resil_supervisor_spawn (supervisor));
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                       RESIL_ENDED_ESCALATED);
@@ -250,8 +254,8 @@ static void otp_limits_are_one_restart_in_five_seconds (void **state)
 static void a_permanent_component_that_completes_counts_too (void **state)
 {
     (void) state;
-    plan_t plan = {.end = COMPLETES, .times = 100};
-    resil_supervisor_t *supervisor = plan_to_supervise (&plan, RESIL_PERMANENT, 2);
+    plan = (plan_t){.end = COMPLETES, .times = 100};
+    resil_supervisor_t *supervisor = plan_to_supervise (RESIL_PERMANENT, 2);
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                       RESIL_ENDED_ESCALATED);
     assert_int_equal (resil_error_incarnation (resil_supervisor_error (supervisor)), 3);
@@ -262,9 +266,10 @@ static void a_permanent_component_that_completes_counts_too (void **state)
 static void without_a_limit_it_goes_on (void **state)
 {
     (void) state;
-    plan_t plan = {.end = FAILS, .times = 1000};
-    assert_int_equal (supervise (&plan, RESIL_TRANSIENT), RESIL_ENDED_COMPLETED);
-    assert_true (trace_has ((char[]){"start1001"}));
+    plan = (plan_t){.end = FAILS, .times = placed_times (1000, 100)};
+    assert_int_equal (supervise (RESIL_TRANSIENT), RESIL_ENDED_COMPLETED);
+    assert_true (trace_has ((char[]){"start101"}));
+    assert_int_equal (trace_has ((char[]){"start1001"}), placed () != RESIL_PROCESS);
     assert_false (trace_has ((char[]){"wrong"}));
 }
 
@@ -277,17 +282,19 @@ static int waits (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (waiting, .name = "waiting", .start = waits);
+
 static void an_escalation_stops_the_others_in_reverse_order (void **state)
 {
     (void) state;
-    plan_t plan = {.end = RETURNS, .times = 1};
+    plan = (plan_t){.end = RETURNS, .times = 1};
     resil_supervisor_t *supervisor = supervisor_new (0);
     ok (resil_supervisor_spawn (supervisor));
-    ok (resil_supervisor_add_simple (supervisor, "a", waits, NULL, NULL));
-    ok (resil_supervisor_add_simple (supervisor, "b", waits, NULL, NULL));
+    ok (placed_add (supervisor, "a", waits, NULL, NULL));
+    ok (placed_add (supervisor, "b", waits, NULL, NULL));
     trace_wait ("+a");
     trace_wait ("+b");
-    ok (resil_supervisor_add_simple (supervisor, "it", does_as_planned, NULL, &plan));
+    ok (placed_add (supervisor, "it", does_as_planned, NULL, &plan));
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                       RESIL_ENDED_ESCALATED);
     assert_true (trace_has ((char[]){"-b -a"}));
@@ -301,7 +308,7 @@ static void a_wait_ends_when_its_time_has_passed (void **state)
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (0);
     refused (resil_supervisor_wait (supervisor, 0), ETIMEDOUT, "not ended");
-    ok (resil_supervisor_add_simple (supervisor, "a", waits, NULL, NULL));
+    ok (placed_add (supervisor, "a", waits, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     refused (resil_supervisor_wait (supervisor, 0), ETIMEDOUT, "0 ms");
     refused (resil_supervisor_wait (supervisor, 20), ETIMEDOUT, "20 ms");
@@ -312,23 +319,23 @@ static void a_wait_ends_when_its_time_has_passed (void **state)
 static void supervision_ends_when_the_last_component_has_completed (void **state)
 {
     (void) state;
-    plan_t plan = {.end = COMPLETES};
+    plan = (plan_t){.end = COMPLETES};
     resil_supervisor_t *supervisor = supervisor_new (0);
     for (int i = 0; i < 20; i++) {
         char name[16];
         snprintf (name, sizeof name, "it %d", i);
-        ok (resil_supervisor_add_simple (supervisor, name, does_as_planned, NULL, &plan));
+        ok (placed_add (supervisor, name, does_as_planned, NULL, &plan));
     }
     ok (resil_supervisor_spawn (supervisor));
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                       RESIL_ENDED_COMPLETED);
-    refused (resil_supervisor_add_simple (supervisor, "late", does_as_planned, NULL, &plan),
-             ESHUTDOWN, "has ended");
+    refused (placed_add (supervisor, "late", does_as_planned, NULL, &plan), ESHUTDOWN, "has ended");
     resil_supervisor_destroy (&supervisor);
 }
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         trace_case (a_transient_component_is_started_again_after_each_kind_of_failure),
         trace_case (a_permanent_component_is_started_again_whatever_it_does),

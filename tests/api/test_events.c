@@ -1,12 +1,14 @@
 /*  Events: what is told of a tree, in which order, with which cause; to a callback and to sockets.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
 #include <sys/resource.h>
 
 #include "lever.h"
 
-static lever_t a, b, c, d;
+static SHARED lever_t a, b, c, d;
 static resil_supervisor_t *root;
 
 /*  ---- A listener that writes down what it is told -------------------------------------- */
@@ -264,32 +266,36 @@ static void a_failure_and_its_restart (void **state)
     told ("a#3:failing!panicked a#4:starting!panicked a#4:up");
 }
 
+static SHARED atomic_int left; /*  failures                                             */
+
 static int fail_again (resil_self_t *self, void *args)
 {
-    atomic_int *left = args;
-    if (atomic_fetch_sub (left, 1) > 0)
+    (void) args;
+    if (atomic_fetch_sub (&left, 1) > 0)
         return resil_fail (self, EPIPE, "as told");
     return resil_wait (self, NULL, RESIL_FOREVER) < 0 ? 0 : 1;
 }
+
+PLACED_TYPE (fails_again, .name = "fails again", .start = fail_again);
 
 /*  A runner that has leave goes on without asking: all is told nevertheless. */
 static void restarts_at_once_are_told_in_full (void **state)
 {
     (void) state;
-    enum { FAILURES = 200 };
-    atomic_int left = FAILURES;
-    static char expected[FAILURES * 128];
+    enum { MOST = 200 };
+    const int failures = placed_times (MOST, 10);
+    atomic_store (&left, failures);
+    static char expected[MOST * 128];
     size_t size = (size_t) snprintf (expected, sizeof expected,
                                      "x#0:added@program .#1:starting@program .#1:up "
                                      "x#1:starting@program x#1:up");
-    for (int i = 1; i <= FAILURES; i++)
+    for (int i = 1; i <= failures; i++)
         size += (size_t) snprintf (expected + size, sizeof expected - size,
                                    " x#%d:failing!reported x#%d:starting!reported x#%d:up", i,
                                    i + 1, i + 1);
     forget_notes (&notes);
-    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again", .args = &left};
-    static const resil_type_t type = {RESIL_TYPE, .name = "fails again", .start = fail_again};
-    ok (resil_type_register (&type));
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again", .placement = placed ()};
+    placed_register (&fails_again);
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));
     /*  the root may be up before or after it */
@@ -593,7 +599,7 @@ static void a_subtree_is_deleted_with_all_below_it (void **state)
 
 /*  ---- Hangs ----------------------------------------------------------------------------------------- */
 
-static atomic_bool hog_may_go;
+static SHARED atomic_bool hog_may_go;
 
 static int hang (resil_self_t *self, void *args)
 {
@@ -606,18 +612,24 @@ static int hang (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (hog, .name = "hog", .start = hang);
+
 static void one_that_hangs_is_quarantined_and_may_return (void **state)
 {
     (void) state;
-    static const resil_type_t type = {RESIL_TYPE, .name = "hog", .start = hang};
-    ok (resil_type_register (&type));
-    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog"};
-    spec.ready_required = spec.args_shared = true;
+    placed_register (&hog);
+    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
+    spec.ready_required = true;
+    spec.args_shared = placed () != RESIL_PROCESS;
     spec.hang_ms = spec.shutdown_ms = 50;
     atomic_store (&hog_may_go, false);
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));
     told ("hog#0:added@program .#1:starting@program hog#1:starting@program hog#1:up .#1:up");
+    if (placed () == RESIL_PROCESS) { /*  which is killed                              */
+        told ("hog#1:stopping!hung hog#1:failing!hung hog#2:starting!hung hog#2:up");
+        return;
+    }
     told ("hog#1:stopping!hung hog#1:quarantined!hung hog#1:failing!hung hog#2:starting!hung "
           "hog#2:up");
     atomic_store (&hog_may_go, true);
@@ -627,7 +639,8 @@ static void one_that_hangs_is_quarantined_and_may_return (void **state)
 static void one_that_does_not_stop (void **state)
 {
     (void) state;
-    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog"};
+    resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
+    placed_register (&hog);
     spec.ready_required = true;
     spec.shutdown_ms = 50;
     atomic_store (&hog_may_go, false);
@@ -635,6 +648,10 @@ static void one_that_does_not_stop (void **state)
     ok (resil_supervisor_spawn (root));
     told ("hog#0:added@program .#1:starting@program hog#1:starting@program hog#1:up .#1:up");
     ok (resil_supervisor_terminate_child (root, "hog"));
+    if (placed () == RESIL_PROCESS) {
+        told ("hog#1:stopping@program hog#1:down@program");
+        return;
+    }
     told ("hog#1:stopping@program hog#1:quarantined!exit-overrun@program hog#1:down@program");
     atomic_store (&hog_may_go, true);
     told ("hog#1:returned");
@@ -662,14 +679,13 @@ static void a_callback_that_blocks_delays_nobody_and_what_it_misses_is_counted (
 {
     (void) state;
     enum { FAILURES = 5000 };
-    static const resil_type_t type = {RESIL_TYPE, .name = "fails again", .start = fail_again};
-    atomic_int left = FAILURES;
+    atomic_store (&left, FAILURES);
     atomic_store (&may_leave, false);
     atomic_store (&dropped, 0);
     atomic_store (&heard, 0);
     ok (resil_supervisor_on_event (root, hold_up, NULL));
-    ok (resil_type_register (&type));
-    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again", .args = &left};
+    placed_register (&fails_again);
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again"};
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));
     uint64_t last = 0;
@@ -982,13 +998,12 @@ static void a_reader_that_does_not_read_delays_nobody (void **state)
 {
     (void) state;
     enum { FAILURES = 10000 };
-    static const resil_type_t type = {RESIL_TYPE, .name = "fails again", .start = fail_again};
-    atomic_int left = FAILURES;
+    atomic_store (&left, FAILURES);
     unsigned long long since = 0, before = 0, got = 0, missed = 0;
-    ok (resil_type_register (&type));
+    placed_register (&fails_again);
     ok (resil_supervisor_on_event (root, NULL, NULL));
     zsock_t *sub = subscribe ("", &since);
-    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again", .args = &left};
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "fails again"};
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));
     trace_number_t wanted = {&left, 0};
@@ -1134,14 +1149,6 @@ static int chance (int of)
 
 enum { LEVERS = 12 };
 
-static void forget_trace (void)
-{
-    pthread_mutex_lock (&the_trace.lock);
-    the_trace.size = 0;
-    the_trace.text[0] = 0;
-    pthread_mutex_unlock (&the_trace.lock);
-}
-
 static void do_something (resil_supervisor_t **subs, lever_t *levers)
 {
     int which = chance (LEVERS);
@@ -1196,7 +1203,7 @@ static void the_events_alone_make_the_snapshot (void **state)
                                                   RESIL_ONE_FOR_ONE};
     static const char *const names[] = {"s0", "s1", "s2"};
     static char lever_names[LEVERS][16];
-    static lever_t levers[LEVERS];
+    static SHARED lever_t levers[LEVERS];
     const char *given = getenv ("SEED");
     chance_state = given ? (uint32_t) strtoul (given, NULL, 10) : 20260131u;
     resil_supervisor_t *subs[3];
@@ -1231,7 +1238,6 @@ static void the_events_alone_make_the_snapshot (void **state)
             resil_snapshot_destroy (&snapshot);
             compared++;
         }
-        forget_trace ();
     }
     ok (resil_supervisor_stop (root));
     resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
@@ -1245,6 +1251,7 @@ static void the_events_alone_make_the_snapshot (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         tree_case (a_simple_life),
         tree_case (a_stop_goes_in_reverse_order),

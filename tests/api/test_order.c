@@ -1,5 +1,7 @@
 /*  Starting: in which order, when the next one may, and what becomes of a start that fails.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "trace.h"
 
@@ -38,13 +40,14 @@ static int handles (void *args, const resil_error_t *error)
     return 0;
 }
 
+PLACED_TYPE (type, .name = "starts as planned", .start = starts_as_planned,
+             .handle_irrecoverable = handles);
+
 static resil_spec_t planned (const char *name, plan_t *plan)
 {
-    static const resil_type_t type = {RESIL_TYPE, .name = "starts as planned",
-                                      .start = starts_as_planned, .handle_irrecoverable = handles};
-    ok (resil_type_register (&type));
-    return (resil_spec_t){RESIL_SPEC, .name = name, .type = type.name, .args = plan,
-                          .ready_required = true};
+    placed_register (&type);
+    return (resil_spec_t){RESIL_SPEC,   .name = name,           .type = type.name,
+                          .args = plan, .placement = placed (), .ready_required = true};
 }
 
 static int add (resil_supervisor_t *supervisor, const char *name, plan_t *plan)
@@ -56,7 +59,7 @@ static int add (resil_supervisor_t *supervisor, const char *name, plan_t *plan)
 static void components_start_in_order_each_when_the_one_before_is_ready (void **state)
 {
     (void) state;
-    plan_t slow = {.ready_ms = 30};
+    static SHARED plan_t slow = {.ready_ms = 30};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (add (supervisor, "a", &slow));
     ok (add (supervisor, "b", NULL));
@@ -73,7 +76,7 @@ static void components_start_in_order_each_when_the_one_before_is_ready (void **
 static void a_spawn_that_fails_stops_what_has_started_and_says_why (void **state)
 {
     (void) state;
-    plan_t bad = {.fails = 1};
+    static SHARED plan_t bad = {.fails = 1};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (add (supervisor, "a", NULL));
     ok (add (supervisor, "b", NULL));
@@ -93,7 +96,7 @@ static void a_spawn_that_fails_stops_what_has_started_and_says_why (void **state
 static void an_add_that_fails_leaves_the_name_free_and_the_others_running (void **state)
 {
     (void) state;
-    plan_t bad = {.fails = 1};
+    static SHARED plan_t bad = {.fails = 1};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (add (supervisor, "a", NULL));
     ok (resil_supervisor_spawn (supervisor));
@@ -110,7 +113,7 @@ static void an_add_that_fails_leaves_the_name_free_and_the_others_running (void 
 static void a_start_that_is_not_ready_in_time_is_given_up (void **state)
 {
     (void) state;
-    plan_t never = {.never = true};
+    static SHARED plan_t never = {.never = true};
     resil_spec_t spec = planned ("never", &never);
     spec.start_ms = 20;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
@@ -132,7 +135,7 @@ static void a_start_that_is_not_ready_in_time_is_given_up (void **state)
 static void a_component_that_completes_before_it_is_ready_has_started (void **state)
 {
     (void) state;
-    plan_t completes = {.completes = true};
+    static SHARED plan_t completes = {.completes = true};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (add (supervisor, "a", &completes));
     ok (add (supervisor, "b", NULL));
@@ -146,7 +149,7 @@ static void a_component_that_completes_before_it_is_ready_has_started (void **st
 static void a_permanent_one_that_completes_before_it_is_ready_has_failed_to_start (void **state)
 {
     (void) state;
-    plan_t completes = {.completes = true};
+    static SHARED plan_t completes = {.completes = true};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (add (supervisor, "a", NULL));
     ok (resil_supervisor_spawn (supervisor));
@@ -160,9 +163,9 @@ static void a_permanent_one_that_completes_before_it_is_ready_has_failed_to_star
 static void only_the_first_start_is_the_callers_concern (void **state)
 {
     (void) state;
-    plan_t bad = {.fails = 0};
+    static SHARED plan_t bad = {.fails = 0};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "plain", starts_as_planned, handles, &bad));
+    ok (placed_add (supervisor, "plain", starts_as_planned, handles, &bad));
     bad.fails = 2;
     /*  It need not say ready, so it is up when it has been entered: its failures are restarts. */
     ok (resil_supervisor_spawn (supervisor));
@@ -174,7 +177,7 @@ static void only_the_first_start_is_the_callers_concern (void **state)
 static void an_empty_supervisor_waits_for_its_first_component (void **state)
 {
     (void) state;
-    plan_t completes = {.completes = true};
+    static SHARED plan_t completes = {.completes = true};
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (resil_supervisor_spawn (supervisor));
     refused (resil_supervisor_wait (supervisor, 20), ETIMEDOUT, "");
@@ -186,6 +189,7 @@ static void an_empty_supervisor_waits_for_its_first_component (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         trace_case (components_start_in_order_each_when_the_one_before_is_ready),
         trace_case (a_spawn_that_fails_stops_what_has_started_and_says_why),

@@ -1,9 +1,11 @@
 /*  rest_for_one: a failure concerns the failed child and those that were added after it.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
-static lever_t a, b, c;
+static SHARED lever_t a, b, c;
 static resil_supervisor_t *supervisor;
 
 static int three_before (void **state)
@@ -72,7 +74,7 @@ static void a_start_that_fails_begins_again_from_there (void **state)
 static void one_that_is_added_meanwhile_comes_last (void **state)
 {
     (void) state;
-    lever_t d;
+    static SHARED lever_t d;
     lever_open (&d, "d");
     lever_add (supervisor, &d);
     trace_is ("+a#1 +b#1 +c#1 +d#1");
@@ -94,6 +96,7 @@ static void who_is_before_may_fail_during_it (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         case_of_three (the_first_takes_all_with_it),
         case_of_three (the_one_between_takes_those_after_it),

@@ -2,6 +2,8 @@
     others.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+
 #include "trace.h"
 
 #define MANY 100

@@ -1,7 +1,9 @@
 /*  Bytes for the next incarnation, in a thread of its own and in one that is shared.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -20,6 +22,14 @@ typedef struct {
     atomic_int late_error;
     size_t size;
 } seen_t;
+
+static SHARED seen_t seen_here;
+
+/*  What has been seen, of nothing yet. */
+static seen_t *see_anew (void)
+{
+    return memset (&seen_here, 0, sizeof seen_here);
+}
 
 static void note_found (resil_self_t *self, seen_t *seen)
 {
@@ -73,18 +83,18 @@ static bool nothing_is_quarantined (void *supervisor)
     return resil_supervisor_quarantined (supervisor) == 0;
 }
 
-static void supervise (const resil_type_t *type, seen_t *seen, resil_placement_t placement)
+static void supervise (const resil_type_t *type, seen_t *seen, resil_placement_t in_threads)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     assert_non_null (supervisor);
     resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = type->name, .args = seen};
-    spec.placement = placement;
-    spec.args_shared = true;
+    spec.placement = placed () == RESIL_PROCESS ? RESIL_PROCESS : in_threads;
+    spec.args_shared = placed () != RESIL_PROCESS;
     if (type->name[0] == 'h')
         spec.hang_ms = 50;
-    ok (resil_type_register (type));
+    placed_register (type);
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
@@ -103,23 +113,24 @@ static void check_found (const seen_t *seen)
     assert_string_equal (seen->found[3], "nothing, 0");
 }
 
+PLACED_TYPE (saves, .name = "saves", .start = save_and_fail);
+PLACED_TYPE (saves_shared, .name = "saves shared", .on_start = set_timer, .on_timer = done_or_fail,
+             .on_message = never);
+
 static void the_next_incarnation_finds_what_was_saved (void **state)
 {
     (void) state;
-    static const resil_type_t type = {RESIL_TYPE, .name = "saves", .start = save_and_fail};
-    seen_t seen = {0};
-    supervise (&type, &seen, RESIL_OWN_THREAD);
-    check_found (&seen);
+    seen_t *seen = see_anew ();
+    supervise (&saves, seen, RESIL_OWN_THREAD);
+    check_found (seen);
 }
 
 static void also_in_a_shared_thread (void **state)
 {
     (void) state;
-    static const resil_type_t type = {RESIL_TYPE, .name = "saves shared", .on_start = set_timer,
-                                      .on_timer = done_or_fail, .on_message = never};
-    seen_t seen = {0};
-    supervise (&type, &seen, RESIL_SHARED);
-    check_found (&seen);
+    seen_t *seen = see_anew ();
+    supervise (&saves_shared, seen, RESIL_SHARED);
+    check_found (seen);
 }
 
 /*  The first one hangs, and is left behind with what it had found. */
@@ -141,6 +152,8 @@ static int hang_once (resil_self_t *self, void *args)
     return saved && memcmp (saved, "before it hung", size) == 0 ? 0 : -1;
 }
 
+PLACED_TYPE (hangs_and_saves, .name = "hangs and saves", .start = hang_once);
+
 static bool has_error (void *arg)
 {
     return ((seen_t *) arg)->late_error != 0;
@@ -149,13 +162,14 @@ static bool has_error (void *arg)
 static void it_outlives_a_hang (void **state)
 {
     (void) state;
-    static const resil_type_t type = {RESIL_TYPE, .name = "hangs and saves", .start = hang_once};
-    static seen_t seen;
-    supervise (&type, &seen, RESIL_OWN_THREAD);
-    assert_int_equal (seen.starts, 2);
-    assert_string_equal (seen.found[1], "before it hung");
-    assert_true (support_wait_until (has_error, &seen, SUPPORT_PATIENCE_MS));
-    assert_int_equal (seen.late_error, ESTALE);
+    seen_t *seen = see_anew ();
+    supervise (&hangs_and_saves, seen, RESIL_OWN_THREAD);
+    assert_int_equal (seen->starts, 2);
+    assert_string_equal (seen->found[1], "before it hung");
+    if (placed () == RESIL_PROCESS) /*  and has been killed                              */
+        return;
+    assert_true (support_wait_until (has_error, seen, SUPPORT_PATIENCE_MS));
+    assert_int_equal (seen->late_error, ESTALE);
 }
 
 static void note_error (seen_t *seen, bool has_failed)
@@ -194,20 +208,22 @@ static int call_wrongly (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (calls_wrongly, .name = "calls wrongly", .start = call_wrongly);
+
 static void wrong_calls_are_refused (void **state)
 {
     (void) state;
-    static const resil_type_t type = {RESIL_TYPE, .name = "calls wrongly", .start = call_wrongly};
     static const int expected[] = {EINVAL, EINVAL, EMSGSIZE, EINVAL, EINVAL, EPERM, EPERM, 0};
-    seen_t seen = {0};
-    supervise (&type, &seen, RESIL_OWN_THREAD);
+    seen_t *seen = see_anew ();
+    supervise (&calls_wrongly, seen, RESIL_OWN_THREAD);
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        assert_int_equal (seen.errors[i], expected[i]);
-    assert_int_equal (seen.size, 4096);
+        assert_int_equal (seen->errors[i], expected[i]);
+    assert_int_equal (seen->size, 4096);
 }
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         support_case (the_next_incarnation_finds_what_was_saved),
         support_case (also_in_a_shared_thread),

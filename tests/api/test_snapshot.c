@@ -1,9 +1,11 @@
 /*  How all stands, in one piece: as data and as text.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
-static lever_t a, b, c;
+static SHARED lever_t a, b, c;
 static resil_supervisor_t *root, *sub;
 
 static const resil_delay_t a_minute = {60000, 60000, 1.0, 0, RESIL_FOREVER};
@@ -188,6 +190,7 @@ static void nothing_is_taken_for_something (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         tree_case (it_lists_all_in_order),
         tree_case (it_tells_how_each_stands),

@@ -1,8 +1,12 @@
 /*  Stops: in which order, at which moment, and what goes on meanwhile.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "trace.h"
@@ -37,6 +41,7 @@ static void *spawns (void *arg)
 static void *adds (void *arg)
 {
     beside_t *beside = arg;
+    atomic_store (&beside->thread_id, (int) syscall (SYS_gettid));
     beside->rc = resil_supervisor_add (beside->supervisor, beside->spec);
     beside->error = errno;
     snprintf (beside->sentence, sizeof beside->sentence, "%s", resil_errmsg ());
@@ -76,16 +81,18 @@ static int runs_until_stopped (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (quick, .name = "quick", .start = runs_until_stopped);
+
 static void components_stop_in_exact_reverse_order (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
-    ok (resil_supervisor_add_simple (supervisor, "b", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "b", runs_until_stopped, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("+a");
     trace_wait ("+b");
-    ok (resil_supervisor_add_simple (supervisor, "c", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "c", runs_until_stopped, NULL, NULL));
     trace_wait ("+c");
     ok (resil_supervisor_stop (supervisor));
     assert_true (trace_has ((char[]){" -c -b -a"}));
@@ -100,8 +107,8 @@ static void destroy_stops_in_order_too (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
-    ok (resil_supervisor_add_simple (supervisor, "b", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "b", runs_until_stopped, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("+a");
     trace_wait ("+b");
@@ -120,12 +127,14 @@ static int is_slow_to_leave (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (slow_to_leave, .name = "slow to leave", .start = is_slow_to_leave);
+
 static void the_one_before_is_told_only_when_the_one_after_has_returned (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
-    ok (resil_supervisor_add_simple (supervisor, "slow", is_slow_to_leave, NULL, NULL));
+    ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "slow", is_slow_to_leave, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("+a");
     trace_wait ("+slow");
@@ -136,8 +145,8 @@ static void the_one_before_is_told_only_when_the_one_after_has_returned (void **
 
 /*  ---- a stop meets a failure ---- */
 
-static atomic_int entered;
-static atomic_int handled;
+static SHARED atomic_int entered;
+static atomic_int handled; /*  here, wherever it has failed                        */
 
 static int fails_once_then_runs (resil_self_t *self, void *args)
 {
@@ -160,14 +169,17 @@ static int handles_for_a_while (void *args, const resil_error_t *error)
 
 /*  The runner goes on by itself after its handler, so the supervisor may still think that the handler
     runs. */
+PLACED_TYPE (handled_slowly, .name = "handled slowly", .start = fails_once_then_runs,
+             .handle_irrecoverable = handles_for_a_while);
+
 static void a_stop_just_after_a_restart_reaches_the_new_incarnation (void **state)
 {
     (void) state;
-    for (int while_ms = 0; while_ms < 60; while_ms += 3) {
+    static SHARED int while_ms;
+    for (while_ms = 0; while_ms < 60; while_ms += 3) {
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
         atomic_store (&entered, 0);
-        ok (resil_supervisor_add_simple (supervisor, "it", fails_once_then_runs,
-                                         handles_for_a_while, &while_ms));
+        ok (placed_add (supervisor, "it", fails_once_then_runs, handles_for_a_while, &while_ms));
         ok (resil_supervisor_spawn (supervisor));
         trace_wait_number (&entered, 1);
         int64_t began_ms = now_ms ();
@@ -189,15 +201,17 @@ static int handles_until_a_stop_has_begun (void *args, const resil_error_t *erro
     return 0;
 }
 
+PLACED_TYPE (handled_at_a_stop, .name = "handled at a stop", .start = fails_once_then_runs,
+             .handle_irrecoverable = handles_until_a_stop_has_begun);
+
 static void a_stop_while_the_handler_runs_waits_for_it_and_restarts_nothing (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     atomic_store (&entered, 0);
     atomic_store (&handled, 0);
-    ok (resil_supervisor_add_simple (supervisor, "it", fails_once_then_runs,
-                                     handles_until_a_stop_has_begun, NULL));
-    ok (resil_supervisor_add_simple (supervisor, "later", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "it", fails_once_then_runs, handles_until_a_stop_has_begun, NULL));
+    ok (placed_add (supervisor, "later", runs_until_stopped, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("+later");
     trace_wait_number (&handled, 1);
@@ -223,17 +237,21 @@ static int counts_handled (void *args, const resil_error_t *error)
     return 0;
 }
 
+PLACED_TYPE (counted, .name = "counted", .start = fails_for_ever,
+             .handle_irrecoverable = counts_handled);
+PLACED_TYPE (failing, .name = "failing", .start = fails_for_ever);
+
 static void a_stop_at_any_moment_of_a_restart_is_obeyed_and_no_handler_is_left_out (void **state)
 {
     (void) state;
     unsigned seed = (unsigned) now_ms ();
     print_message ("seed %u\n", seed);
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < placed_times (300, 40); round++) {
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
         atomic_store (&entered, 0);
         atomic_store (&handled, 0);
-        ok (resil_supervisor_add_simple (supervisor, "a", fails_for_ever, counts_handled, NULL));
-        ok (resil_supervisor_add_simple (supervisor, "b", fails_for_ever, counts_handled, NULL));
+        ok (placed_add (supervisor, "a", fails_for_ever, counts_handled, NULL));
+        ok (placed_add (supervisor, "b", fails_for_ever, counts_handled, NULL));
         ok (resil_supervisor_spawn (supervisor));
         int least = rand_r (&seed) % 20;
         while (atomic_load (&entered) < least)
@@ -253,15 +271,17 @@ static int reports_when_told (resil_self_t *self, void *args)
     return resil_fail (self, 5, "at the cancel");
 }
 
+PLACED_TYPE (reporting, .name = "reporting", .start = reports_when_told,
+             .handle_irrecoverable = counts_handled);
+
 static void a_report_at_a_cancel_is_acknowledged_and_handled_and_nothing_restarts (void **state)
 {
     (void) state;
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0; round < placed_times (50, 20); round++) {
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
         atomic_store (&entered, 0);
         atomic_store (&handled, 0);
-        ok (resil_supervisor_add_simple (supervisor, "it", reports_when_told, counts_handled,
-                                         NULL));
+        ok (placed_add (supervisor, "it", reports_when_told, counts_handled, NULL));
         ok (resil_supervisor_spawn (supervisor));
         trace_wait_number (&entered, 1);
         int64_t began_ms = now_ms ();
@@ -283,14 +303,17 @@ static int completes_at (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (completing, .name = "completing", .start = completes_at);
+
 static void a_completion_at_a_stop_ends_as_one_of_the_two (void **state)
 {
     (void) state;
-    for (int round = 0; round < 200; round++) {
-        atomic_int go = 0;
+    static SHARED atomic_int go;
+    for (int round = 0; round < placed_times (200, 40); round++) {
+        atomic_store (&go, 0);
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
         atomic_store (&entered, 0);
-        ok (resil_supervisor_add_simple (supervisor, "it", completes_at, NULL, &go));
+        ok (placed_add (supervisor, "it", completes_at, NULL, &go));
         ok (resil_supervisor_spawn (supervisor));
         trace_wait_number (&entered, 1);
         atomic_store (&go, 1);
@@ -308,7 +331,7 @@ static void a_stop_ends_a_pending_restart (void **state)
     options.delay = (resil_delay_t){600000, 600000, 1, 0, RESIL_FOREVER};
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     atomic_store (&entered, 0);
-    ok (resil_supervisor_add_simple (supervisor, "it", fails_for_ever, NULL, NULL));
+    ok (placed_add (supervisor, "it", fails_for_ever, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     assert_non_null (support_log_wait ("next try in 10 min", SUPPORT_PATIENCE_MS));
     int64_t began_ms = now_ms ();
@@ -328,16 +351,17 @@ static int never_gets_ready (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (slow, .name = "never ready", .start = never_gets_ready);
+
 static void a_stop_ends_a_spawn_and_the_adds_that_wait_behind_it (void **state)
 {
     (void) state;
-    resil_type_t slow = {RESIL_TYPE, .name = "never ready", .start = never_gets_ready};
-    resil_type_t quick = {RESIL_TYPE, .name = "quick", .start = runs_until_stopped};
-    resil_spec_t first = {RESIL_SPEC, .name = "first", .type = slow.name, .ready_required = true};
-    resil_spec_t second = {RESIL_SPEC, .name = "second", .type = quick.name};
-    second.args = &second; /*  which is worth a line in the log when it is added */
-    ok (resil_type_register (&slow));
-    ok (resil_type_register (&quick));
+    resil_spec_t first = {RESIL_SPEC, .name = "first", .type = slow.name, .placement = placed (),
+                          .ready_required = true};
+    resil_spec_t second = {RESIL_SPEC, .name = "second", .type = quick.name,
+                           .placement = placed ()};
+    placed_register (&slow);
+    placed_register (&quick);
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (resil_supervisor_add (supervisor, &first));
     beside_t spawner = {.supervisor = supervisor};
@@ -345,7 +369,7 @@ static void a_stop_ends_a_spawn_and_the_adds_that_wait_behind_it (void **state)
     pthread_create (&spawner.thread, NULL, spawns, &spawner);
     trace_wait ("in");
     pthread_create (&adder.thread, NULL, adds, &adder);
-    assert_non_null (support_log_wait ("if a thread of second hangs", SUPPORT_PATIENCE_MS));
+    assert_true (support_wait_until (is_asleep, &adder, SUPPORT_PATIENCE_MS));
     ok (resil_supervisor_stop (supervisor));
     pthread_join (spawner.thread, NULL);
     assert_int_equal (spawner.rc, -1);
@@ -362,9 +386,9 @@ static void a_stop_ends_a_spawn_and_the_adds_that_wait_behind_it (void **state)
 static void a_stop_ends_an_add_that_waits (void **state)
 {
     (void) state;
-    resil_type_t slow = {RESIL_TYPE, .name = "never ready", .start = never_gets_ready};
-    resil_spec_t spec = {RESIL_SPEC, .name = "first", .type = slow.name, .ready_required = true};
-    ok (resil_type_register (&slow));
+    resil_spec_t spec = {RESIL_SPEC, .name = "first", .type = slow.name, .placement = placed (),
+                         .ready_required = true};
+    placed_register (&slow);
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
     ok (resil_supervisor_spawn (supervisor));
     beside_t adder = {.supervisor = supervisor, .spec = &spec};
@@ -382,12 +406,11 @@ static void a_stop_before_spawn_ends_it (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
     ok (resil_supervisor_stop (supervisor));
     assert_int_equal (resil_supervisor_wait (supervisor, 0), RESIL_ENDED_STOPPED);
     refused (resil_supervisor_spawn (supervisor), ESHUTDOWN, "stopped");
-    refused (resil_supervisor_add_simple (supervisor, "b", runs_until_stopped, NULL, NULL),
-             ESHUTDOWN, "\"b\"");
+    refused (placed_add (supervisor, "b", runs_until_stopped, NULL, NULL), ESHUTDOWN, "\"b\"");
     resil_supervisor_destroy (&supervisor);
     trace_is ("");
 }
@@ -397,9 +420,9 @@ static void a_stop_before_spawn_ends_it (void **state)
 static void destroy_ends_every_wait (void **state)
 {
     (void) state;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < placed_times (100, 20); round++) {
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-        ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
+        ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
         ok (resil_supervisor_spawn (supervisor));
         beside_t waiters[3];
         for (int i = 0; i < 3; i++) {
@@ -420,7 +443,7 @@ static void stops_from_many_threads_are_one (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "a", runs_until_stopped, NULL, NULL));
+    ok (placed_add (supervisor, "a", runs_until_stopped, NULL, NULL));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("+a");
     beside_t waiters[4];
@@ -439,7 +462,7 @@ static void stops_from_many_threads_are_one (void **state)
 
 /*  ---- no runner can be had ---- */
 
-static atomic_bool may_go;
+static SHARED atomic_bool may_go;
 static int descriptors_before;
 
 static int hangs_once (resil_self_t *self, void *args)
@@ -454,6 +477,8 @@ static int hangs_once (resil_self_t *self, void *args)
     return 0;
 }
 
+PLACED_TYPE (hanging_once, .name = "hangs once", .start = hangs_once);
+
 static bool is_cleared_away (void *arg)
 {
     (void) arg;
@@ -467,11 +492,10 @@ static void a_limit_passed_because_no_runner_could_be_had_escalates (void **stat
     (void) state;
     atomic_store (&may_go, false);
     descriptors_before = support_descriptors ();
-    resil_type_t type = {RESIL_TYPE, .name = "hangs once", .start = hangs_once};
-    resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = type.name};
+    resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = "hangs once", .placement = placed ()};
     spec.hang_ms = 20;
     spec.shutdown_ms = 20;
-    ok (resil_type_register (&type));
+    placed_register (&hanging_once);
     resil_supervisor_t *supervisor = supervisor_new (1);
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
@@ -493,6 +517,7 @@ static void a_limit_passed_because_no_runner_could_be_had_escalates (void **stat
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         trace_case (components_stop_in_exact_reverse_order),
         trace_case (destroy_stops_in_order_too),

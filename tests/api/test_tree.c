@@ -1,9 +1,11 @@
 /*  Supervisors below supervisors: order, escalation, what a subtree begins with again.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "lever.h"
 
-static lever_t a, b, c, d;
+static SHARED lever_t a, b, c, d;
 static resil_supervisor_t *root;
 
 static resil_supervisor_t *quick_new (const char *name, int max_restarts)
@@ -132,7 +134,7 @@ static void what_was_added_while_it_ran_is_gone_after_its_restart (void **state)
 {
     (void) state;
     resil_supervisor_t *sub = spawn_four (0);
-    lever_t e;
+    static SHARED lever_t e;
     lever_open (&e, "e");
     lever_add (sub, &e);
     trace_is ("+a#1 +b#1 +c#1 +d#1 +e#1");
@@ -292,7 +294,7 @@ static void who_is_stopped_before_its_turn_does_not_start (void **state)
 }
 
 /*  Below a supervisor with a deadline of its own: two that need longer than that to return. */
-static atomic_bool may_return;
+static SHARED atomic_bool may_return;
 
 static int returns_late (resil_self_t *self, void *args)
 {
@@ -303,6 +305,9 @@ static int returns_late (resil_self_t *self, void *args)
         poll (NULL, 0, 1);
     return 0;
 }
+
+PLACED_TYPE (late, .name = "late", .start = returns_late);
+PLACED_TYPE (silent, .name = "silent", .start = is_never_ready);
 
 static bool none_is_quarantined (void *arg)
 {
@@ -325,11 +330,12 @@ static void one_that_does_not_stop_in_time_is_stopped_at_once (void **state)
     (void) state;
     atomic_store (&may_return, false);
     resil_supervisor_t *sub = hurried_subtree (RESIL_FOREVER, 50);
-    ok (resil_supervisor_add_simple (sub, "x", returns_late, NULL, NULL));
-    ok (resil_supervisor_add_simple (sub, "y", returns_late, NULL, NULL));
+    ok (placed_add (sub, "x", returns_late, NULL, NULL));
+    ok (placed_add (sub, "y", returns_late, NULL, NULL));
     ok (resil_supervisor_spawn (root));
     ok (resil_supervisor_terminate_child (root, "sub"));
-    assert_int_equal (resil_supervisor_quarantined (root), 2);
+    /*  Processes are killed.                                                              */
+    assert_int_equal (resil_supervisor_quarantined (root), placed_times (2, 0));
     atomic_store (&may_return, true);
     assert_true (support_wait_until (none_is_quarantined, NULL, SUPPORT_PATIENCE_MS));
 }
@@ -338,13 +344,12 @@ static void one_that_does_not_start_in_time_has_failed (void **state)
 {
     (void) state;
     resil_supervisor_t *sub = hurried_subtree (50, RESIL_FOREVER);
-    resil_type_t type = {RESIL_TYPE, .name = "late", .start = returns_late};
-    ok (resil_type_register (&type));
-    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "late"};
+    resil_spec_t spec = {RESIL_SPEC, .name = "x", .type = "late", .placement = placed ()};
+    placed_register (&late);
     ok (resil_supervisor_add (sub, &spec));
-    resil_type_t silent = {RESIL_TYPE, .name = "silent", .start = is_never_ready};
-    ok (resil_type_register (&silent));
-    spec = (resil_spec_t){RESIL_SPEC, .name = "y", .type = "silent", .ready_required = true};
+    placed_register (&silent);
+    spec = (resil_spec_t){RESIL_SPEC, .name = "y", .type = "silent", .placement = placed (),
+                          .ready_required = true};
     ok (resil_supervisor_add (sub, &spec));
     atomic_store (&may_return, true);
     refused (resil_supervisor_spawn (root), ETIMEDOUT, "not ready within 50 ms");
@@ -415,6 +420,7 @@ static void components_spec_fields_are_refused_in_a_subtree (void **state)
 
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         tree_case (it_starts_in_order_and_stops_in_exact_reverse),
         tree_case (a_failure_below_concerns_nobody_above),

@@ -1,4 +1,4 @@
-/*  Components that do what the test tells them, when it does: each has a lever. What they do is
+/*  Components that do what the test tells them, when it does: each has a lever, which is SHARED. What they do is
     traced: "+a#2" incarnation 2 of a has begun, "-a" it was told to return, "!a" it fails, ".a" it
     completes, "h:a" its handler runs.
 
@@ -6,7 +6,7 @@
 #ifndef TESTS_LEVER_H
 #define TESTS_LEVER_H
 
-#include <sys/eventfd.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "trace.h"
@@ -19,8 +19,8 @@ typedef enum {
 } lever_order_t;
 
 typedef struct {
-    int fd;
-    const char *name;
+    int fd;                 /*  a pipe, both ends of it                                  */
+    const char *name;       /*  the test's                                               */
     atomic_int fail_starts; /*  so many times it fails before it is ready                */
     atomic_int ignore_starts;
     atomic_bool fails_when_cancelled;
@@ -29,8 +29,15 @@ typedef struct {
 
 static inline void lever_open (lever_t *lever, const char *name)
 {
+    int ends[2];
+    char path[32];
     *lever = (lever_t){.name = name};
-    lever->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (pipe2 (ends, O_CLOEXEC))
+        abort ();
+    snprintf (path, sizeof path, "/proc/self/fd/%d", ends[0]);
+    lever->fd = open (path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    close (ends[0]);
+    close (ends[1]);
     if (lever->fd < 0)
         abort ();
 }
@@ -60,6 +67,7 @@ static int lever_start (resil_self_t *self, void *args)
     lever_t *lever = args;
     const char *name = resil_self_name (self);
     uint64_t order = 0;
+    int fd = placed_fd (lever->fd);
     if (lever_takes (&lever->ignore_starts)) {
         trace ("~%s", name);
         return resil_ignore (self);
@@ -70,12 +78,12 @@ static int lever_start (resil_self_t *self, void *args)
     }
     trace ("+%s#%d", name, (int) resil_self_incarnation (self));
     resil_ready (self);
-    if (resil_wait_fd (self, lever->fd, POLLIN, RESIL_FOREVER) < 0) {
+    if (resil_wait_fd (self, fd, POLLIN, RESIL_FOREVER) < 0) {
         trace ("-%s", name);
         return atomic_load (&lever->fails_when_cancelled) ? resil_fail (self, 0, "on the way out")
                                                           : 0;
     }
-    if (read (lever->fd, &order, sizeof order) != sizeof order)
+    if (read (fd, &order, sizeof order) != sizeof order)
         return resil_fail (self, errno, "the lever of %s", name);
     trace (order == LEVER_COMPLETE ? ".%s" : "!%s", name);
     if (order == LEVER_FAIL)
@@ -92,14 +100,15 @@ static int lever_handle (void *args, const resil_error_t *error)
     return atomic_load (&lever->declines);
 }
 
+PLACED_TYPE (lever_type, .name = "lever", .start = lever_start,
+             .handle_irrecoverable = lever_handle);
+
 /*  A component with a lever, up when it says so. Change what it returns, then add it. */
 static inline resil_spec_t lever_spec (lever_t *lever)
 {
-    static const resil_type_t type = {RESIL_TYPE, .name = "lever", .start = lever_start,
-                                      .handle_irrecoverable = lever_handle};
-    ok (resil_type_register (&type));
-    return (resil_spec_t){RESIL_SPEC, .name = lever->name, .type = "lever", .args = lever,
-                          .ready_required = true};
+    placed_register (&lever_type);
+    return (resil_spec_t){RESIL_SPEC,    .name = lever->name,    .type = "lever",
+                          .args = lever, .placement = placed (), .ready_required = true};
 }
 
 static inline void lever_add (resil_supervisor_t *supervisor, lever_t *lever)

@@ -1,34 +1,37 @@
-/*  What components did, in the order they did it: words in one line, written by any thread and
-    looked at by the test. And numbers that threads share.
+/*  What components did, in the order they did it: words in one line, written by any thread or process
+    and looked at by the test. And numbers that they share.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_TRACE_H
 #define TESTS_TRACE_H
 
 #include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <resil.h>
 
-static struct {
-    pthread_mutex_t lock;
-    size_t size;
-    char text[64 * 1024];
-} the_trace = {.lock = PTHREAD_MUTEX_INITIALIZER};
+#define TRACE_ROOM (512 * 1024)
+
+/*  A word has its place as soon as it is to be written, and is there when the space before it is: so no lock is needed,
+    which one who is killed would keep. */
+static SHARED struct {
+    atomic_size_t size;
+    atomic_char text[TRACE_ROOM];
+} the_trace;
 
 /*  Begin a case with nothing traced. */
 static inline int trace_before (void **state)
 {
-    pthread_mutex_lock (&the_trace.lock);
-    the_trace.size = 0;
-    the_trace.text[0] = 0;
-    pthread_mutex_unlock (&the_trace.lock);
+    size_t size = atomic_load (&the_trace.size);
+    for (size_t i = 0; i < size; i++)
+        atomic_store_explicit (&the_trace.text[i], 0, memory_order_relaxed);
+    atomic_store (&the_trace.size, 0);
     return support_before (state);
 }
 
@@ -42,29 +45,38 @@ static inline void __attribute__ ((format (printf, 1, 2))) trace (const char *fo
     va_start (args, format);
     vsnprintf (word, sizeof word, format, args);
     va_end (args);
-    pthread_mutex_lock (&the_trace.lock);
-    size_t room = sizeof the_trace.text - the_trace.size;
-    int size =
-        snprintf (the_trace.text + the_trace.size, room, "%s%s", the_trace.size ? " " : "", word);
-    if (size < 0 || (size_t) size >= room)
+    size_t size = strlen (word), at = atomic_fetch_add (&the_trace.size, size + 1);
+    if (at + size + 1 >= TRACE_ROOM)
         abort ();
-    the_trace.size += (size_t) size;
-    pthread_mutex_unlock (&the_trace.lock);
+    for (size_t i = 0; i < size; i++)
+        atomic_store_explicit (&the_trace.text[at + 1 + i], word[i], memory_order_relaxed);
+    atomic_store (&the_trace.text[at], ' ');
+}
+
+/*  What has been traced so far; the caller frees it. */
+static inline char *trace_copy (void)
+{
+    char *copy = malloc (TRACE_ROOM);
+    size_t size = 0;
+    if (!copy)
+        abort ();
+    while ((copy[size] = atomic_load (&the_trace.text[size])))
+        size++;
+    memmove (copy, copy + (size > 0), size + !size); /*  without the space before the first     */
+    return copy;
 }
 
 static inline bool trace_has (void *text)
 {
-    pthread_mutex_lock (&the_trace.lock);
-    bool has = strstr (the_trace.text, text);
-    pthread_mutex_unlock (&the_trace.lock);
+    char *seen = trace_copy ();
+    bool has = strstr (seen, text);
+    free (seen);
     return has;
 }
 
 #define trace_is(expected)                                                                         \
     do {                                                                                           \
-        pthread_mutex_lock (&the_trace.lock);                                                      \
-        char *seen = strdup (the_trace.text);                                                      \
-        pthread_mutex_unlock (&the_trace.lock);                                                    \
+        char *seen = trace_copy ();                                                                \
         assert_string_equal (seen, expected);                                                      \
         free (seen);                                                                               \
     } while (0)

@@ -388,9 +388,18 @@ typedef struct {
     bool in_group;            /*  of the test: no session of its own                       */
 } how_t;
 
-static inline void program_exec (const how_t *how, char *const *arguments, int in, int out, int err)
+/*  In a child of a test: a test that is killed leaves nothing. */
+static inline void program_dies_with (pid_t test)
+{
+    if (prctl (PR_SET_PDEATHSIG, SIGKILL) || getppid () != test)
+        _exit (126);
+}
+
+static inline void program_exec (const how_t *how, pid_t test, char *const *arguments, int in,
+                                 int out, int err)
 {
     char text[64];
+    program_dies_with (test);
     if (!how->in_group)
         setsid ();
     dup2 (in, STDIN_FILENO);
@@ -447,10 +456,11 @@ static inline void program_start_by (program_t *self, const how_t *how, const ch
     assert_int_equal (pipe2 (in, O_CLOEXEC), 0);
     assert_int_equal (pipe2 (out, O_CLOEXEC), 0);
     fflush (NULL);
+    pid_t test = getpid ();
     self->pid = fork ();
     assert_true (self->pid >= 0);
     if (self->pid == 0)
-        program_exec (how, arguments, in[0], out[1], self->err);
+        program_exec (how, test, arguments, in[0], out[1], self->err);
     close (in[0]);
     close (out[1]);
     self->in = in[1];

@@ -274,17 +274,20 @@ static void nothing_is_left_of_a_guardian_killed_at_any_moment (void **state)
 /*  The program in the foreground of a terminal of its own, beneath a process that does as a shell does. */
 static pid_t start_in_terminal (int *terminal, const char *what)
 {
-    pid_t shell = forkpty (terminal, NULL, NULL, NULL);
+    pid_t test = getpid (), shell = forkpty (terminal, NULL, NULL, NULL);
     assert_true (shell >= 0);
     if (shell > 0)
         return shell;
     struct termios settings;
+    program_dies_with (test);
     tcgetattr (STDIN_FILENO, &settings);
     settings.c_lflag &= (tcflag_t) ~ECHO;
     tcsetattr (STDIN_FILENO, TCSANOW, &settings);
     signal (SIGTTOU, SIG_IGN);
+    shell = getpid ();
     pid_t job = fork ();
     if (job == 0) {
+        program_dies_with (shell);
         setpgid (0, 0);
         tcsetpgrp (STDIN_FILENO, getpid ());
         signal (SIGTTOU, SIG_DFL);

@@ -177,12 +177,38 @@ static void the_last_lines_of_stderr_are_in_the_error (void **state)
              "line 498 | line 499");
 }
 
+/*  A program that wants a library which is not there: this one, with another name for libc. */
+static bool make_unloadable (const char *path)
+{
+    char *text = malloc (64 << 20);
+    FILE *from = fopen ("/proc/self/exe", "r"), *to = fopen (path, "w");
+    assert_true (text && from && to);
+    size_t size = fread (text, 1, 64 << 20, from);
+    char *name = memmem (text, size, "\0libc.so.6", 11);
+    if (name)
+        name[4] = 'X';
+    bool is_written = name && fwrite (text, 1, size, to) == size;
+    fclose (from);
+    fclose (to);
+    free (text);
+    return is_written && chmod (path, 0700) == 0;
+}
+
 static void a_missing_library_is_in_the_error (void **state)
 {
     (void) state;
-    static const char *const environment[] = {"LD_PRELOAD=", "LD_LIBRARY_PATH=/nowhere", NULL};
-    the.environment = environment;
-    crashes ("exec /lib64/ld-linux-x86-64.so.2 /nowhere/program", 127, "/nowhere/program");
+    char path[] = "/tmp/resil-test-XXXXXX";
+    int fd = mkstemp (path);
+    assert_true (fd >= 0);
+    close (fd);
+    if (!make_unloadable (path)) {
+        unlink (path);
+        skip ();
+    }
+    const char *command[] = {path, NULL};
+    the.command = command;
+    crashes (NULL, 127, "libX.so.6: cannot open shared object file");
+    unlink (path);
 }
 
 /*  ---- Starts ---- */
@@ -213,6 +239,8 @@ static void what_cannot_be_run_says_why (void **state)
     cannot_start (EACCES, "Permission denied");
     make_file (path, "#!/nowhere/interpreter\n", 0700);
     cannot_start (ENOENT, "the interpreter of its first line");
+    make_file (path, "\177ELF\002\001\001 of no machine at all", 0700);
+    cannot_start (ENOEXEC, "it is of another machine, or broken");
     command[0] = "/bin/true";
     the.directory = "/nowhere";
     cannot_start (ENOENT, "cannot start in directory \"/nowhere\": No such file");
@@ -462,6 +490,57 @@ static void its_group_ends_with_it (void **state)
     assert_true (support_wait_until (so_many_run, &none, SUPPORT_PATIENCE_MS));
 }
 
+/*  The child of this process that is called so; 0: there is none. */
+static pid_t child_called (const char *name)
+{
+    char path[64], text[32] = "";
+    pid_t found = 0;
+    DIR *folder = opendir ("/proc/self/task");
+    for (struct dirent *entry; folder && !found && (entry = readdir (folder));) {
+        snprintf (path, sizeof path, "/proc/self/task/%.20s/children", entry->d_name);
+        FILE *children = entry->d_name[0] != '.' ? fopen (path, "r") : NULL;
+        for (int pid; children && !found && fscanf (children, "%d", &pid) == 1;) {
+            snprintf (path, sizeof path, "/proc/%d/comm", pid);
+            FILE *file = fopen (path, "r");
+            if (file && fgets (text, sizeof text, file) && strncmp (text, name, strlen (name)) == 0)
+                found = pid;
+            if (file)
+                fclose (file);
+        }
+        if (children)
+            fclose (children);
+    }
+    closedir (folder);
+    return found;
+}
+
+static bool has_survivor (void *arg)
+{
+    *(pid_t *) arg = child_called ("resil-survivor");
+    return *(pid_t *) arg != 0;
+}
+
+/*  It is not needed before this program dies. */
+static void who_would_survive_may_die (void **state)
+{
+    (void) state;
+    pid_t survivor = 0;
+    the.script = "exec sleep 1000";
+    resil_supervisor_t *supervisor = run (RESIL_UNLIMITED);
+    assert_non_null (supervisor);
+    assert_true (support_wait_until (has_survivor, &survivor, SUPPORT_PATIENCE_MS));
+    assert_int_equal (kill (survivor, SIGKILL), 0);
+    for (int i = 1; i <= 3; i++) {
+        char up[32];
+        assert_int_equal (kill (process_of (supervisor, "/app/it"), SIGKILL), 0);
+        snprintf (up, sizeof up, "it#%d is up", i + 1);
+        assert_non_null (support_log_wait (up, SUPPORT_PATIENCE_MS));
+    }
+    assert_int_equal (support_log_count ("would outlive this program if that were killed"), 1);
+    assert_int_equal (child_called ("resil-survivor"), 0);
+    resil_supervisor_destroy (&supervisor);
+}
+
 static void a_flood_hurts_nobody (void **state)
 {
     (void) state;
@@ -625,6 +704,54 @@ static void many_run_side_by_side (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  ---- Without any ---- */
+
+static int wait_for_end (resil_self_t *self, void *args)
+{
+    (void) args;
+    resil_ready (self);
+    resil_wait (self, NULL, RESIL_FOREVER);
+    return 0;
+}
+
+/*  Threads of this program that are called so. */
+static int threads_called (const char *name)
+{
+    char path[300], text[32];
+    int count = 0;
+    DIR *folder = opendir ("/proc/self/task");
+    for (struct dirent *entry; folder && (entry = readdir (folder));) {
+        snprintf (path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = entry->d_name[0] != '.' ? fopen (path, "r") : NULL;
+        count +=
+            file && fgets (text, sizeof text, file) && strncmp (text, name, strlen (name)) == 0;
+        if (file)
+            fclose (file);
+    }
+    closedir (folder);
+    return count;
+}
+
+static void who_has_no_process_has_nothing_for_them (void **state)
+{
+    (void) state;
+    resil_process_t process;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    assert_non_null (supervisor);
+    ok (resil_supervisor_add_simple (supervisor, "thread", wait_for_end, NULL, NULL));
+    ok (resil_supervisor_spawn (supervisor));
+    int descriptors = support_descriptors ();
+    assert_int_equal (threads_called ("resil-process"), 0);
+    assert_int_equal (threads_called ("resil-handler"), 0);
+    the.script = "exec sleep 1000";
+    resil_spec_t spec = spec_of ("it", &process);
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (threads_called ("resil-process"), 1);
+    assert_int_equal (threads_called ("resil-handler"), 0);
+    assert_true (support_descriptors () > descriptors);
+    resil_supervisor_destroy (&supervisor);
+}
+
 /*  ---- Sockets that outlast it ---------------------------------------------------------------------------- */
 
 /*  Takes one connection, says which life it is in by its process id, and dies. */
@@ -729,6 +856,7 @@ int main (void)
         process_case (one_that_is_stopped_by_a_signal_ends_all_the_same),
         process_case (the_next_one_is_killed_from_outside),
         process_case (its_group_ends_with_it),
+        process_case (who_would_survive_may_die),
         process_case (a_flood_hurts_nobody),
         process_case (a_line_without_end_hurts_nobody),
         process_case (its_handler_runs_in_this_program),
@@ -736,6 +864,7 @@ int main (void)
         process_case (a_handler_that_hangs_outlives_its_supervisor),
         process_case (thousands_of_restarts_leave_nothing),
         process_case (many_run_side_by_side),
+        process_case (who_has_no_process_has_nothing_for_them),
         support_case (no_connection_is_refused_while_it_dies),
         support_case (sockets_that_cannot_be_are_refused),
     };

@@ -15,6 +15,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SECONDS (int) system_number ("SECONDS", 10)
@@ -83,6 +85,17 @@ static resil_spec_t spec_of (int number, char name[16], resil_process_t *process
     return spec;
 }
 
+/*  Not by its number alone: it may have ended since, and then that may be anybody's by now. */
+static void signal_child (pid_t pid, int number)
+{
+    siginfo_t info;
+    int fd = (int) syscall (SYS_pidfd_open, pid, 0);
+    if (fd >= 0 && waitid (P_PIDFD, (id_t) fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        syscall (SYS_pidfd_send_signal, fd, number, NULL, 0);
+    if (fd >= 0)
+        close (fd);
+}
+
 static void signal_one (resil_supervisor_t *supervisor, int number)
 {
     static const int signals[] = {SIGKILL, SIGSEGV, SIGSTOP, SIGTERM};
@@ -91,9 +104,8 @@ static void signal_one (resil_supervisor_t *supervisor, int number)
     assert_non_null (snapshot);
     snprintf (path, sizeof path, "/app/it%d", number);
     const resil_standing_t *standing = resil_snapshot_find (snapshot, path);
-    /*  It may have ended since: then its number is most likely nobody's yet. */
     if (standing && standing->thread_id && standing->state == RESIL_UP)
-        kill (standing->thread_id, signals[roll (&dice, 4)]);
+        signal_child (standing->thread_id, signals[roll (&dice, 4)]);
     resil_snapshot_destroy (&snapshot);
 }
 

@@ -1,0 +1,62 @@
+/*  A suite whose components run in threads, or in processes of their own, by the same code: TEST_PLACEMENT says where
+    (ctest runs such a suite twice, see tests/CMakeLists.txt).
+
+        static SHARED lever_t a;                    what the test and its components have in common
+        PLACED_TYPE (worker, .name = "worker", .start = work);
+
+        placed_register (&worker);
+        spec.placement = placed ();
+
+        int main (void)
+        {
+            placed_begin ();
+
+    In processes, what is SHARED lies in memory that all of them map; an argument is a place in it, or NULL, and crosses as its
+    distance from the beginning, since no two processes have it at the same address. A process is this program, so it finds
+    its type among those that are PLACED_TYPEs.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_PLACED_H
+#define TESTS_PLACED_H
+
+#include "support.h"
+
+#include <resil.h>
+
+#define SHARED __attribute__ ((section ("shared")))
+
+#define PLACED_TYPE(variable, ...)                                                                 \
+    static const resil_type_t variable = {RESIL_TYPE, __VA_ARGS__};                                \
+    static const resil_type_t *const variable##_is_placed                                          \
+        __attribute__ ((section ("placed_types"), used)) = &variable
+
+/*  First of all in main. */
+void placed_begin (void);
+
+/*  Where components run: RESIL_OWN_THREAD or RESIL_PROCESS. */
+resil_placement_t placed (void);
+
+/*  Register a type; in processes its arguments cross. */
+void placed_register (const resil_type_t *type);
+
+/*  As resil_supervisor_add_simple, by a PLACED_TYPE that has both functions. */
+int placed_add (resil_supervisor_t *supervisor, const char *name, resil_start_fn *start,
+                resil_handle_irrecoverable_fn *handle, void *args);
+
+/*  A descriptor of the test, in this process: the same, or one of its own of the same pipe; -1 and errno. */
+int placed_fd (int fd);
+
+/*  How often to do what takes a process each time. */
+#define placed_times(in_threads, in_processes)                                                     \
+    (placed () == RESIL_PROCESS ? (in_processes) : (in_threads))
+
+/*  Leave this case out in processes. */
+#define placed_only_in_threads(why)                                                                \
+    do {                                                                                           \
+        if (placed () == RESIL_PROCESS) {                                                          \
+            print_message ("not in processes: %s\n", why);                                         \
+            skip ();                                                                               \
+        }                                                                                          \
+    } while (0)
+
+#endif
