@@ -31,8 +31,13 @@ def say(kind, body=b"", socket=errors):
 
 
 def hear(timeout_ms=None):
-    """The kind of the next frame, or None."""
-    return control.recv()[2] if control.poll(timeout_ms) else None
+    """The kind of the next frame, or None; START says which incarnation this is, if that was not known."""
+    global incarnation
+    if not control.poll(timeout_ms):
+        return None
+    frame = control.recv()
+    incarnation = struct.unpack_from("<Q", frame, 8)[0]
+    return frame[2]
 
 
 def error(code=0, string=""):

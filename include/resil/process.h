@@ -24,8 +24,9 @@ typedef struct {
     `info`; the last lines of standard error are part of a crash's error.
 
     It is told to return by the stop signal, and killed when its shutdown_ms have passed; so is what it has left behind in its
-    process group. If this program dies, whatever of, the kernel kills the process. What that has started itself is seen to
-    by nobody then, and where it has a process group or session of its own not at a stop or crash either.
+    process group. If this program dies, whatever of, the kernel kills the process, and a small process that outlives this
+    program (resil-shim; one for each root supervisor that has processes) what is left of its group. What has made itself a process
+    group or session of its own is seen to by nobody, then and at a stop or crash.
 
     Begin with RESIL_PROCESS_OPTIONS. It is copied when the spec is added. */
 typedef struct {
@@ -46,6 +47,13 @@ typedef struct {
                                   so long; -1: as soon as it runs                            */
     const char *
         ready_line; /*  ... or when it has written a line to standard output that begins so; NULL: no line */
+    /*  ... or when it says so as a service of systemd with Type=notify does (sd_notify(3)). It finds NOTIFY_SOCKET in its
+        environment, and, where the spec has hang_ms, WATCHDOG_USEC and WATCHDOG_PID. READY=1: it is up. WATCHDOG=1: a sign of
+        progress, which it owes once in hang_ms; WATCHDOG=trigger: it hangs, and is killed. STATUS=: to the log, and the label
+        of the progress that is said with it. EXTEND_TIMEOUT_USEC=: the next sign may take that long. STOPPING=1: it ends by
+        itself, and is told to after half of its shutdown_ms, killed after all of it. ERRNO=: the code of its failure, should it fail.
+        RELOADING=1 counts as progress; the rest is passed over. Only it and processes of its group are believed. */
+    bool notify;
     int stop_signal;    /*  that tells it to return; SIGTERM                           */
     int64_t term_ms;    /*  of one that speaks: how long after the cancel, or the ack, it gets that
                                   signal; -1: half of its shutdown_ms                        */
@@ -60,6 +68,12 @@ typedef struct {
     const int *sockets;
     size_t socket_count;      /*  at most RESIL_SOCKETS_MOST                              */
     const char *socket_names; /*  LISTEN_FDNAMES: in their order, with colons between; NULL: none */
+    /*  Of one that speaks: as long as it is up a second process of it is kept, which has been started, has greeted, and
+        waits; it runs the next incarnation, which is then running within a millisecond or so of the end of the one before.
+        It takes the memory of one more process, and CPU time that counts for limits.cpu_seconds; all limits hold for it. What a
+        program does before resil_host is done ahead. It is killed when the component is to stop. One that ends by itself is
+        replaced, after 100 ms, then twice as long each time, up to 30 s. */
+    bool spare;
 } resil_process_t;
 
 /*  How many statuses `success` may have, and how many `sockets` there may be. */

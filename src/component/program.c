@@ -113,18 +113,35 @@ static int check_readiness (const char *what, const resil_process_t *process)
         check_text (what, "ready_line", process->ready_line) ||
         check_ms (what, "term_ms", process->term_ms, "half of shutdown_ms"))
         return -1;
-    if (speaks (process) && (process->ready_ms >= 0 || process->ready_line))
+    if (speaks (process) && (process->ready_ms >= 0 || process->ready_line || process->notify))
         return resil__refuse (EINVAL,
                               "%s: process.%s is for a command that does not speak; this one says "
                               "itself when it is ready (ready_required)",
-                              what, process->ready_line ? "ready_line" : "ready_ms");
-    if (process->ready_ms >= 0 && process->ready_line)
-        return resil__refuse (
-            EINVAL, "%s: process.ready_ms and process.ready_line are both set; give one", what);
+                              what,
+                              process->ready_line ? "ready_line"
+                              : process->notify   ? "notify"
+                                                  : "ready_ms");
+    if ((process->ready_ms >= 0) + (process->ready_line != NULL) + process->notify > 1)
+        return resil__refuse (EINVAL,
+                              "%s: of process.ready_ms, process.ready_line and process.notify more "
+                              "than one is set; give one",
+                              what);
     if (process->ready_line && strpbrk (process->ready_line, "\n"))
         return resil__refuse (EINVAL, "%s: process.ready_line holds a newline; it begins one line",
                               what);
     return 0;
+}
+
+static int check_spare (const char *what, const resil_process_t *process)
+{
+    if (!process->spare || speaks (process))
+        return 0;
+    return resil__refuse (
+        EINVAL,
+        "%s: process.spare is for a process that waits until it is told to begin, "
+        "and a command that does not speak begins at once; set process.speaks, "
+        "or leave spare out",
+        what);
 }
 
 static int check_status (const char *what, const char *field, int status, int least)
@@ -207,7 +224,7 @@ int resil__program_check (const char *what, const resil_process_t *process)
                    check_text (what, "user", process->user) ||
                    check_text (what, "group", process->group) || check_readiness (what, process) ||
                    check_end (what, process) || check_limits (what, &process->limits) ||
-                   check_sockets (what, process)
+                   check_sockets (what, process) || check_spare (what, process)
                ? -1
                : 0;
 }
@@ -323,9 +340,10 @@ static bool same (const resil_process_t *a, const resil_process_t *b)
     return a->socket_count == 0 && b->socket_count == 0 && same_texts (a->command, b->command) &&
            same_texts (a->environment, b->environment) && same_text (a->directory, b->directory) &&
            same_text (a->user, b->user) && same_text (a->group, b->group) &&
-           a->speaks == b->speaks && a->ready_ms == b->ready_ms &&
-           same_text (a->ready_line, b->ready_line) && a->stop_signal == b->stop_signal &&
-           a->term_ms == b->term_ms && a->success_count == b->success_count &&
+           a->speaks == b->speaks && a->spare == b->spare && a->notify == b->notify &&
+           a->ready_ms == b->ready_ms && same_text (a->ready_line, b->ready_line) &&
+           a->stop_signal == b->stop_signal && a->term_ms == b->term_ms &&
+           a->success_count == b->success_count &&
            (a->success_count == 0 ||
             memcmp (a->success, b->success, a->success_count * sizeof *a->success) == 0) &&
            a->stay_down == b->stay_down && one->memory_bytes == other->memory_bytes &&

@@ -142,17 +142,19 @@ static bool is_command (const resil_spec_t *spec)
 /*  What it says of its readiness and its progress. */
 static int check_command (const char *what, resil_spec_t *spec)
 {
-    bool says_when = spec->process->ready_ms >= 0 || spec->process->ready_line;
+    bool notifies = spec->process->notify;
+    bool says_when = notifies || spec->process->ready_ms >= 0 || spec->process->ready_line;
     if (spec->ready_required && !says_when)
         return resil__refuse (EINVAL,
                               "%s: ready_required is set, but nothing tells when its command is "
-                              "ready; give process.ready_ms or process.ready_line",
+                              "ready; give process.ready_ms or process.ready_line, or set "
+                              "process.notify",
                               what);
-    if (spec->hang_ms != RESIL_FOREVER)
+    if (spec->hang_ms != RESIL_FOREVER && !notifies)
         return resil__refuse (
             EINVAL,
             "%s: hang_ms is set, but its command does not speak, so nothing tells "
-            "of its progress; leave it at RESIL_FOREVER",
+            "of its progress; leave it at RESIL_FOREVER, or set process.notify",
             what);
     spec->ready_required = says_when;
     return 0;

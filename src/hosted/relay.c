@@ -468,6 +468,14 @@ static int prepare_for (relay_t *self, const resil__frame_t *start)
     return prepare (self);
 }
 
+/*  It was started ahead, and did not know. None of the component's functions has been called yet. */
+static void tell_environment (uint64_t incarnation)
+{
+    char number[24];
+    snprintf (number, sizeof number, "%llu", (unsigned long long) incarnation);
+    setenv (RESIL__ENV_INCARNATION, number, 1);
+}
+
 /*  It will run nothing. */
 static void dismiss (relay_t *self)
 {
@@ -481,7 +489,8 @@ static void begin (relay_t *self, const resil__frame_t *start)
 {
     self->has_begun = true;
     self->incarnation = start->incarnation;
-    atomic_store (&self->link->incarnation, start->incarnation);
+    if (atomic_exchange (&self->link->incarnation, start->incarnation) == 0)
+        tell_environment (start->incarnation);
     if (prepare_for (self, start) == 0 && settle (self, start) == 0) {
         resil__runner_start (self->runner, self->incarnation);
         return;

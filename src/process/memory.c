@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PATH_ROOM 4200
@@ -42,4 +43,10 @@ int64_t resil__memory_kills (void)
     int64_t kills = read_kills (groups, "\n0::", "", "memory.events");
     /*  A machine with control groups of version 1.                                        */
     return kills >= 0 ? kills : read_kills (groups, ":memory:", "/memory", "memory.oom_control");
+}
+
+uint64_t resil__memory_own_peak (void)
+{
+    struct rusage used;
+    return getrusage (RUSAGE_SELF, &used) ? UINT64_MAX : (uint64_t) used.ru_maxrss * 1024;
 }

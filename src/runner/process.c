@@ -56,6 +56,11 @@ static bool is_cancelled (resil__process_t *self)
     return resil__self_is_cancelled (self_of (self));
 }
 
+bool resil__process_is_cancelled (resil__process_t *self)
+{
+    return is_cancelled (self);
+}
+
 /*  ---- Telling ---------------------------------------------------------------------------------------- */
 
 static void await_room (resil__process_t *self)
@@ -106,6 +111,7 @@ void resil__process_set_timer (resil__process_t *self)
     int64_t due_us = earlier (earlier (self->ready_at_us, self->term_at_us),
                               earlier (self->group_at_us, resil__flood_due_us (&self->flood)));
     due_us = earlier (due_us, earlier (self->kill_at_us, self->bury_at_us));
+    due_us = earlier (due_us, self->spare.due_us);
     if (due_us != self->timer.due_us || (due_us != RESIL__NEVER && !self->timer.place))
         resil__heap_set (&self->host->heap, &self->timer, due_us);
 }
@@ -122,8 +128,8 @@ static void tell_dropped (resil__process_t *self, uint64_t dropped)
                     (unsigned long long) dropped);
 }
 
-static void log_line (resil__process_t *self, const char *from, const char *line, size_t size,
-                      uint64_t cut)
+void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
+                              size_t size, uint64_t cut)
 {
     uint64_t dropped;
     bool is_admitted = resil__flood_admits (&self->flood, self->host->now_us, &dropped);
@@ -148,13 +154,14 @@ void resil__process_is_ready (resil__process_t *self)
         return;
     inside->ready = true;
     resil__process_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, NULL);
+    resil__spare_want (self);
 }
 
 static void on_out_line (void *arg, const char *line, size_t size, uint64_t cut)
 {
     resil__process_t *self = arg;
     const char *awaited = self->program->is.ready_line;
-    log_line (self, "stdout", line, size, cut);
+    resil__process_log_line (self, "stdout", line, size, cut);
     if (awaited && size >= strlen (awaited) && memcmp (line, awaited, strlen (awaited)) == 0)
         resil__process_is_ready (self);
 }
@@ -163,7 +170,7 @@ static void on_err_line (void *arg, const char *line, size_t size, uint64_t cut)
 {
     resil__process_t *self = arg;
     resil__tail_add (&self->tail, line, size);
-    log_line (self, "stderr", line, size, cut);
+    resil__process_log_line (self, "stderr", line, size, cut);
 }
 
 /*  Whether there may be more. */
@@ -192,6 +199,8 @@ static void read_last_words (resil__process_t *self)
 {
     read_the_rest (self, RESIL__SOURCE_OUT);
     read_the_rest (self, RESIL__SOURCE_ERR);
+    resil__notice_hear (self);
+    resil__process_close (self, RESIL__SOURCE_NOTICE);
     resil__lines_end (&self->out, on_out_line, self);
     resil__lines_end (&self->err, on_err_line, self);
     tell_dropped (self, resil__flood_ends (&self->flood, self->host->now_us, true));
@@ -227,7 +236,6 @@ static void tell_to_return (resil__process_t *self)
 
 /*  ---- The end of an incarnation ---------------------------------------------------------------------------------- */
 
-static void go_on (resil__process_t *self);
 static void call_handler (resil__process_t *self);
 
 static void fail_of_death (resil__process_t *self)
@@ -235,7 +243,13 @@ static void fail_of_death (resil__process_t *self)
     char text[RESIL_ERROR_TEXT_MAX + 256];
     resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits,
                            resil__speech_trace (self), &self->tail);
-    resil__process_fail (self, RESIL_ERROR_CRASHED, resil__death_code (&self->death), text);
+    if (self->told_errno) {
+        size_t size = strlen (text);
+        snprintf (text + size, sizeof text - size, "; it says: %s", strerror (self->told_errno));
+    }
+    resil__process_fail (self, RESIL_ERROR_CRASHED,
+                         self->told_errno ? self->told_errno : resil__death_code (&self->death),
+                         text);
 }
 
 static void fail_of_shim (resil__process_t *self)
@@ -317,10 +331,24 @@ static void conclude (resil__process_t *self)
             failed && !self_of (self)->told ? &self->error : NULL);
     if (is_news && failed)
         call_handler (self);
-    go_on (self);
+    resil__process_go_on (self);
 }
 
 /*  ---- Its death --------------------------------------------------------------------------------------------------- */
+
+/*  It has become its program. */
+static void has_started (resil__process_t *self)
+{
+    self->has_run = true;
+    self->phase = RESIL__PROCESS_RUNS;
+    await_room (self);
+    if (!self->program->speaks) /*  else it is up when it says so                        */
+        resil__self_has_started (self_of (self));
+    if (self->program->is.ready_ms >= 0 && !self->is_told && !self->program->speaks) {
+        self->ready_at_us = self->host->now_us + self->program->is.ready_ms * 1000;
+        resil__process_set_timer (self);
+    }
+}
 
 /*  Has it become its program? Then nothing is said, and that is closed. */
 static void look_at_start (resil__process_t *self)
@@ -337,27 +365,12 @@ static void look_at_start (resil__process_t *self)
         self->failure = failure;
         return;
     }
-    self->has_run = true;
-    self->phase = RESIL__PROCESS_RUNS;
-    await_room (self);
-    if (!self->program->speaks) /*  else it is up when it says so                        */
-        resil__self_has_started (self_of (self));
-    if (self->program->is.ready_ms >= 0 && !self->is_told && !self->program->speaks) {
-        self->ready_at_us = self->host->now_us + self->program->is.ready_ms * 1000;
-        resil__process_set_timer (self);
-    }
+    has_started (self);
 }
 
 static int64_t time_us (struct timeval time)
 {
     return (int64_t) time.tv_sec * 1000000 + time.tv_usec;
-}
-
-/*  The highest that this process has had; what it has started shows no less, as it was this one at first. */
-static uint64_t own_peak (void)
-{
-    struct rusage used;
-    return getrusage (RUSAGE_SELF, &used) ? UINT64_MAX : (uint64_t) used.ru_maxrss * 1024;
 }
 
 static void note_usage (resil__process_t *self, const struct rusage *used)
@@ -452,6 +465,7 @@ static void bury (resil__process_t *self)
     self->is_ours = can_be_waited_for (self) == OURS;
     if (self->is_ours)
         kill (-self->pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, self->pid);
     self->death.is_known =
         self->is_ours && wait4 (self->pid, &self->death.status, WNOHANG, &used) == self->pid;
     if (self->death.is_known)
@@ -477,6 +491,10 @@ void resil__process_hear (resil__process_t *self, resil__source_kind_t kind)
     case RESIL__SOURCE_TRACE:
         resil__speech_read_trace (self);
         return;
+    case RESIL__SOURCE_NOTICE:
+        look_at_start (self);
+        resil__notice_hear (self);
+        return;
     default:
         look_at_start (self);
         read_some (self, kind);
@@ -501,6 +519,8 @@ static void is_due (resil__timer_t *timer)
     }
     if (self->bury_at_us <= now_us)
         bury (self);
+    if (self->spare.due_us <= now_us)
+        resil__spare_is_due (self);
     if (self->group_at_us <= now_us) {
         self->group_at_us = RESIL__NEVER;
         if (self->echo)
@@ -514,58 +534,105 @@ static void is_due (resil__timer_t *timer)
 
 /*  ---- Its beginning ------------------------------------------------------------------------------------------------ */
 
-static int watch_all (resil__process_t *self, const resil__spawned_t *spawned)
+int resil__process_listen (resil__channels_t *channels)
 {
-    const int fds[RESIL__SOURCES] = {[RESIL__SOURCE_END] = spawned->pid_fd,
-                                     [RESIL__SOURCE_FAIL] = spawned->fail_fd,
-                                     [RESIL__SOURCE_OUT] = spawned->out_fd,
-                                     [RESIL__SOURCE_ERR] = spawned->err_fd,
-                                     [RESIL__SOURCE_TRACE] = spawned->trace_fd};
+    static const resil__source_kind_t kinds[] = {RESIL__SOURCE_OUT, RESIL__SOURCE_ERR,
+                                                 RESIL__SOURCE_TRACE, RESIL__SOURCE_NOTICE};
     int error = 0;
-    for (int kind = 0; kind < RESIL__SOURCES; kind++)
-        if (fds[kind] >= 0) {
-            int failed = resil__process_watch (self, (resil__source_kind_t) kind, fds[kind]);
-            error = error ? error : failed;
-        }
+    for (size_t i = 0; !error && i < sizeof kinds / sizeof *kinds; i++)
+        if (channels->sources[kinds[i]].fd >= 0)
+            error = resil__source_watch (&channels->sources[kinds[i]]);
     return error;
 }
 
-/*  It is of no use, and nobody has seen it. */
-static void kill_unseen (resil__process_t *self, int error)
+/*  0, or an errno; then nothing of it is open. */
+static int watch (resil__channels_t *channels, const resil__spawned_t *spawned, bool listens)
 {
-    kill (-self->pid, SIGKILL);
-    waitpid (self->pid, NULL, 0);
-    for (int kind = 0; kind < RESIL__SOURCES; kind++)
-        resil__process_close (self, (resil__source_kind_t) kind);
-    resil__refuse (error, "its process cannot be watched: %s", strerror (error));
+    resil__source_t *sources = channels->sources;
+    sources[RESIL__SOURCE_END].fd = spawned->pid_fd;
+    sources[RESIL__SOURCE_FAIL].fd = spawned->fail_fd;
+    sources[RESIL__SOURCE_OUT].fd = spawned->out_fd;
+    sources[RESIL__SOURCE_ERR].fd = spawned->err_fd;
+    sources[RESIL__SOURCE_TRACE].fd = spawned->trace_fd;
+    int error = resil__source_watch (&sources[RESIL__SOURCE_END]);
+    if (!error)
+        error = resil__source_watch (&sources[RESIL__SOURCE_FAIL]);
+    if (!error && listens)
+        error = resil__process_listen (channels);
+    for (int kind = 0; error && kind < RESIL__SOURCES; kind++)
+        resil__source_close (&sources[kind]);
+    return error;
 }
 
-/*  0, or -1 with errno and a sentence. */
-static int spawn (resil__process_t *self)
+/*  0, or -1 with errno and a sentence; then there may be one all the same, that nobody can watch. */
+static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
+                            uint64_t incarnation, bool listens, resil__spawned_t *spawned)
+{
+    char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT];
+    const char *added[RESIL__SPEECH_VARIABLES];
+    size_t count = 0;
+    if (self->program->speaks) {
+        if (resil__speech_prepare (self, &channels->caller, incarnation))
+            return -1;
+        count = resil__speech_environment (self, &channels->caller, texts, added);
+    }
+    else if (self->program->is.notify) {
+        if (resil__notice_open (channels))
+            return -1;
+        count = resil__notice_environment (self, channels, texts, added);
+    }
+    int survivor_fd = resil__survivor_fd (&self->host->survivor);
+    if (resil__spawn (self->program, added, count, survivor_fd, spawned)) {
+        resil__source_close (&channels->sources[RESIL__SOURCE_NOTICE]);
+        return -1;
+    }
+    int error = watch (channels, spawned, listens);
+    return error ? resil__refuse (error, "its process cannot be watched: %s", strerror (error)) : 0;
+}
+
+void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t pid)
+{
+    kill (-pid, SIGKILL);
+    resil__survivor_forget (&self->host->survivor, pid);
+    resil__reap (grave, pid);
+}
+
+int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
+                          bool listens, pid_t *pid, resil__grave_t **grave)
 {
     char what[RESIL_NAME_MAX + 16];
-    resil__spawned_t spawned;
+    resil__spawned_t spawned = {.pid = 0};
     int descriptors =
         RESIL__SPAWN_DESCRIPTORS + RESIL__SPAWN_MOMENT + (int) self->program->is.socket_count;
     snprintf (what, sizeof what, "component \"%s\"", self_of (self)->spec->name);
     if (resil__process_has_room (0, descriptors, false, what))
         return -1;
-    self->own_peak = own_peak ();
-    self->oom_kills = resil__memory_kills ();
-    if (self->program->speaks && resil__speech_prepare (self))
-        return -1;
-    char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT];
-    const char *added[RESIL__SPEECH_VARIABLES];
-    size_t count = self->program->speaks ? resil__speech_environment (self, texts, added) : 0;
-    if (resil__spawn (self->program, added, count, &spawned))
-        return -1;
-    self->pid = spawned.pid;
-    int error = watch_all (self, &spawned);
-    if (!error)
+    if (!(*grave = malloc (sizeof **grave)))
+        return resil__refuse (ENOMEM, "no memory to start its process");
+    if (spawn_and_watch (self, channels, incarnation, listens, &spawned) == 0) {
+        *pid = spawned.pid;
         return 0;
-    kill_unseen (self, error);
+    }
+    int error = errno;
+    if (spawned.pid)
+        resil__process_let_go (self, *grave, spawned.pid);
+    else
+        free (*grave);
     errno = error;
     return -1;
+}
+
+/*  0, or -1 with errno and a sentence. */
+static int spawn (resil__process_t *self)
+{
+    resil__channels_t *channels = (resil__channels_t *) self->sources; /*  its first member      */
+    resil__grave_t *grave;
+    self->own_peak = resil__memory_own_peak ();
+    if (resil__process_spawn (self, channels, self_of (self)->incarnation, true, &self->pid,
+                              &grave))
+        return -1;
+    free (grave); /*  what happens to it is seen to here                              */
+    return 0;
 }
 
 static void launch (resil__process_t *self)
@@ -575,7 +642,9 @@ static void launch (resil__process_t *self)
         conclude (self);
         return;
     }
-    if (spawn (self)) {
+    self->oom_kills = resil__memory_kills ();
+    bool is_adopted = resil__spare_adopt (self);
+    if (!is_adopted && spawn (self)) {
         fail_to_start (self);
         conclude (self);
         return;
@@ -585,6 +654,11 @@ static void launch (resil__process_t *self)
     if (clock_getcpuclockid (self->pid, &clock) == 0)
         atomic_store (&self->base.cpu_clock, clock);
     atomic_store (&self->is_alive, true);
+    if (!is_adopted)
+        return;
+    if (self->sources[RESIL__SOURCE_FAIL].fd < 0)
+        has_started (self);
+    resil__speech_begin (self);
 }
 
 static void renew (resil__process_t *self, uint64_t incarnation)
@@ -598,7 +672,8 @@ static void renew (resil__process_t *self, uint64_t incarnation)
     self->death = (resil__death_t){.is_known = false};
     self->out.size = self->err.size = self->tail.size = 0;
     self->out.cut = self->err.cut = 0;
-    self->has_begun = self->has_concluded = self->told_strange = false;
+    self->has_begun = self->has_concluded = self->told_strange = self->told_stranger = false;
+    self->told_errno = 0;
     self->trace_size = 0;
 }
 
@@ -768,7 +843,7 @@ void resil__process_chore_done (resil__chore_t *chore)
         launch (self);
         return;
     }
-    go_on (self);
+    resil__process_go_on (self);
 }
 
 /*  ---- Leaving ------------------------------------------------------------------------------------------------------- */
@@ -786,6 +861,9 @@ static bool is_out_of_queues (resil__process_t *self)
 static void leave (resil__process_t *self)
 {
     const resil_self_t *inside = self_of (self);
+    resil__spare_discard (self);
+    if (resil__spare_is_left (self))
+        return;
     if (inside->has_args && resil__spec_makes_args (inside->spec)) {
         self->phase = RESIL__PROCESS_TIDIES;
         if (resil__process_post (self) == 0)
@@ -804,8 +882,7 @@ void resil__process_say_gone (resil__process_t *self)
     resil__process_tell (self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL);
 }
 
-/*  Nothing is under way, or something is. */
-static void go_on (resil__process_t *self)
+void resil__process_go_on (resil__process_t *self)
 {
     if (self->leaves && self->phase == RESIL__PROCESS_RESTS)
         leave (self);
@@ -825,11 +902,13 @@ void resil__process_look (resil__process_t *self)
     else {
         if ((wants & RESIL__TO_ACK) && self->program->speaks)
             resil__speech_ack (self);
-        if (is_cancelled (self))
+        if (is_cancelled (self)) {
+            resil__spare_discard (self);
             tell_to_return (self);
+        }
         if (self->program->speaks)
             resil__speech_look (self);
-        go_on (self);
+        resil__process_go_on (self);
     }
 }
 
@@ -957,9 +1036,15 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
     self->timer = (resil__timer_t){.due_us = RESIL__NEVER, .fire = is_due};
     self->ready_at_us = self->term_at_us = RESIL__NEVER;
     self->group_at_us = self->kill_at_us = self->bury_at_us = RESIL__NEVER;
-    self->caller.process = self;
-    for (int kind = 0; kind < RESIL__SOURCES; kind++)
-        self->sources[kind] = (resil__source_t){self, (resil__source_kind_t) kind, -1};
+    for (int i = 0; i < 2; i++) {
+        self->channels[i].caller.process = self;
+        for (int kind = 0; kind < RESIL__SOURCES; kind++)
+            self->channels[i].sources[kind] =
+                (resil__source_t){self, (resil__source_kind_t) kind, -1};
+    }
+    self->sources = self->channels[0].sources;
+    self->caller = &self->channels[0].caller;
+    resil__spare_init (self);
     resil_self_t *inside = &self->base.self;
     inside->supervisor = self->supervisor;
     inside->outbox = &host->outbox;

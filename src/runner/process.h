@@ -15,8 +15,14 @@
 #include "runner/chores.h"
 #include "runner/hosting.h"
 #include "runner/placement.h"
+#include "runner/reaper.h"
+#include "runner/survivor.h"
 #include "runner/talk.h"
 #include "shim/shim.h"
+
+/*  What the environment of a process says of its host: so many variables at most, each so long. */
+#define RESIL__SPEECH_VARIABLES 8
+#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
 
 typedef struct _resil__process_host_t resil__process_host_t;
 typedef struct _resil__process_t resil__process_t;
@@ -28,6 +34,7 @@ typedef enum {
     RESIL__SOURCE_OUT,
     RESIL__SOURCE_ERR,
     RESIL__SOURCE_TRACE,
+    RESIL__SOURCE_NOTICE, /*  what it says as a service does                           */
     RESIL__SOURCES
 } resil__source_kind_t;
 
@@ -36,6 +43,25 @@ typedef struct {
     resil__source_kind_t kind;
     int fd; /*  -1: none                                                 */
 } resil__source_t;
+
+/*  By what a process is heard: one that runs an incarnation, or waits for one. */
+typedef struct {
+    resil__source_t sources[RESIL__SOURCES]; /*  first: sources are their channels      */
+    resil__caller_t caller;
+} resil__channels_t;
+
+/*  The process for the next incarnation, started ahead: see spare.c. */
+typedef struct {
+    resil__channels_t *channels;
+    pid_t pid;             /*  0: there is none                                         */
+    resil__grave_t *grave; /*  where it is buried                                       */
+    bool is_wanted;
+    bool is_dying;     /*  it has been killed                                       */
+    bool has_failed;   /*  the one before has ended by itself: that is told once        */
+    uint64_t own_peak; /*  of this program's memory when it was started                 */
+    int64_t wait_ms;   /*  before the next one is started                           */
+    int64_t due_us;    /*  one is started, or the one that dies is waited for no longer */
+} resil__spare_t;
 
 /*  What the host is to do for the supervisor; and that it stands in its queue. */
 enum {
@@ -98,14 +124,18 @@ struct _resil__process_t {
     int64_t bury_at_us;   /*  it has ended, and is looked for again                    */
     int64_t group_at_us;  /*  its group is looked for again ...                        */
     int64_t group_due_us; /*  ... and not waited for any longer                        */
-    resil__source_t sources[RESIL__SOURCES];
+    resil__channels_t channels[2]; /*  the incarnation's, and the spare's: they change places    */
+    resil__source_t *sources;      /*  of the former ...                                        */
+    resil__caller_t *caller;       /*  ... and this                                             */
+    resil__spare_t spare;
     resil__lines_t out;
     resil__lines_t err;
+    int told_errno;       /*  as a service, by ERRNO=; 0: none                         */
+    bool told_stranger;   /*  once is enough                                           */
     resil__tail_t tail;   /*  of err                                                   */
     resil__flood_t flood; /*  of both                                                  */
 
     /*  of one that speaks */
-    resil__caller_t caller;
     bool has_begun;     /*  START has been said                                       */
     bool has_concluded; /*  ENDS has                                                  */
     resil__ends_t how;  /*  ... so                                                    */
@@ -129,6 +159,7 @@ struct _resil__process_host_t {
     resil__chores_t *chores; /*  NULL: none has been needed                           */
     resil__process_t *gone;  /*  those that say so at the end of this turn            */
     resil__talk_t talk;
+    resil__survivor_t survivor;
     uint64_t told_strangers; /*  how many there were when that was told last            */
     int64_t now_us;          /*  of this turn                                         */
 };
@@ -155,6 +186,7 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
 void resil__process_fail (resil__process_t *self, resil_error_kind_t kind, int code,
                           const char *text);
 void resil__process_is_ready (resil__process_t *self);
+bool resil__process_is_cancelled (resil__process_t *self);
 void resil__process_tell (resil__process_t *self, resil__record_t record,
                           const resil_error_t *error);
 void resil__process_signal (resil__process_t *self, int number);
@@ -164,16 +196,72 @@ resil__about_t resil__process_about (resil__process_t *self);
 /*  An echo has come: those whose last words were awaited until then have none more. */
 void resil__process_echoed (resil__process_host_t *host, uint64_t number);
 
+/*  A line of text that has come from there, to the log. */
+void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
+                              size_t size, uint64_t cut);
+
+/*  It makes progress, with a label or without; it may take so long until it does again; it has said that it ends, and is
+    killed if it does not. */
+void resil__process_progress (resil__process_t *self, resil__bytes_t label);
+void resil__process_extend (resil__process_t *self, int64_t ms);
+void resil__process_expect_end (resil__process_t *self);
+
+/*  A process for that incarnation (0: for one that is to come), heard by these: its end and its start are waited on, what it
+    writes only if it `listens`. 0, with its id, and a grave for it; or -1 with errno and a sentence. */
+int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
+                          bool listens, pid_t *pid, resil__grave_t **grave);
+
+/*  Kill it with its group, and have it waited for. */
+void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t pid);
+
+/*  Wait on what it writes too. 0, or an errno. */
+int resil__process_listen (resil__channels_t *channels);
+
+/*  Nothing is under way any more, or something is. */
+void resil__process_go_on (resil__process_t *self);
+
+/*  ---- notice.c: one that says how it stands as a service of systemd does ------------------------- */
+
+/*  A socket for it in `channels`; what its environment says of it, as resil__speech_environment. 0, or -1 with errno and a
+    sentence. */
+#define RESIL__NOTICE_VARIABLES 2
+int resil__notice_open (resil__channels_t *channels);
+size_t resil__notice_environment (const resil__process_t *self, const resil__channels_t *channels,
+                                  char texts[][RESIL__SPEECH_TEXT], const char **added);
+
+/*  All that has come. */
+void resil__notice_hear (resil__process_t *self);
+
+/*  ---- spare.c: the process for the next incarnation --------------------------------------------- */
+
+void resil__spare_init (resil__process_t *self);
+
+/*  There may be one from now on, if its program says so; and not any more. */
+void resil__spare_want (resil__process_t *self);
+void resil__spare_discard (resil__process_t *self);
+
+/*  Is one left, which dies? Then resil__process_go_on is called when it has. */
+bool resil__spare_is_left (const resil__process_t *self);
+
+/*  It is the incarnation's process from now on: its id is in self->pid. False: there is none that lives. */
+bool resil__spare_adopt (resil__process_t *self);
+
+/*  Something has come from there; it has said something; its time has come. */
+void resil__spare_hear (resil__process_t *self, resil__source_kind_t kind);
+void resil__spare_says (resil__process_t *self, resil__heard_t what);
+void resil__spare_is_due (resil__process_t *self);
+
 /*  ---- speech.c: one that speaks ---------------------------------------------------------------- */
 
-/*  Before its process is started: it may greet; what its environment says, in `texts`, of which pointers go to `added`:
-    how many. 0, or -1 with errno and a sentence. */
-#define RESIL__SPEECH_VARIABLES 8
-#define RESIL__SPEECH_TEXT (2 * RESIL_PATH_MAX)
-int resil__speech_prepare (resil__process_t *self);
-size_t resil__speech_environment (resil__process_t *self,
+/*  Before its process is started: it may greet, for that incarnation (0: START will say it); what its environment says, in
+    `texts`, of which pointers go to `added`: how many. 0, or -1 with errno and a sentence. */
+int resil__speech_prepare (resil__process_t *self, resil__caller_t *caller, uint64_t incarnation);
+size_t resil__speech_environment (resil__process_t *self, const resil__caller_t *caller,
                                   char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT],
                                   const char *added[RESIL__SPEECH_VARIABLES]);
+
+/*  Say START, if it has greeted and that has not been said. */
+void resil__speech_begin (resil__process_t *self);
 
 /*  All that has come on both lines, or as much as one turn takes: then true. */
 bool resil__speech_serve (resil__process_host_t *host);
@@ -208,9 +296,13 @@ void resil__speech_release (resil__process_t *self);
 /*  Have it looked at, with that wanted of it. Any thread. */
 void resil__process_want (resil__process_t *self, unsigned what);
 
-/*  Wait on that descriptor for it; and no more, and close it. 0, or an errno. */
-int resil__process_watch (resil__process_t *self, resil__source_kind_t kind, int fd);
-void resil__process_close (resil__process_t *self, resil__source_kind_t kind);
+/*  Wait on its descriptor. 0, or an errno. And no more, and close it; it may be closed. */
+int resil__source_watch (resil__source_t *source);
+void resil__source_close (resil__source_t *source);
+static inline void resil__process_close (resil__process_t *self, resil__source_kind_t kind)
+{
+    resil__source_close (&self->sources[kind]);
+}
 
 /*  Have sockets to speak by. 0, or -1 with errno and a sentence. */
 int resil__process_open_talk (resil__process_host_t *host);

@@ -9,6 +9,7 @@
 #include "runner/process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@
 #include "foundation/errmsg.h"
 
 #define EVENTS_A_TURN 64
+#define LAST_REAP_MS 500
 
 static resil__process_host_t *host_of (resil__host_t *base)
 {
@@ -55,21 +57,19 @@ static void take_pushed (resil__process_host_t *host)
 
 /*  ---- Its thread ------------------------------------------------------------------------------------ */
 
-int resil__process_watch (resil__process_t *self, resil__source_kind_t kind, int fd)
+int resil__source_watch (resil__source_t *source)
 {
-    resil__source_t *source = &self->sources[kind];
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
-    *source = (resil__source_t){self, kind, fd};
-    return epoll_ctl (self->host->epoll_fd, EPOLL_CTL_ADD, fd, &event) ? errno : 0;
+    int epoll_fd = source->process->host->epoll_fd;
+    return epoll_ctl (epoll_fd, EPOLL_CTL_ADD, source->fd, &event) ? errno : 0;
 }
 
 /*  Not by the close alone: the child may have had it open. */
-void resil__process_close (resil__process_t *self, resil__source_kind_t kind)
+void resil__source_close (resil__source_t *source)
 {
-    resil__source_t *source = &self->sources[kind];
     if (source->fd < 0)
         return;
-    epoll_ctl (self->host->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
+    epoll_ctl (source->process->host->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
     close (source->fd);
     source->fd = -1;
 }
@@ -111,8 +111,21 @@ static void let_go (resil__process_host_t *host)
 
 static void hear (const resil__source_t *source)
 {
-    if (source->fd >= 0) /*  else it was closed by what happened before in this turn      */
-        resil__process_hear (source->process, source->kind);
+    resil__process_t *process = source->process;
+    if (source->fd < 0) /*  it was closed by what happened before in this turn           */
+        return;
+    if (source == &process->sources[source->kind])
+        resil__process_hear (process, source->kind);
+    else
+        resil__spare_hear (process, source->kind);
+}
+
+/*  Whom the kernel holds back longer is left to the next host. */
+static void reap_the_last (void)
+{
+    int64_t deadline_us = resil__now_us () + LAST_REAP_MS * 1000;
+    while (resil__reap_look () && resil__now_us () < deadline_us)
+        poll (NULL, 0, 1);
 }
 
 static void process_work (resil__host_t *base)
@@ -124,6 +137,8 @@ static void process_work (resil__host_t *base)
     while (!atomic_load (&base->leaves)) {
         const resil__timer_t *first = resil__heap_first (&host->heap);
         int wait_ms = first ? resil__until_ms (first->due_us, resil__now_us ()) : -1;
+        if (resil__reap_look () && (wait_ms < 0 || wait_ms > RESIL__REAP_MS))
+            wait_ms = RESIL__REAP_MS;
         int count = epoll_wait (host->epoll_fd, events, EVENTS_A_TURN, has_more ? 0 : wait_ms);
         host->now_us = resil__now_us ();
         for (int i = 0; i < count; i++)
@@ -138,6 +153,8 @@ static void process_work (resil__host_t *base)
         let_go (host);
     }
     resil__talk_close (&host->talk); /*  its sockets are this thread's                        */
+    reap_the_last ();
+    resil__survivor_end (&host->survivor);
 }
 
 /*  Its descriptors say that there is something new on a line, and no more than that: each turn looks at both. */

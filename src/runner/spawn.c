@@ -27,20 +27,16 @@
 
 extern char **environ;
 
-/*  Numbers that the child's descriptors have there are below this, so ours are above. */
-#define FIRST_FD (RESIL_SOCKETS_MOST + 10)
-
-#define PATH_ROOM 4096
 #define WORD_ROOM 64
 #define MOST_WORDS 16
 
 /*  ---- Where the shim is ---------------------------------------------------------------------- */
 
 /*  Beside the library, wherever that has been installed. */
-static const char *shim_of_library (char path[PATH_ROOM])
+static const char *shim_of_library (char path[RESIL__SHIM_PATH_ROOM])
 {
     Dl_info info;
-    char library[PATH_ROOM];
+    char library[RESIL__SHIM_PATH_ROOM];
     if (!dladdr ((void *) (uintptr_t) resil_init, &info) || !info.dli_fname ||
         !realpath (info.dli_fname, library))
         return NULL;
@@ -48,11 +44,11 @@ static const char *shim_of_library (char path[PATH_ROOM])
     if (!slash)
         return NULL;
     *slash = 0;
-    int size = snprintf (path, PATH_ROOM, "%s/%s", library, RESIL__SHIM_FROM_LIBRARY);
-    return size < PATH_ROOM && access (path, X_OK) == 0 ? path : NULL;
+    int size = snprintf (path, RESIL__SHIM_PATH_ROOM, "%s/%s", library, RESIL__SHIM_FROM_LIBRARY);
+    return size < RESIL__SHIM_PATH_ROOM && access (path, X_OK) == 0 ? path : NULL;
 }
 
-static const char *find_shim (char path[PATH_ROOM])
+const char *resil__spawn_shim (char path[RESIL__SHIM_PATH_ROOM])
 {
     const char *told = secure_getenv ("RESIL_SHIM");
     if (told && *told)
@@ -155,7 +151,7 @@ static void tell_limits (const resil_process_limits_t *limits, told_t *told, siz
 /*  The file that this program is, also where it has been replaced or deleted since. */
 static char *own_file (void)
 {
-    char path[PATH_ROOM];
+    char path[RESIL__SHIM_PATH_ROOM];
     struct stat named, running;
     ssize_t size = readlink ("/proc/self/exe", path, sizeof path - 1);
     if (size > 0) {
@@ -179,7 +175,8 @@ static size_t count_of (const char *const *texts)
 }
 
 /*  argv of the shim. 0, or -1: no memory. */
-static int tell_words (const char *shim, const resil__program_t *program, int last_fd, told_t *told)
+static int tell_words (const char *shim, const resil__program_t *program, int last_fd,
+                       bool has_survivor, bool is_watched, told_t *told)
 {
     const char *const *command = program->is.command;
     size_t count = count_of (command), at = 0;
@@ -191,8 +188,12 @@ static int tell_words (const char *shim, const resil__program_t *program, int la
     told->argv[at++] = (char *) (uintptr_t) shim;
     told->argv[at++] = number (told, "parent", getpid ());
     told->argv[at++] = number (told, "keep", last_fd);
+    if (has_survivor)
+        told->argv[at++] = number (told, "survivor", 1);
     if (program->is.socket_count)
         told->argv[at++] = number (told, "listen", 1);
+    if (is_watched)
+        told->argv[at++] = number (told, "watchdog", 1);
     tell_limits (&program->is.limits, told, &at);
     if (tell_user (program, told, &at))
         return -1;
@@ -284,6 +285,7 @@ typedef struct {
     int theirs[PIPES];
     int sockets[RESIL_SOCKETS_MOST]; /*  that it is given, out of the way too           */
     size_t socket_count;
+    int survivor;
 } pipes_t;
 
 static void close_all (int fds[PIPES])
@@ -301,8 +303,8 @@ static int make_pipe (int *ours, int *theirs)
         return -1;
     *ours = ends[0];
     *theirs = ends[1];
-    if (*theirs < FIRST_FD) {
-        *theirs = fcntl (ends[1], F_DUPFD_CLOEXEC, FIRST_FD);
+    if (*theirs < RESIL__SPAWN_FIRST_FD) {
+        *theirs = fcntl (ends[1], F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
         close (ends[1]);
     }
     return *theirs < 0 ? -1 : fcntl (*ours, F_SETFL, O_NONBLOCK);
@@ -312,7 +314,8 @@ static int make_pipe (int *ours, int *theirs)
 static int place_sockets (pipes_t *pipes, const resil_process_t *process)
 {
     for (; pipes->socket_count < process->socket_count; pipes->socket_count++) {
-        int fd = fcntl (process->sockets[pipes->socket_count], F_DUPFD_CLOEXEC, FIRST_FD);
+        int fd =
+            fcntl (process->sockets[pipes->socket_count], F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
         if (fd < 0)
             return resil__refuse (errno, "its process cannot be given its sockets: %s",
                                   strerror (errno));
@@ -351,7 +354,9 @@ static int place_descriptors (posix_spawn_file_actions_t *actions, const pipes_t
     if (!error && pipes->theirs[TRACE] >= 0)
         error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[TRACE], next++);
     if (!error)
-        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[FAIL], next);
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[FAIL], next++);
+    if (!error && pipes->survivor >= 0)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->survivor, next);
     return error;
 }
 
@@ -393,15 +398,6 @@ static int run_shim (const char *shim, const told_t *told, const pipes_t *pipes,
     return error;
 }
 
-/*  Nobody could tell when it ends. */
-static int give_up (pid_t pid)
-{
-    int error = errno;
-    kill (-pid, SIGKILL);
-    waitpid (pid, NULL, 0);
-    return resil__refuse (error, "its process cannot be watched: %s", strerror (error));
-}
-
 static int start (const char *shim, const told_t *told, const pipes_t *pipes,
                   resil__spawned_t *spawned)
 {
@@ -411,8 +407,8 @@ static int start (const char *shim, const told_t *told, const pipes_t *pipes,
                    ? refuse_shim (shim, error)
                    : resil__refuse (error, "no process can be made: %s", strerror (error));
     spawned->pid_fd = (int) syscall (SYS_pidfd_open, spawned->pid, 0);
-    if (spawned->pid_fd < 0)
-        return give_up (spawned->pid);
+    if (spawned->pid_fd < 0) /*  nobody could tell when it ends                          */
+        return resil__refuse (errno, "its process cannot be watched: %s", strerror (errno));
     fcntl (spawned->pid_fd, F_SETFL, O_NONBLOCK);
     spawned->out_fd = pipes->ours[OUT];
     spawned->err_fd = pipes->ours[ERR];
@@ -422,14 +418,16 @@ static int start (const char *shim, const told_t *told, const pipes_t *pipes,
 }
 
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
-                  resil__spawned_t *spawned)
+                  int survivor_fd, resil__spawned_t *spawned)
 {
-    char path[PATH_ROOM];
+    char path[RESIL__SHIM_PATH_ROOM];
     told_t told = {.number_count = 0};
-    pipes_t pipes = {.socket_count = 0};
-    const char *shim = find_shim (path);
+    pipes_t pipes = {.survivor = survivor_fd};
+    const char *shim = resil__spawn_shim (path);
+    spawned->pid = 0;
     int last_fd = resil__spawn_trace_fd (program) - !program->speaks;
-    if (tell_words (shim, program, last_fd, &told) ||
+    bool is_watched = is_set ("WATCHDOG_USEC=", added, count);
+    if (tell_words (shim, program, last_fd, survivor_fd >= 0, is_watched, &told) ||
         tell_environment (program, added, count, &told)) {
         told_free (&told);
         return resil__refuse (ENOMEM, "no memory to start its process");

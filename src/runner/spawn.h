@@ -11,7 +11,7 @@
 
 /*  What this side has of it. All descriptors are close-on-exec and do not block. */
 typedef struct {
-    pid_t pid;
+    pid_t pid;    /*  0: there is none                                         */
     int pid_fd;   /*  readable when it has ended                               */
     int out_fd;   /*  its standard output ...                                  */
     int err_fd;   /*  ... and error                                            */
@@ -19,8 +19,8 @@ typedef struct {
     int fail_fd;  /*  a resil__shim_failure_t, or nothing: then it runs        */
 } resil__spawned_t;
 
-/*  Descriptors that one takes. */
-#define RESIL__SPAWN_DESCRIPTORS 5
+/*  Descriptors that one takes, with the socket that it notifies. */
+#define RESIL__SPAWN_DESCRIPTORS 6
 
 /*  And so many more while it is started, and one for each of its sockets. */
 #define RESIL__SPAWN_MOMENT 6
@@ -31,9 +31,17 @@ static inline int resil__spawn_trace_fd (const resil__program_t *program)
     return 3 + (int) program->is.socket_count;
 }
 
-/*  Start it, with `added` ("NAME=value", `count` of them) in its environment. 0, or -1 with errno and a sentence. What its
-    shim cannot do comes by fail_fd. */
+/*  Where the shim is; in `path`, or elsewhere. */
+#define RESIL__SHIM_PATH_ROOM 4096
+const char *resil__spawn_shim (char path[RESIL__SHIM_PATH_ROOM]);
+
+/*  Numbers that the child's descriptors have there are below this, so those that are to be the child's are not here. */
+#define RESIL__SPAWN_FIRST_FD (RESIL_SOCKETS_MOST + 10)
+
+/*  Start it, with `added` ("NAME=value", `count` of them) in its environment; it tells its group to `survivor_fd`, unless that is
+    -1. 0, or -1 with errno and a sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be
+    killed. What its shim cannot do comes by fail_fd. */
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
-                  resil__spawned_t *spawned);
+                  int survivor_fd, resil__spawned_t *spawned);
 
 #endif

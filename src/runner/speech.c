@@ -56,25 +56,20 @@ static void note_strange (resil__process_t *self, const char *what)
     self->told_strange = true;
 }
 
-uint64_t resil__talk_incarnation_of (const resil__process_t *process)
-{
-    return process->base.self.incarnation;
-}
-
 /*  It has broken the rules: that is what it fails of, and it is not listened to any more. */
 static void condemn (resil__process_t *self, const char *text)
 {
     if (self_of (self)->reported)
         note (self, RESIL_LOG_WARN, "breaks the rules of its protocol", text);
     resil__process_fail (self, RESIL_ERROR_CRASHED, EPROTO, text);
-    resil__talk_forget (&self->host->talk, &self->caller);
+    resil__talk_forget (&self->host->talk, self->caller);
     resil__process_signal (self, SIGKILL);
 }
 
 static void say (resil__process_t *self, resil__frame_t *frame)
 {
     frame->incarnation = self_of (self)->incarnation;
-    if (resil__talk_say (&self->host->talk, &self->caller, frame) == 0 || errno == EHOSTUNREACH ||
+    if (resil__talk_say (&self->host->talk, self->caller, frame) == 0 || errno == EHOSTUNREACH ||
         errno == ENOTCONN)
         return; /*  or it is gone, and its end is on its way                                */
     char text[128];
@@ -90,16 +85,16 @@ void resil__speech_say (resil__process_t *self, resil__frame_t *frame)
 
 /*  ---- Beginning -------------------------------------------------------------------------------------- */
 
-int resil__speech_prepare (resil__process_t *self)
+int resil__speech_prepare (resil__process_t *self, resil__caller_t *caller, uint64_t incarnation)
 {
-    resil__talk_forget (&self->host->talk, &self->caller);
+    resil__talk_forget (&self->host->talk, caller);
     return resil__process_open_talk (self->host) ||
-                   resil__talk_expect (&self->host->talk, &self->caller)
+                   resil__talk_expect (&self->host->talk, caller, incarnation)
                ? -1
                : 0;
 }
 
-size_t resil__speech_environment (resil__process_t *self,
+size_t resil__speech_environment (resil__process_t *self, const resil__caller_t *caller,
                                   char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT],
                                   const char *added[RESIL__SPEECH_VARIABLES])
 {
@@ -110,9 +105,9 @@ size_t resil__speech_environment (resil__process_t *self,
     ADD (RESIL__ENV_PROTOCOL "=%d", RESIL__PROTOCOL);
     ADD (RESIL__ENV_ERRORS "=%s", talk->endpoints[RESIL__ERRORS]);
     ADD (RESIL__ENV_CONTROL "=%s", talk->endpoints[RESIL__CONTROL]);
-    ADD (RESIL__ENV_TOKEN "=%s", self->caller.token);
+    ADD (RESIL__ENV_TOKEN "=%s", caller->token);
     ADD (RESIL__ENV_PATH "=/%s/%s", inside->supervisor, inside->spec->name);
-    ADD (RESIL__ENV_INCARNATION "=%llu", (unsigned long long) inside->incarnation);
+    ADD (RESIL__ENV_INCARNATION "=%llu", (unsigned long long) caller->told);
     ADD (RESIL__ENV_TRACE_FD "=%d", resil__spawn_trace_fd (self->program));
     if (!self->program->is.command)
         ADD (RESIL__ENV_TYPE "=%s", inside->spec->is->type);
@@ -151,9 +146,9 @@ static void say_start (resil__process_t *self)
         resil__speech_cancel (self);
 }
 
-static void on_greeting (resil__process_t *self)
+void resil__speech_begin (resil__process_t *self)
 {
-    if (!self->has_begun && resil__talk_is_greeted (&self->caller))
+    if (!self->has_begun && resil__talk_is_greeted (self->caller))
         say_start (self);
 }
 
@@ -178,6 +173,12 @@ static void expect_end (resil__process_t *self)
     if (self->term_at_us == RESIL__NEVER)
         self->term_at_us = after_us (self, term_ms (self));
     resil__process_set_timer (self);
+}
+
+void resil__process_expect_end (resil__process_t *self)
+{
+    self->kill_at_us = after_us (self, spec_of (self)->shutdown_ms);
+    expect_end (self);
 }
 
 bool resil__speech_cancel (resil__process_t *self)
@@ -276,8 +277,7 @@ static void on_ends (resil__process_t *self, const resil__frame_t *frame)
         take_error (self, kind, &frame->ends.error);
     if (kind == RESIL_ERROR_RETURNED && !self_of (self)->told)
         self->error.code = frame->ends.rc;
-    self->kill_at_us = after_us (self, spec_of (self)->shutdown_ms);
-    expect_end (self);
+    resil__process_expect_end (self);
 }
 
 static void on_save (resil__process_t *self, const resil__frame_t *frame)
@@ -301,17 +301,16 @@ static void note_progress (resil__process_t *self, int64_t ahead_ms)
                            memory_order_relaxed);
 }
 
-static void on_progress (resil__process_t *self, const resil__frame_t *frame)
+void resil__process_progress (resil__process_t *self, resil__bytes_t label)
 {
-    if (frame->progress.label.size)
-        atomic_store_explicit (&self_of (self)->label, keep (frame->progress.label),
-                               memory_order_relaxed);
+    if (label.size)
+        atomic_store_explicit (&self_of (self)->label, keep (label), memory_order_relaxed);
     note_progress (self, 0);
 }
 
-static void on_extend (resil__process_t *self, const resil__frame_t *frame)
+void resil__process_extend (resil__process_t *self, int64_t ms)
 {
-    int64_t hang_ms = spec_of (self)->hang_ms, ms = frame->extend.ms;
+    int64_t hang_ms = spec_of (self)->hang_ms;
     if (ms > RESIL_LONGEST_MS)
         ms = RESIL_LONGEST_MS;
     note_progress (self, hang_ms >= 0 && ms > hang_ms ? ms - hang_ms : 0);
@@ -348,10 +347,10 @@ static void on_frame (resil__process_t *self, const resil__frame_t *frame)
         resil__process_is_ready (self);
         break;
     case RESIL__FRAME_PROGRESS:
-        on_progress (self, frame);
+        resil__process_progress (self, frame->progress.label);
         break;
     case RESIL__FRAME_EXTEND:
-        on_extend (self, frame);
+        resil__process_extend (self, frame->extend.ms);
         break;
     case RESIL__FRAME_WAITS:
         on_waits (self, frame);
@@ -382,7 +381,7 @@ static void on_message (resil__process_t *self, resil__heard_t heard, const resi
 {
     switch (heard) {
     case RESIL__HEARD_GREETING:
-        on_greeting (self);
+        resil__speech_begin (self);
         break;
     case RESIL__HEARD_STRANGE:
         note_strange (self, "");
@@ -401,15 +400,17 @@ static void on_message (resil__process_t *self, resil__heard_t heard, const resi
 static bool serve_line (resil__process_host_t *host, int line, int most)
 {
     for (int i = 0; i < most; i++) {
-        resil__process_t *who;
+        resil__caller_t *who;
         resil__frame_t frame;
         zmq_msg_t message;
         zmq_msg_init (&message);
         resil__heard_t heard = resil__talk_hear (&host->talk, line, &message, &who, &frame);
         if (heard == RESIL__HEARD_ECHO)
             resil__process_echoed (host, frame.incarnation);
+        else if (heard > RESIL__HEARD_STRANGER && who == who->process->caller)
+            on_message (who->process, heard, &frame);
         else if (heard > RESIL__HEARD_STRANGER)
-            on_message (who, heard, &frame);
+            resil__spare_says (who->process, heard);
         zmq_msg_close (&message);
         if (heard == RESIL__HEARD_NOTHING)
             return false;
@@ -440,7 +441,7 @@ void resil__speech_close (resil__process_t *self)
     serve_line (self->host, RESIL__ERRORS, LAST_FRAMES);
     resil__speech_read_trace (self);
     resil__process_close (self, RESIL__SOURCE_TRACE);
-    resil__talk_forget (&self->host->talk, &self->caller);
+    resil__talk_forget (&self->host->talk, self->caller);
     log_lines (self, "trace", self->trace, self->trace_size);
 }
 
@@ -515,7 +516,7 @@ resil__outcome_t resil__speech_decide (resil__process_t *self)
 
 void resil__speech_end (resil__process_t *self, bool failed)
 {
-    resil__talk_forget (&self->host->talk, &self->caller);
+    resil__talk_forget (&self->host->talk, self->caller);
     resil__post_end (self, failed);
 }
 

@@ -201,7 +201,7 @@ static resil__peer_t *find_peer (resil__talk_t *self, int line, const unsigned c
     return NULL;
 }
 
-int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller)
+int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller, uint64_t incarnation)
 {
     unsigned char random[RESIL__TOKEN_DIGITS / 2];
     for (int line = 0; line < RESIL__LINES; line++)
@@ -213,6 +213,7 @@ int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller)
     for (size_t i = 0; i < sizeof random; i++)
         snprintf (caller->token + 2 * i, 3, "%02x", random[i]);
     caller->may_greet = true;
+    caller->told = caller->incarnation = incarnation;
     caller->next = self->callers;
     self->callers = caller;
     return 0;
@@ -254,8 +255,7 @@ static bool is_token_of (const resil__caller_t *caller, resil__bytes_t token)
 static resil__caller_t *find_caller (const resil__talk_t *self, const resil__frame_t *frame)
 {
     for (resil__caller_t *caller = self->callers; caller; caller = caller->next)
-        if (is_token_of (caller, frame->hello.token) &&
-            frame->incarnation == resil__talk_incarnation_of (caller->process))
+        if (is_token_of (caller, frame->hello.token) && frame->incarnation == caller->told)
             return caller;
     return NULL;
 }
@@ -305,7 +305,7 @@ static bool has_more (void *socket)
 }
 
 static resil__heard_t greet (resil__talk_t *self, int line, const unsigned char *id, size_t size,
-                             const resil__frame_t *frame, struct _resil__process_t **who)
+                             const resil__frame_t *frame, resil__caller_t **who)
 {
     resil__caller_t *caller = find_caller (self, frame);
     resil__peer_t *peer = caller ? &caller->peers[line] : NULL;
@@ -313,28 +313,31 @@ static resil__heard_t greet (resil__talk_t *self, int line, const unsigned char 
         self->strangers++;
         return RESIL__HEARD_STRANGER;
     }
-    *who = caller->process;
+    *who = caller;
     if (peer->size)
         return RESIL__HEARD_STRANGE;
     memcpy (peer->id, id, size);
     peer->size = size;
-    peer->process = caller->process;
     peer->entry.hash = hash_of (id, size);
     resil__index_add (&self->peers[line], &peer->entry);
     return RESIL__HEARD_GREETING;
 }
 
-static resil__heard_t know (const resil__peer_t *peer, zmq_msg_t *message, bool is_whole,
-                            struct _resil__process_t **who, resil__frame_t *frame)
+static resil__caller_t *caller_of (resil__peer_t *peer, int line)
 {
-    *who = peer->process;
+    return (resil__caller_t *) ((char *) (peer - line) - offsetof (resil__caller_t, peers));
+}
+
+static resil__heard_t know (resil__caller_t *caller, zmq_msg_t *message, bool is_whole,
+                            resil__caller_t **who, resil__frame_t *frame)
+{
+    *who = caller;
     if (!is_whole)
         return RESIL__HEARD_STRANGE;
     int rc = resil__frame_decode (frame, zmq_msg_data (message), zmq_msg_size (message));
     if (rc < 0)
         return RESIL__HEARD_BROKEN;
-    if (rc == 0 || frame->kind == RESIL__FRAME_HELLO ||
-        frame->incarnation != resil__talk_incarnation_of (peer->process))
+    if (rc == 0 || frame->kind == RESIL__FRAME_HELLO || frame->incarnation != caller->incarnation)
         return RESIL__HEARD_STRANGE;
     return RESIL__HEARD_FRAME;
 }
@@ -361,7 +364,7 @@ static bool is_echo (const resil__talk_t *self, zmq_msg_t *message, resil__frame
 }
 
 resil__heard_t resil__talk_hear (resil__talk_t *self, int line, void *message,
-                                 struct _resil__process_t **who, resil__frame_t *frame)
+                                 resil__caller_t **who, resil__frame_t *frame)
 {
     unsigned char id[256];
     void *socket = self->sockets[line];
@@ -374,9 +377,9 @@ resil__heard_t resil__talk_hear (resil__talk_t *self, int line, void *message,
         return RESIL__HEARD_STRANGER;
     }
     bool is_whole = !has_more (socket);
-    const resil__peer_t *peer = find_peer (self, line, id, (size_t) size);
+    resil__peer_t *peer = find_peer (self, line, id, (size_t) size);
     if (peer)
-        return know (peer, message, is_whole, who, frame);
+        return know (caller_of (peer, line), message, is_whole, who, frame);
     if (is_whole && is_echo (self, message, frame))
         return RESIL__HEARD_ECHO;
     if (is_whole &&

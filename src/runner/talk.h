@@ -21,8 +21,7 @@ enum { RESIL__ERRORS, RESIL__CONTROL, RESIL__LINES };
 /*  Who is at the other end of a connection. All zero is nobody. */
 typedef struct {
     resil__entry_t entry; /*  first: an entry is its peer                              */
-    struct _resil__process_t *process;
-    size_t size; /*  of its routing id; 0: it has not greeted                  */
+    size_t size;          /*  of its routing id; 0: it has not greeted                  */
     unsigned char id[64];
 } resil__peer_t;
 
@@ -32,6 +31,8 @@ struct _resil__caller_t {
     struct _resil__process_t *process;
     resil__caller_t *next; /*  of those that may greet                                  */
     bool may_greet;        /*  its token counts                                         */
+    uint64_t told;         /*  the number of the incarnation that it greets with        */
+    uint64_t incarnation;  /*  ... and which it speaks for                              */
     char token[RESIL__TOKEN_DIGITS + 1];
     resil__peer_t peers[RESIL__LINES];
 };
@@ -55,9 +56,9 @@ typedef struct {
 int resil__talk_open (resil__talk_t *self);
 void resil__talk_close (resil__talk_t *self);
 
-/*  A new token for that one, which may greet from now on; and not any more, nor is it known. 0, or -1 with errno and a
-    sentence. */
-int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller);
+/*  A new token for that one, which may greet from now on, for that incarnation (0: none yet); and not any more, nor is it
+    known. 0, or -1 with errno and a sentence. */
+int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller, uint64_t incarnation);
 void resil__talk_forget (resil__talk_t *self, resil__caller_t *caller);
 
 /*  Has it greeted on both? */
@@ -79,13 +80,10 @@ typedef enum {
 
 /*  Take the next message from that line. `message` is a zmq_msg_t that has been initialised, and is closed by the caller. */
 resil__heard_t resil__talk_hear (resil__talk_t *self, int line, void *message,
-                                 struct _resil__process_t **who, resil__frame_t *frame);
+                                 resil__caller_t **who, resil__frame_t *frame);
 
 /*  Send ourselves a message on the errors line, by the way that all others come: what had been sent before by somebody who is
     gone has been heard when it comes. Its number; 0: it cannot be sent. */
 uint64_t resil__talk_call_out (resil__talk_t *self);
-
-/*  It is of that incarnation only that frames are for. */
-uint64_t resil__talk_incarnation_of (const struct _resil__process_t *process);
 
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,9 @@
 #endif
 
 static int tell_fd = -1;
+
+/*  There is one that is to end this process group if the parent dies, at the next descriptor. */
+static bool has_survivor;
 
 /*  What is executed, if that is not found by the first word of the command. */
 static const char *file;
@@ -77,12 +81,12 @@ static void add_nice (const char *value)
         fail (RESIL__SHIM_NICE);
 }
 
-/*  The sockets are for this process, as systemd says it. */
-static void say_for_whom (void)
+/*  It is for this process, as systemd says it. */
+static void say_for_whom (const char *name)
 {
     char text[24];
     snprintf (text, sizeof text, "%d", (int) getpid ());
-    if (setenv ("LISTEN_PID", text, 1))
+    if (setenv (name, text, 1))
         fail (RESIL__SHIM_WORDS);
 }
 
@@ -119,7 +123,11 @@ static bool obey (const char *word)
     else if ((value = value_of (word, "exe")))
         file = value;
     else if ((value = value_of (word, "listen")))
-        say_for_whom ();
+        say_for_whom ("LISTEN_PID");
+    else if ((value = value_of (word, "watchdog")))
+        say_for_whom ("WATCHDOG_PID");
+    else if ((value = value_of (word, "survivor")))
+        has_survivor = true;
     else
         return false;
     return true;
@@ -168,6 +176,14 @@ static void die_with (const char *parent)
         fail (RESIL__SHIM_PARENT);
 }
 
+/*  Where that is lost, the program runs all the same. */
+static void tell_survivor (void)
+{
+    int32_t group = (int32_t) getpid ();
+    if (has_survivor)
+        send (tell_fd + 1, &group, sizeof group, MSG_NOSIGNAL);
+}
+
 static bool is_binary (const char *path)
 {
     char magic[4];
@@ -193,9 +209,13 @@ static void become (char **command)
     fail (error == ENOENT && is_there ? RESIL__SHIM_INTERPRETER : RESIL__SHIM_EXEC);
 }
 
-/*  resil-shim parent=.. keep=.. [more words] -- program [arguments] */
+/*  resil-shim parent=.. keep=.. [more words] -- program [arguments], or resil-shim survive */
 int main (int argc, char **argv)
 {
+    if (argc == 2 && strcmp (argv[1], RESIL__SHIM_SURVIVES) == 0) {
+        close_from (RESIL__SHIM_FIRST_FD + 1);
+        return resil__survive ();
+    }
     const char *parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
     const char *keep = argc > 2 ? value_of (argv[2], "keep") : NULL;
     if (!parent || !keep) {
@@ -219,5 +239,6 @@ int main (int argc, char **argv)
     close_from (tell_fd);
     set_signals ();
     die_with (parent);
+    tell_survivor ();
     become (argv + at + 1);
 }

@@ -12,7 +12,9 @@
         uid= gid= and groups=1,2    as whom
         dir=      where
         exe=      what to execute, if that is not the program's own word
+        survivor=1   the descriptor after the shim's is where it tells its process group
         listen=1  descriptors from 3 on are sockets that it is to serve: LISTEN_PID in its environment says so
+        watchdog=1  it is to give signs of life: WATCHDOG_PID in its environment says so
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SHIM_SHIM_H
@@ -50,5 +52,10 @@ typedef struct {
 
 /*  The first descriptor beyond the standard ones. */
 #define RESIL__SHIM_FIRST_FD 3
+
+/*  Its only argument where it is to outlive the program and end what is left then: process groups are named there, each a
+    native int32_t, by its number when it begins, and by that negated before it ends. */
+#define RESIL__SHIM_SURVIVES "survive"
+int resil__survive (void);
 
 #endif

@@ -86,28 +86,6 @@ int64_t resil__notify_watchdog_us (const char *usec, const char *pid, pid_t me)
     return whom == me ? us : 0;
 }
 
-bool resil__notify_next (const char **at, const char *end, resil__notify_line_t *line)
-{
-    if (*at >= end)
-        return false;
-    const char *newline = memchr (*at, '\n', (size_t) (end - *at));
-    line->text = *at;
-    line->size = (size_t) ((newline ? newline : end) - *at);
-    *at = newline ? newline + 1 : end;
-    return true;
-}
-
-bool resil__notify_begins (resil__notify_line_t line, const char *text)
-{
-    size_t size = strlen (text);
-    return line.size >= size && memcmp (line.text, text, size) == 0;
-}
-
-bool resil__notify_is (resil__notify_line_t line, const char *text)
-{
-    return line.size == strlen (text) && resil__notify_begins (line, text);
-}
-
 /*  ---- For the program ------------------------------------------------------------------ */
 
 int resil_systemd_notify (const char *format, ...)

@@ -11,8 +11,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-/*  The longest message, which is as much as systemd reads. */
-#define RESIL__NOTIFY_MAX 4096
+#include "process/notice.h"
 
 /*  "/run/systemd/notify" or "@abstract" as an address. Returns its size, or 0: it is none that there can be. */
 socklen_t resil__notify_address (const char *text, struct sockaddr_un *address);
@@ -30,16 +29,5 @@ int resil__notify_send (int fd, const char *message, size_t size);
 /*  Microseconds within which a sign of life is wanted, by what $WATCHDOG_USEC and $WATCHDOG_PID say to process
     `me`; 0: none is. -1: they make no sense. Either may be NULL. */
 int64_t resil__notify_watchdog_us (const char *usec, const char *pid, pid_t me);
-
-/*  One line of a message, without its newline, and where the next begins. False: there is none. */
-typedef struct {
-    const char *text;
-    size_t size;
-} resil__notify_line_t;
-bool resil__notify_next (const char **at, const char *end, resil__notify_line_t *line);
-
-/*  Is it that one ("READY=1")? Does it begin so ("MAINPID=")? */
-bool resil__notify_is (resil__notify_line_t line, const char *text);
-bool resil__notify_begins (resil__notify_line_t line, const char *text);
 
 #endif

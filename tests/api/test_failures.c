@@ -550,6 +550,9 @@ static void add_hog (int64_t hang_ms)
     ok (resil_supervisor_add (root, &spec));
 }
 
+/*  A process is to be up for so long, and is heard of later.                                */
+#define HANG_MS placed_times (50, 1000)
+
 /*  A thread is left behind; a process is not.                                              */
 static bool is_killed (void)
 {
@@ -581,7 +584,7 @@ static bool is_healthy (void *unused)
 static void one_that_hangs_and_returns_when_told (void **state)
 {
     (void) state;
-    add_hog (50);
+    add_hog (HANG_MS);
     atomic_store (&heeds_a_cancel, true);
     ok (resil_supervisor_spawn (root));
     assert_true (support_wait_until (is_healthy, NULL, SUPPORT_PATIENCE_MS));
@@ -591,7 +594,7 @@ static void one_that_hangs_and_returns_when_told (void **state)
 static void one_that_hangs_for_good_is_left_behind (void **state)
 {
     (void) state;
-    add_hog (50);
+    add_hog (HANG_MS);
     atomic_store (&hangs_in_start, true);
     ok (resil_supervisor_spawn (root));
     assert_true (support_wait_until (is_healthy, NULL, SUPPORT_PATIENCE_MS));

@@ -14,7 +14,7 @@
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
     m1p  the same of a component in a process of its own, from the SIGKILL that ends it to the first
          statement of its next incarnation; and, beside it, bare: from the spawn of this same program to a message
-         from it, which does nothing else. m1p_report: from just before a component there reports to its ack.
+         from it, which does nothing else. -spare: with a spare process kept. m1p_report: from just before a component there reports to its ack.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
@@ -73,6 +73,7 @@ typedef struct {
     bool limit;  /*  under one that is never passed                           */
     bool asks;   /*  in a group, if of its own, so without grants             */
     bool panics; /*  in place of a report                                     */
+    bool spare;  /*  a process for the next incarnation is kept               */
     int64_t hang_ms;
 } case_t;
 
@@ -428,14 +429,13 @@ static void await (sem_t *done)
 extern char **environ;
 
 /*  In the process: says when it began, and when it is going to be killed, and is. */
-static int fail_in_process (resil_self_t *self, void *args)
+static int fail_after (resil_self_t *self, int64_t lives_ms)
 {
     int64_t times_ns[] = {now_ns (), 0};
     resil_address_t times;
-    (void) args;
     if (resil_self_find (self, "times", &times))
         return -1;
-    sleep_ms (5);
+    sleep_ms (lives_ms);
     times_ns[1] = now_ns () + 5 * NS_A_MS;
     if (resil_cast (times, 0, times_ns, sizeof times_ns))
         return -1;
@@ -444,6 +444,19 @@ static int fail_in_process (resil_self_t *self, void *args)
         ;
     raise (SIGKILL);
     return 0;
+}
+
+static int fail_in_process (resil_self_t *self, void *args)
+{
+    (void) args;
+    return fail_after (self, 5);
+}
+
+/*  When there is a spare, and the machine has come to rest. */
+static int fail_with_spare (resil_self_t *self, void *args)
+{
+    (void) args;
+    return fail_after (self, 100);
 }
 
 /*  The same: says how long its ack took. */
@@ -492,6 +505,8 @@ static void measure_process (const char *type)
     resil_spec_t spec = {RESIL_SPEC, .name = "failing", .type = type};
     spec.placement = RESIL_PROCESS;
     spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
+    resil_process_t process = {RESIL_PROCESS_OPTIONS, .spare = the_case->spare};
+    spec.process = &process;
     add (supervisor, "times", "times", &restarts);
     spawn (supervisor);
     if (resil_supervisor_add (supervisor, &spec))
@@ -503,7 +518,7 @@ static void measure_process (const char *type)
 
 static void measure_processes (void)
 {
-    measure_process ("process-failing");
+    measure_process (the_case->spare ? "process-spared" : "process-failing");
 }
 
 static void measure_process_reports (void)
@@ -796,6 +811,13 @@ static const case_t cases[] = {
      .samples = 300,
      .hang_ms = RESIL_FOREVER},
     {.group = "m1p",
+     .metric = "m1p",
+     .peer = "resil-process-spare",
+     .measure = measure_processes,
+     .samples = 100,
+     .spare = true,
+     .hang_ms = RESIL_FOREVER},
+    {.group = "m1p",
      .metric = "m1p_report",
      .peer = "resil-process",
      .measure = measure_process_reports,
@@ -896,6 +918,7 @@ int main (int argc, char **argv)
 {
     static const resil_type_t in_process[] = {
         {RESIL_TYPE, .name = "process-failing", .start = fail_in_process},
+        {RESIL_TYPE, .name = "process-spared", .start = fail_with_spare},
         {RESIL_TYPE, .name = "process-reporting", .start = report_in_process}};
     if (argc == 3 && strcmp (argv[1], "--bare") == 0)
         return be_bare (argv[2]);

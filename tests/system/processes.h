@@ -11,14 +11,14 @@
 #include <resil.h>
 #include <string.h>
 
-/*  How many processes have that word among their arguments; they are not zombies then. */
-static inline int processes_with (const char *word)
+/*  How many processes have that word in that file of theirs, such as "cmdline"; they are not zombies then. */
+static inline int processes_that_have (const char *word, const char *in)
 {
-    char path[300], text[4096];
+    char path[300], text[65536];
     int count = 0;
     DIR *folder = opendir ("/proc");
     for (struct dirent *entry; (entry = readdir (folder));) {
-        snprintf (path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, in);
         FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen (path, "r") : NULL;
         size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
         if (file)
@@ -27,6 +27,12 @@ static inline int processes_with (const char *word)
     }
     closedir (folder);
     return count;
+}
+
+/*  ... among their arguments. */
+static inline int processes_with (const char *word)
+{
+    return processes_that_have (word, "cmdline");
 }
 
 static inline void ends (resil_supervisor_t *supervisor, resil_ended_t reason)

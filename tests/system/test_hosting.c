@@ -77,7 +77,16 @@ static int act (resil_self_t *self, void *args)
         printf ("saved %s\n", number);
         return 0;
     }
-    if (strcmp (what, "waits") == 0) {
+    uint64_t number = resil_self_incarnation (self);
+    if (strcmp (what, "never starts") == 0 ||
+        (strcmp (what, "starts at the fourth time") == 0 && number > 1 && number < 4))
+        raise (SIGKILL);
+    if (strcmp (what, "starts at the fourth time") == 0 && number == 1) {
+        resil_ready (self);
+        resil_wait (self, NULL, 100); /*  that has been told by then                         */
+        raise (SIGKILL);
+    }
+    if (strcmp (what, "waits") == 0 || strcmp (what, "starts at the fourth time") == 0) {
         resil_ready (self);
         while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
             ;
@@ -449,6 +458,47 @@ static void a_call_that_it_keeps_is_replied_to_later (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  Before it is ready. */
+static void a_death_at_its_first_start_is_the_callers_error (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    resil_spec_t spec = spec_of ("it", "never starts");
+    spec.ready_required = true;
+    ok (resil_supervisor_spawn (supervisor));
+    assert_int_equal (resil_supervisor_add (supervisor, &spec), -1);
+    said (resil_errmsg (), "killed by SIGKILL");
+    assert_int_equal (resil_supervisor_restart_child (supervisor, "it"), -1);
+    assert_int_equal (errno, ENOENT); /*  it is not kept                                      */
+    resil_supervisor_destroy (&supervisor);
+
+    supervisor = resil_supervisor_new (NULL);
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_int_equal (resil_supervisor_spawn (supervisor), -1);
+    said (resil_errmsg (), "killed by SIGKILL");
+    resil_supervisor_destroy (&supervisor);
+}
+
+static void a_death_at_a_later_start_is_a_failure_that_is_tried_again (void **state)
+{
+    (void) state;
+    resil_spec_t spec = spec_of ("it", "starts at the fourth time");
+    spec.ready_required = true;
+    resil_supervisor_t *supervisor = supervise (&spec, 3);
+    ok (resil_supervisor_spawn (supervisor));
+    assert_non_null (support_log_wait ("it#4 is up", SUPPORT_PATIENCE_MS));
+    assert_null (support_log_find ("it#2 is up"));
+    assert_int_equal (support_log_count ("killed by SIGKILL, restart"), 3);
+    resil_supervisor_destroy (&supervisor);
+
+    supervisor = supervise (&spec, 2); /*  each attempt counts                                */
+    ok (resil_supervisor_spawn (supervisor));
+    ends (supervisor, RESIL_ENDED_ESCALATED);
+    said (resil_error_text (resil_supervisor_error (supervisor)), "killed by SIGKILL");
+    assert_int_equal (resil_error_incarnation (resil_supervisor_error (supervisor)), 3);
+    resil_supervisor_destroy (&supervisor);
+}
+
 int main (void)
 {
     resil_type_register (&type);
@@ -469,6 +519,8 @@ int main (void)
         support_case (mail_outlives_its_crash),
         support_case (it_calls_and_waits),
         support_case (a_call_that_it_keeps_is_replied_to_later),
+        support_case (a_death_at_its_first_start_is_the_callers_error),
+        support_case (a_death_at_a_later_start_is_a_failure_that_is_tried_again),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

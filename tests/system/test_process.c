@@ -490,6 +490,57 @@ static void its_group_ends_with_it (void **state)
     assert_true (support_wait_until (so_many_run, &none, SUPPORT_PATIENCE_MS));
 }
 
+/*  The child of this process that is called so; 0: there is none. */
+static pid_t child_called (const char *name)
+{
+    char path[64], text[32] = "";
+    pid_t found = 0;
+    DIR *folder = opendir ("/proc/self/task");
+    for (struct dirent *entry; folder && !found && (entry = readdir (folder));) {
+        snprintf (path, sizeof path, "/proc/self/task/%.20s/children", entry->d_name);
+        FILE *children = entry->d_name[0] != '.' ? fopen (path, "r") : NULL;
+        for (int pid; children && !found && fscanf (children, "%d", &pid) == 1;) {
+            snprintf (path, sizeof path, "/proc/%d/comm", pid);
+            FILE *file = fopen (path, "r");
+            if (file && fgets (text, sizeof text, file) && strncmp (text, name, strlen (name)) == 0)
+                found = pid;
+            if (file)
+                fclose (file);
+        }
+        if (children)
+            fclose (children);
+    }
+    closedir (folder);
+    return found;
+}
+
+static bool has_survivor (void *arg)
+{
+    *(pid_t *) arg = child_called ("resil-survivor");
+    return *(pid_t *) arg != 0;
+}
+
+/*  It is not needed before this program dies. */
+static void who_would_survive_may_die (void **state)
+{
+    (void) state;
+    pid_t survivor = 0;
+    the.script = "exec sleep 1000";
+    resil_supervisor_t *supervisor = run (RESIL_UNLIMITED);
+    assert_non_null (supervisor);
+    assert_true (support_wait_until (has_survivor, &survivor, SUPPORT_PATIENCE_MS));
+    assert_int_equal (kill (survivor, SIGKILL), 0);
+    for (int i = 1; i <= 3; i++) {
+        char up[32];
+        assert_int_equal (kill (process_of (supervisor, "/app/it"), SIGKILL), 0);
+        snprintf (up, sizeof up, "it#%d is up", i + 1);
+        assert_non_null (support_log_wait (up, SUPPORT_PATIENCE_MS));
+    }
+    assert_int_equal (support_log_count ("would outlive this program if that were killed"), 1);
+    assert_int_equal (child_called ("resil-survivor"), 0);
+    resil_supervisor_destroy (&supervisor);
+}
+
 static void a_flood_hurts_nobody (void **state)
 {
     (void) state;
@@ -805,6 +856,7 @@ int main (void)
         process_case (one_that_is_stopped_by_a_signal_ends_all_the_same),
         process_case (the_next_one_is_killed_from_outside),
         process_case (its_group_ends_with_it),
+        process_case (who_would_survive_may_die),
         process_case (a_flood_hurts_nobody),
         process_case (a_line_without_end_hurts_nobody),
         process_case (its_handler_runs_in_this_program),

@@ -62,6 +62,9 @@ static void each_field_is_checked (void **state)
     refuse (process.ready_ms = RESIL_LONGEST_MS + 1, "process.ready_ms");
     refuse ((process.ready_ms = 1, process.ready_line = "x"), "give one");
     refuse ((process.speaks = true, process.ready_line = "x"), "process.ready_line");
+    refuse (process.spare = true, "process.spare");
+    refuse ((process.speaks = true, process.notify = true), "process.notify");
+    refuse ((process.ready_ms = 1, process.notify = true), "give one");
     refuse ((process.speaks = true, process.ready_ms = 1), "process.ready_ms");
     refuse (process.term_ms = -2, "process.term_ms is -2");
     refuse (process.stop_signal = 0, "process.stop_signal is 0");
