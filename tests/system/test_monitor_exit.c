@@ -48,7 +48,7 @@ static int end_the_program (resil_self_t *self, void *args)
 
 /*  Not destroyed, and not lost. */
 static resil_supervisor_t *root;
-static resil_monitor_t *monitor;
+static resil_monitor_t *volatile monitor;
 
 static void begin (bool by_environment)
 {
