@@ -389,6 +389,7 @@ void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
     resil__mailbox_free (&child->mailbox);
+    free (child->meter);
     resil__failures_release (&child->failures);
     resil__fault_release (&child->fault);
     resil__hang_release (child);
