@@ -3,7 +3,7 @@
     waited for together.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "resil/watcher.h"
+#include <resil/watcher.h>
 
 #include <czmq.h>
 #include <errno.h>

@@ -131,7 +131,7 @@ static void columns_are_aligned_and_hostile_text_is_harmless (void **state)
     (void) state;
     is_printed (example (), 0, false,
                 "PATH       STATE    INC  LAST FAILURE\n"
-                "/app/web   up        12  \n"
+                "/app/web   up        12\n"
                 "/app/漢字  failing    7  reported: \\x1b[31mred\n");
 }
 
@@ -171,7 +171,7 @@ static void the_last_column_is_cut_with_a_sign (void **state)
     (void) state;
     is_printed (example (), 40, false,
                 "PATH       STATE    INC  LAST FAILURE\n"
-                "/app/web   up        12  \n"
+                "/app/web   up        12\n"
                 "/app/漢字  failing    7  reported: \\x1b~\n");
 }
 
