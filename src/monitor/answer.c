@@ -14,6 +14,7 @@
 #include "foundation/errmsg.h"
 #include "mailbox/dead_letters.h"
 #include "monitor/event_json.h"
+#include "monitor/metrics_json.h"
 #include "monitor/state.h"
 #include "supervisor/event_codec.h"
 
@@ -47,7 +48,7 @@ void resil__answer_gone (void *monitor, resil__order_t *order)
 {
     resil_monitor_t *self = monitor;
     resil__json_t json = {NULL};
-    if (!order->refused) {
+    if (!order->refused && !order->is_sample) {
         resil__answer_refusal (&json, self->run, order->request.id, ESHUTDOWN,
                                "the program's tree is being destroyed");
         resil__replies_put (self, order, &json, false);
@@ -210,6 +211,62 @@ static int replay (resil_monitor_t *self, const resil__order_t *order, resil__js
     resil__json_count (json, "next", next);
     resil__json_bool (json, "complete", is_complete);
     return 0;
+}
+
+/*  ---- Metrics ------------------------------------------------------------------------------------------ */
+
+/*  It is that path, or below it; "" is the root. */
+static bool is_below (const char *path, const char *above)
+{
+    size_t size = strlen (above);
+    return strncmp (path, above, size) == 0 && (size == 0 || !path[size] || path[size] == '/');
+}
+
+static int show_metrics (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
+{
+    resil__readings_t *readings = resil__read_meters (self->root);
+    size_t found = 0;
+    if (!readings)
+        return -1;
+    resil__json_count (json, "seq", readings->sequence);
+    resil__json_number (json, "at_us", readings->at_us);
+    resil__json_open (json, "metrics", '[');
+    for (size_t i = 0; i < readings->count; i++) {
+        const resil__reading_t *reading = &readings->all[i];
+        if (!is_below (reading->path, order->request.path))
+            continue;
+        resil__usage_t usage = resil__usage_of (reading);
+        resil__json_open (json, NULL, '{');
+        resil__metrics_json (json, reading, &usage, readings->at_us);
+        resil__json_close (json, '}');
+        found++;
+    }
+    resil__json_close (json, ']');
+    free (readings);
+    return found ? 0
+                 : resil__refuse (ENOENT, "nothing in this program has the path \"%s\"",
+                                  order->request.path);
+}
+
+/*  Each under its own topic. */
+static void sample (resil_monitor_t *self, resil__json_t *json)
+{
+    char topic[sizeof RESIL__TOPIC_SAMPLE + RESIL__PATH_ROOM + 1];
+    resil__readings_t *readings = resil__read_meters (self->root);
+    for (size_t i = 0; readings && i < readings->count; i++) {
+        const resil__reading_t *reading = &readings->all[i];
+        resil__usage_t usage = resil__usage_of (reading);
+        snprintf (topic, sizeof topic, "%s%s/", RESIL__TOPIC_SAMPLE, reading->path);
+        resil__json_clear (json);
+        resil__message_json (json, self->run);
+        resil__json_number (json, "at_us", readings->at_us);
+        resil__json_number (json, "wall_at_us", resil__wall_us (readings->at_us));
+        resil__metrics_json (json, reading, &usage, readings->at_us);
+        resil__json_close (json, '}');
+        resil__replies_publish (self, topic, json);
+    }
+    free (readings);
+    atomic_store (&self->publisher.is_sampling, false);
 }
 
 /*  ---- Dead letters ------------------------------------------------------------------------------------ */
@@ -428,7 +485,7 @@ static deed_fn *const deeds[RESIL__DEEDS] = {
     [RESIL__TO_DESCRIBE] = describe,
     [RESIL__TO_LIST] = list,
     [RESIL__TO_EVENTS] = replay,
-    [RESIL__TO_METRICS] = NULL,
+    [RESIL__TO_METRICS] = show_metrics,
     [RESIL__TO_HEALTH] = show_health,
     [RESIL__TO_DEAD_LETTERS] = show_dead_letters,
     [RESIL__TO_START] = start,
@@ -493,7 +550,6 @@ static void take_on (resil_monitor_t *self, const resil__order_t *order, resil__
 static void carry_out (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
     const resil__deed_t *deed = resil__deed (order->request.what);
-    deed_fn *do_it = deeds[order->request.what];
     char text[RESIL__WHY_ROOM] = "";
     int rc = deed->is_long ? check_place (self, order) : 0;
     bool is_accepted = deed->is_long && rc == 0;
@@ -501,8 +557,7 @@ static void carry_out (resil_monitor_t *self, const resil__order_t *order, resil
         take_on (self, order, json);
     begin_reply (json, self->run, order->request.id, true);
     if (rc == 0)
-        rc = do_it ? do_it (self, order, json)
-                   : resil__refuse (EINVAL, "\"%s\" is not there yet", deed->name);
+        rc = deeds[order->request.what](self, order, json);
     int error = rc ? errno : 0;
     if (rc)
         snprintf (text, sizeof text, "%s", resil_errmsg ());
@@ -522,7 +577,9 @@ void resil__answer (void *monitor, resil__order_t *order)
     resil_monitor_t *self = monitor;
     resil__json_t json = {NULL};
     resil__call_as (order->client.by, (uint64_t) order->request.incarnation);
-    if (order->refused)
+    if (order->is_sample)
+        sample (self, &json);
+    else if (order->refused)
         tell (self, order,
               (resil_event_t){
                   .kind = RESIL_EVENT_REFUSED, .code = order->refused, .text = order->why});

@@ -118,7 +118,10 @@ void resil__control_send (resil_monitor_t *self)
     while ((reply = resil__replies_take (self))) {
         if (reply->to_keep)
             resil__memory_keep (&self->memory, reply);
-        send_reply (self, &reply->route, reply->text, reply->size);
+        if (reply->topic_size)
+            resil__publisher_pass_on (self, reply);
+        else
+            send_reply (self, &reply->route, reply->text, reply->size);
         free (reply);
     }
 }

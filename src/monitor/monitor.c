@@ -54,6 +54,7 @@ static int64_t take_time (resil_monitor_t *self)
     resil__publisher_t *publisher = &self->publisher;
     if (now_us >= publisher->beat_due_us) {
         resil__publisher_beat (self);
+        resil__publisher_sample (self);
         publisher->beat_due_us = now_us + self->beat_us;
     }
     if (!self->access.file)

@@ -27,8 +27,9 @@ typedef struct _resil__order_t {
     resil__request_t request;
     resil__client_t client;
     resil__route_t route;
-    int refused;   /*  an errno: there is only to be told that it was; 0: do it      */
-    char why[256]; /*  ... and the sentence                                         */
+    bool is_sample; /*  nobody has asked: what is measured is to be published     */
+    int refused;    /*  an errno: there is only to be told that it was; 0: do it      */
+    char why[256];  /*  ... and the sentence                                         */
 } resil__order_t;
 
 void resil__order_free (resil__order_t *order);
@@ -37,7 +38,8 @@ void resil__order_free (resil__order_t *order);
 typedef struct _resil__reply_t {
     struct _resil__reply_t *next;
     resil__route_t route;
-    bool to_keep; /*  it is the one that the same request gets again                 */
+    size_t topic_size; /*  0: it is a reply; else to be published under what it begins with   */
+    bool to_keep;      /*  it is the one that the same request gets again                 */
     char key[RESIL__KEY_ROOM];
     char id[RESIL__ID_ROOM];
     size_t size;

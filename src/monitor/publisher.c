@@ -1,6 +1,7 @@
 /*  What is published, and only while somebody wants it: events from the feed, in order, and beats.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "component/error.h"
@@ -125,4 +126,30 @@ void resil__publisher_beat (resil_monitor_t *self)
     resil__json_text (json, "state", resil_state_name (resil__feed_root_state (self->guest.feed)));
     resil__json_close (json, '}');
     send_json (publisher, RESIL__TOPIC_BEAT, strlen (RESIL__TOPIC_BEAT));
+}
+
+/*  One at a time: where the tree takes longer to answer there are fewer. */
+void resil__publisher_sample (resil_monitor_t *self)
+{
+    resil__publisher_t *publisher = &self->publisher;
+    if (publisher->to_samples == 0 || atomic_exchange (&publisher->is_sampling, true))
+        return;
+    resil__order_t *order = calloc (1, sizeof *order);
+    if (order) {
+        resil__request_init (&order->request);
+        order->request.what = RESIL__TO_METRICS;
+        order->is_sample = true;
+    }
+    if (order && resil__crew_put (&self->crew, order) == 0)
+        return;
+    free (order);
+    atomic_store (&publisher->is_sampling, false);
+}
+
+void resil__publisher_pass_on (resil_monitor_t *self, const resil__reply_t *sample)
+{
+    void *handle = self->publisher.port.handle;
+    size_t size = sample->topic_size;
+    if (zmq_send (handle, sample->text, size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        zmq_send (handle, sample->text + size, sample->size - size, ZMQ_DONTWAIT);
 }

@@ -23,8 +23,9 @@ typedef struct {
     resil__port_t port;
     size_t to_events; /*  subscriptions to some, or all                            */
     size_t to_samples;
-    bool owes_beat; /*  somebody has subscribed to it                            */
-    uint64_t next;  /*  the event that comes next, while there are some to events   */
+    atomic_bool is_sampling; /*  the crew is about it                                    */
+    bool owes_beat;          /*  somebody has subscribed to it                            */
+    uint64_t next;           /*  the event that comes next, while there are some to events   */
     int64_t beat_due_us;
     resil__json_t json;
 } resil__publisher_t;
@@ -36,7 +37,6 @@ typedef struct {
     resil__reply_t *first;
     resil__reply_t *last;
     size_t bytes;
-    bool closed; /*  nobody waits for room any more                           */
 } resil__replies_t;
 
 /*  Changes that were asked for, the newest last, so that the same request is not carried out twice. The actor's. */
@@ -91,6 +91,10 @@ void resil__publisher_serve (resil_monitor_t *self);
 bool resil__publisher_publish (resil_monitor_t *self);
 void resil__publisher_beat (resil_monitor_t *self);
 
+/*  Have all measured and published, if somebody wants that. */
+void resil__publisher_sample (resil_monitor_t *self);
+void resil__publisher_pass_on (resil_monitor_t *self, const resil__reply_t *sample);
+
 /*  ---- control.c: requests, in the actor ---- */
 
 /*  Take requests, for a while. Returns whether there may be more. */
@@ -107,8 +111,10 @@ void resil__control_send (resil_monitor_t *self);
 /*  A reply to an order with that text, for the actor. Any thread. */
 void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
                          const resil__json_t *json, bool to_keep);
+
+/*  The same of what is to be published. */
+void resil__replies_publish (resil_monitor_t *self, const char *topic, const resil__json_t *json);
 resil__reply_t *resil__replies_take (resil_monitor_t *self);
-void resil__replies_close (resil_monitor_t *self);
 
 /*  ---- answer.c: requests, in the crew ---- */
 

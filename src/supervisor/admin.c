@@ -614,6 +614,13 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
     case RESIL__TELL_CLIENT:
         tell_client (self, command);
         break;
+    case RESIL__READ_METERS:
+        *command->readings = resil__readings_take (self);
+        if (*command->readings)
+            agree (self, command);
+        else
+            refuse (self, command);
+        break;
     case RESIL__STOP_ALL:
         stop_all (self, command);
         break;

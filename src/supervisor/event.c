@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -188,6 +189,16 @@ static void forget_author (resil__child_t *child, resil_state_t state)
         resil__author_set (&child->author, NULL);
 }
 
+/*  Counted while there is somebody who may ask for it. */
+static void move_meter (resil__child_t *child, const resil_event_t *event)
+{
+    if (!child->meter)
+        child->meter = calloc (1, sizeof *child->meter);
+    if (child->meter)
+        resil__meter_move (child->meter, event->from, event->to, event->at_us,
+                           event->error ? event->error->kind : (resil_error_kind_t) 0);
+}
+
 static void tell_state (resil__child_t *child, int64_t at_us, const resil__author_t *author)
 {
     char path[RESIL__PATH_ROOM];
@@ -196,6 +207,8 @@ static void tell_state (resil__child_t *child, int64_t at_us, const resil__autho
     event.from = child->told;
     event.delay_ms = event.to == RESIL_WAITING ? delay_ms_of (child, at_us) : -1;
     event.error = error_of (child, event.to, &made);
+    if (child->supervisor->tree->events.feed)
+        move_meter (child, &event);
     tell (child->supervisor->tree, &event, author);
 }
 

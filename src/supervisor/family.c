@@ -259,6 +259,7 @@ static void free_child (resil__child_t *child)
         return;
     if (child->mailbox)
         resil__mailbox_free (&child->mailbox);
+    free (child->meter);
     resil__hang_release (child);
     resil__slab_give (&memory, child);
 }

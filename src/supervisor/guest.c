@@ -64,6 +64,15 @@ int resil__locate (resil_supervisor_t *root, const char *path, resil__place_t *p
                        .supervisor = root, .verb = RESIL__LOCATE, .name = path, .place = place});
 }
 
+resil__readings_t *resil__read_meters (resil_supervisor_t *root)
+{
+    resil__readings_t *readings = NULL;
+    resil__command (
+        "monitor",
+        &(resil__command_t){.supervisor = root, .verb = RESIL__READ_METERS, .readings = &readings});
+    return readings;
+}
+
 int resil__tell_client (resil_supervisor_t *root, const char *path, const resil_event_t *what,
                         uint64_t *sequence)
 {

@@ -27,6 +27,7 @@
 #include "supervisor/failures.h"
 #include "supervisor/fault.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/meter.h"
 #include "supervisor/pool.h"
 #include "supervisor/restart_policy.h"
 
@@ -77,6 +78,7 @@ struct _resil__child_t {
     resil__command_t *stoppers; /*  who waits for it to be down                              */
     resil__author_t *author;    /*  who has it started or stopped, or NULL                   */
     resil__watch_t *watch;      /*  NULL: not watched                                        */
+    resil__meter_t *meter;      /*  NULL: nothing is counted                                 */
     uint64_t to_ack;      /*  the last report that has been accepted and not yet acked, or 0 */
     resil__fault_t fault; /*  the last failure                                         */
     resil__failures_t failures;
@@ -122,7 +124,7 @@ struct _resil__child_t {
     bool is_untold : 1; /*  ... but not of this incarnation                          */
     bool failed : 1;    /*  its error is the cause of what it is at                  */
 };
-_Static_assert(sizeof (resil__child_t) <= 248, "with its spec a child takes about 300 bytes");
+_Static_assert(sizeof (resil__child_t) <= 256, "with its spec a child takes about 300 bytes");
 
 /*  A supervisor's own life. */
 typedef enum {
@@ -158,6 +160,7 @@ typedef enum {
     RESIL__RECEIVE_GUEST,
     RESIL__LOCATE,
     RESIL__TELL_CLIENT,
+    RESIL__READ_METERS,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
     RESIL__CLOSE     /*  stop, with RESIL_FOREVER bounded, and end the actor      */
@@ -198,7 +201,8 @@ struct _resil__command_t {
     resil__attendant_t *attendant; /*  of ATTEND; taken                                       */
     resil__guest_t *guest;         /*  of RECEIVE_GUEST                                       */
     size_t feed_bytes;
-    resil__place_t *place;             /*  of LOCATE; the caller's                                */
+    resil__readings_t **readings; /*  of READ_METERS; where they go                            */
+    resil__place_t *place;        /*  of LOCATE; the caller's                                */
     const resil_event_t *client_event; /*  of TELL_CLIENT; the caller's ...                    */
     uint64_t *sequence;                /*  ... and so is where its number goes                 */
     const char *client;        /*  of a monitor, in whose name the call is; the caller's, or NULL */

@@ -236,9 +236,10 @@ static void components_are_called_and_dead_letters_seen (void **state)
     assert_string_equal (client_text (&client, "result.text"), "\\xffpong");
     assert_int_equal (client_number (&client, "result.size"), 5);
     client_must (&client, "cast", "\"path\":\"/app/c\",\"text\":\"bad\",\"tag\":3");
+    int64_t deadline_ms = zclock_mono () + SUPPORT_PATIENCE_MS;
     do /*  it is one when its receiver is about to begin again                  */
         client_must (&client, "dead_letters", "");
-    while (client_number (&client, "result.total") == 0);
+    while (client_number (&client, "result.total") == 0 && zclock_mono () < deadline_ms);
     assert_int_equal (client_number (&client, "result.total"), 1);
     const json_t *letter = json_array_get (client_field (&client, "result.letters"), 0);
     assert_string_equal (json_string_value (json_object_get (letter, "to")), "/app/c");
@@ -247,6 +248,63 @@ static void components_are_called_and_dead_letters_seen (void **state)
     client_must_not (&client, "call", "\"path\":\"/app/b\",\"text\":\"x\",\"timeout_us\":10000",
                      "timeout");
     client_must_not (&client, "call", "\"path\":\"/app/x\",\"text\":\"x\"", "unknown_path");
+    end ();
+}
+
+/*  ---- What is measured ---------------------------------------------------------------------------------- */
+
+static const json_t *metrics_of (const char *path)
+{
+    const json_t *all = client_field (&client, "result.metrics");
+    for (size_t i = 0; i < json_array_size (all); i++)
+        if (strcmp (json_string_value (json_object_get (json_array_get (all, i), "path")), path) ==
+            0)
+            return json_array_get (all, i);
+    fail_msg ("no metrics of %s", path);
+    return NULL;
+}
+
+static int64_t number_in (const json_t *object, const char *one, const char *two)
+{
+    const json_t *value = json_object_get (object, one);
+    return json_integer_value (two ? json_object_get (value, two) : value);
+}
+
+static void what_is_measured_adds_up (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 3; i++) {
+        lever_pull (&a, LEVER_PANIC);
+        a_has_begun (i + 2);
+        client_await (&client, "to", "up");
+    }
+    client_must (&client, "metrics", "");
+    const json_t *is = metrics_of ("/app/a");
+    assert_int_equal (number_in (is, "restarts_total", NULL), 3);
+    assert_int_equal (number_in (is, "restarts_by_cause", "panicked"), 3);
+    assert_int_equal (number_in (is, "restart_latency_us", "count"), 3);
+    assert_int_equal (number_in (is, "ready_latency_us", "count"), 4);
+    assert_true (number_in (is, "state_us", "up") > 0);
+    assert_true (number_in (is, "cpu_us", NULL) > 0);
+    assert_int_equal (number_in (metrics_of ("/app"), "children", NULL), 2);
+    client_must (&client, "metrics", "\"path\":\"/app/b\"");
+    assert_int_equal (json_array_size (client_field (&client, "result.metrics")), 1);
+    client_must_not (&client, "metrics", "\"path\":\"/ap\"", "unknown_path");
+    end ();
+}
+
+static void samples_come_while_somebody_wants_them (void **state)
+{
+    (void) state;
+    begin ();
+    zsock_set_subscribe (client.sub, "resil1/sample/app/b/");
+    do
+        assert_non_null (client_receive (&client, client.sub, SUPPORT_PATIENCE_MS));
+    while (strncmp (client.topic, "resil1/sample", 13));
+    assert_string_equal (client.topic, "resil1/sample/app/b/");
+    assert_string_equal (client_text (&client, "path"), "/app/b");
+    assert_string_equal (client_text (&client, "state"), "up");
     end ();
 }
 
@@ -559,6 +617,8 @@ int main (void)
         trace_case (a_snapshot_is_true_at_its_number),
         trace_case (what_has_been_published_can_be_asked_for_again),
         trace_case (components_are_called_and_dead_letters_seen),
+        trace_case (what_is_measured_adds_up),
+        trace_case (samples_come_while_somebody_wants_them),
         trace_case (a_restart_is_accepted_and_done_in_the_clients_name),
         trace_case (what_cannot_be_done_says_why),
         trace_case (children_are_added_removed_and_supervisors_set),

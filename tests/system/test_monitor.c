@@ -319,11 +319,12 @@ static void nonsense_is_hung_up_on (void **state)
     ok (resil_supervisor_spawn (root));
     const char *endpoints[] = {resil_monitor_endpoint (monitor), resil_monitor_control (monitor)};
     const char *types[] = {"SUB", "DEALER"};
+    static const char web[] =
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n and more than a greeting has, to be sure of it";
     static const unsigned char huge[] = {2, 0, 0, 0, 2, 0, 0, 0, 0};
     for (int i = 0; i < 2; i++) {
         int fd = raw_connect (endpoints[i]);
-        say (fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n and more than a greeting has, to be sure of it",
-             78);
+        say (fd, web, sizeof web - 1);
         is_hung_up_on (fd);
         fd = raw_connect (endpoints[i]);
         shake_hands (fd, types[i]);
