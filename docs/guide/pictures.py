@@ -73,5 +73,5 @@ def main(folder):
     PAGE.write_text(page.replace(f"{BUILD.parent.parent}/", ""))
 
 
-with tempfile.TemporaryDirectory(prefix="resil-") as temporary:
+with tempfile.TemporaryDirectory(prefix="watched-") as temporary:
     main(temporary)

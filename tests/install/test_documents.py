@@ -80,6 +80,6 @@ def main(folder):
 
 #  Programs that are watched are found by those of the same document run, and by nobody else.
 with (tempfile.TemporaryDirectory() as temporary,
-      tempfile.TemporaryDirectory(prefix="resil-") as runtime):
+      tempfile.TemporaryDirectory(prefix="watched-") as runtime):
     os.environ["XDG_RUNTIME_DIR"] = runtime
     main(pathlib.Path(temporary))
