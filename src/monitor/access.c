@@ -83,7 +83,7 @@ int resil__access_parse (resil__access_list_t *list, const char *file, const cha
 {
     char *copy = strdup (text);
     int number = 1, rc = copy ? 0 : resil__refuse (ENOMEM, "no memory for %s", file);
-    *list = (resil__access_list_t){NULL};
+    *list = (resil__access_list_t){.count = 0};
     for (char *rest = copy, *line; rc == 0 && (line = strsep (&rest, "\n")); number++)
         rc = parse_line (list, file, number, line);
     if (rc)
@@ -95,7 +95,7 @@ int resil__access_parse (resil__access_list_t *list, const char *file, const cha
 void resil__access_list_release (resil__access_list_t *list)
 {
     free (list->grantees);
-    *list = (resil__access_list_t){NULL};
+    *list = (resil__access_list_t){.count = 0};
 }
 
 bool resil__access_is_less (const resil__access_list_t *before, const resil__access_list_t *now)
@@ -173,7 +173,7 @@ static bool is_same (const struct stat *one, const struct stat *other)
 bool resil__access_refresh (resil__access_t *self, bool *is_wrong)
 {
     struct stat is = {0};
-    resil__access_list_t list = {NULL};
+    resil__access_list_t list = {.count = 0};
     *is_wrong = false;
     if (stat (self->file, &is) == 0 && is_same (&is, &self->seen))
         return false;

@@ -47,7 +47,7 @@ void resil__answer_refusal (resil__json_t *json, const char *run, const char *id
 void resil__answer_gone (void *monitor, resil__order_t *order)
 {
     resil_monitor_t *self = monitor;
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     if (!order->refused && !order->is_sample) {
         resil__answer_refusal (&json, self->run, order->request.id, ESHUTDOWN,
                                "the program's tree is being destroyed");
@@ -575,7 +575,7 @@ static void carry_out (resil_monitor_t *self, const resil__order_t *order, resil
 void resil__answer (void *monitor, resil__order_t *order)
 {
     resil_monitor_t *self = monitor;
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     resil__call_as (order->client.by, (uint64_t) order->request.incarnation);
     if (order->is_sample)
         sample (self, &json);

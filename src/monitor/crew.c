@@ -175,7 +175,7 @@ void resil__crew_close (resil__crew_t *self)
     pthread_mutex_lock (&self->lock);
     self->closed = true;
     resil__order_t *reading = self->reading.first, *changing = self->changing.first;
-    self->reading = self->changing = (resil__orders_t){NULL};
+    self->reading = self->changing = (resil__orders_t){.count = 0};
     pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
     for (resil__order_t *order; (order = reading ? reading : changing);) {

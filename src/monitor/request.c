@@ -52,14 +52,14 @@ static const struct {
 #define FIELDS (sizeof fields / sizeof *fields)
 
 static const resil__deed_t deeds[RESIL__DEEDS + 1] = {
-    [RESIL__TO_HELLO] = {"hello", RESIL__VIEWER},
-    [RESIL__TO_SNAPSHOT] = {"snapshot", RESIL__VIEWER},
-    [RESIL__TO_DESCRIBE] = {"describe", RESIL__VIEWER, .needs = PATH},
-    [RESIL__TO_LIST] = {"list", RESIL__VIEWER},
-    [RESIL__TO_EVENTS] = {"events", RESIL__VIEWER, .needs = FROM},
-    [RESIL__TO_METRICS] = {"metrics", RESIL__VIEWER},
-    [RESIL__TO_HEALTH] = {"health", RESIL__VIEWER},
-    [RESIL__TO_DEAD_LETTERS] = {"dead_letters", RESIL__VIEWER},
+    [RESIL__TO_HELLO] = {.name = "hello", .role = RESIL__VIEWER},
+    [RESIL__TO_SNAPSHOT] = {.name = "snapshot", .role = RESIL__VIEWER},
+    [RESIL__TO_DESCRIBE] = {.name = "describe", .role = RESIL__VIEWER, .needs = PATH},
+    [RESIL__TO_LIST] = {.name = "list", .role = RESIL__VIEWER},
+    [RESIL__TO_EVENTS] = {.name = "events", .role = RESIL__VIEWER, .needs = FROM},
+    [RESIL__TO_METRICS] = {.name = "metrics", .role = RESIL__VIEWER},
+    [RESIL__TO_HEALTH] = {.name = "health", .role = RESIL__VIEWER},
+    [RESIL__TO_DEAD_LETTERS] = {.name = "dead_letters", .role = RESIL__VIEWER},
     [RESIL__TO_START] = {"start", RESIL__OPERATOR, true, true, PATH},
     [RESIL__TO_TERMINATE] = {"stop", RESIL__OPERATOR, true, true, PATH},
     [RESIL__TO_RESTART] = {"restart", RESIL__OPERATOR, true, true, PATH},
@@ -70,7 +70,7 @@ static const resil__deed_t deeds[RESIL__DEEDS + 1] = {
     [RESIL__TO_REMOVE] = {"remove", RESIL__ADMIN, true, false, PATH},
     [RESIL__TO_SET] = {"set", RESIL__ADMIN, true, false, PATH},
     [RESIL__TO_SHUT_DOWN] = {"shutdown", RESIL__ADMIN, true, true, 0},
-    [RESIL__TO_CONNECT] = {"connect", RESIL__VIEWER},
+    [RESIL__TO_CONNECT] = {.name = "connect", .role = RESIL__VIEWER},
 };
 
 const resil__deed_t *resil__deed (resil__do_t what)

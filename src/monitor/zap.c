@@ -194,7 +194,7 @@ void resil__zap_leave (const char *domain)
     pthread_mutex_lock (&the.lock);
     size_t at = find_place (domain);
     if (at < DOMAINS_MAX) {
-        the.places[at] = (place_t){NULL};
+        the.places[at] = (place_t){.domain = NULL};
         the.count--;
     }
     zactor_t *actor = the.count == 0 ? the.actor : NULL;

@@ -39,13 +39,13 @@ static void tell (resil__tree_t *tree, resil_event_t *event, const resil__author
         event->commanded = author && author->commanded;
         event->by = resil__author_name (author, event->path);
     }
-    if (self->calls || self->feed) {
+    if (self->feed)
+        resil__feed_end (
+            self->feed,
+            resil__event_pack (event, resil__feed_begin (self->feed, RESIL__EVENT_BYTES_MAX)));
+    if (self->calls) {
         char bytes[RESIL__EVENT_BYTES_MAX];
-        size_t size = resil__event_pack (event, bytes);
-        if (self->calls)
-            resil__outlet_put (self->outlet, bytes, size);
-        if (self->feed)
-            resil__feed_put (self->feed, bytes, size);
+        resil__outlet_put (self->outlet, bytes, resil__event_pack (event, bytes));
     }
     if (self->stream.subscribers > 0) {
         char line[RESIL__EVENT_LINE_MAX];

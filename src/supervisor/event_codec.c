@@ -110,15 +110,14 @@ size_t resil__event_beat_line (uint64_t sequence, int64_t at_us, char text[RESIL
 
 /*  ---- As bytes ------------------------------------------------------------------------ */
 
-/*  Then come, each with its NUL, the path, by, and of the error its component and its text; of a client's command
-    what, which request and why not. */
-typedef struct {
-    resil_event_t event; /*  its pointers say no more than whether they are NULL      */
-    char error[offsetof (resil_error_t, text)];
-} packed_t;
+/*  First the event, whose pointers say no more than whether they are NULL, and of the error what stands before its text.
+    Then, each with its NUL, the path, by, and of the error its component and its text; of a client's command what, which
+    request and why not. */
+#define ERROR_HEAD offsetof (resil_error_t, text)
+#define FIXED_SIZE (sizeof (resil_event_t) + ERROR_HEAD)
 
-_Static_assert(sizeof (packed_t) + 2 * RESIL__PATH_ROOM + RESIL_NAME_MAX + 1 +
-                       RESIL_ERROR_TEXT_MAX + 2 * RESIL__COMMAND_ROOM + RESIL__WHY_ROOM <=
+_Static_assert(FIXED_SIZE + 2 * RESIL__PATH_ROOM + RESIL_NAME_MAX + 1 + RESIL_ERROR_TEXT_MAX +
+                       2 * RESIL__COMMAND_ROOM + RESIL__WHY_ROOM <=
                    RESIL__EVENT_BYTES_MAX,
                "every event fits");
 
@@ -146,11 +145,10 @@ static bool is_clients (const resil_event_t *event)
 size_t resil__event_pack (const resil_event_t *event, char bytes[RESIL__EVENT_BYTES_MAX])
 {
     const resil_error_t *error = event->error;
-    packed_t packed = {.event = *event};
+    memcpy (bytes, event, sizeof *event);
     if (error)
-        memcpy (packed.error, error, sizeof packed.error);
-    memcpy (bytes, &packed, sizeof packed);
-    char *end = put_string (bytes + sizeof packed, event->path);
+        memcpy (bytes + sizeof *event, error, ERROR_HEAD);
+    char *end = put_string (bytes + FIXED_SIZE, event->path);
     end = put_string (end, event->by);
     if (error) {
         end = put_string (end, error->component);
@@ -174,14 +172,12 @@ static const char *next_string (const char **at)
 
 void resil__event_unpack (const char *bytes, resil_event_t *event, resil_error_t *error)
 {
-    packed_t packed;
-    const char *at = bytes + sizeof packed;
-    memcpy (&packed, bytes, sizeof packed);
-    *event = packed.event;
+    const char *at = bytes + FIXED_SIZE;
+    memcpy (event, bytes, sizeof *event);
     event->path = next_string (&at);
     event->by = next_string (&at);
     if (event->error) {
-        memcpy (error, packed.error, sizeof packed.error);
+        memcpy (error, bytes + sizeof *event, ERROR_HEAD);
         error->component = next_string (&at);
         strcpy (error->text, next_string (&at));
         event->error = error;

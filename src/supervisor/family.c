@@ -259,7 +259,6 @@ static void free_child (resil__child_t *child)
         return;
     if (child->mailbox)
         resil__mailbox_free (&child->mailbox);
-    free (child->meter);
     resil__hang_release (child);
     resil__slab_give (&memory, child);
 }
@@ -390,6 +389,7 @@ void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
     resil__mailbox_free (&child->mailbox);
+    free (child->meter);
     resil__failures_release (&child->failures);
     resil__fault_release (&child->fault);
     resil__hang_release (child);

@@ -108,14 +108,18 @@ static void make_room (resil__feed_t *self, size_t size)
     }
 }
 
-void resil__feed_put (resil__feed_t *self, const void *record, size_t size)
+char *resil__feed_begin (resil__feed_t *self, size_t most)
+{
+    assert (most > 0 && most <= self->room / 4);
+    resil__lock (&self->lock);
+    make_room (self, most);
+    return self->bytes + self->end;
+}
+
+void resil__feed_end (resil__feed_t *self, size_t size)
 {
     static const uint64_t ring = 1;
-    assert (size > 0 && size <= self->room / 4);
-    resil__lock (&self->lock);
-    make_room (self, size);
     self->places[self->next & MASK] = (place_t){(uint32_t) self->end, (uint32_t) size};
-    memcpy (self->bytes + self->end, record, size);
     self->end += size;
     self->next++;
     if (self->bell >= 0) { /*  with the lock: who waits may close it                    */

@@ -28,8 +28,10 @@ const char *resil__feed_run (const resil__feed_t *self);
 void resil__feed_set_root_state (resil__feed_t *self, resil_state_t state);
 resil_state_t resil__feed_root_state (const resil__feed_t *self);
 
-/*  Put the next record, which fits into the feed four times at least. The actor only. */
-void resil__feed_put (resil__feed_t *self, const void *record, size_t size);
+/*  Where the next record is to be written, which has at most so many bytes, a quarter of the feed's; and when it has been. Nobody
+    else gets at the feed between the two. The actor only. */
+char *resil__feed_begin (resil__feed_t *self, size_t most);
+void resil__feed_end (resil__feed_t *self, size_t size);
 
 /*  Copy the record of that number, if it is there, into `record`, which has room for each. Returns its size, or
     0. Any thread, as all that follow. */

@@ -107,7 +107,7 @@ static void set_keys (zsock_t *socket, const pair_t *pair, const char *server_ke
 
 static void open_with (client_t *self, const pair_t *pair)
 {
-    *self = (client_t){NULL};
+    *self = (client_t){.sub = NULL};
     self->sub = zsock_new (ZMQ_SUB);
     set_keys (self->sub, pair, server.public_key);
     assert_int_equal (zsock_connect (self->sub, "%s", resil_monitor_endpoint (monitor)), 0);

@@ -21,17 +21,22 @@
          the program calls a component with a thread of its own; -shared: a component calls another one
          of its pool, from its handlers.
     m5   1,000 components in a ring send a message on, which counts 1,000,000 hops down.
-    m6   CPU time of 1,000 components that wait, in 5 s.
+    m6   CPU time of 1,000 components that wait, in 5 s. -sampled: with a monitor, and somebody who wants to
+         know each second what is measured of each.
+    m7   CPU time of the supervisor's actor for an event, of components that fail and start again: three
+         events each time; -monitor: with a monitor; -watched: with a subscriber too, and then the
+         CPU time of the monitor for each that it has published.
     mail four threads of the program send messages of 64 bytes to one component with a thread of its own, whose
          mailbox holds 1,000 at most; who finds it full waits.
     -shared  the components are handlers in a shared thread; m2 has them added together.
-    -panic   it panics and does not report.
+    -panic   it panics and does not report.   -monitor, -watched: m1 with a monitor; with a subscriber to all.
     -1core   all threads on one core.   -hang   with hang detection on.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
 #include <resil.h>
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -73,6 +78,7 @@ typedef struct {
     bool limit;  /*  under one that is never passed                           */
     bool asks;   /*  in a group, if of its own, so without grants             */
     bool panics; /*  in place of a report                                     */
+    enum { UNWATCHED, MONITOR, EVENTS, SAMPLES } watched; /*  by a monitor, a subscriber    */
     int64_t hang_ms;
 } case_t;
 
@@ -322,6 +328,42 @@ static void count_line (const resil_log_entry_t *entry, void *arg)
     atomic_fetch_add (&lines, 1);
 }
 
+/*  Reads what it has subscribed to, and counts it. */
+static atomic_size_t events_read;
+
+static void *subscribe (void *endpoint)
+{
+    zsock_t *socket = zsock_new (ZMQ_SUB);
+    zsock_set_rcvhwm (socket, 0);
+    zsock_set_subscribe (socket, the_case->watched == SAMPLES ? "resil1/sample" : "resil1/event");
+    if (zsock_connect (socket, "%s", (const char *) endpoint))
+        give_up ("no subscriber");
+    for (;;) {
+        zmsg_t *message = zmsg_recv (socket);
+        zmsg_destroy (&message);
+        atomic_fetch_add (&events_read, 1);
+    }
+    return NULL;
+}
+
+/*  It ends with its supervisor; the subscriber with the process. */
+static void begin_monitor (resil_supervisor_t *supervisor)
+{
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
+    resil_monitor_t *monitor = resil_monitor_new (supervisor, &options);
+    static char endpoint[256];
+    pthread_t thread;
+    if (!monitor)
+        give_up ("no monitor");
+    snprintf (endpoint, sizeof endpoint, "%s", resil_monitor_endpoint (monitor));
+    if (the_case->watched == MONITOR)
+        return;
+    if (pthread_create (&thread, NULL, subscribe, endpoint))
+        give_up ("no subscriber");
+    pthread_detach (thread);
+    sleep_ms (SETTLE_MS);
+}
+
 static resil_supervisor_t *new_supervisor (void)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
@@ -335,6 +377,8 @@ static resil_supervisor_t *new_supervisor (void)
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     if (!supervisor)
         give_up ("no supervisor");
+    if (the_case->watched)
+        begin_monitor (supervisor);
     return supervisor;
 }
 
@@ -706,6 +750,51 @@ static void measure_idleness (void)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  Of the thread of that name. */
+static int64_t thread_cpu_ns (const char *name)
+{
+    int64_t cpu_ns = 0;
+    DIR *threads = opendir ("/proc/self/task");
+    for (struct dirent *entry; threads && (entry = readdir (threads));) {
+        char path[300], comm[32] = "";
+        snprintf (path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen (path, "re");
+        bool is_it = file && fgets (comm, sizeof comm, file) &&
+                     strncmp (comm, name, strlen (name)) == 0 && comm[strlen (name)] == '\n';
+        if (file)
+            fclose (file);
+        snprintf (path, sizeof path, "/proc/self/task/%s/schedstat", entry->d_name);
+        file = is_it ? fopen (path, "re") : NULL;
+        if (file && fscanf (file, "%" SCNd64, &cpu_ns) != 1)
+            give_up ("schedstat cannot be read");
+        if (file)
+            fclose (file);
+    }
+    if (threads)
+        closedir (threads);
+    return cpu_ns;
+}
+
+static void measure_events (void)
+{
+    restarts_t restarts = {.samples_ns = calloc (the_case->samples, sizeof *restarts.samples_ns)};
+    if (!restarts.samples_ns || sem_init (&restarts.done, 0, 0))
+        give_up ("no memory");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add (supervisor, "failing", "failing", &restarts);
+    spawn (supervisor);
+    await (&restarts.done);
+    sleep_ms (SETTLE_MS);
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (supervisor);
+    print ((double) thread_cpu_ns ("resil") / (double) resil_snapshot_sequence (snapshot), "ns",
+           "_event");
+    if (the_case->watched == EVENTS)
+        print ((double) thread_cpu_ns ("resil-monitor") / (double) (atomic_load (&events_read) + 1),
+               "ns", "_published");
+    resil_snapshot_destroy (&snapshot);
+    resil_supervisor_destroy (&supervisor);
+}
+
 #define RESTARTS(n, sample_count, peer_name, ...)                                                  \
     {                                                                                              \
         .group = "m1", .metric = "m1_n" #n, .peer = peer_name, .measure = measure_restarts,        \
@@ -733,6 +822,12 @@ static void measure_idleness (void)
         .components = 1000, .shared = is_shared, .hang_ms = deadline_ms                            \
     }
 
+#define EVENTS_OF(peer_name, by_whom)                                                              \
+    {                                                                                              \
+        .group = "m7", .metric = "m7", .peer = peer_name, .measure = measure_events,               \
+        .samples = 100000, .watched = by_whom, .hang_ms = RESIL_FOREVER                            \
+    }
+
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),
     RESTARTS (0, 100000, "resil-1core", .one_core = true),
@@ -740,6 +835,8 @@ static const case_t cases[] = {
     RESTARTS (0, 5000, "resil-ask", .asks = true),
     RESTARTS (0, 5000, "resil-ask-1core", .asks = true, .one_core = true),
     RESTARTS (0, 100000, "resil-panic", .panics = true),
+    RESTARTS (0, 100000, "resil-monitor", .watched = MONITOR),
+    RESTARTS (0, 100000, "resil-watched", .watched = EVENTS),
     RESTARTS (1000, 100000, "resil", .one_core = false),
     RESTARTS (1000, 100000, "resil-1core", .one_core = true),
     RESTARTS (1000, 2000, "resil-ask", .asks = true),
@@ -778,6 +875,16 @@ static const case_t cases[] = {
     IDLENESS ("resil-hang", HANG_MS, false),
     IDLENESS ("resil-shared", RESIL_FOREVER, true),
     IDLENESS ("resil-shared-hang", HANG_MS, true),
+    {.group = "m6",
+     .metric = "m6",
+     .peer = "resil-sampled",
+     .measure = measure_idleness,
+     .components = 1000,
+     .watched = SAMPLES,
+     .hang_ms = RESIL_FOREVER},
+    EVENTS_OF ("resil", UNWATCHED),
+    EVENTS_OF ("resil-monitor", MONITOR),
+    EVENTS_OF ("resil-watched", EVENTS),
     {.group = "mail",
      .metric = "mail_4to1_64B",
      .peer = "resil",

@@ -112,7 +112,7 @@ static inline void client_subscribe (client_t *self, const char *topic)
 
 static inline void client_open (client_t *self, const char *endpoint, const char *topic)
 {
-    *self = (client_t){NULL};
+    *self = (client_t){.sub = NULL};
     self->sub = zsock_new (ZMQ_SUB);
     zsock_set_rcvhwm (self->sub, 0);
     assert_int_equal (zsock_connect (self->sub, "%s", endpoint), 0);

@@ -46,19 +46,22 @@ static int end_the_program (resil_self_t *self, void *args)
     return work (self, args);
 }
 
-static resil_supervisor_t *begin (bool by_environment)
+/*  Not destroyed, and not lost. */
+static resil_supervisor_t *root;
+static resil_monitor_t *volatile monitor;
+
+static void begin (bool by_environment)
 {
     if (by_environment)
         setenv ("RESIL_MONITOR", "1", 1);
-    resil_supervisor_t *root = resil_supervisor_new (NULL);
+    root = resil_supervisor_new (NULL);
     child_check (root);
     child_check (resil_supervisor_add_simple (root, "a", work, NULL, NULL) == 0);
     child_check (resil_supervisor_spawn (root) == 0);
     if (!by_environment)
-        child_check (resil_monitor_new (root, NULL));
+        child_check ((monitor = resil_monitor_new (root, NULL)));
     char name[256];
     child_check (folders (name) == 1);
-    return root;
 }
 
 static int return_without_a_word (void *arg)
@@ -71,7 +74,7 @@ static int run_and_be_told (void *arg)
 {
     (void) arg;
     setenv ("RESIL_MONITOR", "", 1);
-    resil_supervisor_t *root = resil_supervisor_new (NULL);
+    root = resil_supervisor_new (NULL);
     child_check (root);
     child_check (resil_supervisor_add_simple (root, "a", end_the_program, NULL, NULL) == 0);
     int rc = resil_supervisor_run (root);

@@ -20,9 +20,9 @@ static size_t size_of (uint64_t number)
 
 static void put (resil__feed_t *feed, uint64_t number)
 {
-    char record[ROOM];
-    memset (record, (int) (number & 0xff), sizeof record);
-    resil__feed_put (feed, record, size_of (number));
+    size_t size = size_of (number);
+    memset (resil__feed_begin (feed, size), (int) (number & 0xff), size);
+    resil__feed_end (feed, size);
 }
 
 static bool is_whole (const char *record, size_t size, uint64_t number)
@@ -62,8 +62,10 @@ static void short_records_are_bounded_by_their_number (void **state)
     (void) state;
     char record[ROOM];
     resil__feed_t *feed = resil__feed_new (1024 * 1024, 1);
-    for (uint64_t number = 1; number <= 3 * RESIL__FEED_RECORDS; number++)
-        resil__feed_put (feed, "x", 1);
+    for (uint64_t number = 1; number <= 3 * RESIL__FEED_RECORDS; number++) {
+        *resil__feed_begin (feed, 1) = 'x';
+        resil__feed_end (feed, 1);
+    }
     assert_int_equal (resil__feed_next (feed) - resil__feed_oldest (feed), RESIL__FEED_RECORDS);
     assert_int_equal (resil__feed_read (feed, resil__feed_oldest (feed), record), 1);
     resil__feed_release (&feed);

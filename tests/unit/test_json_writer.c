@@ -18,7 +18,7 @@ static const char *text_of (resil__json_t *json)
 static void objects_and_arrays_have_their_commas (void **state)
 {
     (void) state;
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     resil__json_open (&json, NULL, '{');
     resil__json_number (&json, "a", -5);
     resil__json_open (&json, "b", '[');
@@ -45,7 +45,7 @@ static void objects_and_arrays_have_their_commas (void **state)
 static void what_says_nothing_is_left_out (void **state)
 {
     (void) state;
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     resil__json_open (&json, NULL, '{');
     resil__json_text_if (&json, "a", "");
     resil__json_text_if (&json, "b", NULL);
@@ -62,7 +62,7 @@ static void what_says_nothing_is_left_out (void **state)
 static void each_byte_comes_back_or_is_escaped (void **state)
 {
     (void) state;
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     resil__json_bytes (&json, NULL, "\"\\\n\x7f\0\xff\xc3\xc3\xa4\xed\xa0\x80", 12);
     assert_string_equal (
         text_of (&json),
@@ -85,7 +85,7 @@ static void a_long_text_makes_room (void **state)
 {
     (void) state;
     static char text[300000];
-    resil__json_t json = {NULL};
+    resil__json_t json = {.text = NULL};
     memset (text, 0xfe, sizeof text);
     resil__json_bytes (&json, NULL, text, sizeof text);
     assert_int_equal (json.size, 5 * sizeof text + 2);

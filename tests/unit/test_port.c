@@ -67,7 +67,7 @@ static uint16_t next_event (zsock_t *connection)
 static void without_a_doorkeeper_nobody_is_let_in (void **state)
 {
     (void) state;
-    resil__port_t port = {NULL};
+    resil__port_t port = {.socket = NULL};
     resil__key_pair_t server, client;
     assert_int_equal (zmq_curve_keypair (server.public_key, server.secret_key), 0);
     assert_int_equal (zmq_curve_keypair (client.public_key, client.secret_key), 0);
@@ -107,7 +107,7 @@ static void a_path_where_somebody_listens_is_left_to_them (void **state)
     assert_non_null (mkdtemp (folder));
     snprintf (endpoint, sizeof endpoint, "ipc://%s/s", folder);
     snprintf (file, sizeof file, "%s/s", folder);
-    resil__port_t one = {NULL}, other = {NULL};
+    resil__port_t one = {.socket = NULL}, other = {.socket = NULL};
     ok (resil__port_open (&one, ZMQ_XPUB, endpoint, &none, ""));
     assert_int_equal (resil__port_open (&other, ZMQ_XPUB, endpoint, &none, ""), -1);
     assert_int_equal (errno, EADDRINUSE);
