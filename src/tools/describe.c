@@ -37,9 +37,23 @@ static void put_count (FILE *out, const json_t *node, const char *name, const ch
         put_field (out, name, "%" PRId64, number);
 }
 
+/*  What followed, in words; one that is not known as it is. */
+static const char *followed (const char *then)
+{
+    static const char *const words[][2] = {{"restart", "next try"},
+                                           {"group", "next try with its group"},
+                                           {"down", "not started again"},
+                                           {"refused", "who asked for it was told"},
+                                           {"gave up", "its supervisor gave up"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp (words[i][0], then) == 0)
+            return words[i][1];
+    return then;
+}
+
 static void put_failure (FILE *out, const json_t *failure)
 {
-    char when[TOOL_TIME_MAX], delay[TOOL_DURATION_MAX];
+    char when[TOOL_TIME_MAX], delay[TOOL_DURATION_MAX] = "";
     const char *then = tool_text_of (failure, "then"), *why = tool_text_of (failure, "why");
     const char *by = tool_text_of (failure, "by");
     const json_t *cause = json_object_get (failure, "cause");
@@ -52,9 +66,13 @@ static void put_failure (FILE *out, const json_t *failure)
     free (text);
     if (*tool_text_of (cause, "trace"))
         put_field (out, "    trace", "%s", tool_text_of (cause, "trace"));
-    put_field (out, "    then", "%s%s%s%s%s%s%s", then, delay_us > 0 ? " in " : "",
-               delay_us > 0 ? tool_duration (delay, delay_us) : "", *why ? ": " : "", why,
-               *by ? ", by " : "", by);
+    if (delay_us > 0)
+        tool_duration (delay, delay_us);
+    put_field (out, "    then", "%s%s%s%s%s%s%s", followed (then),
+               delay_us > 0    ? " in "
+               : delay_us == 0 ? " at once"
+                               : "",
+               delay, *why ? ": " : "", why, *by ? ", by " : "", by);
 }
 
 static void put_node (FILE *out, const json_t *node)

@@ -156,6 +156,8 @@ static void put_row (const tool_table_t *self, FILE *out, const cell_t *cells,
                      const size_t widths[COLUMNS_MAX], bool has_colour)
 {
     for (size_t i = 0; i < self->columns; i++) {
+        if (i + 1 == self->columns && !*cells[i].text)
+            break;
         bool has_tone = has_colour && cells[i].tone != TOOL_PLAIN;
         fprintf (out, "%s%s", i ? "  " : "", has_tone ? tool_tone_begin (cells[i].tone) : "");
         put_cell (out, cells[i].text, widths[i], self->is_right[i], i + 1 == self->columns);

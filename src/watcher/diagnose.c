@@ -111,26 +111,26 @@ static int refuse_connection (const char *endpoint, int error)
     return resil__refuse (error, "%s: %s: check the address", endpoint, strerror (error));
 }
 
-/*  How much of a greeting came. */
-static size_t read_greeting (int fd, unsigned char bytes[GREETING_SIZE], int64_t deadline_us)
+/*  How much of a greeting came; and whether the other side has closed. */
+static size_t read_greeting (int fd, unsigned char bytes[GREETING_SIZE], int64_t deadline_us,
+                             bool *is_closed)
 {
     size_t size = 0;
-    if (send (fd, greeting, sizeof greeting, MSG_NOSIGNAL) != sizeof greeting)
-        return 0;
-    while (size < GREETING_SIZE && await (fd, POLLIN, deadline_us) == 0) {
+    *is_closed = send (fd, greeting, sizeof greeting, MSG_NOSIGNAL) != sizeof greeting;
+    while (!*is_closed && size < GREETING_SIZE && await (fd, POLLIN, deadline_us) == 0) {
         ssize_t got = recv (fd, bytes + size, GREETING_SIZE - size, 0);
-        if (got <= 0)
-            break;
-        size += (size_t) got;
-        if (bytes[0] != greeting[0])
+        *is_closed = got <= 0;
+        size += got > 0 ? (size_t) got : 0;
+        if (size && bytes[0] != greeting[0])
             break;
     }
     return size;
 }
 
-static int judge (const char *endpoint, const unsigned char *bytes, size_t size, bool has_keys)
+static int judge (const char *endpoint, const unsigned char *bytes, size_t size, bool is_closed,
+                  bool has_keys)
 {
-    if (size == 0)
+    if (size == 0 && !is_closed)
         return resil__refuse (
             ETIMEDOUT,
             "%s: the connection is taken, and nothing is said: the program hangs or is "
@@ -159,12 +159,12 @@ static int judge (const char *endpoint, const unsigned char *bytes, size_t size,
 int resil__diagnose (const char *endpoint, bool has_keys, int64_t deadline_us)
 {
     unsigned char bytes[GREETING_SIZE];
-    bool is_said = false, is_tcp = strncmp (endpoint, "tcp://", 6) == 0;
+    bool is_said = false, is_closed, is_tcp = strncmp (endpoint, "tcp://", 6) == 0;
     int fd = is_tcp ? connect_tcp (endpoint, deadline_us, &is_said)
                     : connect_ipc (endpoint + strlen ("ipc://"), deadline_us);
     if (fd < 0)
         return is_said ? -1 : refuse_connection (endpoint, errno);
-    size_t size = read_greeting (fd, bytes, deadline_us);
+    size_t size = read_greeting (fd, bytes, deadline_us, &is_closed);
     close (fd);
-    return judge (endpoint, bytes, size, has_keys && is_tcp);
+    return judge (endpoint, bytes, size, is_closed, has_keys && is_tcp);
 }

@@ -553,6 +553,11 @@ static resil_link_t link_of (const resil__follower_t *self)
     return self->has_picture ? RESIL_LINK_FOLLOWING : RESIL_LINK_JOINING;
 }
 
+bool resil__follower_has_joined (const resil__follower_t *self)
+{
+    return link_of (self) == RESIL_LINK_FOLLOWING && self->hello;
+}
+
 const resil_program_info_t *resil__follower_info (resil__follower_t *self, int64_t now_us)
 {
     resil__beat_t beat = {0};

@@ -55,6 +55,9 @@ void resil__follower_time (resil__follower_t *self, int64_t now_us);
 
 const resil__picture_t *resil__follower_picture (const resil__follower_t *self);
 
+/*  Is there a picture, and is it known who we are there? */
+bool resil__follower_has_joined (const resil__follower_t *self);
+
 /*  What is known of the program; but for `endpoint`. */
 const resil_program_info_t *resil__follower_info (resil__follower_t *self, int64_t now_us);
 

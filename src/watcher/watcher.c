@@ -281,8 +281,9 @@ static bool read_all (resil_watcher_t *self)
     return is_more;
 }
 
-/*  Wait for something to read, or until something is due. 0, or -1 with errno: EINTR, ENOMEM. */
-static int wait_for_any (resil_watcher_t *self, int64_t deadline_us)
+/*  Wait for something to read, or until something is due, or until `interrupt` (-1: none) can be read. 0, or -1 with errno:
+    EINTR, ENOMEM. */
+static int wait_for_any (resil_watcher_t *self, int interrupt, int64_t deadline_us)
 {
     size_t count = 0, room = 1;
     for (resil_program_t *at = self->programs; at; at = at->next)
@@ -299,11 +300,11 @@ static int wait_for_any (resil_watcher_t *self, int64_t deadline_us)
             items[count++] =
                 (zmq_pollitem_t){.socket = zsock_resolve (at->requests), .events = ZMQ_POLLIN};
     }
-    size_t interrupt = count;
-    if (self->interrupt >= 0)
-        items[count++] = (zmq_pollitem_t){.fd = self->interrupt, .events = ZMQ_POLLIN};
+    size_t last = count;
+    if (interrupt >= 0)
+        items[count++] = (zmq_pollitem_t){.fd = interrupt, .events = ZMQ_POLLIN};
     int rc = zmq_poll (items, (int) count, resil__until_ms (deadline_us, resil__now_us ()));
-    bool is_interrupted = count > interrupt && rc > 0 && items[interrupt].revents;
+    bool is_interrupted = count > last && rc > 0 && items[last].revents;
     free (items);
     if (is_interrupted || (rc < 0 && errno == EINTR))
         return resil__refuse (EINTR, "the wait was interrupted");
@@ -477,7 +478,7 @@ const resil_notice_t *resil_watcher_next (resil_watcher_t *self, int64_t timeout
             resil__refuse (EAGAIN, "there is nothing to tell");
             return NULL;
         }
-        if (wait_for_any (self, deadline_us))
+        if (wait_for_any (self, self->interrupt, deadline_us))
             return NULL;
     }
 }
@@ -511,8 +512,7 @@ static int joined (const resil_program_t *self)
     const resil_program_info_t *info = resil__follower_info (self->follower, resil__now_us ());
     if (info->link == RESIL_LINK_REFUSED)
         return resil__refuse (EPROTONOSUPPORT, "%s: %s", self->endpoint, info->why);
-    /*  Who it is and what it lets do is known with the answer to hello, which comes first. */
-    return info->link == RESIL_LINK_FOLLOWING ? 0 : 1;
+    return resil__follower_has_joined (self->follower) ? 0 : 1;
 }
 
 int resil_program_join (resil_program_t *self, int64_t timeout_ms)
@@ -528,7 +528,7 @@ int resil_program_join (resil_program_t *self, int64_t timeout_ms)
     while ((rc = joined (self)) > 0) {
         if (resil__now_us () >= deadline_us)
             return refuse_silence (self);
-        if (!read_all (watcher) && joined (self) > 0 && wait_for_any (watcher, deadline_us))
+        if (!read_all (watcher) && joined (self) > 0 && wait_for_any (watcher, -1, deadline_us))
             return -1;
     }
     return rc;
@@ -583,7 +583,7 @@ const resil_reply_t *resil_program_call (resil_program_t *self, const char *what
     watcher->reply = NULL;
     watcher->awaited_id = id;
     while (!watcher->reply)
-        if (!read_all (watcher) && !watcher->reply && wait_for_any (watcher, RESIL__NEVER) &&
+        if (!read_all (watcher) && !watcher->reply && wait_for_any (watcher, -1, RESIL__NEVER) &&
             errno != EINTR)
             break;
     watcher->awaited_id = NULL;

@@ -22,8 +22,11 @@ const char *resil__wire_text (const json_t *object, const char *key)
 
 int64_t resil__wire_number (const json_t *object, const char *key, int64_t otherwise)
 {
+    /*  What no clock and no counter comes to is none: so sums of several do not overflow. */
+    const int64_t most = INT64_C (1) << 60;
     const json_t *value = json_object_get (object, key);
-    return json_is_integer (value) ? json_integer_value (value) : otherwise;
+    int64_t number = json_integer_value (value);
+    return json_is_integer (value) && number < most && number > -most ? number : otherwise;
 }
 
 bool resil__wire_is (const json_t *object, const char *key)
@@ -124,12 +127,13 @@ bool resil__wire_node (const json_t *object, int64_t at_us, resil_remote_node_t 
     const char *path = resil__wire_text (object, "path"), *name = strrchr (path, '/');
     int64_t up_us = resil__wire_number (object, "up_us", -1);
     int64_t pending_us = resil__wire_number (object, "pending_us", -1);
+    int level = int_of (object, "level");
     if (*path != '/')
         return false;
     *node = (resil_remote_node_t){
         .path = path,
         .name = name + 1,
-        .level = int_of (object, "level"),
+        .level = level > 0 && level <= RESIL_LEVELS_MAX ? level : 0,
         .is_supervisor = resil__wire_is (object, "supervisor"),
         .state = state_of (object, "state"),
         .is_done = resil__wire_is (object, "done"),

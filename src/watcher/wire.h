@@ -31,7 +31,7 @@ typedef struct {
 /*  The object in a frame, or NULL. To be given back by json_decref. */
 json_t *resil__wire_read (const void *bytes, size_t size);
 
-/*  A field of an object; where there is none of that type, "", `otherwise`, false. */
+/*  A field of an object; where there is none of that type, or a number beyond 2^60, "", `otherwise`, false. */
 const char *resil__wire_text (const json_t *object, const char *key);
 int64_t resil__wire_number (const json_t *object, const char *key, int64_t otherwise);
 bool resil__wire_is (const json_t *object, const char *key);

@@ -33,10 +33,12 @@ def without_first_comment(text):
 def matches(shown, printed):
     #  What spins has not the core to itself on a busy machine, and is told so.
     printed = re.sub(r"ready to run, but got (\d+ % of a core)", r"spinning: \1", printed)
-    pattern = re.escape(shown.rstrip("\n")).replace(r"\.\.\.", "...")
+    shown, more = re.subn(r"\n\.\.\.\n*$", "", shown.rstrip("\n"))  # and perhaps more
+    pattern = re.escape(shown).replace(r"\.\.\.", "...")
     pattern = re.sub(r"^\.\.\.\\?\n", r"(?:.*\\n)*?", pattern, flags=re.MULTILINE)
     pattern = re.sub(r"^\.\.\.$", r"(?:.*\\n?)*", pattern, flags=re.MULTILINE)
-    return re.fullmatch(pattern.replace("...", ".*"), printed.rstrip("\n"))
+    pattern = pattern.replace("...", ".*") + (r"(?:\n.*)*" if more else "")
+    return re.fullmatch(pattern, printed.rstrip("\n"))
 
 
 def check(document, folder):
@@ -68,11 +70,16 @@ def main(folder):
     os.environ["LD_LIBRARY_PATH"] = str(library)
     os.environ["PKG_CONFIG_PATH"] = str(library / "pkgconfig")
     os.environ["CMAKE_PREFIX_PATH"] = str(prefix)
+    os.environ["PATH"] = f"{prefix / 'bin'}:{os.environ['PATH']}"
     for document in [SOURCE / "README.md", *sorted((SOURCE / "docs/guide").glob("*.md"))]:
         place = folder / document.relative_to(SOURCE).with_suffix("")
         place.mkdir(parents=True)
+        (place / "examples").symlink_to(SOURCE / "examples")
         check(document, place)
 
 
-with tempfile.TemporaryDirectory() as temporary:
+#  Programs that are watched are found by those of the same document run, and by nobody else.
+with (tempfile.TemporaryDirectory() as temporary,
+      tempfile.TemporaryDirectory(prefix="watched-") as runtime):
+    os.environ["XDG_RUNTIME_DIR"] = runtime
     main(pathlib.Path(temporary))

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -36,3 +37,16 @@ def skip(reason):
     """End the test: it cannot run here."""
     print(f"skipped: {reason}")
     sys.exit(77)
+
+
+def need_module(name, package):
+    """See to it that a module is there, which may be the system's while this interpreter is not: then the test is
+    begun anew by that one. Without it the test cannot run."""
+    system = "/usr/bin/python3"
+    look = [system, "-c", f"import {name}"]
+    if importlib.util.find_spec(name):
+        return
+    if (sys.executable == system or not os.path.exists(system) or
+            subprocess.run(look, stderr=subprocess.DEVNULL, check=False).returncode):
+        skip(f"there is no {name} (on Debian: apt-get install {package})")
+    os.execv(system, [system, *sys.argv])

@@ -21,14 +21,14 @@ REMOTE = [*LAUNCHER, BUILD / "examples" / "remote"]
 @contextlib.contextmanager
 def home():
     """An environment in which no programs but those of the test are found."""
-    folder = tempfile.mkdtemp(prefix="resil-")
+    folder = tempfile.mkdtemp(prefix="watched-")
     environment = {key: value for key, value in os.environ.items()
                    if not key.startswith("RESIL_") or key == "RESIL_SHIM"}
     environment |= {"XDG_RUNTIME_DIR": folder, "RESIL_LOG": "silent"}
     try:
         yield environment
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def start(environment, *arguments, **more):

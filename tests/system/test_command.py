@@ -4,6 +4,7 @@
 #
 #  SPDX-License-Identifier: Apache-2.0
 
+import contextlib
 import json
 import os
 import re
@@ -14,12 +15,13 @@ import tempfile
 import threading
 import unittest
 
-import zmq
-
-from support import PATIENCE, SOURCE
+from support import PATIENCE, SOURCE, need_module
 from watched import COMMAND, end, home, remote, resil, start, tree, wait_for
 
 LONG = ("--timeout", "60s")
+
+need_module("zmq", "python3-zmq")
+import zmq  # noqa: E402
 
 
 class Case(unittest.TestCase):
@@ -88,6 +90,33 @@ class Looking(Case):
             self.assertEqual(self.ask("events", "--since", "0ms"), "")
             letters = json.loads(self.ask("dead-letters", "-o", "json"))["letters"]
             self.assertEqual(letters[0]["to"], "/remote/worker")
+
+
+    def test_metrics_are_a_table_and_what_prometheus_reads(self):
+        with remote(self.environment):
+            self.ask("call", "/remote/worker", "hello", *LONG)
+            self.ask("restart", "/remote/worker", *LONG)
+            self.ask("stop", "/remote/clock", *LONG)
+            self.assertRegex(self.ask("metrics"), r"(?m)^/remote/worker +up ")
+            lines = self.ask("metrics", "-o", "prom").splitlines()
+        families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+        self.assertEqual(len(families), len(set(families)))
+        sample = re.compile(r'([a-z_]+)\{program="remote",path="[^"]*"(,[a-z]+="[^"]*")?\} '
+                            r"-?[0-9.e+-]+")
+        for line in lines:
+            if not line.startswith("# "):
+                self.assertTrue(found := sample.fullmatch(line), line)
+                self.assertTrue(found.group(1).startswith(families_of(lines, line)), line)
+        #  What is stopped stays.
+        self.assertIn('resil_up{program="remote",path="/remote/clock"} 0', lines)
+        self.assertIn('resil_up{program="remote",path="/remote/worker"} 1', lines)
+        self.assertTrue(any(line.startswith("resil_cpu_seconds_total") for line in lines))
+
+
+def families_of(lines, line):
+    """The family under whose heading a line stands."""
+    return next(above.split()[2] for above in reversed(lines[:lines.index(line)])
+                if above.startswith("# TYPE"))
 
 
 class Steering(Case):
@@ -166,16 +195,19 @@ class Failing(Case):
 
     def test_the_port_is_another_ones(self):
         with socket.create_server(("127.0.0.1", 0)) as server:
-            greeter = threading.Thread(target=self.greet, args=(server,))
+            ended = threading.Event()
+            greeter = threading.Thread(target=self.greet, args=(server, ended))
             greeter.start()
             self.refused(f"tcp://127.0.0.1:{server.getsockname()[1]}", "wrong port")
+            ended.set()
             greeter.join()
 
     @staticmethod
-    def greet(server):
-        connection, _ = server.accept()
-        connection.sendall(b"220 mail.example ESMTP\r\n")
-        connection.close()
+    def greet(server, ended):
+        server.settimeout(0.05)
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError), server.accept()[0] as connection:
+                connection.sendall(b"220 mail.example ESMTP\r\n")
 
     def test_it_speaks_a_later_version(self):
         with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:

@@ -12,17 +12,10 @@ import sys
 import tempfile
 import unittest
 
-from support import PATIENCE, SOURCE, skip
+from support import PATIENCE, SOURCE, need_module
 
-try:
-    import zmq
-except ImportError:  # pyzmq may be the system's, and this interpreter not
-    SYSTEM = "/usr/bin/python3"
-    has_zmq = [SYSTEM, "-c", "import zmq"]
-    if (sys.executable == SYSTEM or not os.path.exists(SYSTEM) or
-            subprocess.run(has_zmq, stderr=subprocess.DEVNULL, check=False).returncode):
-        skip("there is no pyzmq (on Debian: apt-get install python3-zmq)")
-    os.execv(SYSTEM, [SYSTEM, *sys.argv])
+need_module("zmq", "python3-zmq")
+import zmq  # noqa: E402
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 HELLO, READY, ERROR, ENDS, START, ACK, CANCEL, LATER = 1, 2, 4, 5, 64, 65, 66, 200

@@ -22,7 +22,7 @@ class Terminal:
     """A terminal in which a command runs."""
 
     def __init__(self, environment, words, columns=80, lines=24):
-        self.folder = tempfile.mkdtemp(prefix="resil-")
+        self.folder = tempfile.mkdtemp(prefix="watched-")
         self.tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(self.folder, "socket")]
         self.environment = environment | {"TERM": "xterm-256color"}
         command = shlex.join(map(str, words)) + "; echo it ended with $?; exec sleep 600"

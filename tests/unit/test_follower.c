@@ -541,6 +541,45 @@ static void what_is_not_as_agreed_changes_nothing (void **state)
     end (&scene);
 }
 
+static void numbers_that_no_clock_comes_to_do_no_harm (void **state)
+{
+    (void) state;
+    static const char *const numbers[] = {"9223372036854775807", "-9223372036854775808", "1e300",
+                                          "-1"};
+    char text[1024];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const char *n = numbers[i];
+        scene_t scene;
+        begin (&scene, -1);
+        beat (&scene, RUN, 1);
+        snprintf (text, sizeof text,
+                  "\"ok\":true,\"result\":{\"at_us\":%s,\"seq\":1,\"nodes\":[{\"path\":\"/"
+                  "a\",\"level\":%s,"
+                  "\"up_us\":%s,\"pending_us\":%s,\"restarts\":%s,\"tid\":%s},{\"path\":\"/a\"}]}",
+                  n, n, n, n, n, n);
+        reply (&scene, 0, text);
+        snprintf (
+            text, sizeof text,
+            "{\"v\":1,\"run\":\"" RUN
+            "\",\"at_us\":%s,\"seq\":1,\"control\":\"x\",\"period_us\":1000000,\"uptime_us\":%s}",
+            n, n);
+        publish (&scene, true, text);
+        snprintf (text, sizeof text,
+                  "{\"v\":1,\"run\":\"" RUN "\",\"at_us\":%s,\"seq\":2,\"type\":\"state\",\"to\":"
+                                            "\"waiting\",\"path\":\"/a\",\"delay_us\":%s}",
+                  n, n);
+        publish (&scene, false, text);
+        info (&scene);
+        const resil_remote_node_t *node =
+            resil__picture_find (resil__follower_picture (scene.follower), "/a");
+        assert_int_equal (node->level, 0);
+        assert_int_equal (node->state, RESIL_WAITING);
+        assert_int_equal (resil__follower_picture (scene.follower)->size, 1);
+        *scene.did = 0;
+        end (&scene);
+    }
+}
+
 static void events_of_later_versions_are_told_and_change_no_picture (void **state)
 {
     (void) state;
@@ -574,6 +613,7 @@ int main (void)
         support_case (the_last_event_of_a_command_may_come_before_its_reply),
         support_case (what_cannot_be_asked_is_refused),
         support_case (what_is_not_as_agreed_changes_nothing),
+        support_case (numbers_that_no_clock_comes_to_do_no_harm),
         support_case (events_of_later_versions_are_told_and_change_no_picture),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -131,7 +131,7 @@ static void columns_are_aligned_and_hostile_text_is_harmless (void **state)
     (void) state;
     is_printed (example (), 0, false,
                 "PATH       STATE    INC  LAST FAILURE\n"
-                "/app/web   up        12  \n"
+                "/app/web   up        12\n"
                 "/app/漢字  failing    7  reported: \\x1b[31mred\n");
 }
 
@@ -171,7 +171,7 @@ static void the_last_column_is_cut_with_a_sign (void **state)
     (void) state;
     is_printed (example (), 40, false,
                 "PATH       STATE    INC  LAST FAILURE\n"
-                "/app/web   up        12  \n"
+                "/app/web   up        12\n"
                 "/app/漢字  failing    7  reported: \\x1b~\n");
 }
 
@@ -251,8 +251,9 @@ static void metrics_come_out_in_base_units_by_family (void **state)
         "# HELP resil_restarts_total Automatic restarts.\n# TYPE resil_restarts_total counter\n"
         "resil_restarts_total{program=\"app\",path=\"/app/web\"} 2\n"
         "resil_restarts_total{program=\"app\",path=\"/app/a\\\"b\\\\\\n\"} 0\n"
-        "# HELP resil_failures_total Failures by their kind.\n# TYPE resil_failures_total counter\n"
-        "resil_failures_total{program=\"app\",path=\"/app/web\",cause=\"reported\"} 2\n"
+        "# HELP resil_restarts_by_cause_total Automatic restarts by the failure before.\n# TYPE "
+        "resil_restarts_by_cause_total counter\n"
+        "resil_restarts_by_cause_total{program=\"app\",path=\"/app/web\",cause=\"reported\"} 2\n"
         "# HELP resil_uptime_seconds Since it came up.\n# TYPE resil_uptime_seconds gauge\n"
         "resil_uptime_seconds{program=\"app\",path=\"/app/web\"} 1.5\n"
         "# HELP resil_restart_latency_seconds From a failure until it was up again.\n"

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Write pictures.md anew: what the command prints and shows of the example `tree`, which runs meanwhile.
+
+Usage: pictures.py BUILD_DIR    (it needs tmux)
+
+SPDX-License-Identifier: Apache-2.0
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+COMMAND = BUILD / "src/tools/resil"
+PAGE = pathlib.Path(__file__).with_suffix(".md")
+
+HEAD = """# Pictures
+
+What the command `resil` prints and shows of the example [tree](../../examples/tree.c), whose injector has its parts fail in turn.
+This page is made by [pictures.py](pictures.py) from a program that runs.
+"""
+
+
+def printed(environment, *words):
+    done = subprocess.run([COMMAND, *words], env=environment, capture_output=True, text=True,
+                          timeout=60, check=True)
+    return done.stdout
+
+
+def screen(environment, folder, columns, lines, *keys):
+    tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(folder, f"tmux-{columns}")]
+
+    def run(*words):
+        return subprocess.run([*tmux, *words], env=environment | {"TERM": "xterm-256color"},
+                              capture_output=True, text=True, timeout=60, check=True).stdout
+
+    run("new-session", "-d", "-x", str(columns), "-y", str(lines), f"{COMMAND} top")
+    try:
+        time.sleep(2)
+        for key in keys:
+            run("send-keys", key)
+            time.sleep(0.3)
+        time.sleep(1)
+        return run("capture-pane", "-p")
+    finally:
+        run("kill-server")
+
+
+def main(folder):
+    environment = os.environ | {"XDG_RUNTIME_DIR": folder, "LC_ALL": "C.UTF-8"}
+    program = subprocess.Popen([BUILD / "examples/tree"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, env=environment | {"RESIL_MONITOR": "1"})
+    try:
+        time.sleep(8)
+        sensor = "/plant/processing/acquisition/sensor 1"
+        pictures = [
+            ("resil status", printed(environment, "status")),
+            ("resil tree", printed(environment, "tree")),
+            (f"resil describe \"{sensor}\"", printed(environment, "describe", sensor)),
+            ("resil events --since 2s", printed(environment, "events", "--since", "2s")),
+            ("resil top, 80 by 24", screen(environment, folder, 80, 24)),
+            ("resil top, 120 by 40, one of them selected and described",
+             screen(environment, folder, 120, 40, "Down", "Down", "Enter")),
+        ]
+    finally:
+        program.terminate()
+        program.wait(30)
+    page = HEAD + "".join(f"\n## {title}\n\n```text\n{text.rstrip()}\n```\n"
+                          for title, text in pictures)
+    PAGE.write_text(page.replace(f"{BUILD.parent.parent}/", ""))
+
+
+with tempfile.TemporaryDirectory(prefix="watched-") as temporary:
+    main(temporary)
