@@ -21,6 +21,7 @@
 #include "foundation/futex.h"
 #include "foundation/log.h"
 #include "foundation/process.h"
+#include "mailbox/afar.h"
 
 /*  How long resil_fail waits for its ack. The supervisor answers in microseconds; a
     component that gets none loses nothing by returning. */
@@ -297,8 +298,21 @@ zsock_t *resil_self_control (resil_self_t *self)
 
 /*  ---- Reports ---------------------------------------------------------------- */
 
+/*  What runs for another process has it noted there: behind all that it has said before, as long as there is room. */
+static void note_afar (resil_self_t *self, const resil_error_t *error)
+{
+    if (resil__outbox_has_room (self->outbox, 2 * RESIL__OUTBOX_INCARNATION))
+        resil__self_tell (self,
+                          (resil__record_t){.kind = RESIL__RECORD_REPORTED, .at_us = error->at_us},
+                          error, true);
+}
+
 static void note (resil_self_t *self, const resil_error_t *error)
 {
+    if (resil__afar) {
+        note_afar (self, error);
+        return;
+    }
     resil__about_t about = {self->supervisor, self->spec->name, self->incarnation, 0};
     resil__log (RESIL_LOG_INFO, &about, 1, "%s#%llu says after its first report: %s (%s:%d)",
                 self->spec->name, (unsigned long long) self->incarnation, error->text, error->file,

@@ -188,14 +188,17 @@ static void say_ready (relay_t *self)
     watch_signs (self);
 }
 
+/*  The first one decides; the others are notes, for the parent to log. */
 static void say_error (relay_t *self, const resil_error_t *error, bool is_raw)
 {
-    if (self->has_failed || self->has_ended)
+    if (self->has_ended)
         return;
-    self->has_failed = true;
-    self->is_raw = is_raw;
-    if (is_raw)
-        resil__error_copy (&self->raw, error);
+    if (!self->has_failed) {
+        self->has_failed = true;
+        self->is_raw = is_raw;
+        if (is_raw)
+            resil__error_copy (&self->raw, error);
+    }
     resil__frame_t frame = {.kind = RESIL__FRAME_ERROR};
     frame.error.error = error_of (error);
     resil__link_say (self->link, frame);

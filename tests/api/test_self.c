@@ -1,5 +1,7 @@
 /*  What a component has in its hands: waits, reports, cleanups.
 
+    ctest also in processes
+
     SPDX-License-Identifier: Apache-2.0 */
 #include <czmq.h>
 #include <unistd.h>
@@ -10,7 +12,7 @@
 static int run (resil_start_fn *start, void *args)
 {
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "it", start, NULL, args));
+    ok (placed_add (supervisor, "it", start, NULL, args));
     ok (resil_supervisor_spawn (supervisor));
     int ended = resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
     resil_supervisor_destroy (&supervisor);
@@ -43,7 +45,7 @@ static int looks_at_itself (resil_self_t *self, void *args)
 static void a_component_knows_its_name_arguments_and_number (void **state)
 {
     (void) state;
-    int count = 0;
+    static SHARED int count;
     assert_int_equal (run (looks_at_itself, &count), RESIL_ENDED_COMPLETED);
     assert_int_equal (count, 3);
     trace_is ("");
@@ -103,7 +105,8 @@ static int waits_for_sources (resil_self_t *self, void *args)
 static void a_wait_ends_when_there_is_something_to_read_or_its_time_has_passed (void **state)
 {
     (void) state;
-    assert_int_equal (run (waits_for_sources, state), RESIL_ENDED_COMPLETED);
+    static SHARED int anything;
+    assert_int_equal (run (waits_for_sources, &anything), RESIL_ENDED_COMPLETED);
     trace_is ("");
 }
 
@@ -179,10 +182,11 @@ static int waits_for_a_cancel (resil_self_t *self, void *args)
 
 static void a_cancel_ends_every_wait_and_goes_before_what_is_to_read (void **state)
 {
-    for (way_t way = 0; way < WAYS; way++) {
+    static SHARED way_t way;
+    for (way = 0; way < WAYS; way++) {
         trace_before (state);
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-        ok (resil_supervisor_add_simple (supervisor, "it", waits_for_a_cancel, NULL, &way));
+        ok (placed_add (supervisor, "it", waits_for_a_cancel, NULL, &way));
         ok (resil_supervisor_spawn (supervisor));
         trace_wait ("in");
         ok (resil_supervisor_stop (supervisor));
@@ -225,7 +229,7 @@ static void the_first_report_decides_and_the_others_are_notes (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "it", reports_often, keeps_error, NULL));
+    ok (placed_add (supervisor, "it", reports_often, keeps_error, NULL));
     ok (resil_supervisor_spawn (supervisor));
     assert_int_equal (resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS),
                       RESIL_ENDED_COMPLETED);
@@ -247,7 +251,7 @@ static void a_report_without_a_format_is_a_report (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "it", reports_without_a_text, keeps_error, NULL));
+    ok (placed_add (supervisor, "it", reports_without_a_text, keeps_error, NULL));
     ok (resil_supervisor_spawn (supervisor));
     resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
     resil_supervisor_destroy (&supervisor);
@@ -377,11 +381,11 @@ static int traces_handled (void *args, const resil_error_t *error)
 
 static void cleanups_run_last_first_on_every_end_before_the_handler (void **state)
 {
-    for (clean_end_t end = 0; end < CLEAN_ENDS; end++) {
+    static SHARED clean_end_t end;
+    for (end = 0; end < CLEAN_ENDS; end++) {
         trace_before (state);
         resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-        ok (resil_supervisor_add_simple (supervisor, "it", registers_cleanups, traces_handled,
-                                         &end));
+        ok (placed_add (supervisor, "it", registers_cleanups, traces_handled, &end));
         ok (resil_supervisor_spawn (supervisor));
         resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
         resil_supervisor_destroy (&supervisor);
@@ -403,9 +407,9 @@ static int registers_and_waits (resil_self_t *self, void *args)
 static void cleanups_run_after_a_cancel (void **state)
 {
     (void) state;
-    int number = 7;
+    static SHARED int number = 7;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "it", registers_and_waits, NULL, &number));
+    ok (placed_add (supervisor, "it", registers_and_waits, NULL, &number));
     ok (resil_supervisor_spawn (supervisor));
     trace_wait ("in");
     resil_supervisor_destroy (&supervisor);
@@ -429,7 +433,7 @@ static void a_panic_in_a_cleanup_lets_the_others_run (void **state)
 {
     (void) state;
     resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
-    ok (resil_supervisor_add_simple (supervisor, "it", registers_a_panic, keeps_error, NULL));
+    ok (placed_add (supervisor, "it", registers_a_panic, keeps_error, NULL));
     ok (resil_supervisor_spawn (supervisor));
     resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
     resil_supervisor_destroy (&supervisor);
@@ -456,14 +460,33 @@ static int registers_too_many (resil_self_t *self, void *args)
 static void there_can_be_1024_cleanups_in_each_incarnation (void **state)
 {
     (void) state;
-    int count = 0;
+    static SHARED int count;
     assert_int_equal (run (registers_too_many, &count), RESIL_ENDED_COMPLETED);
     assert_int_equal (count, 2048);
     trace_is ("");
 }
 
+/*  ---- All that these are ---- */
+
+PLACED_TYPE (looking, .name = "looking", .start = looks_at_itself);
+PLACED_TYPE (waiting, .name = "waiting", .start = waits_for_sources);
+PLACED_TYPE (for_an_actor, .name = "for an actor", .start = waits_for_an_actor);
+PLACED_TYPE (for_a_cancel, .name = "for a cancel", .start = waits_for_a_cancel);
+PLACED_TYPE (reporting, .name = "reporting", .start = reports_often,
+             .handle_irrecoverable = keeps_error);
+PLACED_TYPE (textless, .name = "textless", .start = reports_without_a_text,
+             .handle_irrecoverable = keeps_error);
+PLACED_TYPE (elsewhere, .name = "elsewhere", .start = has_another_thread_call);
+PLACED_TYPE (cleaning, .name = "cleaning", .start = registers_cleanups,
+             .handle_irrecoverable = traces_handled);
+PLACED_TYPE (cleaning_late, .name = "cleaning late", .start = registers_and_waits);
+PLACED_TYPE (panicking, .name = "panicking", .start = registers_a_panic,
+             .handle_irrecoverable = keeps_error);
+PLACED_TYPE (too_many, .name = "too many", .start = registers_too_many);
+
 int main (void)
 {
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         trace_case (a_component_knows_its_name_arguments_and_number),
         trace_case (a_wait_ends_when_there_is_something_to_read_or_its_time_has_passed),

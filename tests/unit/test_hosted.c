@@ -232,6 +232,7 @@ static void a_second_report_is_a_note (void **state)
     fake_begin (&parent, "worker", "report");
     fake_expect (&parent, RESIL__FRAME_READY);
     assert_text (fake_expect (&parent, RESIL__FRAME_ERROR)->error.error.text, "first");
+    assert_text (fake_expect (&parent, RESIL__FRAME_ERROR)->error.error.text, "second");
     fake_say_kind (&parent, RESIL__FRAME_ACK);
     assert_ends (&parent, RESIL__ENDS_FAILED, 1);
     fake_end (&parent);
