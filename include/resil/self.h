@@ -93,6 +93,10 @@ RESIL_EXPORT int resil_ready (resil_self_t *self);
     resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE. As OTP's `ignore`. */
 RESIL_EXPORT int resil_ignore (resil_self_t *self);
 
+/*  Is it to read its configuration anew? True once after each resil_supervisor_reload_child, or after several that came
+    before it looked; false for a NULL. It is not woken for that: look where it comes by now and then. Any thread. */
+RESIL_EXPORT bool resil_reload_wanted (resil_self_t *self);
+
 /*  Say that work goes on; cheap enough for every item (a few nanoseconds). `label` says
     what with, for the story of a hang; a string that stays valid, or NULL. Any thread. */
 RESIL_EXPORT void resil_progress (resil_self_t *self, const char *label);

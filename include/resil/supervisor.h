@@ -159,6 +159,13 @@ RESIL_EXPORT int resil_supervisor_delete_child (resil_supervisor_t *self, const 
     is pending), ENOENT, EINVAL, ESHUTDOWN. */
 RESIL_EXPORT int resil_supervisor_hurry_child (resil_supervisor_t *self, const char *name);
 
+/*  Have a child that is up read its configuration anew, without a restart. A command gets SIGHUP, it alone and not what it has
+    started, as with ExecReload= of systemd; one that speaks gets RELOAD; a component of the program, wherever it runs, finds
+    resil_reload_wanted true. What comes of it is the child's affair. Returns 0 when that is on its way, or -1 with
+    errno: EBUSY (it is not up; what starts reads what there is then), EINVAL (also for a supervisor: reload its
+    children), ENOENT, ESHUTDOWN. */
+RESIL_EXPORT int resil_supervisor_reload_child (resil_supervisor_t *self, const char *name);
+
 /*  How many children there are. */
 typedef struct {
     size_t specs;       /*  children, whatever they do                                  */

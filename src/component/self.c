@@ -49,6 +49,7 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
                            memory_order_relaxed);
     atomic_store_explicit (&self->waiting, 0, memory_order_relaxed);
     atomic_store_explicit (&self->label, NULL, memory_order_relaxed);
+    atomic_store (&self->reload_wanted, false); /*  it begins with what there is now           */
 }
 
 static void ring_socket (void *bell)
@@ -564,6 +565,12 @@ int resil_ignore (resil_self_t *self)
         return -1;
     self->ignores = true;
     return 0;
+}
+
+bool resil_reload_wanted (resil_self_t *self)
+{
+    return self && atomic_load_explicit (&self->reload_wanted, memory_order_relaxed) &&
+           atomic_exchange (&self->reload_wanted, false);
 }
 
 void resil_progress (resil_self_t *self, const char *label)

@@ -90,7 +90,8 @@ struct _resil_self_t {
     atomic_int_fast64_t granted_from_us; /*  the grant is for failures from then on             */
     atomic_uint_fast64_t acked;          /*  the last incarnation whose report was accepted       */
     atomic_bool quarantined;
-    atomic_bool uses_control; /*  by this one, once: the control socket was asked for        */
+    atomic_bool reload_wanted; /*  and it has not looked yet                                  */
+    atomic_bool uses_control;  /*  by this one, once: the control socket was asked for        */
 
     resil__spec_t *spec;
     const void *owner;       /*  the supervisor, to know calls from inside                */

@@ -537,6 +537,8 @@ static void on_frame (relay_t *self, const resil__frame_t *frame)
         acknowledge (self);
     else if (frame->kind == RESIL__FRAME_CANCEL)
         cancel (self);
+    else if (frame->kind == RESIL__FRAME_RELOAD)
+        resil__runner_reload (self->runner);
 }
 
 /*  The component may be at work, so nothing is torn down. */

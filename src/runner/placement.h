@@ -32,6 +32,8 @@ typedef struct {
     /*  NULL: it has a thread of its own, and there is none; it cannot be killed. */
     resil__host_t *(*host) (const resil__runner_t *self);
     bool (*kill) (resil__runner_t *self);
+    /*  NULL: it sees its self. */
+    void (*reload) (resil__runner_t *self);
 } resil__runner_ops_t;
 
 struct _resil__runner_t {

@@ -888,6 +888,14 @@ void resil__process_go_on (resil__process_t *self)
         leave (self);
 }
 
+static void reload (resil__process_t *self)
+{
+    if (self->program->speaks)
+        resil__speech_reload (self);
+    else
+        kill (self->pid, SIGHUP);
+}
+
 void resil__process_look (resil__process_t *self)
 {
     unsigned wants = atomic_exchange (&self->state, 0);
@@ -902,6 +910,8 @@ void resil__process_look (resil__process_t *self)
     else {
         if ((wants & RESIL__TO_ACK) && self->program->speaks)
             resil__speech_ack (self);
+        if ((wants & RESIL__TO_RELOAD) && self->phase == RESIL__PROCESS_RUNS)
+            reload (self);
         if (is_cancelled (self)) {
             resil__spare_discard (self);
             tell_to_return (self);
@@ -1000,6 +1010,11 @@ static bool process_kill (resil__runner_t *runner)
     return true;
 }
 
+static void process_reload (resil__runner_t *runner)
+{
+    resil__process_want (process_of (runner), RESIL__TO_RELOAD);
+}
+
 static const resil__runner_ops_t process_ops = {.destroy = process_destroy,
                                                 .take = resil__hosting_take,
                                                 .hear = resil__hosting_hear,
@@ -1016,7 +1031,8 @@ static const resil__runner_ops_t process_ops = {.destroy = process_destroy,
                                                 .buried = process_buried,
                                                 .is_gone = resil__hosting_is_gone,
                                                 .host = process_host,
-                                                .kill = process_kill};
+                                                .kill = process_kill,
+                                                .reload = process_reload};
 
 resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_options_t *options)
 {

@@ -70,7 +70,8 @@ enum {
     RESIL__TO_END = 4,
     RESIL__TO_KILL = 8,
     RESIL__TO_ACK = 16,
-    RESIL__IS_SCHEDULED = 32
+    RESIL__TO_RELOAD = 32,
+    RESIL__IS_SCHEDULED = 64
 };
 
 /*  Where an incarnation is. */
@@ -269,6 +270,9 @@ bool resil__speech_serve (resil__process_host_t *host);
 /*  It is to return; its report has been accepted. False: it has not begun, and hears nothing. */
 bool resil__speech_cancel (resil__process_t *self);
 void resil__speech_ack (resil__process_t *self);
+
+/*  It is to read its configuration anew. */
+void resil__speech_reload (resil__process_t *self);
 
 /*  There may be mail for it. */
 void resil__speech_look (resil__process_t *self);

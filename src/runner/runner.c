@@ -200,6 +200,14 @@ bool resil__runner_is_inside (resil__runner_t *self)
     return self->ops->is_inside (self);
 }
 
+void resil__runner_reload (resil__runner_t *self)
+{
+    if (self->ops->reload)
+        self->ops->reload (self);
+    else
+        atomic_store (&self->self.reload_wanted, true);
+}
+
 bool resil__runner_kill (resil__runner_t *self)
 {
     return self->ops->kill && self->ops->kill (self);

@@ -136,6 +136,9 @@ bool resil__runner_is_inside (resil__runner_t *self);
 /*  Kill it, if that can be done and has not been yet: then its end is on its way. A thread cannot be killed. */
 bool resil__runner_kill (resil__runner_t *self);
 
+/*  It is to read its configuration anew: have its component find out, or its process told. */
+void resil__runner_reload (resil__runner_t *self);
+
 /*  Before a thread is given up that is in start: true if it is, and then it reports no end of that
     incarnation and calls no handler any more; false if it has returned at this very moment, and the record of
     that is on its way. */

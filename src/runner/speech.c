@@ -201,6 +201,13 @@ void resil__speech_ack (resil__process_t *self)
     expect_end (self);
 }
 
+void resil__speech_reload (resil__process_t *self)
+{
+    resil__frame_t frame = {.kind = RESIL__FRAME_RELOAD};
+    if (self->has_begun && !self->has_concluded)
+        say (self, &frame);
+}
+
 /*  ---- What it says ----------------------------------------------------------------------------------------- */
 
 /*  The text for as long as this program runs, or "" when there are too many. */

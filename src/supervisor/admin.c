@@ -256,6 +256,27 @@ static void hurry (resil_supervisor_t *self, resil__command_t *command)
         resil__child_event (child, RESIL__GO, self->tree->now_us);
 }
 
+static int check_reload (const resil__child_t *child, const char *name)
+{
+    if (child->subtree)
+        return resil__refuse (EINVAL, "\"%s\" is a supervisor; reload its children", name);
+    if (child->runner && resil__state_of_child (child) == RESIL_UP)
+        return 0;
+    return resil__refuse (EBUSY, "\"%s\" is not up; when it starts it reads what there is then",
+                          name);
+}
+
+static void reload (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_open (self) ? NULL : find (self, command->name);
+    if (!child || check_reload (child, command->name)) {
+        refuse (self, command);
+        return;
+    }
+    resil__runner_reload (child->runner);
+    agree (self, command);
+}
+
 /*  0, or -1: it was deleted, or one above it, and only its handle is left. */
 static int check_exists (const resil_supervisor_t *self)
 {
@@ -568,6 +589,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__HURRY:
         hurry (self, command);
+        break;
+    case RESIL__RELOAD:
+        reload (self, command);
         break;
     case RESIL__COUNT:
         count (self, command);

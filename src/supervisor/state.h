@@ -146,6 +146,7 @@ typedef enum {
     RESIL__RESTART_CHILD,
     RESIL__DELETE,
     RESIL__HURRY,
+    RESIL__RELOAD,
     RESIL__COUNT,
     RESIL__FIND,
     RESIL__MAIL,

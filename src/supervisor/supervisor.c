@@ -524,6 +524,11 @@ int resil_supervisor_hurry_child (resil_supervisor_t *self, const char *name)
     return about_child (self, "resil_supervisor_hurry_child", RESIL__HURRY, name);
 }
 
+int resil_supervisor_reload_child (resil_supervisor_t *self, const char *name)
+{
+    return about_child (self, "resil_supervisor_reload_child", RESIL__RELOAD, name);
+}
+
 int resil_supervisor_get_spec (resil_supervisor_t *self, const char *name, resil_spec_t *spec)
 {
     if (!self)

@@ -794,6 +794,11 @@ bool resil__runner_abort_birth (resil__runner_t *self)
     return true;
 }
 
+void resil__runner_reload (resil__runner_t *self)
+{
+    (void) self;
+}
+
 bool resil__runner_kill (resil__runner_t *self)
 {
     (void) self;

@@ -95,6 +95,25 @@ static int act (resil_self_t *self, void *args)
     return 0;
 }
 
+/*  Of this program, where it runs in a thread. */
+static atomic_int reloads;
+
+static int reload (resil_self_t *self, void *args)
+{
+    (void) args;
+    while (!resil_cancelled (self)) {
+        resil_wait (self, NULL, 10);
+        if (!resil_reload_wanted (self))
+            continue;
+        atomic_fetch_add (&reloads, 1);
+        printf ("incarnation %d reads it anew\n", (int) resil_self_incarnation (self));
+        fflush (stdout);
+    }
+    return 0;
+}
+
+static const resil_type_t reloading = {RESIL_TYPE, .name = "reloading", .start = reload};
+
 static int encode (const void *args, void **bytes, size_t *size)
 {
     *size = strlen (args) + 1;
@@ -458,6 +477,35 @@ static void a_call_that_it_keeps_is_replied_to_later (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+static void it_is_told_to_read_its_configuration_anew (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
+    resil_spec_t spec = {RESIL_SPEC, .name = "here", .type = "reloading"};
+    resil_spec_t subtree = {RESIL_SUBTREE, .name = "below"};
+    ok (resil_supervisor_add (supervisor, &spec));
+    spec.name = "there";
+    spec.placement = RESIL_PROCESS;
+    ok (resil_supervisor_add (supervisor, &spec));
+    assert_non_null (resil_supervisor_add_supervisor (supervisor, &subtree, NULL));
+    ok (resil_supervisor_spawn (supervisor));
+    atomic_store (&reloads, 0);
+    ok (resil_supervisor_reload_child (supervisor, "here"));
+    support_await_count ("reloads", &reloads, 1, SUPPORT_PATIENCE_MS);
+    ok (resil_supervisor_reload_child (supervisor, "there"));
+    assert_non_null (support_log_wait ("stdout: incarnation 1 reads it anew", SUPPORT_PATIENCE_MS));
+
+    assert_int_equal (resil_supervisor_reload_child (supervisor, "nobody"), -1);
+    assert_int_equal (errno, ENOENT);
+    assert_int_equal (resil_supervisor_reload_child (supervisor, "below"), -1);
+    assert_int_equal (errno, EINVAL);
+    ok (resil_supervisor_terminate_child (supervisor, "there"));
+    assert_int_equal (resil_supervisor_reload_child (supervisor, "there"), -1);
+    assert_int_equal (errno, EBUSY);
+    assert_int_equal (atomic_load (&reloads), 1);
+    resil_supervisor_destroy (&supervisor);
+}
+
 /*  Before it is ready. */
 static void a_death_at_its_first_start_is_the_callers_error (void **state)
 {
@@ -505,6 +553,7 @@ int main (void)
     resil_type_register (&receiver);
     resil_type_register (&helper);
     resil_type_register (&caller);
+    resil_type_register (&reloading);
     resil_host ();
     const struct CMUnitTest cases[] = {
         support_case (it_completes_with_its_arguments),
@@ -519,6 +568,7 @@ int main (void)
         support_case (mail_outlives_its_crash),
         support_case (it_calls_and_waits),
         support_case (a_call_that_it_keeps_is_replied_to_later),
+        support_case (it_is_told_to_read_its_configuration_anew),
         support_case (a_death_at_its_first_start_is_the_callers_error),
         support_case (a_death_at_a_later_start_is_a_failure_that_is_tried_again),
     };

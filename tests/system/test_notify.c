@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <resil.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -42,13 +43,40 @@ static void tell_watchdog (void)
     fflush (stdout);
 }
 
+static volatile sig_atomic_t is_to_reload;
+
+static void on_hangup (int number)
+{
+    (void) number;
+    is_to_reload = 1;
+}
+
+/*  SIGHUP is held back but for the wait. */
+static void reload_when_told (void)
+{
+    sigset_t hangup, none;
+    struct sigaction action = {.sa_handler = on_hangup};
+    sigemptyset (&none);
+    sigemptyset (&hangup);
+    sigaddset (&hangup, SIGHUP);
+    sigprocmask (SIG_BLOCK, &hangup, NULL);
+    sigaction (SIGHUP, &action, NULL);
+    say ("READY=1");
+    while (!is_to_reload)
+        sigsuspend (&none);
+    say ("RELOADING=1\nSTATUS=reads it anew");
+    say ("READY=1");
+}
+
 static int serve (const char *what)
 {
     printf ("listens at %s\n", getenv ("NOTIFY_SOCKET"));
     fflush (stdout);
     if (strcmp (what, "is never ready") == 0)
         pause ();
-    if (strcmp (what, "is made ready by another") == 0)
+    if (strcmp (what, "reloads") == 0)
+        reload_when_told ();
+    else if (strcmp (what, "is made ready by another") == 0)
         say_by_another ("READY=1");
     else
         say ("READY=1\nSTATUS=at your service");
@@ -109,6 +137,15 @@ static void it_is_up_when_it_says_so (void **state)
     resil_supervisor_t *supervisor = supervise (service ("is ready"));
     assert_non_null (support_log_wait ("it#1 is up", SUPPORT_PATIENCE_MS));
     assert_non_null (support_log_wait ("status: at your service", SUPPORT_PATIENCE_MS));
+    resil_supervisor_destroy (&supervisor);
+}
+
+static void it_reloads_by_sighup (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = supervise (service ("reloads"));
+    ok (resil_supervisor_reload_child (supervisor, "it"));
+    assert_non_null (support_log_wait ("status: reads it anew", SUPPORT_PATIENCE_MS));
     resil_supervisor_destroy (&supervisor);
 }
 
@@ -206,6 +243,7 @@ int main (int argc, char **argv)
         return serve (argv[2]);
     const struct CMUnitTest cases[] = {
         support_case (it_is_up_when_it_says_so),
+        support_case (it_reloads_by_sighup),
         support_case (one_that_never_says_so_misses_its_deadline),
         support_case (a_process_of_its_group_may_speak_for_it_and_be_gone),
         support_case (nobody_else_is_believed),
