@@ -258,17 +258,3 @@ void tool_print_text (const char *text)
         putchar ('\n');
     free (clean);
 }
-
-/*  ---- Reading ------------------------------------------------------------------------------ */
-
-const char *tool_text_of (const json_t *object, const char *key)
-{
-    const char *text = json_string_value (json_object_get (object, key));
-    return text ? text : "";
-}
-
-int64_t tool_number_of (const json_t *object, const char *key, int64_t otherwise)
-{
-    const json_t *value = json_object_get (object, key);
-    return json_is_integer (value) ? json_integer_value (value) : otherwise;
-}
