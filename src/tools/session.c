@@ -13,24 +13,18 @@
 
 /*  ---- Saying ------------------------------------------------------------------------------- */
 
-static int say_failure (tool_exit_t status, const char *format, va_list args)
+int tool_fail (tool_exit_t status, const char *format, ...)
 {
     char *text = NULL, *clean = NULL;
+    va_list args;
+    va_start (args, format);
     if (vasprintf (&text, format, args) >= 0)
         clean = tool_clean (text);
+    va_end (args);
     fflush (stdout);
     fprintf (stderr, "resil: %s\n", clean ? clean : "no memory");
     free (clean);
     free (text);
-    return status;
-}
-
-int tool_fail (tool_exit_t status, const char *format, ...)
-{
-    va_list args;
-    va_start (args, format);
-    say_failure (status, format, args);
-    va_end (args);
     return status;
 }
 

@@ -42,8 +42,8 @@ static const char *const seeds[] = {
     "{" RUN ",\"id\":\"me-4\",\"ok\":true,\"result\":{\"events\":[{" RUN
     ",\"seq\":4,\"type\":\"state\",\"path\":\"/a/b\",\"to\":\"up\"}],\"complete\":true}}",
     "{" RUN ",\"id\":\"me-2\",\"ok\":false,\"error\":{\"kind\":\"busy\",\"text\":\"later\"}}",
-    "{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"restarts_total\":3,\"state_us\":{\"up\":4},"
-    "\"restart_latency_us\":{\"count\":1,\"sum\":2,\"buckets\":[[1,1]]},\"mail\":{\"sent\":1}}]}",
+    ("{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"restarts_total\":3,\"state_us\":{\"up\":4},"
+     "\"restart_latency_us\":{\"count\":1,\"sum\":2,\"buckets\":[[1,1]]},\"mail\":{\"sent\":1}}]}"),
 };
 #define SEEDS (sizeof seeds / sizeof *seeds)
 
