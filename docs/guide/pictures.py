@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write pictures.md anew: what the command prints and shows of the example `tree`, which runs meanwhile.
 
-Usage: pictures.py BUILD_DIR    (it needs tmux)
+Usage: pictures.py BUILD_DIR [FILE]    another file than pictures.md; it needs tmux
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -17,7 +17,7 @@ import time
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 COMMAND = BUILD / "src/tools/resil"
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
-PAGE = pathlib.Path(__file__).with_suffix(".md")
+PAGE = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).with_suffix(".md"))
 
 HEAD = """# Pictures
 
