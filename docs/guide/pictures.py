@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Write pictures.md anew: what the command prints and shows of the example `tree`, which runs meanwhile.
 
-Usage: pictures.py BUILD_DIR    (it needs tmux)
+Usage: pictures.py BUILD_DIR [FILE]    another file than pictures.md; it needs tmux
 
 SPDX-License-Identifier: Apache-2.0
 """
 
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,8 @@ import time
 
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 COMMAND = BUILD / "src/tools/resil"
-PAGE = pathlib.Path(__file__).with_suffix(".md")
+SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+PAGE = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__).with_suffix(".md"))
 
 HEAD = """# Pictures
 
@@ -51,8 +53,13 @@ def screen(environment, folder, columns, lines, *keys):
 
 def main(folder):
     environment = os.environ | {"XDG_RUNTIME_DIR": folder, "LC_ALL": "C.UTF-8"}
-    program = subprocess.Popen([BUILD / "examples/tree"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, env=environment | {"RESIL_MONITOR": "1"})
+    #  Built here, so that the paths of its sources are those of the project.
+    tree = pathlib.Path(folder) / "tree"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-Iinclude", "examples/tree.c", f"-L{BUILD / 'src'}",
+                    f"-Wl,-rpath,{BUILD / 'src'}", "-lresil", "-lczmq", "-lzmq", "-o", tree],
+                   cwd=SOURCE, check=True)
+    program = subprocess.Popen([tree], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=environment | {"RESIL_MONITOR": "1"})
     try:
         time.sleep(8)
         sensor = "/plant/processing/acquisition/sensor 1"
@@ -70,7 +77,7 @@ def main(folder):
         program.wait(30)
     page = HEAD + "".join(f"\n## {title}\n\n```text\n{text.rstrip()}\n```\n"
                           for title, text in pictures)
-    PAGE.write_text(page.replace(f"{BUILD.parent.parent}/", ""))
+    PAGE.write_text(page.replace(f"@{socket.gethostname()} ", "@host "))
 
 
 with tempfile.TemporaryDirectory(prefix="watched-") as temporary:

@@ -13,24 +13,18 @@
 
 /*  ---- Saying ------------------------------------------------------------------------------- */
 
-static int say_failure (tool_exit_t status, const char *format, va_list args)
+int tool_fail (tool_exit_t status, const char *format, ...)
 {
     char *text = NULL, *clean = NULL;
+    va_list args;
+    va_start (args, format);
     if (vasprintf (&text, format, args) >= 0)
         clean = tool_clean (text);
+    va_end (args);
     fflush (stdout);
     fprintf (stderr, "resil: %s\n", clean ? clean : "no memory");
     free (clean);
     free (text);
-    return status;
-}
-
-int tool_fail (tool_exit_t status, const char *format, ...)
-{
-    va_list args;
-    va_start (args, format);
-    say_failure (status, format, args);
-    va_end (args);
     return status;
 }
 
@@ -257,18 +251,4 @@ void tool_print_text (const char *text)
     if (clean || !size || text[size - 1] != '\n')
         putchar ('\n');
     free (clean);
-}
-
-/*  ---- Reading ------------------------------------------------------------------------------ */
-
-const char *tool_text_of (const json_t *object, const char *key)
-{
-    const char *text = json_string_value (json_object_get (object, key));
-    return text ? text : "";
-}
-
-int64_t tool_number_of (const json_t *object, const char *key, int64_t otherwise)
-{
-    const json_t *value = json_object_get (object, key);
-    return json_is_integer (value) ? json_integer_value (value) : otherwise;
 }

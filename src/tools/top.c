@@ -508,7 +508,10 @@ static void paint (top_t *self)
         if (!line->text)
             continue;
         attrset (attribute (line));
-        mvaddstr (y, 0, line->text);
+        mvaddnstr (y, 0, line->text, (int) line->faint_from);
+        attron (A_DIM);
+        addstr (line->text + line->faint_from);
+        attrset (attribute (line));
         for (int x = (int) tool_columns (line->text); line->is_inverse && x < COLS; x++)
             mvaddch (y, x, ' ');
     }

@@ -128,8 +128,8 @@ static void put_line (brush_t *brush, tool_tone_t tone, bool is_inverse, const c
         return;
     }
     clean[tool_fitting (clean, brush->width)] = 0;
-    brush->screen->lines[brush->next++] =
-        (top_line_t){.text = clean, .tone = tone, .is_inverse = is_inverse};
+    brush->screen->lines[brush->next++] = (top_line_t){
+        .text = clean, .tone = tone, .is_inverse = is_inverse, .faint_from = strlen (clean)};
 }
 
 /*  A text in so many columns: cut, or with blanks behind it. */
@@ -367,6 +367,19 @@ static void put_ticker (const top_view_t *view, brush_t *brush, size_t height)
     }
 }
 
+/*  The keys; those that the program would refuse are faint. */
+static void put_keys (const top_view_t *view, brush_t *brush, bool may_steer)
+{
+    char keys[128];
+    size_t last = brush->next;
+    snprintf (keys, sizeof keys, "q quit  t tree  s sort  / filter  p pause%s  ? help  ",
+              view->follows ? "  f follows" : "");
+    put_line (brush, TOOL_PLAIN, false, "%sr restart  S stop  a start", keys);
+    if (!may_steer && brush->next > last &&
+        strlen (keys) < strlen (brush->screen->lines[last].text))
+        brush->screen->lines[last].faint_from = strlen (keys);
+}
+
 static void put_footer (const top_view_t *view, brush_t *brush)
 {
     const top_program_t *program = (size_t) view->selected_program < view->program_count
@@ -381,10 +394,7 @@ static void put_footer (const top_view_t *view, brush_t *brush)
     else if (*view->message)
         put_line (brush, view->message_tone, false, "%s", view->message);
     else
-        put_line (brush, TOOL_FAINT, false,
-                  "q quit  t tree  s sort  / filter  p pause%s  ? help  %s",
-                  view->follows ? "  f follows" : "",
-                  may_steer ? "r restart  S stop  a start" : "(your key may not steer)");
+        put_keys (view, brush, may_steer);
 }
 
 static size_t ticker_height (size_t height)

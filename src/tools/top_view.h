@@ -63,6 +63,7 @@ typedef struct {
     char *text; /*  clean                                                    */
     tool_tone_t tone;
     bool is_inverse;
+    size_t faint_from; /*  the byte from which on it is faint; its size: none is            */
 } top_line_t;
 
 struct _top_screen_t {

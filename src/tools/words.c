@@ -1,4 +1,4 @@
-/*  States, errors and events in words, and how they are to be taken. Pure.
+/*  Fields of JSON; states, errors and events in words, and how they are to be taken. Pure.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
@@ -7,6 +7,18 @@
 
 #include "tools/text.h"
 #include "tools/tool.h"
+
+const char *tool_text_of (const json_t *object, const char *key)
+{
+    const char *text = json_string_value (json_object_get (object, key));
+    return text ? text : "";
+}
+
+int64_t tool_number_of (const json_t *object, const char *key, int64_t otherwise)
+{
+    const json_t *value = json_object_get (object, key);
+    return json_is_integer (value) ? json_integer_value (value) : otherwise;
+}
 
 const char *tool_state (const resil_remote_node_t *node)
 {

@@ -102,7 +102,7 @@ class Top(unittest.TestCase):
         process, endpoint = start(self.environment, "tcp://127.0.0.1:*")
         try:
             terminal = self.top("-e", endpoint)
-            terminal.sees("3 of 3 up", "(your key may not steer)")
+            terminal.sees("3 of 3 up", "viewer | ")
             terminal.press("Down", "r")
             terminal.sees("your key is a viewer's there: it may not restart")
             terminal.run("resize-window", "-x", "200", "-y", "60")

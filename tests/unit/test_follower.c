@@ -566,7 +566,7 @@ static void numbers_that_no_clock_comes_to_do_no_harm (void **state)
         publish (&scene, true, text);
         snprintf (text, sizeof text,
                   "{\"v\":1,\"run\":\"" RUN "\",\"at_us\":%s,\"seq\":2,\"type\":\"state\",\"to\":"
-                                            "\"waiting\",\"path\":\"/a\",\"delay_us\":%s}",
+                  "\"waiting\",\"path\":\"/a\",\"delay_us\":%s}",
                   n, n);
         publish (&scene, false, text);
         info (&scene);

@@ -20,10 +20,10 @@
 
 static const char *const seeds[] = {
     "{" RUN ",\"seq\":3,\"program\":\"p\",\"pid\":7,\"host\":\"h\",\"root\":\"/"
-            "a\",\"control\":\"ipc:///c\","
+    "a\",\"control\":\"ipc:///c\","
     "\"period_us\":1000000,\"uptime_us\":5,\"ring_from\":1,\"state\":\"up\"}",
     "{" RUN ",\"seq\":4,\"nseq\":1,\"type\":\"state\",\"path\":\"/a/"
-            "b\",\"incarnation\":2,\"from\":\"up\",\"to\":"
+    "b\",\"incarnation\":2,\"from\":\"up\",\"to\":"
     "\"failing\",\"cause\":{\"kind\":\"reported\",\"code\":4,\"text\":\"t\\u001b[1m\","
     "\"incarnation\":2,"
     "\"at_us\":9,\"file\":\"f.c\",\"line\":3,\"trace\":\"x\"}}",
@@ -31,10 +31,10 @@ static const char *const seeds[] = {
     "{" RUN ",\"seq\":6,\"type\":\"removed\",\"path\":\"/a/c\"}",
     "{" RUN ",\"seq\":7,\"type\":\"quarantined\",\"path\":\"/a/b\"}",
     "{" RUN ",\"seq\":8,\"type\":\"command\",\"path\":\"/a/"
-            "b\",\"id\":\"me-4\",\"do\":\"restart\",\"stage\":\"failed\","
+    "b\",\"id\":\"me-4\",\"do\":\"restart\",\"stage\":\"failed\","
     "\"by\":\"key x@y\",\"error\":{\"kind\":\"failed\",\"text\":\"no\"}}",
     "{" RUN ",\"id\":\"me-1\",\"ok\":true,\"result\":{\"at_us\":5,\"seq\":3,\"nodes\":[{\"path\":"
-            "\"/a\",\"level\":0,"
+    "\"/a\",\"level\":0,"
     "\"supervisor\":true,\"state\":\"up\"},{\"path\":\"/a/"
     "b\",\"level\":1,\"state\":\"up\",\"up_us\":3,"
     "\"restarts\":2,\"failures\":1,\"story\":[{\"cause\":{\"kind\":\"hung\"},\"then\":\"restart\","
@@ -42,8 +42,8 @@ static const char *const seeds[] = {
     "{" RUN ",\"id\":\"me-4\",\"ok\":true,\"result\":{\"events\":[{" RUN
     ",\"seq\":4,\"type\":\"state\",\"path\":\"/a/b\",\"to\":\"up\"}],\"complete\":true}}",
     "{" RUN ",\"id\":\"me-2\",\"ok\":false,\"error\":{\"kind\":\"busy\",\"text\":\"later\"}}",
-    "{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"restarts_total\":3,\"state_us\":{\"up\":4},"
-    "\"restart_latency_us\":{\"count\":1,\"sum\":2,\"buckets\":[[1,1]]},\"mail\":{\"sent\":1}}]}",
+    ("{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"restarts_total\":3,\"state_us\":{\"up\":4},"
+     "\"restart_latency_us\":{\"count\":1,\"sum\":2,\"buckets\":[[1,1]]},\"mail\":{\"sent\":1}}]}"),
 };
 #define SEEDS (sizeof seeds / sizeof *seeds)
 

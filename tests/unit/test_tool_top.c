@@ -138,6 +138,16 @@ static void a_screen_of_any_size_is_filled_and_never_overrun (void **state)
     free_view (view);
 }
 
+/*  How much of the last line is faint. */
+static size_t faint_keys (top_view_t *view)
+{
+    top_screen_t screen;
+    assert_int_equal (top_paint (view, 80, 24, &screen), 0);
+    size_t faint = strlen (screen.lines[23].text) - screen.lines[23].faint_from;
+    top_screen_release (&screen);
+    return faint;
+}
+
 static void the_list_says_how_each_one_stands (void **state)
 {
     (void) state;
@@ -147,9 +157,10 @@ static void the_list_says_how_each_one_stands (void **state)
     shows (view, "\n  漢字        up             2        9    1.0 s");
     shows (view, "done           1        0        -");
     shows (view, "r restart  S stop  a start");
+    assert_int_equal (faint_keys (view), 0);
     free (view);
     view = view_of ("viewer");
-    shows (view, "(your key may not steer)");
+    assert_int_equal (faint_keys (view), strlen ("r restart  S stop  a start"));
     view->programs[0].info.link = RESIL_LINK_SEEKING;
     view->programs[0].size = 0;
     shows (view, "tcp://h:1, not heard yet");
