@@ -141,8 +141,8 @@ RESIL_EXPORT int resil_unwatch (resil_self_t *self, resil_address_t whom);
 /*  ---- Timers ---- */
 
 /*  Have this incarnation told after after_ms, and every every_ms from then on (0: once), with `which`; another one of that
-    number is replaced. Told are on_timer, or resil_receive with a RESIL_MESSAGE_TIMER. Returns 0, or -1 with
-    errno: EINVAL, ENOMEM, EPERM, ESTALE. */
+    number is replaced. Told are on_timer, or resil_receive with a RESIL_MESSAGE_TIMER; one that comes due again before it
+    was received is told once. Returns 0, or -1 with errno: EINVAL, ENOMEM, EPERM, ESTALE. */
 RESIL_EXPORT int resil_timer_set (resil_self_t *self, uint64_t which, int64_t after_ms,
                                   int64_t every_ms);
 

@@ -77,17 +77,20 @@ const void *resil__clock_inside (const resil__clock_t *clock)
 /*  For every incarnation; the numbers of those begin with 1. */
 #define FOR_ALL 0
 
-static void tell (resil_self_t *self, uint64_t incarnation, resil_message_kind_t kind,
+/*  False: there is no memory for it, or nobody to hear it. */
+static bool tell (resil_self_t *self, uint64_t incarnation, resil_message_kind_t kind,
                   uint64_t context, int code)
 {
     resil_message_t *note = resil__message_note (kind);
     if (!note)
-        return;
+        return false;
     note->context = context;
     note->code = code;
     note->incarnation = incarnation;
-    if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note))
-        resil__message_free (note);
+    if (resil__mailbox_put_control (resil__mailbox_address (self->inbox.mailbox), note) == 0)
+        return true;
+    resil__message_free (note);
+    return false;
 }
 
 /*  So that a component that has no timers and calls has no clock. */
@@ -298,7 +301,9 @@ static void alarm_is_due (resil__timer_t *timer)
     resil__alarm_t *alarm = (resil__alarm_t *) timer;
     resil_self_t *self = alarm->self;
     int64_t due_us = alarm->every_us ? next_due_us (alarm, resil__now_us ()) : RESIL__NEVER;
-    tell (self, alarm->lasts ? FOR_ALL : self->incarnation, RESIL_MESSAGE_TIMER, alarm->which, 0);
+    if (!alarm->is_told) /*  else it is told once, and not as often as it was due    */
+        alarm->is_told = tell (self, alarm->lasts ? FOR_ALL : self->incarnation,
+                               RESIL_MESSAGE_TIMER, alarm->which, 0);
     note_due (alarm, due_us);
     if (alarm->every_us)
         arm (self, timer, due_us);
@@ -379,6 +384,19 @@ static bool is_awaited (resil_self_t *self, const resil_message_t *message)
     return true;
 }
 
+static bool is_for (const resil_self_t *self, const resil_message_t *note)
+{
+    return note->incarnation == self->incarnation || note->incarnation == FOR_ALL;
+}
+
+/*  From now on it is told again when it is due. */
+static void timer_is_taken (resil_self_t *self, const resil_message_t *note)
+{
+    resil__alarm_t *alarm = *find_alarm (&self->inbox, note->context);
+    if (alarm)
+        alarm->is_told = false;
+}
+
 /*  What an incarnation before this one has asked for is not for this one. */
 static inline bool is_wanted (resil_self_t *self, const resil_message_t *message)
 {
@@ -386,8 +404,10 @@ static inline bool is_wanted (resil_self_t *self, const resil_message_t *message
     case RESIL_MESSAGE_REPLY:
         return is_awaited (self, message);
     case RESIL_MESSAGE_TIMER:
+        timer_is_taken (self, message);
+        return is_for (self, message);
     case RESIL_MESSAGE_DOWN:
-        return message->incarnation == self->incarnation || message->incarnation == FOR_ALL;
+        return is_for (self, message);
     default:
         return true;
     }

@@ -23,6 +23,7 @@ struct _resil__alarm_t {
     uint64_t which;
     int64_t every_us; /*  0: once                                                  */
     bool lasts;       /*  it is in the mailbox's list of those that do             */
+    bool is_told;     /*  that it was due waits in the mailbox                     */
 };
 
 /*  The timers of all components that a thread carries. A shared one may be given up while a function of one of them

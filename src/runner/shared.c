@@ -42,9 +42,6 @@
 /*  Looks for work, before the host sleeps: some 20 us, about what a sleep and a wake cost. */
 #define LOOKS 600
 
-/*  Timers are looked at once in so many turns, and after each sleep. */
-#define TURNS_A_CLOCK 16
-
 /*  What a seat is to do for its supervisor; and that it stands in a queue. */
 enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16 };
 
@@ -99,8 +96,9 @@ struct _shared_t {
     seat_t *in_turn;
     unsigned wants; /*  of that, which it had as its turn began                  */
     bool arrives_again;
-    unsigned turns;
-    jmp_buf landing; /*  in which its thread works, all the time                  */
+    int64_t now_us;       /*  by the coarse clock, of its last turn; timers are looked at ... */
+    int64_t looked_at_us; /*  ... when that has moved, and after each sleep               */
+    jmp_buf landing;      /*  in which its thread works, all the time                  */
 };
 
 static resil__slab_t memory = RESIL__SLAB (seat_t, next, false);
@@ -476,6 +474,7 @@ static bool end_turn (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     unsigned wants = host->wants;
+    host->now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
     bool again = (seat->has_more && seat->runs) || seat->goes_on || host->arrives_again;
     if (leaves) {
@@ -556,6 +555,7 @@ static void sleep_until_pushed (shared_t *host)
 
 static void take_timers (shared_t *host)
 {
+    host->looked_at_us = host->now_us;
     if (host->clock.heap.count)
         resil__inbox_take_timers (&host->clock, resil__coarse_now_us ());
 }
@@ -565,7 +565,7 @@ static void work (shared_t *host)
     if (_setjmp (host->landing) && !have_rest_of_turn (host))
         return;
     while (!atomic_load_explicit (&host->base.leaves, memory_order_acquire)) {
-        if (host->turns++ % TURNS_A_CLOCK == 0)
+        if (host->looked_at_us != host->now_us)
             take_timers (host);
         take_over (host);
         if (!host->first) {

@@ -27,7 +27,10 @@ static bool never (void *unused)
     return false;
 }
 
-enum { WAIT = 1, QUICK, SLOW };
+enum { WAIT = 1, QUICK, SLOW, TICK };
+
+#define TICKER 7
+#define TICK_MS 1
 
 static int receive (resil_self_t *self, void *args, resil_message_t *message)
 {
@@ -39,8 +42,17 @@ static int receive (resil_self_t *self, void *args, resil_message_t *message)
     case SLOW:
         support_wait_until (never, NULL, SLOW_MS);
         break;
+    case TICK:
+        return resil_timer_set (self, TICKER, TICK_MS, TICK_MS);
     }
     trace ("%s", resil_self_name (self));
+    return 0;
+}
+
+static int tick (resil_self_t *self, void *args, resil_message_t *timer)
+{
+    (void) self, (void) args, (void) timer;
+    trace (".");
     return 0;
 }
 
@@ -49,7 +61,8 @@ static resil_address_t busy, other, holder;
 
 static int turns_before (void **state)
 {
-    static const resil_type_t type = {RESIL_TYPE, .name = "receiver", .on_message = receive};
+    static const resil_type_t type = {RESIL_TYPE, .name = "receiver", .on_message = receive,
+                                      .on_timer = tick};
     int rc = trace_before (state);
     atomic_store (&gate_is_open, false);
     ok (resil_type_register (&type));
@@ -113,9 +126,39 @@ static void one_that_takes_long_has_so_much_time (void **state)
     assert_true (served > 0 && served <= SLOW_TURN);
 }
 
+static bool have_handled_all (void *unused)
+{
+    (void) unused;
+    resil_mail_t a, b;
+    ok (resil_supervisor_mail (supervisor, "a", &a));
+    ok (resil_supervisor_mail (supervisor, "b", &b));
+    return a.waiting + a.in_hand + b.waiting + b.in_hand == 0;
+}
+
+/*  Two that are busy keep the thread for many times its period. */
+static void a_timer_that_was_not_heard_in_time_is_told_once (void **state)
+{
+    (void) state;
+    tell (holder, TICK);
+    for (int i = 0; i < MANY / 3; i++) {
+        tell (busy, SLOW);
+        tell (other, SLOW);
+    }
+    assert_true (support_wait_until (have_handled_all, NULL, SUPPORT_PATIENCE_MS));
+    char *seen = trace_copy ();
+    size_t size = strlen (seen); /*  up to the last thing that one of the two has done        */
+    while (size > 0 && seen[size - 1] == '.')
+        size--;
+    seen[size] = 0;
+    assert_non_null (strchr (seen, '.'));
+    assert_null (strstr (seen, ".."));
+    free (seen);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
+        turns_case (a_timer_that_was_not_heard_in_time_is_told_once),
         turns_case (one_with_much_to_do_has_so_many_messages),
         turns_case (one_that_takes_long_has_so_much_time),
     };
