@@ -621,7 +621,8 @@ static void one_that_hangs_is_quarantined_and_may_return (void **state)
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
     spec.ready_required = true;
     spec.args_shared = placed () != RESIL_PROCESS;
-    spec.hang_ms = spec.shutdown_ms = 50;
+    spec.hang_ms = placed_times (50, 3000); /*  the next one is not to hang                  */
+    spec.shutdown_ms = 50;
     atomic_store (&hog_may_go, false);
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));

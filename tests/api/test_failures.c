@@ -551,7 +551,7 @@ static void add_hog (int64_t hang_ms)
 }
 
 /*  A process is to be up for so long, and is heard of later.                                */
-#define HANG_MS placed_times (50, 1000)
+#define HANG_MS placed_times (50, 3000)
 
 /*  A thread is left behind; a process is not.                                              */
 static bool is_killed (void)
