@@ -138,3 +138,13 @@ int resil_type_register (const resil_type_t *type)
     return resil__refuse (EEXIST, "another type is registered as \"%s\"; choose another name",
                           type->name);
 }
+
+void resil__type_each (void (*show) (void *arg, const char *name), void *arg)
+{
+    pthread_mutex_lock (&lock);
+    const entry_t *first = entries;
+    pthread_mutex_unlock (&lock);
+    /*  They are never changed or taken out. */
+    for (const entry_t *entry = first; entry; entry = entry->next)
+        show (arg, entry->type.name);
+}

@@ -18,6 +18,9 @@ int resil__check_name (const char *what, const char *name);
 /*  The registered type, valid for the life of the program, or NULL. */
 const resil_type_t *resil__type_find (const char *name);
 
+/*  Show the name of each registered type. */
+void resil__type_each (void (*show) (void *arg, const char *name), void *arg);
+
 /*  Are the fields of a type sound? 0, or -1 with EINVAL and a sentence. */
 int resil__type_check (const resil_type_t *type);
 

@@ -58,6 +58,11 @@ void resil__answer_gone (void *monitor, resil__order_t *order)
 
 /*  ---- What is only read ------------------------------------------------------------------------------- */
 
+static void put_type (void *json, const char *name)
+{
+    resil__json_text (json, NULL, name);
+}
+
 static int say_hello (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
     char version[32];
@@ -72,6 +77,11 @@ static int say_hello (resil_monitor_t *self, const resil__order_t *order, resil_
     resil__json_text (json, "by", order->client.by);
     resil__json_open (json, "protocol", '[');
     resil__json_number (json, NULL, RESIL__PROTOCOL);
+    resil__json_close (json, ']');
+    if (order->client.role < RESIL__ADMIN)
+        return 0;
+    resil__json_open (json, "types", '[');
+    resil__type_each (put_type, json);
     resil__json_close (json, ']');
     return 0;
 }

@@ -161,6 +161,11 @@ static void hello_says_who_is_there_and_what_one_may (void **state)
     client_must (&client, "hello", "");
     assert_string_equal (client_text (&client, "result.role"), "admin");
     assert_string_equal (client_text (&client, "result.root"), "/app");
+    const json_t *types = client_field (&client, "result.types");
+    bool has_lever = false;
+    for (size_t i = 0; i < json_array_size (types); i++)
+        has_lever |= strcmp (json_string_value (json_array_get (types, i)), "lever") == 0;
+    assert_true (has_lever);
     char by[64];
     snprintf (by, sizeof by, "uid %u@ipc", (unsigned) geteuid ());
     assert_string_equal (client_text (&client, "result.by"), by);
