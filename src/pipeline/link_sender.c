@@ -43,7 +43,7 @@ static action_fn *const cells[RESIL__SENDER_STATES][MEANINGS] =
                               [WHO] = farewell,
                               [BYE] = ignore,
                               [USURPED] = fence,
-                              [STALE] = count,
+                              [STALE] = farewell,
                               [ALIEN] = refuse},
      [RESIL__SENDER_ABORTED] = {[WELCOME] = farewell,
                                 [ACK] = farewell,
@@ -51,7 +51,7 @@ static action_fn *const cells[RESIL__SENDER_STATES][MEANINGS] =
                                 [WHO] = farewell,
                                 [BYE] = ignore,
                                 [USURPED] = fence,
-                                [STALE] = count,
+                                [STALE] = farewell,
                                 [ALIEN] = refuse},
      [RESIL__SENDER_FENCED] = {[WELCOME] = ignore,
                                [ACK] = ignore,
@@ -210,7 +210,7 @@ static resil__link_outcome_t go_back (resil__link_sender_t *self, const resil__l
 
 static void meet (resil__link_sender_t *self, uint64_t receiver)
 {
-    if (self->receiver == receiver)
+    if (receiver <= self->receiver)
         return;
     self->receiver = receiver;
     self->limit_batches = self->limit_bytes = 0;
@@ -224,6 +224,7 @@ static resil__link_outcome_t greet (resil__link_sender_t *self, const resil__lin
     return RESIL__LINK_NOTHING;
 }
 
+/*  Who has missed it may know a former life of this sender only. */
 static resil__link_outcome_t farewell (resil__link_sender_t *self, const resil__link_frame_t *frame)
 {
     meet (self, frame->receiver);
