@@ -37,6 +37,9 @@
 
 /*  ---- The world ------------------------------------------------------------------------------------- */
 
+/*  The source gives all that it can at once; either side may be told to take no more. */
+enum { EAGERLY = 1, WITH_ABORTS = 2 };
+
 /*  What is tried out. */
 typedef struct {
     unsigned items; /*  batches; the end comes after them                                  */
@@ -45,7 +48,7 @@ typedef struct {
     unsigned room;      /*  that the sender may hold                                           */
     unsigned frames[2]; /*  that may be under way to the receiver, to the sender              */
     unsigned restarts;
-    bool is_eager; /*  the source gives all that it can at once                                */
+    unsigned how;
 } trial_t;
 
 /*  A frame under way. */
@@ -218,6 +221,13 @@ static bool has_room (unsigned way)
 
 /*  ---- What happens ---------------------------------------------------------------------------------- */
 
+/*  Nobody here says what is wrong, or breaks off unless it was told to. */
+static bool is_fair (resil__link_outcome_t outcome)
+{
+    return outcome != RESIL__LINK_REFUSED &&
+           (outcome != RESIL__LINK_BROKEN || (world.trial.how & WITH_ABORTS));
+}
+
 static bool are_done_below (unsigned item)
 {
     for (unsigned i = 0; i < item; i++)
@@ -247,7 +257,7 @@ static void sender_takes (resil__link_sender_t *sender, const resil__link_frame_
                           int64_t now_ms)
 {
     resil__link_outcome_t outcome = resil__link_sender_take (sender, now_ms, frame);
-    must (outcome != RESIL__LINK_REFUSED && outcome != RESIL__LINK_BROKEN);
+    must (is_fair (outcome));
     if (sender != &world.sender)
         return;
     must (outcome != RESIL__LINK_FENCED);
@@ -282,7 +292,7 @@ static void receiver_takes (resil__link_receiver_t *receiver, const resil__link_
     resil__link_delivery_t delivery;
     uint64_t session = receiver->session, sender = receiver->sender;
     resil__link_outcome_t outcome = resil__link_receiver_take (receiver, now_ms, frame, &delivery);
-    must (outcome != RESIL__LINK_REFUSED && outcome != RESIL__LINK_BROKEN);
+    must (is_fair (outcome));
     must (receiver->sender >= sender);
     if (receiver != &world.receiver)
         return;
@@ -361,6 +371,9 @@ static bool receiver_says (int64_t now_ms)
 
 static bool is_at_its_end (void)
 {
+    if (world.trial.how & WITH_ABORTS)
+        return world.sender.state >= RESIL__SENDER_ENDED &&
+               world.receiver.state >= RESIL__RECEIVER_ENDED;
     return world.sender.state == RESIL__SENDER_ENDED &&
            world.receiver.state == RESIL__RECEIVER_ENDED;
 }
@@ -395,6 +408,8 @@ static void run_to_the_end (int64_t now_ms)
         if (!go_on_once (now_ms))
             now_ms += 50;
     must (is_at_its_end ());
+    if (world.sender.state == RESIL__SENDER_ABORTED)
+        return;
     must (are_done_below (world.trial.items + 1));
     must (world.confirmed == world.trial.items + 1);
 }
@@ -577,7 +592,7 @@ static void end_seen (void)
 static void see (uint32_t before, unsigned action)
 {
     kept_t kept;
-    while (world.trial.is_eager && give_one ())
+    while ((world.trial.how & EAGERLY) && give_one ())
         ;
     keep_world (&kept);
     uint32_t at = (uint32_t) hash_of (&kept) & seen.mask;
@@ -601,6 +616,8 @@ enum {
     RECEIVER_MUCH_LATER,
     FINISH_OLDEST,
     FINISH_NEWEST,
+    ABORT_SENDER,
+    ABORT_RECEIVER,
     RESTART, /*  and so many ways of it                                                       */
     ARRIVE = RESTART + RESTARTS,
     LOSE = ARRIVE + WAYS * SMALL_FRAMES,
@@ -627,6 +644,16 @@ static bool act (unsigned action)
         return finish_one (false);
     case FINISH_NEWEST:
         return finish_one (true);
+    case ABORT_SENDER:
+        if (!(world.trial.how & WITH_ABORTS) || world.sender.state > RESIL__SENDER_OPEN)
+            return false;
+        resil__link_sender_abort (&world.sender);
+        return true;
+    case ABORT_RECEIVER:
+        if (!(world.trial.how & WITH_ABORTS) || world.receiver.state > RESIL__RECEIVER_OPEN)
+            return false;
+        resil__link_receiver_abort (&world.receiver);
+        return true;
     default:
         break;
     }
@@ -652,10 +679,10 @@ static bool act (unsigned action)
 
 static const char *action_name (unsigned action)
 {
-    static const char *const names[] = {"give",          "sender says",     "sender, later",
-                                        "receiver says", "receiver, later", "receiver, much",
-                                        "finish oldest", "finish newest",   "sender keeps",
-                                        "sender loses",  "receiver keeps",  "receiver loses"};
+    static const char *const names[] = {
+        "give",           "sender says",   "sender, later",  "receiver says", "receiver, later",
+        "receiver, much", "finish oldest", "finish newest",  "abort sender",  "abort receiver",
+        "sender keeps",   "sender loses",  "receiver keeps", "receiver loses"};
     return action < ARRIVE ? names[action] : action < LOSE ? "arrive" : "lose";
 }
 
@@ -722,19 +749,28 @@ static void visit_all (const trial_t *trial, uint32_t room)
         for (unsigned item = 0; item < trial->items; item++)
             atomic_store (&batches[item]->references, MANY_REFERENCES);
     }
-    print_message ("%u batches, window %u (%u bytes), %u and %u frames, %u new lives: "
+    print_message ("%u batches, window %u (%u bytes), %u and %u frames, %u new lives%s: "
                    "%u states, %llu steps\n",
                    trial->items, trial->window_batches, trial->window_bytes, trial->frames[0],
-                   trial->frames[1], trial->restarts, seen.count, (unsigned long long) steps);
+                   trial->frames[1], trial->restarts, trial->how & WITH_ABORTS ? ", aborts" : "",
+                   seen.count, (unsigned long long) steps);
     end_seen ();
 }
 
 static const trial_t trials[] = {
 #ifdef SOAK
-    {1, 2, 3, 2, {2, 1}, 1, true},  {1, 2, 3, 2, {1, 2}, 1, true}, {3, 2, 4, 2, {1, 1}, 1, false},
+    {1, 2, 3, 2, {2, 1}, 1, EAGERLY},
+    {1, 2, 3, 2, {1, 2}, 1, EAGERLY},
+    {3, 2, 4, 2, {1, 1}, 1, 0},
+    {1, 2, 3, 2, {1, 1}, 1, EAGERLY | WITH_ABORTS},
 #endif
-    {1, 2, 3, 2, {1, 1}, 1, false}, {2, 2, 3, 2, {2, 1}, 0, true}, {2, 2, 3, 2, {1, 2}, 0, true},
-    {3, 3, 4, 3, {1, 1}, 0, true},  {2, 2, 3, 2, {1, 1}, 1, true}, {1, 2, 3, 2, {1, 1}, 2, true}};
+    {1, 2, 3, 2, {1, 1}, 1, 0},
+    {2, 2, 3, 2, {2, 1}, 0, EAGERLY},
+    {2, 2, 3, 2, {1, 2}, 0, EAGERLY},
+    {3, 3, 4, 3, {1, 1}, 0, EAGERLY},
+    {2, 2, 3, 2, {1, 1}, 1, EAGERLY},
+    {1, 2, 3, 2, {1, 1}, 2, EAGERLY},
+    {1, 2, 3, 2, {1, 1}, 0, EAGERLY | WITH_ABORTS}};
 
 static void in_small_worlds_every_order_of_events_ends_well (void **state)
 {
