@@ -15,11 +15,14 @@
 static const resil__link_times_t link_times = {
     .repeat_ms = 100, .ping_ms = 100, .silence_ms = 1000};
 
+/*  One record of so many bytes, as it were: a link does not look into it. */
 static inline resil__record_batch_t *link_batch (size_t size)
 {
-    resil__record_batch_t *batch = resil__record_batch_new (1, size);
+    resil__record_batch_t *batch = resil__record_batch_new (size);
     assert_non_null (batch);
     memset (batch->payload, 'x', size);
+    batch->size = size;
+    batch->count = 1;
     return batch;
 }
 

@@ -113,7 +113,6 @@ static void be_in (resil__sender_state_t state)
         resil__link_sender_abort (&it.sender);
         break;
     case RESIL__SENDER_FENCED:
-        be_in (RESIL__SENDER_OPEN);
         it.sender.state = RESIL__SENDER_FENCED;
         break;
     default:
