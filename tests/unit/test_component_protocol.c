@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "document.h"
 #include "protocol/component.h"
 
 #define KINDS_END 256
@@ -178,22 +179,6 @@ static void fields_come_out_as_they_went_in (void **state)
                          "0x1\n");
 }
 
-/*  The next two digits of a line of the document as a byte; -1: there are no more. What follows three spaces is for
-    the reader. */
-static int next_byte (const char **at)
-{
-    if (strncmp (*at, "   ", 3) == 0)
-        return -1;
-    while (**at == ' ')
-        (*at)++;
-    char digits[3] = {(*at)[0], (*at)[0] ? (*at)[1] : 0, 0}, *end;
-    long byte = strtol (digits, &end, 16);
-    if (end != digits + 2)
-        return -1;
-    *at += 2;
-    return (int) byte;
-}
-
 /*  Several frames may be in a block. */
 static int check_block (const unsigned char *bytes, size_t size)
 {
@@ -213,31 +198,7 @@ static int check_block (const unsigned char *bytes, size_t size)
 static void the_examples_of_the_document_are_frames (void **state)
 {
     (void) state;
-    char path[1024], line[512];
-    unsigned char block[ROOM];
-    size_t size = 0;
-    int count = 0;
-    bool is_inside = false;
-    const char *source = getenv ("RESIL_SOURCE");
-    if (!source)
-        skip ();
-    snprintf (path, sizeof path, "%s/docs/protocols/component.md", source);
-    FILE *file = fopen (path, "re");
-    assert_non_null (file);
-    while (fgets (line, sizeof line, file)) {
-        if (strncmp (line, "```", 3) == 0) {
-            if (is_inside)
-                count += check_block (block, size);
-            is_inside = strncmp (line, "```text", 7) == 0;
-            size = 0;
-            continue;
-        }
-        const char *at = line + strspn (line, " ");
-        for (int byte; is_inside && (byte = next_byte (&at)) >= 0;)
-            block[size++] = (unsigned char) byte;
-    }
-    fclose (file);
-    assert_int_equal (count, 8);
+    assert_int_equal (document_check ("docs/protocols/component.md", check_block), 8);
 }
 
 static void what_is_cut_short_is_refused (void **state)

@@ -1,0 +1,52 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/batch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "foundation/errmsg.h"
+
+resil__record_batch_t *resil__record_batch_new (size_t room)
+{
+    resil__record_batch_t *self =
+        room < SIZE_MAX - sizeof *self ? malloc (sizeof *self + room) : NULL;
+    if (!self) {
+        resil__refuse (ENOMEM, "there is no memory for a batch of %zu bytes", room);
+        return NULL;
+    }
+    atomic_init (&self->references, 1);
+    self->count = 0;
+    self->size = 0;
+    self->room = room;
+    return self;
+}
+
+void resil__record_batch_release (resil__record_batch_t *self)
+{
+    if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1)
+        free (self);
+}
+
+int resil__records_check (const void *payload, size_t size, uint32_t count)
+{
+    const unsigned char *at = payload;
+    size_t left = size;
+    uint32_t found = 0;
+    for (; left; found++) {
+        uint32_t head;
+        if (left < sizeof head)
+            return resil__refuse (EPROTO, "a batch ends within the length of record %u", found);
+        memcpy (&head, at, sizeof head);
+        size_t length = le32toh (head);
+        if (left - sizeof head < length)
+            return resil__refuse (EPROTO,
+                                  "a batch ends within record %u: of %zu bytes %zu are there",
+                                  found, length, left - sizeof head);
+        at += resil__record_room (length);
+        left -= resil__record_room (length);
+    }
+    if (found != count)
+        return resil__refuse (EPROTO, "a batch says that it has %u records; it has %u", count,
+                              found);
+    return 0;
+}

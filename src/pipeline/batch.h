@@ -1,0 +1,100 @@
+/*  A batch: some records, as one piece of memory that many may hold and nobody changes.
+
+    A record is its length in four bytes, little-endian, and then its bytes; records follow one another without gaps.
+    So the payload of a batch is what goes into a frame, as it is.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_BATCH_H
+#define RESIL_PIPELINE_BATCH_H
+
+#include <endian.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define RESIL__RECORD_HEAD 4u
+
+/*  Who makes it has one reference, and may append while nobody else has one. Who has one may read all of it, in any
+    thread. */
+typedef struct _resil__record_batch_t {
+    atomic_uint references;
+    uint32_t count; /*  of records                                                       */
+    size_t size;    /*  of the payload                                                   */
+    size_t room;    /*  for it                                                           */
+    unsigned char payload[];
+} resil__record_batch_t;
+
+/*  An empty one, with so much room for records and their heads. NULL with ENOMEM and a sentence. */
+resil__record_batch_t *resil__record_batch_new (size_t room);
+
+static inline void resil__record_batch_retain (resil__record_batch_t *self)
+{
+    atomic_fetch_add_explicit (&self->references, 1, memory_order_relaxed);
+}
+
+/*  NULL is allowed. */
+void resil__record_batch_release (resil__record_batch_t *self);
+
+/*  How much room a record takes. */
+static inline size_t resil__record_room (size_t size)
+{
+    return RESIL__RECORD_HEAD + size;
+}
+
+/*  Room for the bytes of one more record, which the caller writes. NULL: it does not fit. */
+static inline void *resil__record_batch_append_room (resil__record_batch_t *self, size_t size)
+{
+    if (size > UINT32_MAX || self->room - self->size < RESIL__RECORD_HEAD ||
+        self->room - self->size - RESIL__RECORD_HEAD < size)
+        return NULL;
+    unsigned char *at = self->payload + self->size;
+    uint32_t head = htole32 ((uint32_t) size);
+    memcpy (at, &head, sizeof head);
+    self->size += resil__record_room (size);
+    self->count++;
+    return at + RESIL__RECORD_HEAD;
+}
+
+/*  false: it does not fit, and nothing has changed. */
+static inline bool resil__record_batch_append (resil__record_batch_t *self, const void *bytes,
+                                               size_t size)
+{
+    void *room = resil__record_batch_append_room (self, size);
+    if (room && size)
+        memcpy (room, bytes, size);
+    return room;
+}
+
+/*  Goes through the records of a payload. */
+typedef struct {
+    const unsigned char *at;
+    const unsigned char *end;
+    const void *record; /*  the present one                                               */
+    size_t size;
+} resil__records_t;
+
+static inline resil__records_t resil__records_of (const void *payload, size_t size)
+{
+    return (resil__records_t){payload, (const unsigned char *) payload + size, NULL, 0};
+}
+
+/*  On to the next one. false: there is none. Only for a payload that is whole. */
+static inline bool resil__records_next (resil__records_t *self)
+{
+    if (self->at == self->end)
+        return false;
+    uint32_t head;
+    memcpy (&head, self->at, sizeof head);
+    self->size = le32toh (head);
+    self->record = self->at + RESIL__RECORD_HEAD;
+    self->at += resil__record_room (self->size);
+    return true;
+}
+
+/*  Is it whole: so many records, which end where the payload does? For what has come from another process, once,
+    before it is gone through. 0, or -1 with EPROTO and a sentence. */
+int resil__records_check (const void *payload, size_t size, uint32_t count);
+
+#endif
