@@ -280,9 +280,9 @@ static void expect_handled (fake_parent_t *parent, uint64_t up_to)
 }
 
 /*  It ends like that. */
-static void expect_end (fake_parent_t *parent, unsigned how)
+static void expect_end_past (fake_parent_t *parent, unsigned how, unsigned passes)
 {
-    fake_expect_request (parent, RESIL__FRAME_ENDS);
+    fake_expect_past (parent, RESIL__FRAME_ENDS, passes);
     assert_int_equal (parent->frame.ends.how, how);
     int status = fake_reap (parent);
     assert_true (WIFEXITED (status));
@@ -290,13 +290,19 @@ static void expect_end (fake_parent_t *parent, unsigned how)
     fake_end (parent);
 }
 
+static void expect_end (fake_parent_t *parent, unsigned how)
+{
+    expect_end_past (parent, how, RESIL__FRAME_READY);
+}
+
+/*  Whatever it has to say after that is a note. */
 static void expect_report (fake_parent_t *parent, int code, const char *text)
 {
     const resil__frame_t *frame = fake_expect_request (parent, RESIL__FRAME_ERROR);
     assert_text (frame->error.error.text, text);
     assert_int_equal (frame->error.error.code, code);
     fake_say_kind (parent, RESIL__FRAME_ACK);
-    expect_end (parent, RESIL__ENDS_FAILED);
+    expect_end_past (parent, RESIL__ENDS_FAILED, RESIL__FRAME_ERROR);
 }
 
 static void mail_comes_when_it_is_asked_for (void **state)

@@ -397,7 +397,8 @@ static bool go_on_once (int64_t now_ms)
         has_moved = true;
     while (finish_one (false))
         has_moved = true;
-    return has_moved | sender_says (now_ms) | receiver_says (now_ms);
+    has_moved = sender_says (now_ms) || has_moved;
+    return receiver_says (now_ms) || has_moved;
 }
 
 /*  It comes to its end, and all has been worked on. Time passes only when nothing else happens. */
