@@ -222,11 +222,12 @@ static void restarts_leave_nothing (void **state)
     print_message ("%d restarts in %.1f s\n", atomic_load (&starts) - WARM_UP,
                    (double) (system_now_us () - began_us) / 1e6);
     if (!support_wait_until (is_no_more, &is, SUPPORT_PATIENCE_MS))
-        fail_msg (
-            "left: %d children, %d threads of %d, %d descriptors of %d, %d of %d in /dev/shm, "
-            "%d folders with %d files",
-            is.now.children, is.then.children, is.now.threads, is.then.threads, is.now.descriptors,
-            is.then.descriptors, is.now.shared, is.then.shared, is.now.folders, is.now.files);
+        fail_msg ("left: %d of %d children, %d threads of %d, %d descriptors of %d, %d of %d in "
+                  "/dev/shm, "
+                  "%d folders with %d files",
+                  is.now.children, is.then.children, is.now.threads, is.then.threads,
+                  is.now.descriptors, is.then.descriptors, is.now.shared, is.then.shared,
+                  is.now.folders, is.now.files);
     print_message ("resident %ld KiB, then %ld KiB\n", is.then.kib, is.now.kib);
     if (!SYSTEM_IS_SANITIZED) /*  which keep what has been freed                          */
         assert_true (is.now.kib - is.then.kib <= TOLERANCE_KIB);
