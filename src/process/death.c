@@ -125,6 +125,24 @@ static void add_lines (writer_t *to, const char *lines, size_t size, const char 
     }
 }
 
+/*  Frames, as long as `reserve` bytes are left for what comes after them: the last words say more than the outermost
+    callers. */
+static void add_trace (writer_t *to, const char *trace, size_t reserve)
+{
+    static const char cut[] = ", ...";
+    const char *comma = "; ";
+    while (*trace) {
+        size_t line = strcspn (trace, "\n");
+        if (to->size + strlen (comma) + line + sizeof cut + reserve > to->room) {
+            add (to, "%s", *comma == ',' ? cut : "");
+            return;
+        }
+        add (to, "%s%.*s", comma, (int) line, trace);
+        trace += trace[line] ? line + 1 : line;
+        comma = ", ";
+    }
+}
+
 void resil__death_describe (char *text, size_t room, const resil__death_t *death,
                             const resil_process_limits_t *limits, const char *trace,
                             const resil__tail_t *tail)
@@ -139,12 +157,13 @@ void resil__death_describe (char *text, size_t room, const resil__death_t *death
         trace = place[line] ? place + line + 1 : "";
     }
     add_limits (&to, death, limits);
-    if (trace && *trace) {
-        add (&to, "; ");
-        add_lines (&to, trace, strlen (trace), ", ");
-    }
-    if (tail && tail->size > 0) {
-        add (&to, "; last on stderr: ");
+    static const char last[] = "; last on stderr: ";
+    bool has_last = tail && tail->size > 0;
+    size_t words = has_last ? sizeof last + 3 * tail->size : 0;
+    if (trace)
+        add_trace (&to, trace, words < room / 2 ? words : room / 2);
+    if (has_last) {
+        add (&to, "%s", last);
         add_lines (&to, tail->text, tail->size, " | ");
     }
 }

@@ -240,7 +240,7 @@ static void call_handler (resil__process_t *self);
 
 static void fail_of_death (resil__process_t *self)
 {
-    char text[RESIL_ERROR_TEXT_MAX + 256];
+    char text[RESIL_ERROR_TEXT_MAX];
     resil__death_describe (text, sizeof text, &self->death, &self->program->is.limits,
                            resil__speech_trace (self), &self->tail);
     if (self->told_errno) {

@@ -102,7 +102,7 @@ static void take_all_memory (void)
     if (the.address_space)
         setrlimit (RLIMIT_AS, &most);
     for (;;) {
-        char *more = malloc (1 << 20);
+        char *volatile more = malloc (1 << 20); /*  which clang would leave out            */
         if (!more)
             abort ();
         memset (more, 1, 1 << 20);

@@ -115,6 +115,21 @@ static void what_does_not_fit_is_cut (void **state)
     }
 }
 
+static void last_words_are_not_cut_for_outer_frames (void **state)
+{
+    (void) state;
+    resil__death_t death = killed (SIGABRT, false);
+    resil__tail_t tail = {.size = 13, .text = "free: invalid"};
+    char trace[2000] = "", text[RESIL_ERROR_TEXT_MAX];
+    for (int i = 0; i < 30; i++)
+        snprintf (trace + strlen (trace), sizeof trace - strlen (trace),
+                  "#%02d 0x7f0000000000 /a/rather/long/name/of/a/library.so+0x1000\n", i);
+    resil__death_describe (text, sizeof text, &death, &no_limits, trace, &tail);
+    assert_non_null (strstr (text, "killed by SIGABRT; #00 0x7f0000000000 /a/rather"));
+    assert_non_null (strstr (text, "library.so+0x1000, ...; last on stderr: free: invalid"));
+    assert_true (strlen (text) > sizeof text - 150);
+}
+
 static void each_step_of_the_shim_has_its_sentence (void **state)
 {
     (void) state;
@@ -140,6 +155,7 @@ int main (void)
         support_case (an_end_is_told_in_words),
         support_case (a_limit_is_told_from_four_fifths_on),
         support_case (what_does_not_fit_is_cut),
+        support_case (last_words_are_not_cut_for_outer_frames),
         support_case (each_step_of_the_shim_has_its_sentence),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
