@@ -330,22 +330,24 @@ static int find_child (resil_monitor_t *self, const resil__order_t *order, resil
     return 0;
 }
 
-static int start (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
+typedef int (child_fn) (resil_supervisor_t *above, const char *name);
+
+static int have_done (resil_monitor_t *self, const resil__order_t *order, child_fn *what)
 {
     resil__place_t place;
+    return find_child (self, order, &place) ? -1 : what (place.above, place.name);
+}
+
+static int start (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
+{
     (void) json;
-    return find_child (self, order, &place)
-               ? -1
-               : resil_supervisor_restart_child (place.above, place.name);
+    return have_done (self, order, resil_supervisor_restart_child);
 }
 
 static int stop (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
-    resil__place_t place;
     (void) json;
-    return find_child (self, order, &place)
-               ? -1
-               : resil_supervisor_terminate_child (place.above, place.name);
+    return have_done (self, order, resil_supervisor_terminate_child);
 }
 
 /*  One that is forgotten when it stops could not be started again. */
@@ -374,11 +376,8 @@ static int restart (resil_monitor_t *self, const resil__order_t *order, resil__j
 
 static int hurry (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
-    resil__place_t place;
     (void) json;
-    return find_child (self, order, &place)
-               ? -1
-               : resil_supervisor_hurry_child (place.above, place.name);
+    return have_done (self, order, resil_supervisor_hurry_child);
 }
 
 /*  Terminating it may have had it forgotten already. */

@@ -8,6 +8,7 @@
 
 #include "foundation/crc32c.h"
 #include "foundation/errmsg.h"
+#include "foundation/number.h"
 
 #define MAGIC_0 'r'
 #define MAGIC_1 'l'
@@ -82,20 +83,6 @@ const char *resil__link_frame_name (unsigned type)
 }
 
 /*  ---- Numbers --------------------------------------------------------------------------------------- */
-
-static void put (unsigned char *at, uint64_t value, size_t width)
-{
-    for (size_t i = 0; i < width; i++)
-        at[i] = (unsigned char) (value >> 8 * i);
-}
-
-static uint64_t get (const unsigned char *at, size_t width)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t) at[i] << 8 * i;
-    return value;
-}
 
 static uint64_t *number_of (resil__link_frame_t *frame, unsigned number)
 {
@@ -186,14 +173,14 @@ size_t resil__link_frame_encode (const resil__link_frame_t *frame, void *bytes, 
     at[AT_TYPE] = frame->type;
     at[AT_REASON] = frame->reason;
     if (type->has_payload)
-        put (at + AT_COUNT, frame->count, 4);
+        resil__number_put (at + AT_COUNT, frame->count, 4);
     for (unsigned number = 0; number < NUMBERS; number++)
         if (type->has & BIT (number))
-            put (at + numbers[number].at, value_of (frame, number), 8);
-    put (at + AT_SIZE, frame->size, 8);
+            resil__number_put (at + numbers[number].at, value_of (frame, number), 8);
+    resil__number_put (at + AT_SIZE, frame->size, 8);
     if (frame->size)
         memcpy (at + RESIL__LINK_HEADER, frame->payload, frame->size);
-    put (at + AT_CRC, crc_of (at, size), 4);
+    resil__number_put (at + AT_CRC, crc_of (at, size), 4);
     return size;
 }
 
@@ -212,11 +199,11 @@ static int check_bytes (const unsigned char *at, size_t size)
         return resil__refuse (EPROTO,
                               "version %u of the link protocol is spoken there; here it is %d",
                               at[AT_VERSION], RESIL__LINK_PROTOCOL);
-    uint64_t payload = get (at + AT_SIZE, 8);
+    uint64_t payload = resil__number_get (at + AT_SIZE, 8);
     if (payload != size - RESIL__LINK_HEADER)
         return resil__refuse (EPROTO, "a frame says that its payload has %llu bytes; %zu are there",
                               (unsigned long long) payload, size - RESIL__LINK_HEADER);
-    if (get (at + AT_CRC, 4) != crc_of (at, size))
+    if (resil__number_get (at + AT_CRC, 4) != crc_of (at, size))
         return resil__refuse (EPROTO, "a frame is not as it was sent: its CRC is another");
     return 0;
 }
@@ -233,10 +220,10 @@ int resil__link_frame_decode (resil__link_frame_t *frame, const void *bytes, siz
         return 0;
     frame->reason = at[AT_REASON];
     if (type->has_payload)
-        frame->count = (uint32_t) get (at + AT_COUNT, 4);
+        frame->count = (uint32_t) resil__number_get (at + AT_COUNT, 4);
     for (unsigned number = 0; number < NUMBERS; number++)
         if (type->has & BIT (number))
-            *number_of (frame, number) = get (at + numbers[number].at, 8);
+            *number_of (frame, number) = resil__number_get (at + numbers[number].at, 8);
     frame->size = size - RESIL__LINK_HEADER;
     if (frame->size)
         frame->payload = at + RESIL__LINK_HEADER;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "foundation/errmsg.h"
+#include "foundation/number.h"
 
 /*  The first byte of each frame. */
 #define MAGIC 'r'
@@ -146,20 +147,6 @@ static size_t width_of (form_t form)
     return widths[form];
 }
 
-static void put (unsigned char *at, uint64_t value, size_t width)
-{
-    for (size_t i = 0; i < width; i++)
-        at[i] = (unsigned char) (value >> 8 * i);
-}
-
-static uint64_t get (const unsigned char *at, size_t width)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; i++)
-        value |= (uint64_t) at[i] << 8 * i;
-    return value;
-}
-
 static uint64_t load (const void *member, form_t form)
 {
     switch (form) {
@@ -239,20 +226,20 @@ size_t resil__frame_encode (const resil__frame_t *frame, void *bytes, size_t roo
     at[1] = RESIL__PROTOCOL;
     at[2] = frame->kind;
     at[3] = 0;
-    put (at + 4, 0, 4);
-    put (at + 8, frame->incarnation, 8);
+    resil__number_put (at + 4, 0, 4);
+    resil__number_put (at + 8, frame->incarnation, 8);
     at += RESIL__FRAME_HEADER;
     for (const field_t *field = kinds[frame->kind].fields; field->form; field++) {
         const void *member = (const char *) frame + field->offset;
         size_t width = width_of (field->form);
         if (!is_long (field)) {
-            put (at, load (member, field->form), width);
+            resil__number_put (at, load (member, field->form), width);
             at += width;
             continue;
         }
         const resil__bytes_t *long_one = member;
         size_t length = length_of (field, long_one);
-        put (at, length, width);
+        resil__number_put (at, length, width);
         at += width;
         if (length)
             memcpy (at, long_one->at, length);
@@ -274,7 +261,7 @@ static const unsigned char *read_field (resil__frame_t *frame, const field_t *fi
         resil__refuse (EPROTO, "a frame %s ends before its field %s", name, field->name);
         return NULL;
     }
-    uint64_t value = get (at, width);
+    uint64_t value = resil__number_get (at, width);
     at += width;
     if (!is_long (field)) {
         store (member, field->form, value);
@@ -316,7 +303,7 @@ int resil__frame_decode (resil__frame_t *frame, const void *bytes, size_t size)
                               "it is %d",
                               at[1], RESIL__PROTOCOL);
     frame->kind = at[2];
-    frame->incarnation = get (at + 8, 8);
+    frame->incarnation = resil__number_get (at + 8, 8);
     const kind_t *kind = kind_of (frame->kind);
     if (!kind)
         return 0;
