@@ -81,10 +81,11 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
     record.of = self;
     record.incarnation = self->incarnation;
     resil__outbox_t *outbox = self->outbox;
-    /*  Once GONE is written, all of that may be freed. */
+    /*  Once GONE is written, all of that may be freed; but where many share a thread, that outlives it, and so does
+        its outbox. */
     void *bell = outbox->bell;
     int bell_fd = outbox->bell_fd;
-    bool is_last = record.kind == RESIL__RECORD_GONE;
+    bool is_last = record.kind == RESIL__RECORD_GONE && bell;
     bool written = resil__outbox_put (outbox, record, error);
     assert (written);
     (void) written;

@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "component/outbox.h"
+#include "component/self.h"
 
 #define LARGEST (4 * RESIL__OUTBOX_BYTES)
 
@@ -172,6 +175,30 @@ static void no_record_is_lost_or_torn_between_two_threads (void **state)
     assert_false (resil__outbox_take (&outbox, &record, &error));
 }
 
+static void tell_that_it_is_gone (resil__outbox_t *to)
+{
+    resil_self_t self = {.outbox = to};
+    resil__self_tell (&self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
+}
+
+/*  A system call each would take longer than the end of a light component. */
+static void last_words_in_a_shared_outbox_ring_as_others_do (void **state)
+{
+    (void) state;
+    eventfd_t rings;
+    resil__outbox_t shared = {.bytes = bytes, .size = RESIL__OUTBOX_BYTES};
+    shared.bell_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_true (shared.bell_fd >= 0);
+    for (int i = 0; i < 100; i++)
+        tell_that_it_is_gone (&shared);
+    assert_int_equal (eventfd_read (shared.bell_fd, &rings), 0);
+    assert_int_equal (rings, 1);
+    resil__outbox_hear (&shared);
+    tell_that_it_is_gone (&shared);
+    assert_int_equal (eventfd_read (shared.bell_fd, &rings), 0);
+    close (shared.bell_fd);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -180,6 +207,7 @@ int main (void)
         cmocka_unit_test (it_holds_what_its_size_says),
         cmocka_unit_test (what_is_taken_out_of_the_order_makes_room_too),
         cmocka_unit_test (no_record_is_lost_or_torn_between_two_threads),
+        cmocka_unit_test (last_words_in_a_shared_outbox_ring_as_others_do),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }
