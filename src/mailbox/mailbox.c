@@ -150,8 +150,11 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    resil__mailbox_close (self);
-    resil__mailbox_set_reader (self, NULL, NULL);
+    /*  Mostly it has been closed, and so is empty, and its reader has left. */
+    if (atomic_load_explicit (&self->is_open, memory_order_relaxed) || self->reader) {
+        resil__mailbox_close (self);
+        resil__mailbox_set_reader (self, NULL, NULL);
+    }
     bool by_bias = hold (self);
     resil__lock (&self->lock);
     resil_message_t *in_hand = self->in_hand, *saved = self->saved;
