@@ -143,8 +143,11 @@ void resil__runner_grant (resil__runner_t *self, uint64_t incarnation, bool stan
                   standing ? RESIL__PERMIT_STANDING : RESIL__PERMIT_ONCE (incarnation));
 }
 
+/*  Once it is closed only the supervisor opens it. */
 bool resil__runner_revoke (resil__runner_t *self)
 {
+    if (atomic_load (&self->self.permit) == RESIL__PERMIT_CLOSED)
+        return false;
     uint_fast64_t permit = atomic_exchange (&self->self.permit, RESIL__PERMIT_CLOSED);
     return permit != RESIL__PERMIT_CLOSED && permit != RESIL__PERMIT_SPENDING;
 }
