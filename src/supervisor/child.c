@@ -385,9 +385,20 @@ void resil__child_open_grant (resil__child_t *child)
         grant (child);
 }
 
+/*  As a rule nobody has set one since, when many start one after the other: to clear it costs nothing then, and saves
+    to move it when they stop. */
+static void clear_last_timer (resil__child_t *child)
+{
+    resil__heap_t *heap = &child->supervisor->tree->heap;
+    if (child->timer.place == heap->count)
+        resil__heap_set (heap, &child->timer, RESIL__NEVER);
+}
+
 static void note_up (resil__child_t *child, int64_t at_us)
 {
     child->up_at_us = at_us;
+    if (child->first_start)
+        clear_last_timer (child);
     child->first_start = child->failed = false;
     child->deadline_us = RESIL__NEVER;
     child->look_us = 0;
