@@ -59,34 +59,23 @@ typedef struct {
     char doing[RESIL__TASK_TEXT]; /*  what its thread did when its time was up, or ""          */
 } resil__watch_t;
 
-/*  There may be very many: what few of them need is not in here. */
+/*  There may be very many: what few of them need is not in here. What a start or a stop goes through comes first. */
 struct _resil__child_t {
-    resil__timer_t timer;   /*  first: a timer is its child                              */
-    resil__entry_t by_name; /*  by the hash of its path, which is for the log too; of one that is
-                                forgotten: among those                                   */
-    uint64_t number;        /*  those that were added later have higher ones             */
+    resil__timer_t timer; /*  first: a timer is its child                              */
     resil_supervisor_t *supervisor;
     resil_supervisor_t *subtree; /*  it is a supervisor; NULL: a component                    */
     resil__spec_t *spec;
-    resil__mailbox_t *mailbox;  /*  NULL: a subtree                                          */
-    resil__runner_t *runner;    /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
-    uint64_t incarnation;       /*  the running or the last one; 0 before the first          */
-    int64_t deadline_us;        /*  of the phase                                             */
-    int64_t up_at_us;           /*  of the incarnation; 0: not up yet                        */
-    int64_t delay_us;           /*  before its restart, as has been judged                   */
-    resil__command_t *waiter;   /*  who waits for it to come up, if one does                 */
-    resil__command_t *stoppers; /*  who waits for it to be down                              */
-    resil__author_t *author;    /*  who has it started or stopped, or NULL                   */
-    resil__watch_t *watch;      /*  NULL: not watched                                        */
-    resil__meter_t *meter;      /*  NULL: nothing is counted                                 */
-    uint64_t to_ack;      /*  the last report that has been accepted and not yet acked, or 0 */
-    resil__fault_t fault; /*  the last failure                                         */
-    resil__failures_t failures;
-    resil__backoff_t backoff;
-    uint64_t restarts;    /*  automatic ones, ever                                     */
-    uint64_t event_count; /*  about it, ever                                            */
-    int32_t look_us;      /*  the pause until the next look, 0: none; see child.c      */
-    int start_errno;      /*  what a call returns for a start in vain                  */
+    resil__mailbox_t *mailbox; /*  NULL: a subtree                                          */
+    resil__runner_t *runner;   /*  NULL in DOWN, in a subtree, and in WAITING without a thread */
+
+    uint64_t incarnation;     /*  the running or the last one; 0 before the first          */
+    int64_t deadline_us;      /*  of the phase                                             */
+    resil__command_t *waiter; /*  who waits for it to come up, if one does                 */
+    resil__author_t *author;  /*  who has it started or stopped, or NULL                   */
+    uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
+    uint64_t event_count;     /*  about it, ever                                           */
+    int32_t look_us;          /*  the pause until the next look, 0: none; see child.c      */
+    int start_errno;          /*  what a call returns for a start in vain                  */
 
     resil__phase_t phase : 4;
     bool is_static : 1;   /*  added before its supervisor began                        */
@@ -123,8 +112,24 @@ struct _resil__child_t {
     bool told_done : 1;
     bool is_untold : 1; /*  ... but not of this incarnation                          */
     bool failed : 1;    /*  its error is the cause of what it is at                  */
+
+    resil__command_t *stoppers; /*  who waits for it to be down                              */
+    resil__failures_t failures;
+    resil__entry_t by_name; /*  by the hash of its path, which is for the log too; of one that is
+                                forgotten: among those                                   */
+    uint64_t number;        /*  those that were added later have higher ones             */
+    int64_t up_at_us;       /*  of the incarnation; 0: not up yet                        */
+    int64_t delay_us;       /*  before its restart, as has been judged                   */
+    resil__watch_t *watch;  /*  NULL: not watched                                        */
+    resil__meter_t *meter;  /*  NULL: nothing is counted                                 */
+    resil__fault_t fault;   /*  the last failure                                         */
+    resil__backoff_t backoff;
+    uint64_t restarts; /*  automatic ones, ever                                     */
 };
 _Static_assert(sizeof (resil__child_t) <= 256, "with its spec a child takes about 300 bytes");
+_Static_assert(offsetof (resil__child_t, incarnation) == 64 &&
+                   offsetof (resil__child_t, stoppers) == 128,
+               "what a stop goes through begins its cache lines");
 
 /*  A supervisor's own life. */
 typedef enum {
