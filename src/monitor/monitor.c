@@ -405,3 +405,8 @@ const char *resil_monitor_control (const resil_monitor_t *self)
 {
     return self ? self->control.endpoint : NULL;
 }
+
+const char *resil__monitor_key (const resil_monitor_t *self)
+{
+    return self->keys.public_key;
+}
