@@ -99,17 +99,32 @@ static void tell_refusal (resil_monitor_t *self, resil__order_t *order, int erro
         resil__order_free (order);
 }
 
-void resil__control_turned_away (void *monitor, const char *key, const char *address)
+static void turn_away (resil_monitor_t *self, const char *by, const char *why)
 {
-    resil_monitor_t *self = monitor;
     resil__order_t *order = calloc (1, sizeof *order);
     if (!order)
         return;
     resil__request_init (&order->request);
     order->request.what = RESIL__TO_CONNECT;
-    snprintf (order->client.by, sizeof order->client.by, "key %.8s...@%s",
-              *key ? key : "of no kind", address);
-    tell_refusal (self, order, EPERM, "this key is not in the access list");
+    snprintf (order->client.by, sizeof order->client.by, "%s", by);
+    tell_refusal (self, order, EPERM, why);
+}
+
+void resil__control_turned_away (void *monitor, const char *key, const char *address)
+{
+    char by[RESIL__BY_ROOM];
+    snprintf (by, sizeof by, "key %.8s...@%s", key, address);
+    turn_away (monitor, by, "this key is not in the access list");
+}
+
+/*  ZeroMQ does not say from where they came. */
+void resil__control_look_at_doors (resil_monitor_t *self)
+{
+    resil__port_t *const ports[] = {&self->publisher.port, &self->control};
+    const char *why;
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
+        while ((why = resil__port_turned_away (ports[i])))
+            turn_away (self, "unknown@tcp", why);
 }
 
 void resil__control_send (resil_monitor_t *self)

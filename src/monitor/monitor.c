@@ -15,9 +15,13 @@
 #include "monitor/zap.h"
 #include "runner/maker.h"
 
-/*  Its own two and the actor's two; the bell, and the lock of its folder. */
-#define SOCKETS 4
+/*  Those of its two ports, and the actor's two; the bell, and the lock of its folder. */
+#define PORTS 2
+#define ACTOR_SOCKETS 2
 #define DESCRIPTORS 2
+
+/*  What it waits for: its ports, the bell, the doors of the ports. */
+#define ITEMS_MAX 5
 
 #define LEAST_RING ((size_t) 64 << 10)
 #define MOST_RING ((size_t) 1 << 30)
@@ -75,19 +79,21 @@ static int64_t take_time (resil_monitor_t *self)
 static bool turn (resil_monitor_t *self)
 {
     resil__publisher_serve (self);
+    resil__control_look_at_doors (self);
     bool more = resil__control_serve (self);
     resil__control_send (self);
     more |= resil__publisher_publish (self);
     return more;
 }
 
-static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[3], int64_t due_us)
+static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX], int64_t due_us)
 {
     uint64_t rings;
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
     if (!is_there)
-        zmq_poll (items, 3, resil__until_ms (due_us, resil__now_us ()));
+        zmq_poll (items, self->control.door ? ITEMS_MAX : ITEMS_MAX - PORTS,
+                  resil__until_ms (due_us, resil__now_us ()));
     ssize_t taken = items[2].revents ? read (self->bell, &rings, sizeof rings) : 0;
     (void) taken;
 }
@@ -104,9 +110,13 @@ static void say_the_rest (resil_monitor_t *self)
 static void run (zsock_t *pipe, void *args)
 {
     resil_monitor_t *self = args;
-    zmq_pollitem_t items[] = {{.socket = self->publisher.port.handle, .events = ZMQ_POLLIN},
-                              {.socket = self->control.handle, .events = ZMQ_POLLIN},
-                              {.fd = self->bell, .events = ZMQ_POLLIN}};
+    zmq_pollitem_t items[ITEMS_MAX] = {{self->publisher.port.handle, 0, ZMQ_POLLIN, 0},
+                                       {self->control.handle, 0, ZMQ_POLLIN, 0},
+                                       {NULL, self->bell, ZMQ_POLLIN, 0}};
+    if (self->control.door) {
+        items[3] = (zmq_pollitem_t){zsock_resolve (self->publisher.port.door), 0, ZMQ_POLLIN, 0};
+        items[4] = (zmq_pollitem_t){zsock_resolve (self->control.door), 0, ZMQ_POLLIN, 0};
+    }
     pthread_setname_np (pthread_self (), "resil-monitor");
     zsock_signal (pipe, 0);
     while (!atomic_load (&self->leaves)) {
@@ -171,8 +181,7 @@ static void release (resil_monitor_t *self)
         close (self->bell);
     free (self->access_file);
     explicit_bzero (&self->keys, sizeof self->keys);
-    if (self->took_sockets)
-        resil__process_took_sockets (-SOCKETS);
+    resil__process_took_sockets (-self->sockets);
     free (self);
 }
 
@@ -346,10 +355,11 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
                   const resil_monitor_options_t *options)
 {
     static const char call[] = "resil_monitor_new";
-    if (resil__process_has_room (SOCKETS, DESCRIPTORS, true, "a monitor"))
+    int sockets = ACTOR_SOCKETS + PORTS * resil__port_sockets (options->keys);
+    if (resil__process_has_room (sockets, DESCRIPTORS, true, "a monitor"))
         return -1;
-    resil__process_took_sockets (SOCKETS);
-    self->took_sockets = true;
+    resil__process_took_sockets (sockets);
+    self->sockets = sockets;
     self->bell = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->bell < 0)
         return resil__refuse (errno, "no descriptor for a monitor: %s", strerror (errno));

@@ -75,7 +75,7 @@ struct _resil_monitor_t {
     resil__memory_t memory;
     resil__json_t json; /*  the actor's                                              */
     bool has_crew;
-    bool took_sockets;
+    int sockets;         /*  taken of what the process may have                       */
     sem_t has_left;      /*  the actor has                                            */
     int64_t look_due_us; /*  at the access list                                       */
 
@@ -102,6 +102,9 @@ bool resil__control_serve (resil_monitor_t *self);
 
 /*  A key is turned away at the door: any thread. */
 void resil__control_turned_away (void *monitor, const char *key, const char *address);
+
+/*  Tell of those who have not even shown one. */
+void resil__control_look_at_doors (resil_monitor_t *self);
 
 /*  Send what the crew has to say. */
 void resil__control_send (resil_monitor_t *self);
