@@ -8,7 +8,7 @@
 
 #include "foundation/process.h"
 
-/*  They call the library only, and what makes a component's arguments. */
+/*  They call the library only. */
 #define STACK_BYTES (512 * 1024)
 
 void resil__order_free (resil__order_t *order)
@@ -33,6 +33,17 @@ static bool is_in_hand (const resil__crew_t *self, const char *path)
     return false;
 }
 
+static void note_taken (resil__orders_t *orders, const resil__order_t *order)
+{
+    orders->count--;
+    orders->bytes -= order->bytes;
+}
+
+static bool is_full (const resil__orders_t *orders)
+{
+    return orders->count == RESIL__CREW_WAITING || orders->bytes > RESIL__CREW_WAITING_BYTES;
+}
+
 /*  The first whose path nobody works on, or NULL. */
 static resil__order_t *take_changing (resil__crew_t *self)
 {
@@ -43,7 +54,7 @@ static resil__order_t *take_changing (resil__crew_t *self)
         *(before ? &before->next : &self->changing.first) = order->next;
         if (self->changing.last == order)
             self->changing.last = before;
-        self->changing.count--;
+        note_taken (&self->changing, order);
         return order;
     }
     return NULL;
@@ -57,7 +68,7 @@ static resil__order_t *take_first (resil__orders_t *orders)
     orders->first = order->next;
     if (!orders->first)
         orders->last = NULL;
-    orders->count--;
+    note_taken (orders, order);
     return order;
 }
 
@@ -153,7 +164,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
     resil__orders_t *orders = changes ? &self->changing : &self->reading;
     pthread_mutex_lock (&self->lock);
     int error = self->closed                                                      ? ESHUTDOWN
-                : orders->count == RESIL__CREW_WAITING                            ? EAGAIN
+                : is_full (orders)                                                ? EAGAIN
                 : changes && order->request.if_idle && is_contended (self, order) ? EBUSY
                                                                                   : 0;
     if (!error) {
@@ -164,6 +175,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
             orders->first = order;
         orders->last = order;
         orders->count++;
+        orders->bytes += order->bytes;
         pthread_cond_broadcast (&self->changed);
     }
     pthread_mutex_unlock (&self->lock);

@@ -12,13 +12,15 @@
 /*  The first is the one for reading. */
 #define RESIL__CREW_THREADS 4
 
-/*  Orders that may wait, of each sort. */
+/*  Orders that may wait, of each sort, and what they came with. */
 #define RESIL__CREW_WAITING 1024
+#define RESIL__CREW_WAITING_BYTES ((size_t) 8 << 20)
 
 typedef struct {
     resil__order_t *first;
     resil__order_t *last;
     size_t count;
+    size_t bytes;
 } resil__orders_t;
 
 /*  Carries out an order, which is the crew's; the same of one that will not be. */

@@ -21,7 +21,7 @@
 /*  Waiting for a subscriber that is slow; for a client; and from each. */
 #define EVENTS_WAITING 16384
 #define REPLIES_WAITING 2048
-#define REQUESTS_WAITING 256
+#define REQUESTS_WAITING 32
 
 /*  The longest subscription. A longer request than one may be is read, to be refused with a sentence, up to twice that. */
 #define SUBSCRIPTION_MAX 1024

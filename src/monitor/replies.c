@@ -6,7 +6,7 @@
 #include "monitor/state.h"
 
 /*  Of replies that wait for the actor: then who has another one waits. */
-#define BYTES_MAX ((size_t) 32 << 20)
+#define BYTES_MAX ((size_t) 16 << 20)
 
 static void put (resil_monitor_t *self, resil__reply_t *reply)
 {

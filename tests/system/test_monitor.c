@@ -335,7 +335,36 @@ static void nonsense_is_hung_up_on (void **state)
     end ();
 }
 
-#define SILENT 200
+/*  A request that breaks off, then bytes of any kind. */
+static void garble (const char *endpoint, const char *type)
+{
+    static const char half[] = "\0\144{\"v\":1,\"id\"";
+    uint32_t random = 1;
+    for (int i = 0; i < 100; i++) {
+        unsigned char bytes[256];
+        int fd = raw_connect (endpoint);
+        shake_hands (fd, type);
+        if (i % 2)
+            say (fd, half, sizeof half - 1);
+        for (size_t at = 0; at < sizeof bytes; at++)
+            bytes[at] = (unsigned char) ((random = random * 1664525 + 1013904223) >> 24);
+        say (fd, bytes, i % 4 == 1 ? 0 : sizeof bytes);
+        close (fd);
+    }
+}
+
+static void what_makes_no_sense_after_a_handshake_harms_nobody (void **state)
+{
+    (void) state;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    garble (resil_monitor_endpoint (monitor), "SUB");
+    garble (resil_monitor_control (monitor), "DEALER");
+    still_serves ();
+    end ();
+}
+
+#define SILENT 500
 
 static void who_says_nothing_keeps_nobody_out (void **state)
 {
@@ -406,6 +435,108 @@ static void a_thousand_requests_at_once_are_all_answered (void **state)
     end ();
 }
 
+/*  ---- Memory --------------------------------------------------------------------------------------------- */
+
+/*  What the protocol's description states, and what the allocator keeps beside. */
+#define ASKERS 8
+#define ASKED 500
+#define IDLE_SUBSCRIBERS 4
+#define MIB ((int64_t) 1 << 20)
+#define STATED_BYTES ((96 + ASKERS * 4 + IDLE_SUBSCRIBERS * 10) * MIB)
+
+/*  The most that the process has had in memory at a time, from the last `forget` on. */
+static int64_t most_bytes (void)
+{
+    char line[128];
+    long long kib = 0;
+    FILE *file = fopen ("/proc/self/status", "re");
+    while (fgets (line, sizeof line, file))
+        sscanf (line, "VmHWM: %lld", &kib);
+    fclose (file);
+    return kib * 1024;
+}
+
+static void forget_most_bytes (void)
+{
+    FILE *file = fopen ("/proc/self/clear_refs", "we");
+    assert_non_null (file);
+    fputs ("5", file);
+    fclose (file);
+}
+
+/*  A client that asks for much, and reads nothing. */
+static int ask_and_not_read (void)
+{
+    char request[256] = "{\"v\":1,\"id\":\"x\",\"do\":\"events\",\"from\":1,\"limit\":1000}";
+    unsigned char frame[256] = {0, (unsigned char) strlen (request)};
+    memcpy (frame + 2, request, strlen (request));
+    int fd = raw_connect (resil_monitor_control (monitor));
+    shake_hands (fd, "DEALER");
+    for (int i = 0; i < ASKED; i++)
+        say (fd, frame, 2 + strlen (request));
+    return fd;
+}
+
+/*  Sends what is as large as can be, and larger when it is read: two for each byte. */
+static void send_what_is_large (void)
+{
+    static char request[64 << 10];
+    size_t size = (size_t) snprintf (request, sizeof request,
+                                     "{\"v\":1,\"id\":\"x\",\"do\":\"health\",\"y\":[");
+    while (size < sizeof request - 8)
+        size += (size_t) snprintf (request + size, sizeof request - size, "{},");
+    snprintf (request + size, sizeof request - size, "0]}");
+    zsock_t *socket = zsock_new (ZMQ_DEALER);
+    zsock_set_linger (socket, SUPPORT_PATIENCE_MS);
+    zsock_set_sndhwm (socket, 4);
+    zsock_set_rcvhwm (socket, 1);
+    assert_int_equal (zsock_connect (socket, "%s", resil_monitor_control (monitor)), 0);
+    for (int i = 0; i < ASKED; i++)
+        assert_int_equal (zstr_send (socket, request), 0);
+    zsock_destroy (&socket);
+}
+
+static bool is_served_at_last (void *endpoint)
+{
+    client_t client;
+    client_open (&client, endpoint, "none/");
+    client_ask (&client, "hello", "");
+    bool is_ok = json_is_true (client_field (&client, "ok"));
+    client_close (&client);
+    return is_ok;
+}
+
+static void memory_has_the_bound_that_is_stated (void **state)
+{
+    (void) state;
+    int fds[ASKERS + IDLE_SUBSCRIBERS];
+    static const unsigned char to_all[] = {0, 1, 1};
+    atomic_store (&pause_ms, 0);
+    begin (20000, (size_t) 4 << 20);
+    for (int i = 0; i < IDLE_SUBSCRIBERS; i++) {
+        fds[ASKERS + i] = raw_connect (resil_monitor_endpoint (monitor));
+        shake_hands (fds[ASKERS + i], "SUB");
+        say (fds[ASKERS + i], to_all, sizeof to_all);
+    }
+    still_serves ();
+    forget_most_bytes ();
+    int64_t before = most_bytes ();
+    ok (resil_supervisor_spawn (root));
+    calm_down ();
+    for (int i = 0; i < ASKERS; i++)
+        fds[i] = ask_and_not_read ();
+    send_what_is_large ();
+    char *endpoint = (char *) (uintptr_t) resil_monitor_endpoint (monitor);
+    assert_true (support_wait_until (is_served_at_last, endpoint, 4 * SUPPORT_PATIENCE_MS));
+    int64_t took = most_bytes () - before;
+    print_message ("%d MiB taken, %d MiB stated\n", (int) (took / MIB), (int) (STATED_BYTES / MIB));
+    if (!SYSTEM_IS_SANITIZED)
+        assert_true (took <= STATED_BYTES);
+    for (int i = 0; i < ASKERS + IDLE_SUBSCRIBERS; i++)
+        close (fds[i]);
+    end ();
+}
+
 /*  Who is gone before its call is answered keeps nobody's place. */
 static void who_dies_with_a_request_under_way_is_forgotten (void **state)
 {
@@ -445,9 +576,11 @@ int main (void)
         trace_case (joiners_at_any_moment_end_with_the_same_picture),
         trace_case (where_the_ring_forgets_too_soon_it_says_so),
         trace_case (nonsense_is_hung_up_on),
+        trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
         trace_case (who_says_nothing_keeps_nobody_out),
         trace_case (who_stops_reading_delays_nobody),
         trace_case (a_thousand_requests_at_once_are_all_answered),
+        trace_case (memory_has_the_bound_that_is_stated),
         trace_case (who_dies_with_a_request_under_way_is_forgotten),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
