@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foundation/clock.h"
 #include "foundation/process.h"
 
 /*  They call the library only. */
@@ -105,6 +106,8 @@ static void *serve (void *arg)
         else
             pthread_cond_wait (&self->changed, &self->lock);
     }
+    self->left_count++;
+    pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
     return NULL;
 }
@@ -133,7 +136,7 @@ int resil__crew_start (resil__crew_t *self, resil__work_fn *work, resil__work_fn
     if (!error)
         return 0;
     resil__crew_close (self);
-    resil__crew_join (self);
+    resil__crew_join (self, RESIL__NEVER); /*  they have nothing in hand yet                     */
     resil__crew_release (self);
     return resil__process_refuse_thread (error, "the monitor");
 }
@@ -197,11 +200,22 @@ void resil__crew_close (resil__crew_t *self)
     }
 }
 
-void resil__crew_join (resil__crew_t *self)
+bool resil__crew_join (resil__crew_t *self, int64_t deadline_us)
 {
+    struct timespec deadline = resil__deadline_spec (deadline_us);
+    pthread_mutex_lock (&self->lock);
+    while (self->left_count < self->thread_count &&
+           pthread_cond_clockwait (&self->changed, &self->lock, CLOCK_MONOTONIC, &deadline) !=
+               ETIMEDOUT)
+        continue;
+    bool have_left = self->left_count == self->thread_count;
+    pthread_mutex_unlock (&self->lock);
+    if (!have_left)
+        return false;
     for (size_t i = 0; i < self->thread_count; i++)
         pthread_join (self->threads[i], NULL);
     self->thread_count = 0;
+    return true;
 }
 
 void resil__crew_release (resil__crew_t *self)

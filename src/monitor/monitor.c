@@ -28,6 +28,11 @@
 #define LEAST_BEAT_MS 10
 #define MOST_BEAT_MS 60000
 
+/*  So long it is waited for what is carried out for clients, which is theirs to make long; and for the actor's last turn,
+    in which nothing is waited for. */
+#define IN_HAND_MS 15000
+#define LAST_TURN_MS 15000
+
 /*  How often it is looked whether the access list has changed, and an endpoint that is not free yet is tried again. */
 #define LOOK_US 400000
 #define BIND_AGAIN_US 20000
@@ -98,10 +103,11 @@ static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX
     (void) taken;
 }
 
-/*  All that is still to be said, to those who can take it now. */
+/*  What is still to be said now, to those who can take it. Not what the tree may go on to tell. */
 static void say_the_rest (resil_monitor_t *self)
 {
-    while (resil__publisher_publish (self))
+    uint64_t end = resil__feed_next (self->guest.feed);
+    while (self->publisher.next < end && resil__publisher_publish (self))
         continue;
     resil__control_send (self);
     resil__publisher_beat (self);
@@ -128,38 +134,46 @@ static void run (zsock_t *pipe, void *args)
     resil__feed_await (self->guest.feed, 0, -1);
     resil__port_close (&self->publisher.port);
     resil__port_close (&self->control);
-    sem_post (&self->has_left);
+    resil__latch_tell (&self->has_left);
 }
 
 /*  ---- Its end ------------------------------------------------------------------------------------------ */
 
-static void end_actor (resil_monitor_t *self)
+/*  False: it does not leave, and what it uses must stay. */
+static bool end_actor (resil_monitor_t *self)
 {
     static const uint64_t ring = 1;
     if (!self->actor)
-        return;
-    atomic_store (&self->leaves, true);
+        return true;
+    resil__replies_close (self);
     ssize_t written = write (self->bell, &ring, sizeof ring);
     (void) written;
-    while (sem_wait (&self->has_left) && errno == EINTR)
-        continue;
+    if (!resil__latch_await (&self->has_left, resil__deadline_us (resil__now_us (), LAST_TURN_MS)))
+        return false;
     resil__end_actor (&self->actor);
+    return true;
 }
 
-/*  Close all that others can reach, once nothing is carried out for anybody. */
-static void end_service (resil_monitor_t *self)
+/*  Close all that others can reach, once nothing is carried out for anybody, or that has taken too long. False: a
+    thread of it is still at work, and what it uses must stay; it may be tried again. */
+static bool end_service (resil_monitor_t *self)
 {
+    bool has_crew_left = true;
     if (self->crew.thread_count > 0) {
         resil__crew_close (&self->crew);
-        resil__crew_join (&self->crew);
+        has_crew_left =
+            resil__crew_join (&self->crew, resil__deadline_us (resil__now_us (), IN_HAND_MS));
     }
-    end_actor (self);
+    bool has_actor_left = end_actor (self);
     if (*self->domain)
         resil__zap_leave (self->domain);
     *self->domain = 0;
-    resil__port_close (&self->publisher.port);
-    resil__port_close (&self->control);
+    if (has_actor_left) {
+        resil__port_close (&self->publisher.port);
+        resil__port_close (&self->control);
+    }
     resil__directory_remove (&self->directory);
+    return has_crew_left && has_actor_left;
 }
 
 static void release (resil_monitor_t *self)
@@ -176,7 +190,6 @@ static void release (resil_monitor_t *self)
     resil__json_release (&self->publisher.json);
     pthread_cond_destroy (&self->replies.taken);
     pthread_mutex_destroy (&self->replies.lock);
-    sem_destroy (&self->has_left);
     if (self->bell >= 0)
         close (self->bell);
     free (self->access_file);
@@ -191,11 +204,14 @@ static void tree_ends (resil__guest_t *guest)
     resil__crew_close (&self->crew);
 }
 
+/*  All calls of the tree have come back by then. */
 static void tree_ended (resil__guest_t *guest)
 {
     resil_monitor_t *self = (resil_monitor_t *) guest;
-    end_service (self);
-    if (self->is_own)
+    bool has_ended = end_service (self);
+    if (!has_ended)
+        resil__process_list_hung ("a thread of a monitor (resil-monitor, resil-change)");
+    else if (self->is_own)
         release (self);
 }
 
@@ -205,7 +221,10 @@ void resil_monitor_destroy (resil_monitor_t **self_p)
         return;
     resil_monitor_t *self = *self_p;
     *self_p = NULL;
-    end_service (self);
+    if (!end_service (self)) {
+        self->is_own = true; /*  nobody else's any more: it goes with the tree            */
+        return;
+    }
     resil__dismiss_guest (&self->guest);
     release (self);
 }
@@ -346,7 +365,6 @@ static resil_monitor_t *monitor_new (resil_supervisor_t *root)
     gethostname (self->host, sizeof self->host - 1);
     pthread_mutex_init (&self->replies.lock, NULL);
     pthread_cond_init (&self->replies.taken, NULL);
-    sem_init (&self->has_left, 0, 0);
     return self;
 }
 

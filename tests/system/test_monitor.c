@@ -5,6 +5,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -22,7 +23,7 @@ static resil_monitor_t *monitor;
 static atomic_int failures_left;
 static atomic_int pause_ms; /*  before each                                              */
 
-/*  Fails, so often as all together are to. */
+/*  Fails, so often as all together are to. It reads no messages. */
 static int churn (resil_self_t *self, void *args)
 {
     (void) args;
@@ -43,23 +44,13 @@ static int answer (resil_self_t *self, void *args, resil_message_t *message)
                                                               : 0;
 }
 
-static int keep_silent (resil_self_t *self, void *args, resil_message_t *message)
-{
-    (void) self;
-    (void) args;
-    (void) message;
-    return 0;
-}
-
 static void begin (int failures, size_t ring_bytes)
 {
     static const resil_type_t answering = {RESIL_TYPE, .name = "answering", .on_message = answer};
-    static const resil_type_t silent = {RESIL_TYPE, .name = "silent", .on_message = keep_silent};
     resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
     options.ring_bytes = ring_bytes;
     atomic_store (&failures_left, failures);
     ok (resil_type_register (&answering));
-    ok (resil_type_register (&silent));
     root = supervisor_new (RESIL_UNLIMITED);
     monitor = resil_monitor_new (root, &options);
     if (!monitor)
@@ -70,8 +61,6 @@ static void begin (int failures, size_t ring_bytes)
         ok (resil_supervisor_add_simple (root, name, churn, NULL, NULL));
     }
     resil_spec_t spec = {RESIL_SPEC, .name = "answering", .type = "answering"};
-    ok (resil_supervisor_add (root, &spec));
-    spec = (resil_spec_t){RESIL_SPEC, .name = "silent", .type = "silent"};
     ok (resil_supervisor_add (root, &spec));
 }
 
@@ -519,6 +508,7 @@ static void memory_has_the_bound_that_is_stated (void **state)
         say (fds[ASKERS + i], to_all, sizeof to_all);
     }
     still_serves ();
+    malloc_trim (0);
     forget_most_bytes ();
     int64_t before = most_bytes ();
     ok (resil_supervisor_spawn (root));
@@ -537,11 +527,15 @@ static void memory_has_the_bound_that_is_stated (void **state)
     end ();
 }
 
-/*  Who is gone before its call is answered keeps nobody's place. */
-static void who_dies_with_a_request_under_way_is_forgotten (void **state)
+/*  ---- One who may call --------------------------------------------------------------------------------- */
+
+static char home[64];
+
+/*  With a monitor that lets its clients do everything. */
+static void begin_with_ipc (void)
 {
-    (void) state;
-    char home[] = "/tmp/resil-test-XXXXXX", endpoint[64];
+    char endpoint[96];
+    strcpy (home, "/tmp/resil-test-XXXXXX");
     assert_non_null (mkdtemp (home));
     snprintf (endpoint, sizeof endpoint, "ipc://%s/m", home);
     begin (0, (size_t) 4 << 20);
@@ -550,24 +544,56 @@ static void who_dies_with_a_request_under_way_is_forgotten (void **state)
     monitor = resil_monitor_new (root, &options);
     assert_non_null (monitor);
     ok (resil_supervisor_spawn (root));
+}
+
+static void end_with_ipc (void)
+{
+    static const char *const files[] = {"m", "m.control"};
+    end ();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char file[128];
+        snprintf (file, sizeof file, "%s/%s", home, files[i]);
+        unlink (file);
+    }
+    rmdir (home);
+}
+
+/*  Who is gone before its call is answered keeps nobody's place. */
+static void who_dies_with_a_request_under_way_is_forgotten (void **state)
+{
+    (void) state;
+    begin_with_ipc ();
     for (int i = 0; i < 20; i++) {
         client_t client;
-        client_open (&client, endpoint, "none/");
-        zstr_sendf (
-            client.dealer,
-            "{\"v\":1,\"id\":\"%d\",\"do\":\"call\",\"path\":\"/resil/silent\",\"text\":\"\","
-            "\"timeout_us\":200000}",
-            i);
+        client_open (&client, resil_monitor_endpoint (monitor), "none/");
+        zstr_sendf (client.dealer,
+                    "{\"v\":1,\"id\":\"%d\",\"do\":\"call\",\"path\":\"/resil/c0\",\"text\":\"\","
+                    "\"timeout_us\":200000}",
+                    i);
         client_must (&client, "call", "\"path\":\"/resil/answering\",\"text\":\"ping\"");
         assert_string_equal (client_text (&client, "result.text"), "pong");
         client_close (&client);
     }
-    end ();
-    unlink (endpoint + 6);
-    char control[80];
-    snprintf (control, sizeof control, "%s.control", endpoint + 6);
-    unlink (control);
-    rmdir (home);
+    end_with_ipc ();
+}
+
+/*  It takes no other monitor until that has ended, which it has with the tree at the latest. */
+static void a_call_that_may_be_long_does_not_keep_it_for_ever (void **state)
+{
+    (void) state;
+    client_t client;
+    begin_with_ipc ();
+    client_open (&client, resil_monitor_endpoint (monitor), "resil1/event/");
+    zstr_send (client.dealer,
+               "{\"v\":1,\"id\":\"long\",\"do\":\"call\",\"path\":\"/resil/c0\",\"text\":\"\","
+               "\"timeout_us\":3600000000}");
+    client_must (&client, "call", "\"path\":\"/resil/answering\",\"text\":\"ping\"");
+    client_close (&client);
+    resil_monitor_destroy (&monitor);
+    assert_null (monitor);
+    assert_null (resil_monitor_new (root, NULL));
+    assert_int_equal (errno, EALREADY);
+    end_with_ipc ();
 }
 
 int main (void)
@@ -582,6 +608,7 @@ int main (void)
         trace_case (a_thousand_requests_at_once_are_all_answered),
         trace_case (memory_has_the_bound_that_is_stated),
         trace_case (who_dies_with_a_request_under_way_is_forgotten),
+        trace_case (a_call_that_may_be_long_does_not_keep_it_for_ever),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
