@@ -46,7 +46,8 @@ typedef struct {
 RESIL_EXPORT resil_monitor_t *resil_monitor_new (resil_supervisor_t *root,
                                                  const resil_monitor_options_t *options);
 
-/*  Close its endpoints and free it. What is being carried out for a client is waited for. Takes NULL and a pointer to NULL,
+/*  Close its endpoints and free it. What is being carried out for a client is waited for, for up to 15 s. What takes longer (a call
+    that may, a stop of what has as long) ends as it does, or with the tree; until the tree ends it can have no other monitor then. Takes NULL and a pointer to NULL,
     and sets the caller's pointer to NULL. Not from inside a component of the tree, nor while another thread destroys the tree. */
 RESIL_EXPORT void resil_monitor_destroy (resil_monitor_t **self_p);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "foundation/clock.h"
+#include "foundation/crc32c.h"
 #include "foundation/errmsg.h"
 #include "monitor/event_json.h"
 #include "monitor/state.h"
@@ -62,14 +63,60 @@ static int check_role (const resil__order_t *order)
 
 /*  ---- Replies -------------------------------------------------------------------------------------------- */
 
+/*  Bytes of replies that ZeroMQ has not sent yet, for all monitors of the process: where clients do not read, they would be very many.
+    Past the first bound who holds none still gets one, so that others who do not read keep nobody from being answered. */
+#define HELD_MAX ((size_t) 24 << 20)
+#define HELD_MAX_OF_ALL (2 * HELD_MAX)
+#define CLIENTS 1024 /*  several may share an account                             */
+static atomic_size_t held, held_by[CLIENTS];
+
+typedef struct {
+    size_t size;
+    atomic_size_t *account;
+    char text[];
+} held_t;
+
+static void release_reply (void *text, void *hint)
+{
+    held_t *reply = hint;
+    (void) text;
+    atomic_fetch_sub (reply->account, reply->size);
+    atomic_fetch_sub (&held, reply->size);
+    free (reply);
+}
+
+/*  Make a message of it. False: it cannot be sent, and the client's own deadline tells it. */
+static bool make_message (zmq_msg_t *message, const resil__route_t *route, const char *text,
+                          size_t size)
+{
+    atomic_size_t *account = &held_by[resil__crc32c (0, route->bytes, route->size) % CLIENTS];
+    size_t most = atomic_load (account) ? HELD_MAX : HELD_MAX_OF_ALL;
+    held_t *reply = atomic_load (&held) < most ? malloc (sizeof *reply + size) : NULL;
+    if (!reply)
+        return false;
+    reply->size = size;
+    reply->account = account;
+    memcpy (reply->text, text, size);
+    if (zmq_msg_init_data (message, reply->text, size, release_reply, reply)) {
+        free (reply);
+        return false;
+    }
+    atomic_fetch_add (account, size);
+    atomic_fetch_add (&held, size);
+    return true;
+}
+
 static void send_reply (resil_monitor_t *self, const resil__route_t *route, const char *text,
                         size_t size)
 {
     void *handle = self->control.handle;
-    if (zmq_send (handle, route->bytes, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
-        (route->has_delimiter && zmq_send (handle, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0))
+    zmq_msg_t message;
+    if (!make_message (&message, route, text, size))
         return;
-    zmq_send (handle, text, size, ZMQ_DONTWAIT);
+    if (zmq_send (handle, route->bytes, route->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        (route->has_delimiter && zmq_send (handle, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) ||
+        zmq_msg_send (&message, handle, ZMQ_DONTWAIT) < 0)
+        zmq_msg_close (&message);
 }
 
 /*  With the last error of this thread. */
@@ -99,17 +146,32 @@ static void tell_refusal (resil_monitor_t *self, resil__order_t *order, int erro
         resil__order_free (order);
 }
 
-void resil__control_turned_away (void *monitor, const char *key, const char *address)
+static void turn_away (resil_monitor_t *self, const char *by, const char *why)
 {
-    resil_monitor_t *self = monitor;
     resil__order_t *order = calloc (1, sizeof *order);
     if (!order)
         return;
     resil__request_init (&order->request);
     order->request.what = RESIL__TO_CONNECT;
-    snprintf (order->client.by, sizeof order->client.by, "key %.8s...@%s",
-              *key ? key : "of no kind", address);
-    tell_refusal (self, order, EPERM, "this key is not in the access list");
+    snprintf (order->client.by, sizeof order->client.by, "%s", by);
+    tell_refusal (self, order, EPERM, why);
+}
+
+void resil__control_turned_away (void *monitor, const char *key, const char *address)
+{
+    char by[RESIL__BY_ROOM];
+    snprintf (by, sizeof by, "key %.8s...@%s", key, address);
+    turn_away (monitor, by, "this key is not in the access list");
+}
+
+/*  ZeroMQ does not say from where they came. */
+void resil__control_look_at_doors (resil_monitor_t *self)
+{
+    resil__port_t *const ports[] = {&self->publisher.port, &self->control};
+    const char *why;
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
+        while ((why = resil__port_turned_away (ports[i])))
+            turn_away (self, "unknown@tcp", why);
 }
 
 void resil__control_send (resil_monitor_t *self)
@@ -138,7 +200,7 @@ static int put (resil_monitor_t *self, resil__order_t *order)
         return resil__refuse (error, "somebody else has something done with \"%s\"",
                               order->request.path);
     case EAGAIN:
-        return resil__refuse (error, "%d requests wait already: try again", RESIL__CREW_WAITING);
+        return resil__refuse (error, "very many requests wait already: try again");
     default:
         return resil__refuse (error, "the program's tree is being destroyed");
     }
@@ -173,6 +235,7 @@ static void take_request (resil_monitor_t *self, zmq_msg_t *frames, int count)
         return;
     order->route.size = zmq_msg_size (&frames[0]);
     order->route.has_delimiter = count == FRAMES_MAX;
+    order->bytes = zmq_msg_size (last);
     memcpy (order->route.bytes, zmq_msg_data (&frames[0]), order->route.size);
     int rc = identify (self, last, &order->client);
     int parsed = resil__request_parse (&order->request, zmq_msg_data (last), zmq_msg_size (last));

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foundation/clock.h"
 #include "foundation/process.h"
 
-/*  They call the library only, and what makes a component's arguments. */
+/*  They call the library only. */
 #define STACK_BYTES (512 * 1024)
 
 void resil__order_free (resil__order_t *order)
@@ -33,6 +34,17 @@ static bool is_in_hand (const resil__crew_t *self, const char *path)
     return false;
 }
 
+static void note_taken (resil__orders_t *orders, const resil__order_t *order)
+{
+    orders->count--;
+    orders->bytes -= order->bytes;
+}
+
+static bool is_full (const resil__orders_t *orders)
+{
+    return orders->count == RESIL__CREW_WAITING || orders->bytes > RESIL__CREW_WAITING_BYTES;
+}
+
 /*  The first whose path nobody works on, or NULL. */
 static resil__order_t *take_changing (resil__crew_t *self)
 {
@@ -43,7 +55,7 @@ static resil__order_t *take_changing (resil__crew_t *self)
         *(before ? &before->next : &self->changing.first) = order->next;
         if (self->changing.last == order)
             self->changing.last = before;
-        self->changing.count--;
+        note_taken (&self->changing, order);
         return order;
     }
     return NULL;
@@ -57,7 +69,7 @@ static resil__order_t *take_first (resil__orders_t *orders)
     orders->first = order->next;
     if (!orders->first)
         orders->last = NULL;
-    orders->count--;
+    note_taken (orders, order);
     return order;
 }
 
@@ -94,6 +106,8 @@ static void *serve (void *arg)
         else
             pthread_cond_wait (&self->changed, &self->lock);
     }
+    self->left_count++;
+    pthread_cond_broadcast (&self->changed);
     pthread_mutex_unlock (&self->lock);
     return NULL;
 }
@@ -122,7 +136,7 @@ int resil__crew_start (resil__crew_t *self, resil__work_fn *work, resil__work_fn
     if (!error)
         return 0;
     resil__crew_close (self);
-    resil__crew_join (self);
+    resil__crew_join (self, RESIL__NEVER); /*  they have nothing in hand yet                     */
     resil__crew_release (self);
     return resil__process_refuse_thread (error, "the monitor");
 }
@@ -153,7 +167,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
     resil__orders_t *orders = changes ? &self->changing : &self->reading;
     pthread_mutex_lock (&self->lock);
     int error = self->closed                                                      ? ESHUTDOWN
-                : orders->count == RESIL__CREW_WAITING                            ? EAGAIN
+                : is_full (orders)                                                ? EAGAIN
                 : changes && order->request.if_idle && is_contended (self, order) ? EBUSY
                                                                                   : 0;
     if (!error) {
@@ -164,6 +178,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
             orders->first = order;
         orders->last = order;
         orders->count++;
+        orders->bytes += order->bytes;
         pthread_cond_broadcast (&self->changed);
     }
     pthread_mutex_unlock (&self->lock);
@@ -185,11 +200,22 @@ void resil__crew_close (resil__crew_t *self)
     }
 }
 
-void resil__crew_join (resil__crew_t *self)
+bool resil__crew_join (resil__crew_t *self, int64_t deadline_us)
 {
+    struct timespec deadline = resil__deadline_spec (deadline_us);
+    pthread_mutex_lock (&self->lock);
+    while (self->left_count < self->thread_count &&
+           pthread_cond_clockwait (&self->changed, &self->lock, CLOCK_MONOTONIC, &deadline) !=
+               ETIMEDOUT)
+        continue;
+    bool have_left = self->left_count == self->thread_count;
+    pthread_mutex_unlock (&self->lock);
+    if (!have_left)
+        return false;
     for (size_t i = 0; i < self->thread_count; i++)
         pthread_join (self->threads[i], NULL);
     self->thread_count = 0;
+    return true;
 }
 
 void resil__crew_release (resil__crew_t *self)

@@ -12,13 +12,15 @@
 /*  The first is the one for reading. */
 #define RESIL__CREW_THREADS 4
 
-/*  Orders that may wait, of each sort. */
+/*  Orders that may wait, of each sort, and what they came with. */
 #define RESIL__CREW_WAITING 1024
+#define RESIL__CREW_WAITING_BYTES ((size_t) 8 << 20)
 
 typedef struct {
     resil__order_t *first;
     resil__order_t *last;
     size_t count;
+    size_t bytes;
 } resil__orders_t;
 
 /*  Carries out an order, which is the crew's; the same of one that will not be. */
@@ -36,6 +38,7 @@ typedef struct {
     resil__orders_t reading;
     resil__orders_t changing;
     resil__order_t *in_hand[RESIL__CREW_THREADS];
+    size_t left_count; /*  of the threads, those that have no more to do             */
     bool closed;
 } resil__crew_t;
 
@@ -50,8 +53,9 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order);
 /*  Take no more orders; those that wait are given up, in this thread. */
 void resil__crew_close (resil__crew_t *self);
 
-/*  After that: wait until those in hand are done, and end its threads. Then what it held can go. */
-void resil__crew_join (resil__crew_t *self);
+/*  After that: wait until those in hand are done, and end its threads. Then what it held can go. False: they are not done
+    until then; it may be tried again. */
+bool resil__crew_join (resil__crew_t *self, int64_t deadline_us);
 void resil__crew_release (resil__crew_t *self);
 
 #endif

@@ -19,6 +19,19 @@ static bool is_no (const char *value)
     return strcmp (value, "0") == 0 || strcmp (value, "no") == 0;
 }
 
+/*  Where it is, and what to type: with keys the program's own, which is no secret. */
+static void tell_where (const resil__about_t *about, const resil_monitor_t *monitor)
+{
+    const char *endpoint = resil_monitor_endpoint (monitor), *key = resil__monitor_key (monitor);
+    if (*key)
+        resil__log (RESIL_LOG_WARN, about, 0,
+                    "it can be watched at %s: `resil top %s --key FILE --server-key '%s'`",
+                    endpoint, endpoint, key);
+    else
+        resil__log (RESIL_LOG_WARN, about, 0, "it can be watched at %s: `resil top %s`", endpoint,
+                    endpoint);
+}
+
 /*  Nobody asked for it in the program: what is wrong with it is said, and does not keep the program from its work. */
 void resil__watch_root (resil_supervisor_t *root)
 {
@@ -34,8 +47,7 @@ void resil__watch_root (resil_supervisor_t *root)
     resil_monitor_t *monitor = resil__monitor_make (root, &options, true);
     resil__about_t about = {.supervisor = resil_supervisor_name (root), .component = ""};
     if (monitor)
-        resil__log (RESIL_LOG_WARN, &about, 0, "it can be watched at %s: `resil top %s`",
-                    resil_monitor_endpoint (monitor), resil_monitor_endpoint (monitor));
+        tell_where (&about, monitor);
     else
         resil__log (RESIL_LOG_WARN, &about, 0, "it cannot be watched, RESIL_MONITOR=%s: %s", value,
                     resil_errmsg ());

@@ -15,14 +15,23 @@
 #include "monitor/zap.h"
 #include "runner/maker.h"
 
-/*  Its own two and the actor's two; the bell, and the lock of its folder. */
-#define SOCKETS 4
+/*  Those of its two ports, and the actor's two; the bell, and the lock of its folder. */
+#define PORTS 2
+#define ACTOR_SOCKETS 2
 #define DESCRIPTORS 2
+
+/*  What it waits for: its ports, the bell, the doors of the ports. */
+#define ITEMS_MAX 5
 
 #define LEAST_RING ((size_t) 64 << 10)
 #define MOST_RING ((size_t) 1 << 30)
 #define LEAST_BEAT_MS 10
 #define MOST_BEAT_MS 60000
+
+/*  So long it is waited for what is carried out for clients, which is theirs to make long; and for the actor's last turn,
+    in which nothing is waited for. */
+#define IN_HAND_MS 15000
+#define LAST_TURN_MS 15000
 
 /*  How often it is looked whether the access list has changed, and an endpoint that is not free yet is tried again. */
 #define LOOK_US 400000
@@ -75,27 +84,30 @@ static int64_t take_time (resil_monitor_t *self)
 static bool turn (resil_monitor_t *self)
 {
     resil__publisher_serve (self);
+    resil__control_look_at_doors (self);
     bool more = resil__control_serve (self);
     resil__control_send (self);
     more |= resil__publisher_publish (self);
     return more;
 }
 
-static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[3], int64_t due_us)
+static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX], int64_t due_us)
 {
     uint64_t rings;
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
     if (!is_there)
-        zmq_poll (items, 3, resil__until_ms (due_us, resil__now_us ()));
+        zmq_poll (items, self->control.door ? ITEMS_MAX : ITEMS_MAX - PORTS,
+                  resil__until_ms (due_us, resil__now_us ()));
     ssize_t taken = items[2].revents ? read (self->bell, &rings, sizeof rings) : 0;
     (void) taken;
 }
 
-/*  All that is still to be said, to those who can take it now. */
+/*  What is still to be said now, to those who can take it. Not what the tree may go on to tell. */
 static void say_the_rest (resil_monitor_t *self)
 {
-    while (resil__publisher_publish (self))
+    uint64_t end = resil__feed_next (self->guest.feed);
+    while (self->publisher.next < end && resil__publisher_publish (self))
         continue;
     resil__control_send (self);
     resil__publisher_beat (self);
@@ -104,9 +116,13 @@ static void say_the_rest (resil_monitor_t *self)
 static void run (zsock_t *pipe, void *args)
 {
     resil_monitor_t *self = args;
-    zmq_pollitem_t items[] = {{.socket = self->publisher.port.handle, .events = ZMQ_POLLIN},
-                              {.socket = self->control.handle, .events = ZMQ_POLLIN},
-                              {.fd = self->bell, .events = ZMQ_POLLIN}};
+    zmq_pollitem_t items[ITEMS_MAX] = {{self->publisher.port.handle, 0, ZMQ_POLLIN, 0},
+                                       {self->control.handle, 0, ZMQ_POLLIN, 0},
+                                       {NULL, self->bell, ZMQ_POLLIN, 0}};
+    if (self->control.door) {
+        items[3] = (zmq_pollitem_t){zsock_resolve (self->publisher.port.door), 0, ZMQ_POLLIN, 0};
+        items[4] = (zmq_pollitem_t){zsock_resolve (self->control.door), 0, ZMQ_POLLIN, 0};
+    }
     pthread_setname_np (pthread_self (), "resil-monitor");
     zsock_signal (pipe, 0);
     while (!atomic_load (&self->leaves)) {
@@ -118,38 +134,46 @@ static void run (zsock_t *pipe, void *args)
     resil__feed_await (self->guest.feed, 0, -1);
     resil__port_close (&self->publisher.port);
     resil__port_close (&self->control);
-    sem_post (&self->has_left);
+    resil__latch_tell (&self->has_left);
 }
 
 /*  ---- Its end ------------------------------------------------------------------------------------------ */
 
-static void end_actor (resil_monitor_t *self)
+/*  False: it does not leave, and what it uses must stay. */
+static bool end_actor (resil_monitor_t *self)
 {
     static const uint64_t ring = 1;
     if (!self->actor)
-        return;
-    atomic_store (&self->leaves, true);
+        return true;
+    resil__replies_close (self);
     ssize_t written = write (self->bell, &ring, sizeof ring);
     (void) written;
-    while (sem_wait (&self->has_left) && errno == EINTR)
-        continue;
+    if (!resil__latch_await (&self->has_left, resil__deadline_us (resil__now_us (), LAST_TURN_MS)))
+        return false;
     resil__end_actor (&self->actor);
+    return true;
 }
 
-/*  Close all that others can reach, once nothing is carried out for anybody. */
-static void end_service (resil_monitor_t *self)
+/*  Close all that others can reach, once nothing is carried out for anybody, or that has taken too long. False: a
+    thread of it is still at work, and what it uses must stay; it may be tried again. */
+static bool end_service (resil_monitor_t *self)
 {
+    bool has_crew_left = true;
     if (self->crew.thread_count > 0) {
         resil__crew_close (&self->crew);
-        resil__crew_join (&self->crew);
+        has_crew_left =
+            resil__crew_join (&self->crew, resil__deadline_us (resil__now_us (), IN_HAND_MS));
     }
-    end_actor (self);
+    bool has_actor_left = end_actor (self);
     if (*self->domain)
         resil__zap_leave (self->domain);
     *self->domain = 0;
-    resil__port_close (&self->publisher.port);
-    resil__port_close (&self->control);
+    if (has_actor_left) {
+        resil__port_close (&self->publisher.port);
+        resil__port_close (&self->control);
+    }
     resil__directory_remove (&self->directory);
+    return has_crew_left && has_actor_left;
 }
 
 static void release (resil_monitor_t *self)
@@ -166,13 +190,11 @@ static void release (resil_monitor_t *self)
     resil__json_release (&self->publisher.json);
     pthread_cond_destroy (&self->replies.taken);
     pthread_mutex_destroy (&self->replies.lock);
-    sem_destroy (&self->has_left);
     if (self->bell >= 0)
         close (self->bell);
     free (self->access_file);
     explicit_bzero (&self->keys, sizeof self->keys);
-    if (self->took_sockets)
-        resil__process_took_sockets (-SOCKETS);
+    resil__process_took_sockets (-self->sockets);
     free (self);
 }
 
@@ -182,11 +204,14 @@ static void tree_ends (resil__guest_t *guest)
     resil__crew_close (&self->crew);
 }
 
+/*  All calls of the tree have come back by then. */
 static void tree_ended (resil__guest_t *guest)
 {
     resil_monitor_t *self = (resil_monitor_t *) guest;
-    end_service (self);
-    if (self->is_own)
+    bool has_ended = end_service (self);
+    if (!has_ended)
+        resil__process_list_hung ("a thread of a monitor (resil-monitor, resil-change)");
+    else if (self->is_own)
         release (self);
 }
 
@@ -196,7 +221,10 @@ void resil_monitor_destroy (resil_monitor_t **self_p)
         return;
     resil_monitor_t *self = *self_p;
     *self_p = NULL;
-    end_service (self);
+    if (!end_service (self)) {
+        self->is_own = true; /*  nobody else's any more: it goes with the tree            */
+        return;
+    }
     resil__dismiss_guest (&self->guest);
     release (self);
 }
@@ -337,7 +365,6 @@ static resil_monitor_t *monitor_new (resil_supervisor_t *root)
     gethostname (self->host, sizeof self->host - 1);
     pthread_mutex_init (&self->replies.lock, NULL);
     pthread_cond_init (&self->replies.taken, NULL);
-    sem_init (&self->has_left, 0, 0);
     return self;
 }
 
@@ -346,10 +373,11 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
                   const resil_monitor_options_t *options)
 {
     static const char call[] = "resil_monitor_new";
-    if (resil__process_has_room (SOCKETS, DESCRIPTORS, true, "a monitor"))
+    int sockets = ACTOR_SOCKETS + PORTS * resil__port_sockets (options->keys);
+    if (resil__process_has_room (sockets, DESCRIPTORS, true, "a monitor"))
         return -1;
-    resil__process_took_sockets (SOCKETS);
-    self->took_sockets = true;
+    resil__process_took_sockets (sockets);
+    self->sockets = sockets;
     self->bell = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->bell < 0)
         return resil__refuse (errno, "no descriptor for a monitor: %s", strerror (errno));
@@ -404,4 +432,9 @@ const char *resil_monitor_endpoint (const resil_monitor_t *self)
 const char *resil_monitor_control (const resil_monitor_t *self)
 {
     return self ? self->control.endpoint : NULL;
+}
+
+const char *resil__monitor_key (const resil_monitor_t *self)
+{
+    return self->keys.public_key;
 }

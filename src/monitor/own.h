@@ -10,4 +10,7 @@
 resil_monitor_t *resil__monitor_make (resil_supervisor_t *root,
                                       const resil_monitor_options_t *options, bool is_own);
 
+/*  Its public key, "": it has none. Valid until it is destroyed. */
+const char *resil__monitor_key (const resil_monitor_t *self);
+
 #endif

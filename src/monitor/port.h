@@ -16,6 +16,7 @@ typedef struct {
     void *handle; /*  what libzmq calls it                                     */
     char endpoint[RESIL__ENDPOINT_ROOM];
     bool is_bound; /*  else it is to be bound again                             */
+    zsock_t *door; /*  with keys: ZeroMQ tells there who has not come in; else NULL */
 } resil__port_t;
 
 /*  Is it ipc; is it tcp that only this machine can reach? By its words: nothing is looked up. */
@@ -31,6 +32,12 @@ int resil__endpoint_beside (const char *endpoint, char control[RESIL__ENDPOINT_R
 int resil__port_open (resil__port_t *self, int type, const char *endpoint,
                       const resil__key_pair_t *keys, const char *domain);
 void resil__port_close (resil__port_t *self);
+
+/*  The sockets that it takes. */
+int resil__port_sockets (bool has_keys);
+
+/*  Why somebody has not come in who has not got as far as to show a key; once for each. NULL: nobody else. */
+const char *resil__port_turned_away (resil__port_t *self);
 
 /*  End all connections, and take new ones as soon as the endpoint can be bound again, which may not be at once. */
 void resil__port_rebind (resil__port_t *self);

@@ -1,20 +1,35 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "foundation/clock.h"
 #include "monitor/state.h"
 
 /*  Of replies that wait for the actor: then who has another one waits. */
-#define BYTES_MAX ((size_t) 32 << 20)
+#define BYTES_MAX ((size_t) 16 << 20)
+
+/*  The actor takes them as they come. One that does not for so long is not waited for. */
+#define TAKEN_MS 15000
+
+static void await_room (resil_monitor_t *self)
+{
+    resil__replies_t *replies = &self->replies;
+    struct timespec deadline =
+        resil__deadline_spec (resil__deadline_us (resil__now_us (), TAKEN_MS));
+    while (replies->bytes > BYTES_MAX && !atomic_load (&self->leaves) &&
+           pthread_cond_clockwait (&replies->taken, &replies->lock, CLOCK_MONOTONIC, &deadline) !=
+               ETIMEDOUT)
+        continue;
+}
 
 static void put (resil_monitor_t *self, resil__reply_t *reply)
 {
     static const uint64_t ring = 1;
     resil__replies_t *replies = &self->replies;
     pthread_mutex_lock (&replies->lock);
-    while (replies->bytes > BYTES_MAX) /*  the actor never waits                            */
-        pthread_cond_wait (&replies->taken, &replies->lock);
+    await_room (self);
     *(replies->first ? &replies->last->next : &replies->first) = reply;
     replies->last = reply;
     replies->bytes += reply->size;
@@ -60,4 +75,12 @@ resil__reply_t *resil__replies_take (resil_monitor_t *self)
     }
     pthread_mutex_unlock (&replies->lock);
     return reply;
+}
+
+void resil__replies_close (resil_monitor_t *self)
+{
+    pthread_mutex_lock (&self->replies.lock);
+    atomic_store (&self->leaves, true);
+    pthread_cond_broadcast (&self->replies.taken);
+    pthread_mutex_unlock (&self->replies.lock);
 }

@@ -221,6 +221,22 @@ void resil__request_init (resil__request_t *self)
                                .max_quarantined = INT64_MIN};
 }
 
+/*  What nobody will ask for: what is not known may be large, and much larger than it was as a text. */
+static void drop_rest (resil__request_t *self)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe (self->json, next, key, value)
+    {
+        size_t at = 0;
+        while (at < FIELDS && strcmp (fields[at].name, key))
+            at++;
+        if (at == FIELDS || fields[at].kind != TEXT)
+            json_object_del (self->json, key);
+    }
+}
+
 int resil__request_parse (resil__request_t *self, const void *bytes, size_t size)
 {
     resil__request_init (self);
@@ -229,6 +245,7 @@ int resil__request_parse (resil__request_t *self, const void *bytes, size_t size
     for (size_t i = 0; i < FIELDS; i++)
         if (take_field (self, i))
             return -1;
+    drop_rest (self);
     return 0;
 }
 

@@ -6,11 +6,11 @@
 #define RESIL_MONITOR_STATE_H
 
 #include <czmq.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 
 #include <resil/monitor.h>
 
+#include "foundation/latch.h"
 #include "monitor/access.h"
 #include "monitor/crew.h"
 #include "monitor/directory.h"
@@ -75,9 +75,9 @@ struct _resil_monitor_t {
     resil__memory_t memory;
     resil__json_t json; /*  the actor's                                              */
     bool has_crew;
-    bool took_sockets;
-    sem_t has_left;      /*  the actor has                                            */
-    int64_t look_due_us; /*  at the access list                                       */
+    int sockets;             /*  taken of what the process may have                       */
+    resil__latch_t has_left; /*  the actor has                                            */
+    int64_t look_due_us;     /*  at the access list                                       */
 
     resil__lock_t lock;       /*  guards these two                                         */
     int64_t refusals_from_us; /*  the second in which refusals are counted ...             */
@@ -103,6 +103,9 @@ bool resil__control_serve (resil_monitor_t *self);
 /*  A key is turned away at the door: any thread. */
 void resil__control_turned_away (void *monitor, const char *key, const char *address);
 
+/*  Tell of those who have not even shown one. */
+void resil__control_look_at_doors (resil_monitor_t *self);
+
 /*  Send what the crew has to say. */
 void resil__control_send (resil_monitor_t *self);
 
@@ -115,6 +118,9 @@ void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
 /*  The same of what is to be published. */
 void resil__replies_publish (resil_monitor_t *self, const char *topic, const resil__json_t *json);
 resil__reply_t *resil__replies_take (resil_monitor_t *self);
+
+/*  The actor is to leave: from now on nobody waits for it. */
+void resil__replies_close (resil_monitor_t *self);
 
 /*  ---- answer.c: requests, in the crew ---- */
 

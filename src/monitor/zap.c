@@ -4,17 +4,20 @@
 #include <czmq.h>
 #include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "foundation/errmsg.h"
+#include "foundation/latch.h"
 #include "foundation/process.h"
 #include "runner/maker.h"
 
 #define ENDPOINT "inproc://zeromq.zap.01"
 #define DOMAINS_MAX 64
 #define FRAMES_MAX 16
+
+/*  It answers what it is asked, and waits for nothing; past that it hangs, and no monitor of the program can have keys. */
+#define LAST_TURN_MS 15000
 
 /*  Its own socket, and the actor's two. */
 #define SOCKETS 3
@@ -34,7 +37,7 @@ static struct {
     zactor_t *actor; /*  NULL: it does not run                                    */
     zsock_t *socket; /*  the actor's while that runs                              */
     int bell;        /*  it is to end                                             */
-    sem_t has_ended;
+    resil__latch_t has_ended;
 } the = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /*  ---- Answering -------------------------------------------------------------------------------------- */
@@ -116,7 +119,7 @@ static void handle_requests (zsock_t *pipe, void *args)
             continue;
     }
     zsock_destroy (&the.socket);
-    sem_post (&the.has_ended);
+    resil__latch_tell (&the.has_ended);
 }
 
 /*  ---- Its life ------------------------------------------------------------------------------------------- */
@@ -138,7 +141,7 @@ static int begin (void)
                        "of a monitor cannot be checked; end that, or let the monitor have ipc or "
                        "loopback only");
     else {
-        sem_init (&the.has_ended, 0, 0);
+        the.has_ended = (resil__latch_t){0};
         rc = resil__make_actor (&the.actor, handle_requests, NULL, what);
     }
     if (rc == 0)
@@ -157,10 +160,11 @@ static void end (zactor_t *actor, int bell)
     static const uint64_t ring = 1;
     ssize_t written = write (bell, &ring, sizeof ring);
     (void) written;
-    while (sem_wait (&the.has_ended) && errno == EINTR)
-        continue;
+    if (!resil__latch_await (&the.has_ended, resil__deadline_us (resil__now_us (), LAST_TURN_MS))) {
+        resil__process_list_hung ("the check of keys (resil-zap)");
+        return; /*  it has what it needs for as long as it needs it                 */
+    }
     resil__end_actor (&actor);
-    sem_destroy (&the.has_ended);
     close (bell);
     resil__process_took_sockets (-SOCKETS);
 }

@@ -11,7 +11,9 @@
          wait meanwhile. What the log says goes to a callback that counts. By a grant, as one for one
          without a delay; -limit: under a limit of restarts too; -ask: by asking, as the last one of
          rest for one.
-    m1s  the same with one failure a millisecond, as a thread that has slept wakes up later.
+    m1s  the same with one failure a millisecond, as a thread that has slept wakes up later. -attacked: while another
+         process does to its monitor what it can: connections that say nothing or nonsense, requests without end, and
+         nothing read.
     m1p  the same of a component in a process of its own, from the SIGKILL that ends it to the first
          statement of its next incarnation; and, beside it, bare: from the spawn of this same program to a message
          from it, which does nothing else. -spare: with a spare process kept. m1p_report: from just before a component there reports to its ack.
@@ -36,6 +38,7 @@
 #include <czmq.h>
 #include <resil.h>
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -47,7 +50,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,7 +84,7 @@ typedef struct {
     bool asks;   /*  in a group, if of its own, so without grants             */
     bool panics; /*  in place of a report                                     */
     bool spare;  /*  a process for the next incarnation is kept               */
-    enum { UNWATCHED, MONITOR, EVENTS, SAMPLES } watched; /*  by a monitor, a subscriber    */
+    enum { UNWATCHED, MONITOR, EVENTS, SAMPLES, ATTACKED } watched; /*  by a monitor, whom     */
     int64_t hang_ms;
 } case_t;
 
@@ -347,6 +352,59 @@ static void *subscribe (void *endpoint)
     return NULL;
 }
 
+/*  ---- An attack ------------------------------------------------------------------------ */
+
+#define SILENT_ONES 200
+#define ATTACKERS 8
+
+static int connect_to (const char *endpoint)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_port = htons ((uint16_t) atoi (strrchr (endpoint, ':') + 1));
+    address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect (fd, (struct sockaddr *) &address, sizeof address))
+        give_up ("no connection to attack by");
+    return fd;
+}
+
+/*  With the least share of a core, as if it came from elsewhere; until the attacked process has ended. */
+static _Noreturn void attack (const char *endpoint, const char *control)
+{
+    static const char nonsense[] =
+        "GET / HTTP/1.1\r\n\r\n and what more a greeting would have, and then some more";
+    void *subscriber = zsock_resolve (zsock_new (ZMQ_SUB)), *askers[ATTACKERS];
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (nice (19) < 0 || zmq_connect (subscriber, endpoint) ||
+        zmq_setsockopt (subscriber, ZMQ_SUBSCRIBE, "", 0))
+        give_up ("no attack");
+    for (int i = 0; i < ATTACKERS; i++) {
+        askers[i] = zsock_resolve (zsock_new (ZMQ_DEALER));
+        zmq_connect (askers[i], control);
+    }
+    for (int i = 0; i < SILENT_ONES; i++)
+        connect_to (i & 1 ? endpoint : control);
+    for (int i = 0;; i++) {
+        int fd = connect_to (i & 1 ? endpoint : control);
+        ssize_t sent = send (fd, nonsense, sizeof nonsense, MSG_NOSIGNAL);
+        (void) sent;
+        close (fd);
+        for (int asker = 0; asker < ATTACKERS; asker++)
+            zmq_send (askers[asker], "{\"v\":1,\"id\":\"x\",\"do\":\"metrics\"}", 34, ZMQ_DONTWAIT);
+    }
+}
+
+static void begin_attack (const char *endpoint, const char *control)
+{
+    char name[] = "resil-bench", option[] = "--attack";
+    char *const command[] = {name, option, (char *) (uintptr_t) endpoint,
+                             (char *) (uintptr_t) control, NULL};
+    pid_t pid;
+    if (posix_spawn (&pid, "/proc/self/exe", NULL, NULL, command, environ))
+        give_up ("posix_spawn");
+    sleep_ms (5 * SETTLE_MS);
+}
+
 /*  It ends with its supervisor; the subscriber with the process. */
 static void begin_monitor (resil_supervisor_t *supervisor)
 {
@@ -359,6 +417,10 @@ static void begin_monitor (resil_supervisor_t *supervisor)
     snprintf (endpoint, sizeof endpoint, "%s", resil_monitor_endpoint (monitor));
     if (the_case->watched == MONITOR)
         return;
+    if (the_case->watched == ATTACKED) {
+        begin_attack (endpoint, resil_monitor_control (monitor));
+        return;
+    }
     if (pthread_create (&thread, NULL, subscribe, endpoint))
         give_up ("no subscriber");
     pthread_detach (thread);
@@ -850,11 +912,11 @@ static void measure_events (void)
         .group = "m1", .metric = "m1_n" #n, .peer = peer_name, .measure = measure_restarts,        \
         .components = n, .samples = sample_count, .hang_ms = RESIL_FOREVER, __VA_ARGS__            \
     }
-#define PACED_RESTARTS(n, sample_count, peer_name, is_on_one_core)                                 \
+#define PACED_RESTARTS(n, sample_count, peer_name, is_on_one_core, ...)                            \
     {                                                                                              \
         .group = "m1s", .metric = "m1s_n" #n, .peer = peer_name, .measure = measure_restarts,      \
         .components = n, .samples = sample_count, .one_core = is_on_one_core, .paced = true,       \
-        .hang_ms = RESIL_FOREVER                                                                   \
+        .hang_ms = RESIL_FOREVER, __VA_ARGS__                                                      \
     }
 #define START_AND_STOP(n, peer_name, ...)                                                          \
     {                                                                                              \
@@ -890,9 +952,11 @@ static const case_t cases[] = {
     RESTARTS (1000, 100000, "resil", .one_core = false),
     RESTARTS (1000, 100000, "resil-1core", .one_core = true),
     RESTARTS (1000, 2000, "resil-ask", .asks = true),
-    PACED_RESTARTS (0, 2000, "resil", false),
-    PACED_RESTARTS (0, 2000, "resil-1core", true),
-    PACED_RESTARTS (1000, 2000, "resil", false),
+    PACED_RESTARTS (0, 2000, "resil", false, .shared = false),
+    PACED_RESTARTS (0, 2000, "resil-1core", true, .shared = false),
+    PACED_RESTARTS (1000, 2000, "resil", false, .shared = false),
+    PACED_RESTARTS (0, 2000, "resil-monitor", false, .watched = MONITOR),
+    PACED_RESTARTS (0, 2000, "resil-attacked", false, .watched = ATTACKED),
     RESTARTS (0, 100000, "resil-shared", .shared = true),
     RESTARTS (1000, 100000, "resil-shared", .shared = true),
     {.group = "m1p",
@@ -1029,6 +1093,8 @@ int main (int argc, char **argv)
         {RESIL_TYPE, .name = "process-reporting", .start = report_in_process}};
     if (argc == 3 && strcmp (argv[1], "--bare") == 0)
         return be_bare (argv[2]);
+    if (argc == 4 && strcmp (argv[1], "--attack") == 0)
+        attack (argv[2], argv[3]);
     for (size_t i = 0; i < sizeof in_process / sizeof *in_process; i++)
         resil_type_register (&in_process[i]);
     resil_host ();

@@ -5,6 +5,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -22,7 +23,7 @@ static resil_monitor_t *monitor;
 static atomic_int failures_left;
 static atomic_int pause_ms; /*  before each                                              */
 
-/*  Fails, so often as all together are to. */
+/*  Fails, so often as all together are to. It reads no messages. */
 static int churn (resil_self_t *self, void *args)
 {
     (void) args;
@@ -43,23 +44,13 @@ static int answer (resil_self_t *self, void *args, resil_message_t *message)
                                                               : 0;
 }
 
-static int keep_silent (resil_self_t *self, void *args, resil_message_t *message)
-{
-    (void) self;
-    (void) args;
-    (void) message;
-    return 0;
-}
-
 static void begin (int failures, size_t ring_bytes)
 {
     static const resil_type_t answering = {RESIL_TYPE, .name = "answering", .on_message = answer};
-    static const resil_type_t silent = {RESIL_TYPE, .name = "silent", .on_message = keep_silent};
     resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
     options.ring_bytes = ring_bytes;
     atomic_store (&failures_left, failures);
     ok (resil_type_register (&answering));
-    ok (resil_type_register (&silent));
     root = supervisor_new (RESIL_UNLIMITED);
     monitor = resil_monitor_new (root, &options);
     if (!monitor)
@@ -70,8 +61,6 @@ static void begin (int failures, size_t ring_bytes)
         ok (resil_supervisor_add_simple (root, name, churn, NULL, NULL));
     }
     resil_spec_t spec = {RESIL_SPEC, .name = "answering", .type = "answering"};
-    ok (resil_supervisor_add (root, &spec));
-    spec = (resil_spec_t){RESIL_SPEC, .name = "silent", .type = "silent"};
     ok (resil_supervisor_add (root, &spec));
 }
 
@@ -335,7 +324,36 @@ static void nonsense_is_hung_up_on (void **state)
     end ();
 }
 
-#define SILENT 200
+/*  A request that breaks off, then bytes of any kind. */
+static void garble (const char *endpoint, const char *type)
+{
+    static const char half[] = "\0\144{\"v\":1,\"id\"";
+    uint32_t random = 1;
+    for (int i = 0; i < 100; i++) {
+        unsigned char bytes[256];
+        int fd = raw_connect (endpoint);
+        shake_hands (fd, type);
+        if (i % 2)
+            say (fd, half, sizeof half - 1);
+        for (size_t at = 0; at < sizeof bytes; at++)
+            bytes[at] = (unsigned char) ((random = random * 1664525 + 1013904223) >> 24);
+        say (fd, bytes, i % 4 == 1 ? 0 : sizeof bytes);
+        close (fd);
+    }
+}
+
+static void what_makes_no_sense_after_a_handshake_harms_nobody (void **state)
+{
+    (void) state;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    garble (resil_monitor_endpoint (monitor), "SUB");
+    garble (resil_monitor_control (monitor), "DEALER");
+    still_serves ();
+    end ();
+}
+
+#define SILENT 500
 
 static void who_says_nothing_keeps_nobody_out (void **state)
 {
@@ -406,11 +424,118 @@ static void a_thousand_requests_at_once_are_all_answered (void **state)
     end ();
 }
 
-/*  Who is gone before its call is answered keeps nobody's place. */
-static void who_dies_with_a_request_under_way_is_forgotten (void **state)
+/*  ---- Memory --------------------------------------------------------------------------------------------- */
+
+/*  What the protocol's description states, and what the allocator keeps beside. */
+#define ASKERS 8
+#define ASKED 500
+#define IDLE_SUBSCRIBERS 4
+#define MIB ((int64_t) 1 << 20)
+#define STATED_BYTES ((96 + ASKERS * 4 + IDLE_SUBSCRIBERS * 10) * MIB)
+
+/*  The most that the process has had in memory at a time, from the last `forget` on. */
+static int64_t most_bytes (void)
+{
+    char line[128];
+    long long kib = 0;
+    FILE *file = fopen ("/proc/self/status", "re");
+    while (fgets (line, sizeof line, file))
+        sscanf (line, "VmHWM: %lld", &kib);
+    fclose (file);
+    return kib * 1024;
+}
+
+static void forget_most_bytes (void)
+{
+    FILE *file = fopen ("/proc/self/clear_refs", "we");
+    assert_non_null (file);
+    fputs ("5", file);
+    fclose (file);
+}
+
+/*  A client that asks for much, and reads nothing. */
+static int ask_and_not_read (void)
+{
+    char request[256] = "{\"v\":1,\"id\":\"x\",\"do\":\"events\",\"from\":1,\"limit\":1000}";
+    unsigned char frame[256] = {0, (unsigned char) strlen (request)};
+    memcpy (frame + 2, request, strlen (request));
+    int fd = raw_connect (resil_monitor_control (monitor));
+    shake_hands (fd, "DEALER");
+    for (int i = 0; i < ASKED; i++)
+        say (fd, frame, 2 + strlen (request));
+    return fd;
+}
+
+/*  Sends what is as large as can be, and larger when it is read: two for each byte. */
+static void send_what_is_large (void)
+{
+    static char request[64 << 10];
+    size_t size = (size_t) snprintf (request, sizeof request,
+                                     "{\"v\":1,\"id\":\"x\",\"do\":\"health\",\"y\":[");
+    while (size < sizeof request - 8)
+        size += (size_t) snprintf (request + size, sizeof request - size, "{},");
+    snprintf (request + size, sizeof request - size, "0]}");
+    zsock_t *socket = zsock_new (ZMQ_DEALER);
+    zsock_set_linger (socket, SUPPORT_PATIENCE_MS);
+    zsock_set_sndhwm (socket, 4);
+    zsock_set_rcvhwm (socket, 1);
+    assert_int_equal (zsock_connect (socket, "%s", resil_monitor_control (monitor)), 0);
+    for (int i = 0; i < ASKED; i++)
+        assert_int_equal (zstr_send (socket, request), 0);
+    zsock_destroy (&socket);
+}
+
+static bool is_served_at_last (void *endpoint)
+{
+    client_t client;
+    client_open (&client, endpoint, "none/");
+    client_ask (&client, "hello", "");
+    bool is_ok = json_is_true (client_field (&client, "ok"));
+    client_close (&client);
+    return is_ok;
+}
+
+static void memory_has_the_bound_that_is_stated (void **state)
 {
     (void) state;
-    char home[] = "/tmp/resil-test-XXXXXX", endpoint[64];
+    int fds[ASKERS + IDLE_SUBSCRIBERS];
+    static const unsigned char to_all[] = {0, 1, 1};
+    atomic_store (&pause_ms, 0);
+    begin (20000, (size_t) 4 << 20);
+    for (int i = 0; i < IDLE_SUBSCRIBERS; i++) {
+        fds[ASKERS + i] = raw_connect (resil_monitor_endpoint (monitor));
+        shake_hands (fds[ASKERS + i], "SUB");
+        say (fds[ASKERS + i], to_all, sizeof to_all);
+    }
+    still_serves ();
+    malloc_trim (0);
+    forget_most_bytes ();
+    int64_t before = most_bytes ();
+    ok (resil_supervisor_spawn (root));
+    calm_down ();
+    for (int i = 0; i < ASKERS; i++)
+        fds[i] = ask_and_not_read ();
+    send_what_is_large ();
+    char *endpoint = (char *) (uintptr_t) resil_monitor_endpoint (monitor);
+    assert_true (support_wait_until (is_served_at_last, endpoint, 4 * SUPPORT_PATIENCE_MS));
+    int64_t took = most_bytes () - before;
+    print_message ("%d MiB taken, %d MiB stated\n", (int) (took / MIB), (int) (STATED_BYTES / MIB));
+    if (!SYSTEM_IS_SANITIZED)
+        assert_true (took <= STATED_BYTES);
+    for (int i = 0; i < ASKERS + IDLE_SUBSCRIBERS; i++)
+        close (fds[i]);
+    end ();
+}
+
+/*  ---- One who may call --------------------------------------------------------------------------------- */
+
+static char home[64];
+
+/*  With a monitor that lets its clients do everything. */
+static void begin_with_ipc (void)
+{
+    char endpoint[96];
+    strcpy (home, "/tmp/resil-test-XXXXXX");
     assert_non_null (mkdtemp (home));
     snprintf (endpoint, sizeof endpoint, "ipc://%s/m", home);
     begin (0, (size_t) 4 << 20);
@@ -419,24 +544,56 @@ static void who_dies_with_a_request_under_way_is_forgotten (void **state)
     monitor = resil_monitor_new (root, &options);
     assert_non_null (monitor);
     ok (resil_supervisor_spawn (root));
+}
+
+static void end_with_ipc (void)
+{
+    static const char *const files[] = {"m", "m.control"};
+    end ();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char file[128];
+        snprintf (file, sizeof file, "%s/%s", home, files[i]);
+        unlink (file);
+    }
+    rmdir (home);
+}
+
+/*  Who is gone before its call is answered keeps nobody's place. */
+static void who_dies_with_a_request_under_way_is_forgotten (void **state)
+{
+    (void) state;
+    begin_with_ipc ();
     for (int i = 0; i < 20; i++) {
         client_t client;
-        client_open (&client, endpoint, "none/");
-        zstr_sendf (
-            client.dealer,
-            "{\"v\":1,\"id\":\"%d\",\"do\":\"call\",\"path\":\"/resil/silent\",\"text\":\"\","
-            "\"timeout_us\":200000}",
-            i);
+        client_open (&client, resil_monitor_endpoint (monitor), "none/");
+        zstr_sendf (client.dealer,
+                    "{\"v\":1,\"id\":\"%d\",\"do\":\"call\",\"path\":\"/resil/c0\",\"text\":\"\","
+                    "\"timeout_us\":200000}",
+                    i);
         client_must (&client, "call", "\"path\":\"/resil/answering\",\"text\":\"ping\"");
         assert_string_equal (client_text (&client, "result.text"), "pong");
         client_close (&client);
     }
-    end ();
-    unlink (endpoint + 6);
-    char control[80];
-    snprintf (control, sizeof control, "%s.control", endpoint + 6);
-    unlink (control);
-    rmdir (home);
+    end_with_ipc ();
+}
+
+/*  It takes no other monitor until that has ended, which it has with the tree at the latest. */
+static void a_call_that_may_be_long_does_not_keep_it_for_ever (void **state)
+{
+    (void) state;
+    client_t client;
+    begin_with_ipc ();
+    client_open (&client, resil_monitor_endpoint (monitor), "resil1/event/");
+    zstr_send (client.dealer,
+               "{\"v\":1,\"id\":\"long\",\"do\":\"call\",\"path\":\"/resil/c0\",\"text\":\"\","
+               "\"timeout_us\":3600000000}");
+    client_must (&client, "call", "\"path\":\"/resil/answering\",\"text\":\"ping\"");
+    client_close (&client);
+    resil_monitor_destroy (&monitor);
+    assert_null (monitor);
+    assert_null (resil_monitor_new (root, NULL));
+    assert_int_equal (errno, EALREADY);
+    end_with_ipc ();
 }
 
 int main (void)
@@ -445,10 +602,13 @@ int main (void)
         trace_case (joiners_at_any_moment_end_with_the_same_picture),
         trace_case (where_the_ring_forgets_too_soon_it_says_so),
         trace_case (nonsense_is_hung_up_on),
+        trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
         trace_case (who_says_nothing_keeps_nobody_out),
         trace_case (who_stops_reading_delays_nobody),
         trace_case (a_thousand_requests_at_once_are_all_answered),
+        trace_case (memory_has_the_bound_that_is_stated),
         trace_case (who_dies_with_a_request_under_way_is_forgotten),
+        trace_case (a_call_that_may_be_long_does_not_keep_it_for_ever),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

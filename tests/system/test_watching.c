@@ -1,15 +1,18 @@
-/*  Who joins while very much happens sees what is: at the end each picture equals the program's, and every event has been
-    told or declared lost.
+/*  Who joins while very much happens sees what is, and so does who has not looked for long: at the end each picture equals the
+    program's, and every event has been told or declared lost.
 
     ctest timeout: 240
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <errno.h>
+#include <arpa/inet.h>
 #include <czmq.h>
+#include <errno.h>
+#include <pthread.h>
 #include <resil.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define COMPONENTS 50
 #define FAILURES 36000 /*  of which each makes three events                         */
@@ -100,9 +103,25 @@ static void equals (joiner_t *joiner, const resil_snapshot_t *snapshot)
     }
 }
 
-static bool has_settled (const joiner_t *joiners, const resil_snapshot_t *snapshot)
+/*  Its picture is right, and all events since its first have been told or declared lost. */
+static void is_whole (joiner_t *joiner, const resil_snapshot_t *snapshot)
 {
-    for (int i = 0; i < JOINERS; i++) {
+    equals (joiner, snapshot);
+    for (const resil_notice_t *notice; (notice = resil_watcher_next (joiner->watcher, 0));)
+        take (joiner, notice);
+    const resil_program_info_t *info = resil_program_info (joiner->program);
+    printf ("joined at %llu: %llu told, %llu had again, %llu lost\n",
+            (unsigned long long) joiner->first, (unsigned long long) joiner->told,
+            (unsigned long long) info->filled, (unsigned long long) info->lost);
+    assert_int_equal (info->lost, joiner->lost);
+    if (joiner->told)
+        assert_int_equal (joiner->told + joiner->lost,
+                          resil_snapshot_sequence (snapshot) - joiner->first + 1);
+}
+
+static bool has_settled (const joiner_t *joiners, int count, const resil_snapshot_t *snapshot)
+{
+    for (int i = 0; i < count; i++) {
         const resil_program_info_t *info =
             joiners[i].program ? resil_program_info (joiners[i].program) : NULL;
         if (!info || info->link != RESIL_LINK_FOLLOWING ||
@@ -127,6 +146,8 @@ static resil_supervisor_t *build (void)
     }
     return root;
 }
+
+/*  ---- Cases ------------------------------------------------------------------------------ */
 
 static void everybody_who_joins_in_between_sees_the_same_in_the_end (void **state)
 {
@@ -155,26 +176,168 @@ static void everybody_who_joins_in_between_sees_the_same_in_the_end (void **stat
             continue;
         resil_snapshot_destroy (&snapshot);
         snapshot = resil_supervisor_snapshot (root);
-        is_settled = has_settled (joiners, snapshot);
+        is_settled = has_settled (joiners, JOINERS, snapshot);
     }
     assert_true (is_settled);
     assert_true (resil_snapshot_sequence (snapshot) > 3 * FAILURES - 1000);
-    for (int i = 0; i < JOINERS; i++) {
-        equals (&joiners[i], snapshot);
-        for (const resil_notice_t *notice; (notice = resil_watcher_next (joiners[i].watcher, 0));)
-            take (&joiners[i], notice);
-        const resil_program_info_t *info = resil_program_info (joiners[i].program);
-        printf ("joined at %llu: %llu told, %llu had again, %llu lost\n",
-                (unsigned long long) joiners[i].first, (unsigned long long) joiners[i].told,
-                (unsigned long long) info->filled, (unsigned long long) info->lost);
-        assert_int_equal (info->lost, joiners[i].lost);
-        if (joiners[i].told)
-            assert_int_equal (joiners[i].told + joiners[i].lost,
-                              resil_snapshot_sequence (snapshot) - joiners[i].first + 1);
-    }
+    for (int i = 0; i < JOINERS; i++)
+        is_whole (&joiners[i], snapshot);
     resil_snapshot_destroy (&snapshot);
     for (int i = 0; i < JOINERS; i++)
         resil_watcher_destroy (&joiners[i].watcher);
+    resil_monitor_destroy (&monitor);
+    resil_supervisor_destroy (&root);
+}
+
+/*  ---- A way that can be closed ----------------------------------------------------------- */
+
+/*  Between a watcher and its program: carries what both say on its first connections, and takes later ones without a word, as
+    a program does that is stopped. */
+#define CARRIED 2 /*  the first is the look at who is there, which a watcher takes   */
+#define CONNECTIONS 64
+
+typedef struct {
+    int program_port;
+    int listener;
+    int ends[CONNECTIONS][2]; /*  of the watcher, and of the program                       */
+    int count;                /*  of connections; the thread's until it has ended          */
+    pthread_t thread;
+    pthread_t carriers[CARRIED][2];
+} way_t;
+
+typedef struct {
+    int from;
+    int to;
+} direction_t;
+
+static int loopback (int port, struct sockaddr_in *address)
+{
+    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons ((uint16_t) port)};
+    address->sin_addr.s_addr = htonl (INADDR_LOOPBACK);
+    return socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static void *carry_on (void *arg)
+{
+    direction_t direction = *(direction_t *) arg;
+    char bytes[65536];
+    free (arg);
+    for (ssize_t size; (size = recv (direction.from, bytes, sizeof bytes, 0)) > 0;)
+        for (ssize_t sent = 0, n; sent < size; sent += n)
+            if ((n = send (direction.to, bytes + sent, (size_t) (size - sent), MSG_NOSIGNAL)) <= 0)
+                return NULL;
+    shutdown (direction.to, SHUT_WR);
+    return NULL;
+}
+
+static void carry (way_t *self, int number)
+{
+    struct sockaddr_in address;
+    int *ends = self->ends[number];
+    ends[1] = loopback (self->program_port, &address);
+    assert_int_equal (connect (ends[1], (struct sockaddr *) &address, sizeof address), 0);
+    for (int i = 0; i < 2; i++) {
+        direction_t *direction = malloc (sizeof *direction);
+        *direction = (direction_t){ends[i], ends[!i]};
+        ok (pthread_create (&self->carriers[number][i], NULL, carry_on, direction));
+    }
+}
+
+/*  Until the listener is shut. */
+static void *let_through (void *arg)
+{
+    way_t *self = arg;
+    while (self->count < CONNECTIONS &&
+           (self->ends[self->count][0] = accept (self->listener, NULL, NULL)) >= 0) {
+        self->ends[self->count][1] = -1;
+        if (self->count < CARRIED)
+            carry (self, self->count);
+        self->count++;
+    }
+    return NULL;
+}
+
+static void way_open (way_t *self, const char *endpoint, char way[64])
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    *self = (way_t){.program_port = atoi (strrchr (endpoint, ':') + 1)};
+    self->listener = loopback (0, &address);
+    assert_int_equal (bind (self->listener, (struct sockaddr *) &address, size), 0);
+    assert_int_equal (listen (self->listener, CONNECTIONS), 0);
+    assert_int_equal (getsockname (self->listener, (struct sockaddr *) &address, &size), 0);
+    snprintf (way, 64, "tcp://127.0.0.1:%d", ntohs (address.sin_port));
+    ok (pthread_create (&self->thread, NULL, let_through, self));
+}
+
+/*  Returns how many connections there were. */
+static int way_close (way_t *self)
+{
+    shutdown (self->listener, SHUT_RDWR);
+    pthread_join (self->thread, NULL);
+    close (self->listener);
+    for (int i = 0; i < self->count; i++)
+        for (int end = 0; end < 2; end++)
+            shutdown (self->ends[i][end], SHUT_RDWR);
+    for (int i = 0; i < self->count; i++)
+        for (int end = 0; end < 2 && i < CARRIED; end++)
+            pthread_join (self->carriers[i][end], NULL);
+    for (int i = 0; i < self->count; i++)
+        for (int end = 0; end < 2; end++)
+            if (self->ends[i][end] >= 0)
+                close (self->ends[i][end]);
+    return self->count;
+}
+
+/*  ---- One that does not read -------------------------------------------------------------- */
+
+/*  More than all that may wait on its way: 16,384 in each of the two sockets, and what the kernel holds. And longer than
+    a connection is given that is asked for a sign of life every two seconds. */
+#define UNREAD FAILURES
+#define SILENT_MS 6000
+
+static bool have_all_failed (void *unused)
+{
+    (void) unused;
+    return atomic_load (&failures) >= UNREAD + COMPONENTS;
+}
+
+/*  Its connection is left alone: if it were given up for being silent, libzmq 4.3.4 would abort as soon as it is read on
+    while the next connection has not brought anything yet, which the way sees to. */
+static void who_has_not_read_for_long_sees_what_is_and_what_it_lost (void **state)
+{
+    (void) state;
+    way_t way;
+    char endpoint[64];
+    joiner_t joiner = {.lost = 0};
+    atomic_store (&failures, 0);
+    atomic_store (&allowed, UNREAD);
+    resil_supervisor_t *root = build ();
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
+    resil_monitor_t *monitor = resil_monitor_new (root, &options);
+    assert_non_null (monitor);
+    way_open (&way, resil_monitor_endpoint (monitor), endpoint);
+    join (&joiner, endpoint);
+    ok (resil_program_join (joiner.program, LONG_MS));
+    int64_t silent_until = zclock_mono () + SILENT_MS;
+    ok (resil_supervisor_spawn (root));
+    assert_true (support_wait_until (have_all_failed, NULL, LONG_MS));
+    for (int64_t left; (left = silent_until - zclock_mono ()) > 0;)
+        zclock_sleep ((int) left); /*  that it does not read meanwhile is the case               */
+    resil_snapshot_t *snapshot = NULL;
+    bool is_settled = false;
+    for (int64_t until = zclock_mono () + LONG_MS; !is_settled && zclock_mono () < until;) {
+        follow (&joiner);
+        resil_snapshot_destroy (&snapshot);
+        snapshot = resil_supervisor_snapshot (root);
+        is_settled = has_settled (&joiner, 1, snapshot);
+    }
+    assert_true (is_settled);
+    is_whole (&joiner, snapshot);
+    assert_true (joiner.lost > 0);
+    resil_snapshot_destroy (&snapshot);
+    resil_watcher_destroy (&joiner.watcher);
+    assert_int_equal (way_close (&way), CARRIED);
     resil_monitor_destroy (&monitor);
     resil_supervisor_destroy (&root);
 }
@@ -183,6 +346,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (everybody_who_joins_in_between_sees_the_same_in_the_end),
+        support_case (who_has_not_read_for_long_sees_what_is_and_what_it_lost),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

@@ -91,6 +91,8 @@ static void without_a_doorkeeper_nobody_is_let_in (void **state)
         assert_int_not_equal (event, 0);
         assert_int_not_equal (event, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     }
+    assert_string_equal (resil__port_turned_away (&port),
+                         "nobody in this program answers for keys");
     zsock_set_rcvtimeo (port.socket, 0);
     assert_null (zmsg_recv (port.socket));
     zmq_socket_monitor (zsock_resolve (sub), NULL, 0);
