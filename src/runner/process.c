@@ -392,6 +392,7 @@ static void look_for_memory (resil__process_t *self)
 static void finish (resil__process_t *self)
 {
     self->echo = 0;
+    self->group_is_gone = false;
     self->group_at_us = RESIL__NEVER;
     read_last_words (self);
     if (self->program->speaks)
@@ -399,15 +400,12 @@ static void finish (resil__process_t *self)
     conclude (self);
 }
 
-/*  What it said on its way out may still be on its way. False: nothing is. */
-static bool awaits_last_words (resil__process_t *self)
+/*  What it said on its way out may still be on its way. That takes two threads in turn to come to light, so it is asked for
+    before all that can be done meanwhile. */
+static void ask_for_last_words (resil__process_t *self)
 {
-    if (!self->program->speaks || !resil__speech_may_follow (self))
-        return false;
-    self->echo = resil__talk_call_out (&self->host->talk);
-    self->group_at_us = self->host->now_us + LAST_WORDS_MS * 1000;
-    resil__process_set_timer (self);
-    return self->echo != 0;
+    bool may_follow = self->program->speaks && resil__speech_may_follow (self);
+    self->echo = may_follow ? resil__talk_call_out (&self->host->talk) : 0;
 }
 
 static resil__process_t *find_echoed (const resil__process_host_t *host, uint64_t number)
@@ -422,21 +420,28 @@ static resil__process_t *find_echoed (const resil__process_host_t *host, uint64_
 void resil__process_echoed (resil__process_host_t *host, uint64_t number)
 {
     resil__process_t *process;
-    while ((process = find_echoed (host, number)))
-        finish (process);
+    while ((process = find_echoed (host, number))) {
+        process->echo = 0;
+        if (process->group_is_gone)
+            finish (process);
+    }
 }
 
 /*  Is anything left of its group? Who holds out is left to itself: it is on its way, or nobody can kill it. */
 static void look_at_group (resil__process_t *self)
 {
     bool is_left = self->is_ours && kill (-self->pid, 0) == 0;
-    if (is_left && self->host->now_us < self->group_due_us) {
+    if (is_left && self->host->now_us < self->group_due_us)
         self->group_at_us = self->host->now_us + GROUP_LOOK_US;
-        resil__process_set_timer (self);
+    else if (self->echo) {
+        self->group_is_gone = true;
+        self->group_at_us = self->host->now_us + LAST_WORDS_MS * 1000;
+    }
+    else {
+        finish (self);
         return;
     }
-    if (!awaits_last_words (self))
-        finish (self);
+    resil__process_set_timer (self);
 }
 
 typedef enum { NOT_YET, OURS, ANOTHERS } wait_t;
@@ -462,6 +467,7 @@ static void bury (resil__process_t *self)
         return;
     }
     self->bury_at_us = RESIL__NEVER;
+    ask_for_last_words (self);
     self->is_ours = can_be_waited_for (self) == OURS;
     if (self->is_ours)
         kill (-self->pid, SIGKILL);
@@ -523,7 +529,7 @@ static void is_due (resil__timer_t *timer)
         resil__spare_is_due (self);
     if (self->group_at_us <= now_us) {
         self->group_at_us = RESIL__NEVER;
-        if (self->echo)
+        if (self->group_is_gone)
             finish (self);
         else
             look_at_group (self);
@@ -642,8 +648,9 @@ static void launch (resil__process_t *self)
         conclude (self);
         return;
     }
-    self->oom_kills = resil__memory_kills ();
     bool is_adopted = resil__spare_adopt (self);
+    if (!is_adopted)
+        self->oom_kills = resil__memory_kills ();
     if (!is_adopted && spawn (self)) {
         fail_to_start (self);
         conclude (self);
@@ -659,6 +666,8 @@ static void launch (resil__process_t *self)
     if (self->sources[RESIL__SOURCE_FAIL].fd < 0)
         has_started (self);
     resil__speech_begin (self);
+    /*  It has lived so far; and now it has something to do in the meantime. */
+    self->oom_kills = resil__memory_kills ();
 }
 
 static void renew (resil__process_t *self, uint64_t incarnation)

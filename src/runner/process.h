@@ -123,8 +123,10 @@ struct _resil__process_t {
     int64_t ready_at_us;  /*  it counts as ready                                       */
     int64_t term_at_us;   /*  it gets its stop signal                                  */
     int64_t bury_at_us;   /*  it has ended, and is looked for again                    */
-    int64_t group_at_us;  /*  its group is looked for again ...                        */
-    int64_t group_due_us; /*  ... and not waited for any longer                        */
+    int64_t
+        group_at_us; /*  its group is looked for again, or its last words waited for no longer */
+    int64_t group_due_us;          /*  its group is not waited for any longer                   */
+    bool group_is_gone;            /*  ... or need not be                                       */
     resil__channels_t channels[2]; /*  the incarnation's, and the spare's: they change places    */
     resil__source_t *sources;      /*  of the former ...                                        */
     resil__caller_t *caller;       /*  ... and this                                             */
