@@ -24,5 +24,6 @@
 #include <resil/systemd.h>
 #include <resil/monitor.h>
 #include <resil/watcher.h>
+#include <resil/pipeline.h>
 
 #endif

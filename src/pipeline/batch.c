@@ -6,17 +6,31 @@
 
 #include "foundation/errmsg.h"
 
+void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_t size,
+                               uint32_t count, void (*free) (resil__record_batch_t *self))
+{
+    atomic_init (&self->references, 1);
+    atomic_init (&self->has_header, false);
+    self->count = count;
+    self->size = self->room = size;
+    self->payload = payload;
+    self->free = free;
+}
+
+static void free_block (resil__record_batch_t *self)
+{
+    free (self);
+}
+
 resil__record_batch_t *resil__record_batch_new (size_t room)
 {
-    resil__record_batch_t *self =
-        room < SIZE_MAX - sizeof *self ? malloc (sizeof *self + room) : NULL;
+    static const size_t before = sizeof (resil__record_batch_t) + RESIL__RECORD_BATCH_HEADROOM;
+    resil__record_batch_t *self = room < SIZE_MAX - before ? malloc (before + room) : NULL;
     if (!self) {
         resil__refuse (ENOMEM, "there is no memory for a batch of %zu bytes", room);
         return NULL;
     }
-    atomic_init (&self->references, 1);
-    self->count = 0;
-    self->size = 0;
+    resil__record_batch_init (self, (unsigned char *) self + before, 0, 0, free_block);
     self->room = room;
     return self;
 }
@@ -24,7 +38,7 @@ resil__record_batch_t *resil__record_batch_new (size_t room)
 void resil__record_batch_release (resil__record_batch_t *self)
 {
     if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1)
-        free (self);
+        self->free (self);
 }
 
 int resil__records_check (const void *payload, size_t size, uint32_t count)

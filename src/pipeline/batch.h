@@ -16,18 +16,28 @@
 
 #define RESIL__RECORD_HEAD 4u
 
+/*  Bytes before the payload, which are the batch's too: room for the header of a frame. */
+#define RESIL__RECORD_BATCH_HEADROOM 96u
+
 /*  Who makes it has one reference, and may append while nobody else has one. Who has one may read all of it, in any
     thread. */
-typedef struct _resil__record_batch_t {
+typedef struct _resil__record_batch_t resil__record_batch_t;
+struct _resil__record_batch_t {
     atomic_uint references;
     uint32_t count; /*  of records                                                       */
     size_t size;    /*  of the payload                                                   */
     size_t room;    /*  for it                                                           */
-    unsigned char payload[];
-} resil__record_batch_t;
+    unsigned char *payload;
+    void (*free) (resil__record_batch_t *self); /*  when nobody has a reference any more      */
+    atomic_bool has_header;                     /*  the room before the payload is taken      */
+};
 
 /*  An empty one, with so much room for records and their heads. NULL with ENOMEM and a sentence. */
 resil__record_batch_t *resil__record_batch_new (size_t room);
+
+/*  The same for a batch that is in memory of the caller's, from its payload on, with the headroom before it; full. */
+void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_t size,
+                               uint32_t count, void (*free) (resil__record_batch_t *self));
 
 static inline void resil__record_batch_retain (resil__record_batch_t *self)
 {
@@ -36,6 +46,14 @@ static inline void resil__record_batch_retain (resil__record_batch_t *self)
 
 /*  NULL is allowed. */
 void resil__record_batch_release (resil__record_batch_t *self);
+
+/*  The room for a header, for who asks first; NULL for all others. What is written there stays as it is. */
+static inline void *resil__record_batch_take_headroom (resil__record_batch_t *self)
+{
+    return atomic_exchange_explicit (&self->has_header, true, memory_order_acq_rel)
+               ? NULL
+               : self->payload - RESIL__RECORD_BATCH_HEADROOM;
+}
 
 /*  How much room a record takes. */
 static inline size_t resil__record_room (size_t size)

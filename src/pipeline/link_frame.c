@@ -148,10 +148,11 @@ int resil__link_frame_check (const resil__link_frame_t *frame)
 /*  ---- Writing --------------------------------------------------------------------------------------- */
 
 /*  Of all but itself. */
-static uint32_t crc_of (const unsigned char *bytes, size_t size)
+static uint32_t crc_of (const unsigned char *header, const void *payload, size_t size)
 {
-    uint32_t crc = resil__crc32c (0, bytes, AT_CRC);
-    return resil__crc32c (crc, bytes + AT_CRC + 4, size - AT_CRC - 4);
+    uint32_t crc = resil__crc32c (0, header, AT_CRC);
+    crc = resil__crc32c (crc, header + AT_CRC + 4, RESIL__LINK_HEADER - AT_CRC - 4);
+    return resil__crc32c (crc, payload, size);
 }
 
 size_t resil__link_frame_size (const resil__link_frame_t *frame)
@@ -159,28 +160,35 @@ size_t resil__link_frame_size (const resil__link_frame_t *frame)
     return RESIL__LINK_HEADER + frame->size;
 }
 
-size_t resil__link_frame_encode (const resil__link_frame_t *frame, void *bytes, size_t room)
+bool resil__link_frame_encode_header (const resil__link_frame_t *frame,
+                                      unsigned char header[RESIL__LINK_HEADER])
 {
-    unsigned char *at = bytes;
-    size_t size = resil__link_frame_size (frame);
-    if (resil__link_frame_check (frame) != 0 || size > room)
-        return 0;
+    if (resil__link_frame_check (frame) != 0)
+        return false;
     const type_t *type = type_of (frame->type);
-    memset (at, 0, RESIL__LINK_HEADER);
-    at[0] = MAGIC_0;
-    at[1] = MAGIC_1;
-    at[AT_VERSION] = RESIL__LINK_PROTOCOL;
-    at[AT_TYPE] = frame->type;
-    at[AT_REASON] = frame->reason;
+    memset (header, 0, RESIL__LINK_HEADER);
+    header[0] = MAGIC_0;
+    header[1] = MAGIC_1;
+    header[AT_VERSION] = RESIL__LINK_PROTOCOL;
+    header[AT_TYPE] = frame->type;
+    header[AT_REASON] = frame->reason;
     if (type->has_payload)
-        resil__number_put (at + AT_COUNT, frame->count, 4);
+        resil__number_put (header + AT_COUNT, frame->count, 4);
     for (unsigned number = 0; number < NUMBERS; number++)
         if (type->has & BIT (number))
-            resil__number_put (at + numbers[number].at, value_of (frame, number), 8);
-    resil__number_put (at + AT_SIZE, frame->size, 8);
+            resil__number_put (header + numbers[number].at, value_of (frame, number), 8);
+    resil__number_put (header + AT_SIZE, frame->size, 8);
+    resil__number_put (header + AT_CRC, crc_of (header, frame->payload, frame->size), 4);
+    return true;
+}
+
+size_t resil__link_frame_encode (const resil__link_frame_t *frame, void *bytes, size_t room)
+{
+    size_t size = resil__link_frame_size (frame);
+    if (size > room || !resil__link_frame_encode_header (frame, bytes))
+        return 0;
     if (frame->size)
-        memcpy (at + RESIL__LINK_HEADER, frame->payload, frame->size);
-    resil__number_put (at + AT_CRC, crc_of (at, size), 4);
+        memcpy ((unsigned char *) bytes + RESIL__LINK_HEADER, frame->payload, frame->size);
     return size;
 }
 
@@ -203,7 +211,7 @@ static int check_bytes (const unsigned char *at, size_t size)
     if (payload != size - RESIL__LINK_HEADER)
         return resil__refuse (EPROTO, "a frame says that its payload has %llu bytes; %zu are there",
                               (unsigned long long) payload, size - RESIL__LINK_HEADER);
-    if (resil__number_get (at + AT_CRC, 4) != crc_of (at, size))
+    if (resil__number_get (at + AT_CRC, 4) != crc_of (at, at + RESIL__LINK_HEADER, payload))
         return resil__refuse (EPROTO, "a frame is not as it was sent: its CRC is another");
     return 0;
 }

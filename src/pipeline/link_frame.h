@@ -8,6 +8,7 @@
 #ifndef RESIL_PIPELINE_LINK_FRAME_H
 #define RESIL_PIPELINE_LINK_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,7 +58,7 @@ typedef struct {
     uint64_t limit_bytes;   /*  what begins below it may be sent                          */
     const void *payload;
     size_t size;                          /*  of the payload                                     */
-    struct _resil__record_batch_t *batch; /*  that it is of, borrowed; NULL: it was decoded      */
+    struct _resil__record_batch_t *batch; /*  that it is of, borrowed; NULL: bytes were decoded  */
 } resil__link_frame_t;
 
 /*  How long it is as bytes. */
@@ -65,6 +66,10 @@ size_t resil__link_frame_size (const resil__link_frame_t *frame);
 
 /*  Returns how long it is; 0: it does not fit, or has a type or numbers that no frame has. */
 size_t resil__link_frame_encode (const resil__link_frame_t *frame, void *bytes, size_t room);
+
+/*  Only the header, for a payload that is sent behind it from where it is. false: as 0. */
+bool resil__link_frame_encode_header (const resil__link_frame_t *frame,
+                                      unsigned char header[RESIL__LINK_HEADER]);
 
 /*  1: a frame, whose payload is among the bytes. 0: one of a type that is not known here: to be ignored. -1 with
     EPROTO and a sentence: no frame. Nothing beyond `size` bytes is looked at. */

@@ -159,10 +159,21 @@ static void begin (resil__link_receiver_t *self, const resil__link_frame_t *fram
     self->position = self->acked_position = frame->position;
 }
 
-static bool is_within_limits (const resil__link_receiver_t *self, uint64_t sequence)
+static uint64_t at_most (uint64_t number, uint64_t most)
 {
-    return sequence <= self->acked + self->window_batches &&
-           self->position < self->acked_position + self->window_bytes;
+    return number < most ? number : most;
+}
+
+/*  What may be sent leaves what comes behind it a number that a frame may have, whatever the sender began with. */
+static uint64_t limit_batches (const resil__link_receiver_t *self)
+{
+    return at_most (self->acked + self->window_batches, RESIL__LINK_NUMBER_MAX - 1);
+}
+
+static uint64_t limit_bytes (const resil__link_receiver_t *self)
+{
+    return at_most (self->acked_position + self->window_bytes,
+                    RESIL__LINK_NUMBER_MAX - RESIL__LINK_PAYLOAD_MAX);
 }
 
 /*  ---- What is done ---------------------------------------------------------------------------------- */
@@ -247,13 +258,13 @@ static resil__link_outcome_t take (resil__link_receiver_t *self, const resil__li
     const char *wrong = NULL;
     if (self->end)
         wrong = "it is behind the end";
-    else if (frame->sequence > self->acked + self->window_batches)
+    else if (frame->sequence > limit_batches (self))
         wrong = "the limits do not allow it yet";
     else if (frame->sequence > self->next) {
         ask_for_more (self);
         return RESIL__LINK_GAP;
     }
-    else if (!is_within_limits (self, frame->sequence))
+    else if (self->position >= limit_bytes (self))
         wrong = "the limits do not allow it yet";
     else if (frame->position != self->position)
         wrong = "it is not at the position where the one before it ends";
@@ -490,8 +501,8 @@ static void fill_in (const resil__link_receiver_t *self, uint8_t what, resil__li
         frame->sequence = self->acked;
         break;
     }
-    frame->limit_batches = self->acked + self->window_batches;
-    frame->limit_bytes = self->acked_position + self->window_bytes;
+    frame->limit_batches = limit_batches (self);
+    frame->limit_bytes = limit_bytes (self);
 }
 
 bool resil__link_receiver_next (resil__link_receiver_t *self, int64_t now_ms,

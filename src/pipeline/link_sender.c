@@ -126,6 +126,8 @@ static void let_go (resil__link_sender_t *self, uint64_t below)
     }
     if (self->sent < self->first)
         self->sent = self->first;
+    if (self->top < self->sent)
+        self->top = self->sent;
 }
 
 /*  Where the receiver wants to have it from; not what it has confirmed, which old frames may ask for. */

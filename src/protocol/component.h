@@ -10,6 +10,8 @@
 
 #include <resil/message.h>
 
+#include "protocol/rendezvous.h"
+
 /*  The version that is spoken here, in the environment and in each header. */
 #define RESIL__PROTOCOL 1
 
@@ -26,7 +28,6 @@
 /*  First of what comes there from a program that hosts its components: the end was no accident. */
 #define RESIL__TRACE_ENDED '\n'
 
-#define RESIL__TOKEN_DIGITS 32
 #define RESIL__FRAME_HEADER 16u
 
 /*  Texts are cut to these by who writes and by who reads; bytes that are longer are refused. */

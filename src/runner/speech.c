@@ -379,7 +379,7 @@ static void tell_strangers (resil__process_host_t *host)
         resil__log (RESIL_LOG_WARN, &nobody, 0,
                     "somebody without a token speaks to the sockets of components, and is ignored "
                     "(%s)",
-                    host->talk.directory);
+                    host->talk.directory.path);
     }
     host->told_strangers = host->talk.strangers;
 }

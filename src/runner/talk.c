@@ -1,27 +1,14 @@
-/*  The directory is locked as long as it is in use, so that those of programs that were killed are told from those of
-    programs that live, whoever's process ids they are: they are removed by the next one that comes by.
-
-    SPDX-License-Identifier: Apache-2.0 */
+/*  SPDX-License-Identifier: Apache-2.0 */
 #include "runner/talk.h"
 
 #include <czmq.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
-
-#define PREFIX "resil-"
-
-/*  One that is made at this moment is not locked yet. */
-#define YOUNG_S 5
 
 /*  Frames that wait for a process that does not read. */
 #define SEND_MOST 20000
@@ -30,72 +17,6 @@
 #define DESCRIPTORS 8
 
 static const char *const names[RESIL__LINES] = {"errors", "control"};
-
-/*  ---- The directory ---------------------------------------------------------------------------------- */
-
-static void remove_directory (int base_fd, const char *name, int fd)
-{
-    for (int line = 0; line < RESIL__LINES; line++)
-        unlinkat (fd, names[line], 0);
-    unlinkat (base_fd, name, AT_REMOVEDIR);
-}
-
-/*  Left behind by a program that is gone? Only ours, and no link to anywhere. */
-static void sweep_one (int base_fd, const char *name)
-{
-    struct stat stat;
-    int fd = openat (base_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    bool is_ours = fstat (fd, &stat) == 0 && stat.st_uid == geteuid () &&
-                   (stat.st_mode & 07777) == 0700 && time (NULL) - stat.st_mtime > YOUNG_S;
-    if (is_ours && flock (fd, LOCK_EX | LOCK_NB) == 0)
-        remove_directory (base_fd, name, fd);
-    close (fd);
-}
-
-static void sweep (const char *base)
-{
-    DIR *all = opendir (base);
-    if (!all)
-        return;
-    for (struct dirent *one = readdir (all); one; one = readdir (all))
-        if (strncmp (one->d_name, PREFIX, strlen (PREFIX)) == 0)
-            sweep_one (dirfd (all), one->d_name);
-    closedir (all);
-}
-
-/*  0, or an errno. */
-static int make_directory_in (resil__talk_t *self, const char *base)
-{
-    int size = snprintf (self->directory, sizeof self->directory, "%s/" PREFIX "%d-XXXXXX", base,
-                         (int) getpid ());
-    if (size + (int) strlen ("/control") > RESIL__TALK_PATH_MAX)
-        return ENAMETOOLONG;
-    sweep (base);
-    if (!mkdtemp (self->directory))
-        return errno;
-    self->directory_fd = open (self->directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (self->directory_fd >= 0 && flock (self->directory_fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    int error = errno;
-    if (self->directory_fd >= 0)
-        close (self->directory_fd);
-    rmdir (self->directory);
-    return error;
-}
-
-static int make_directory (resil__talk_t *self)
-{
-    const char *own = secure_getenv ("XDG_RUNTIME_DIR");
-    int error = own && *own == '/' ? make_directory_in (self, own) : ENOENT;
-    if (error)
-        error = make_directory_in (self, "/tmp");
-    return error
-               ? resil__refuse (error, "no directory for the sockets of processes can be made: %s",
-                                strerror (error))
-               : 0;
-}
 
 /*  ---- The sockets ------------------------------------------------------------------------------------- */
 
@@ -111,8 +32,8 @@ static int bind_line (resil__talk_t *self, int line)
     zmq_setsockopt (socket, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
     zmq_setsockopt (socket, ZMQ_SNDHWM, &send_most, sizeof send_most);
     zmq_setsockopt (socket, ZMQ_MAXMSGSIZE, &frame_most, sizeof frame_most);
-    snprintf (self->endpoints[line], sizeof self->endpoints[line], "ipc://%s/%s", self->directory,
-              names[line]);
+    snprintf (self->endpoints[line], sizeof self->endpoints[line], "ipc://%s/%s",
+              self->directory.path, names[line]);
     return zmq_bind (socket, self->endpoints[line]) ||
                    zmq_getsockopt (socket, ZMQ_FD, &self->fds[line], &size)
                ? -1
@@ -141,12 +62,7 @@ static void close_all (resil__talk_t *self)
             self->sockets[line] = NULL;
         }
     resil__process_took_sockets (-RESIL__TALK_SOCKETS);
-    int base_fd = openat (self->directory_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (base_fd >= 0) {
-        remove_directory (base_fd, strrchr (self->directory, '/') + 1, self->directory_fd);
-        close (base_fd);
-    }
-    close (self->directory_fd);
+    resil__rendezvous_close (&self->directory);
 }
 
 int resil__talk_open (resil__talk_t *self)
@@ -155,7 +71,7 @@ int resil__talk_open (resil__talk_t *self)
         return 0;
     if (resil__process_has_room (RESIL__TALK_SOCKETS, DESCRIPTORS, false,
                                  "the sockets that processes speak to") ||
-        make_directory (self))
+        resil__rendezvous_open (&self->directory))
         return -1;
     resil__process_took_sockets (RESIL__TALK_SOCKETS);
     if (bind_line (self, RESIL__ERRORS) || bind_line (self, RESIL__CONTROL) ||
@@ -163,7 +79,7 @@ int resil__talk_open (resil__talk_t *self)
         int error = errno;
         close_all (self);
         return resil__refuse (error, "no socket for processes to speak to can be had in %s: %s",
-                              self->directory, zmq_strerror (error));
+                              self->directory.path, zmq_strerror (error));
     }
     self->is_open = true;
     return 0;
@@ -203,15 +119,11 @@ static resil__peer_t *find_peer (resil__talk_t *self, int line, const unsigned c
 
 int resil__talk_expect (resil__talk_t *self, resil__caller_t *caller, uint64_t incarnation)
 {
-    unsigned char random[RESIL__TOKEN_DIGITS / 2];
     for (int line = 0; line < RESIL__LINES; line++)
         if (resil__index_reserve (&self->peers[line], self->peers[line].count + 1))
             return resil__refuse (ENOMEM, "no memory for a process that speaks");
-    if (getrandom (random, sizeof random, 0) != sizeof random)
-        return resil__refuse (errno, "there is nothing random to make a token of: %s",
-                              strerror (errno));
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf (caller->token + 2 * i, 3, "%02x", random[i]);
+    if (resil__token_make (caller->token))
+        return -1;
     caller->may_greet = true;
     caller->told = caller->incarnation = incarnation;
     caller->next = self->callers;

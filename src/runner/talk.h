@@ -9,6 +9,7 @@
 
 #include "foundation/index.h"
 #include "protocol/component.h"
+#include "protocol/rendezvous.h"
 
 struct _resil__process_t;
 
@@ -16,7 +17,6 @@ struct _resil__process_t;
 enum { RESIL__ERRORS, RESIL__CONTROL, RESIL__LINES };
 
 #define RESIL__TALK_SOCKETS 3
-#define RESIL__TALK_PATH_MAX 107
 
 /*  Who is at the other end of a connection. All zero is nobody. */
 typedef struct {
@@ -39,9 +39,8 @@ struct _resil__caller_t {
 
 typedef struct {
     bool is_open;
-    char directory[RESIL__TALK_PATH_MAX + 1];
-    char endpoints[RESIL__LINES][RESIL__TALK_PATH_MAX + 8];
-    int directory_fd; /*  locked as long as the directory is ours                  */
+    resil__rendezvous_t directory;
+    char endpoints[RESIL__LINES][RESIL__SOCKET_PATH_MAX + 8];
     void *sockets[RESIL__LINES];
     int fds[RESIL__LINES];
     resil__index_t peers[RESIL__LINES];

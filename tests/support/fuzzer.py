@@ -22,14 +22,14 @@ def run(command, timeout):
 
 
 def fuzz(name, sources, seeds, libraries=("-ljansson",)):
-    """Build tests/fuzz/<name>.c with those sources, and run it with a corpus that begins with the seeds."""
+    """Build tests/fuzz/<name>.c with those sources, and run it with a corpus that begins with the seeds, texts or bytes."""
     if not CLANG:
         skip("clang is not installed")
     folder = BUILD / "tests" / "fuzz" / name
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds):
-        (corpus / f"seed{number}").write_text(seed)
+        (corpus / f"seed{number}").write_bytes(seed.encode() if isinstance(seed, str) else seed)
     program = folder / name
     status, said = run(
         [CLANG, "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=fuzzer,address,undefined",

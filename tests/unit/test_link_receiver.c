@@ -521,6 +521,22 @@ static void who_takes_no_more_before_anyone_has_come_says_so_when_one_comes (voi
     assert_string_equal (says (), "BYE aborted");
 }
 
+static void no_limit_is_greater_than_what_a_frame_may_have (void **state)
+{
+    (void) state;
+    resil__link_frame_t hello = frame_of (RESIL__LINK_HELLO, 0, RESIL__LINK_NUMBER_MAX);
+    hello.position = RESIL__LINK_NUMBER_MAX;
+    be_calling ();
+    assert_int_equal (take (hello), RESIL__LINK_OPENED);
+    assert_string_equal (says (), "WELCOME 4611686018427387904 ACK 4611686018427387903");
+    resil__link_frame_t frame = frame_of (RESIL__LINK_EOS, 0, RESIL__LINK_NUMBER_MAX);
+    frame.position = RESIL__LINK_NUMBER_MAX;
+    assert_int_equal (take (frame), RESIL__LINK_BROKEN);
+    assert_string_equal (resil_errmsg (), "link 7 was sent batch 4611686018427387904, but the "
+                                          "limits do not allow it yet");
+    assert_string_equal (says (), "BYE aborted");
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -534,6 +550,7 @@ int main (void)
         support_case (a_sender_that_contradicts_itself_is_named),
         support_case (what_is_done_out_of_order_is_confirmed_in_order),
         support_case (limits_are_the_window_behind_what_is_confirmed),
+        support_case (no_limit_is_greater_than_what_a_frame_may_have),
         support_case (what_a_former_life_says_is_done_is_not_believed),
         support_case (what_was_of_a_former_session_is_forgotten),
         support_case (who_has_ended_stays_so_in_another_life),

@@ -428,6 +428,19 @@ static void a_frame_of_a_later_receiver_is_taken_for_who (void **state)
     end_case ();
 }
 
+static void what_is_asked_when_all_was_completed_unsent_is_answered (void **state)
+{
+    (void) state;
+    init ();
+    put (10);
+    put (10);
+    assert_int_equal (take (frame_of (RESIL__LINK_BYE, RESIL__LINK_COMPLETED, 0)),
+                      RESIL__LINK_ENDED);
+    take (frame_of (RESIL__LINK_NACK, RESIL__LINK_RESEND, 2));
+    assert_string_equal (says (), "BYE completed");
+    end_case ();
+}
+
 static void silence_is_noticed (void **state)
 {
     (void) state;
@@ -458,6 +471,7 @@ int main (void)
         support_case (what_is_confirmed_is_never_sent_again),
         support_case (another_life_goes_on_with_what_it_holds),
         support_case (a_frame_of_a_later_receiver_is_taken_for_who),
+        support_case (what_is_asked_when_all_was_completed_unsent_is_answered),
         support_case (silence_is_noticed),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -1,0 +1,317 @@
+/*  Pipelines: records go from sources through stages to sinks, at least once, whatever of it fails.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_H
+#define RESIL_PIPELINE_H
+
+#include <resil/self.h>
+#include <resil/spec.h>
+#include <resil/supervisor.h>
+
+/*  ---- Inside of a stage ---- */
+
+/*  What a stage has in its hands while its callbacks run: their first argument. It belongs to resil, and is valid during the
+    callback. All calls are for the thread that the callback runs in. */
+typedef struct _resil_stage_t resil_stage_t;
+
+/*  Who a record is: the same each time that it comes, however often, so that a sink can tell a duplicate. What a source
+    emits has the position as its origin. What a stage emits first for a record keeps its id; each further one, and each
+    further copy where a port has several links, has a branch that is made of that of the record and of how many
+    were emitted for it before. */
+typedef struct {
+    uint64_t origin; /*  the position that its source gave                                  */
+    uint64_t branch; /*  what it has become since; 0 from the first source on, as long as each
+                         stage emits one for one                                            */
+} resil_record_id_t;
+
+/*  A record, for as long as the callback that gets it runs. */
+typedef struct {
+    const void *bytes; /*  of no alignment                                                  */
+    size_t size;       /*  0 is allowed                                                     */
+    resil_record_id_t id;
+    unsigned attempt; /*  1, and one more for each time that the stage failed with it in hand
+                          or said RESIL_RETRY                                               */
+} resil_record_t;
+
+/*  The longest record, in bytes. */
+#define RESIL_RECORD_MAX (256u << 20)
+
+/*  What a stage says of a record. What else it returns is a failure of the stage, best with a report before:
+    `return resil_fail (resil_stage_self (stage), ...)`. */
+typedef enum {
+    RESIL_OK = 0,      /*  it is done; what was emitted for it takes effect                   */
+    RESIL_DROP = 16,   /*  it is done without anything coming of it: emits are undone         */
+    RESIL_RETRY = 17,  /*  again, later: resil_stage_retry_after. Emits are undone, and the next
+                           records wait                                                       */
+    RESIL_REJECT = 18, /*  to the dead letters: resil_stage_reject says why. Emits are undone */
+    RESIL_DEFER = 19   /*  it is not done yet: resil_stage_defer has been called              */
+} resil_verdict_t;
+
+/*  What a source says besides RESIL_DONE, which is that there is no more, and 0: call me again. */
+#define RESIL_AGAIN 20 /*  there is nothing now: see resil_stage_await_ms and _fd              */
+
+/*  A callback of a stage. 0, or else the stage has failed. */
+typedef int (resil_stage_fn) (resil_stage_t *stage, void *args);
+
+/*  One record. Returns a resil_verdict_t, or else the stage has failed with it in hand. It must not wait
+    longer than the hang_ms of the stage. */
+typedef int (resil_record_fn) (resil_stage_t *stage, void *args, const resil_record_t *record);
+
+/*  A position of a source: go on behind there, or, that is confirmed. 0, or else the source has failed. */
+typedef int (resil_position_fn) (resil_stage_t *stage, void *args, uint64_t position);
+
+/*  A type of stages: code under a name. One with `produce` is a source, which no link leads to. The callbacks of one
+    worker run one at a time. Begin with RESIL_STAGE_TYPE. */
+typedef struct {
+    size_t size;      /*  of this struct; set by RESIL_STAGE_TYPE                            */
+    const char *name; /*  what specs call it; as a component's name                          */
+
+    /*  A source: emits a few records, by resil_emit_at, and returns soon: 0, RESIL_AGAIN or RESIL_DONE. */
+    resil_stage_fn *produce;
+    /*  A source, before it produces, in each incarnation: where to go on. 0 in the first: from the beginning, or from
+        where it knows itself. Later the position of the last record that it has emitted and that is not lost. NULL: nothing to do. */
+    resil_position_fn *open;
+    /*  A source: all that came of the records up to that position is done, and need not be produced again by another
+        program. Now and then, between two produce. NULL: it remembers nothing. */
+    resil_position_fn *commit;
+
+    /*  Any other: required. */
+    resil_record_fn *on_record;
+    /*  It emits nothing, so no link begins there. */
+    bool is_sink;
+
+    /*  Each may be NULL. */
+    resil_stage_fn *on_start; /*  first of all in each incarnation                              */
+    resil_stage_fn *on_tick;  /*  each tick_ms of the spec; may emit                            */
+    resil_stage_fn *on_flush; /*  before what it has done since is confirmed, which happens when the
+                                  input runs dry or a batch has been gone through: write
+                                  through here what must not be lost. May emit                  */
+    resil_stage_fn *on_end;   /*  there is no more input; may emit                              */
+    resil_stage_fn *on_stop;  /*  last of all in an incarnation that has not failed             */
+
+    const char *const *ports; /*  the names of those besides the default one, with a NULL at the
+                                  end; NULL: there are none                                     */
+    /*  Each worker gets args_new (spec.args), its own, given back to args_free when the pipeline is destroyed; NULL
+        and errno when it cannot. They run in a thread of the stage. Without: spec.args itself is what all get. */
+    void *(*args_new) (const void *recipe);
+    void (*args_free) (void *args);
+} resil_stage_type_t;
+
+/*  Begins a resil_stage_type_t:
+    `resil_stage_type_t type = {RESIL_STAGE_TYPE, .name = "parse", .on_record = parse};`. */
+#define RESIL_STAGE_TYPE .size = sizeof (resil_stage_type_t)
+
+/*  Register a type of stages for the life of the program; `type` and its texts are copied. The same type
+    again, equal in every field, is no error. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field),
+    EEXIST (another one has that name), ENOMEM. Any thread. */
+RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
+
+/*  Emit a record to the default port: it is copied, and takes effect when the callback returns RESIL_OK (0 from those
+    that have no record). Returns 0, or -1 with errno: EMSGSIZE (RESIL_RECORD_MAX), ENOTSUP (a sink; or a
+    source, which has resil_emit_at), ENOENT (no such port), ENOMEM, EINVAL. */
+RESIL_EXPORT int resil_emit (resil_stage_t *stage, const void *bytes, size_t size);
+
+/*  The same to the port of that name (NULL: the default one), and with a key: records with the same key go to the
+    same worker where the link says RESIL_SHARE_BY_KEY, and in the order in which they were emitted. A NULL key
+    is that of the record's own bytes. */
+RESIL_EXPORT int resil_emit_to (resil_stage_t *stage, const char *port, const void *key,
+                                size_t key_size, const void *bytes, size_t size);
+
+/*  For a source: emit a record to the default port. To go on behind this record is to go on from `position`, which is greater than
+    that of the record before, at most 2^62, and not 0; it is the record's id. Errors as resil_emit, and EINVAL. */
+RESIL_EXPORT int resil_emit_at (resil_stage_t *stage, uint64_t position, const void *bytes,
+                                size_t size);
+
+/*  For RESIL_RETRY: how long to wait first; 0 unless said. `return resil_stage_retry_after (stage, 100);`. Returns
+    RESIL_RETRY. */
+RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
+
+/*  For RESIL_REJECT: why, a printf format and its arguments. Returns RESIL_REJECT. */
+RESIL_EXPORT int resil_stage_reject (resil_stage_t *stage, const char *format, ...)
+    RESIL_PRINTF (2, 3);
+
+/*  For RESIL_AGAIN: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
+    whichever comes first; both hold for one wait. Without any: after 10 ms. Returns RESIL_AGAIN. */
+RESIL_EXPORT int resil_stage_await_ms (resil_stage_t *stage, int64_t ms);
+RESIL_EXPORT int resil_stage_await_fd (resil_stage_t *stage, int fd);
+
+/*  A record that is acknowledged later. */
+typedef struct _resil_deferred_t resil_deferred_t;
+
+/*  For RESIL_DEFER: what the record in hand is to be settled by. What was emitted for it takes effect when it is settled as
+    RESIL_OK. NULL with errno: ENOTSUP, ENOMEM, EINVAL (there is no record in hand). */
+RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
+
+/*  Settle it, as RESIL_OK, RESIL_DROP, RESIL_RETRY or RESIL_REJECT, and free it; sets the caller's pointer to NULL. Any
+    thread. Returns 0, or -1 with errno: ESTALE (the stage has failed since, and has been given the record again), EINVAL. */
+RESIL_EXPORT int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict_t verdict);
+
+/*  The component that the stage runs in: for resil_fail, resil_panic, resil_cancelled, resil_progress and the like. Fused stages
+    have the same. */
+RESIL_EXPORT resil_self_t *resil_stage_self (resil_stage_t *stage);
+
+/*  The stage's name, and which of its workers this is, from 0. */
+RESIL_EXPORT const char *resil_stage_name (const resil_stage_t *stage);
+RESIL_EXPORT unsigned resil_stage_worker (const resil_stage_t *stage);
+
+/*  ---- A pipeline's construction ---- */
+
+/*  One stage. Begin with RESIL_STAGE. */
+typedef struct {
+    size_t size;                 /*  of this struct; set by RESIL_STAGE                       */
+    const char *name;            /*  unique in the pipeline; as a component's name, 200 bytes at
+                                     most                                                     */
+    const char *type;            /*  a registered type of stages; NULL: that of the same name  */
+    void *args;                  /*  see resil_stage_type_t                                   */
+    unsigned workers;            /*  so many do the same work, each with its own input; 1. A
+                                     source has 1                                             */
+    resil_placement_t placement; /*  RESIL_OWN_THREAD; others are not there yet: ENOTSUP       */
+    const char *thread;          /*  stages that say the same here are fused: they run in one
+                                     thread, and have equally many workers; NULL: a thread of
+                                     its own                                                  */
+    unsigned attempts;           /*  a record with which it fails so often is a dead letter; 3  */
+    unsigned retries;            /*  and one for which it says RESIL_RETRY so often; 0: it may
+                                     for ever                                                 */
+    int64_t tick_ms;             /*  for on_tick; 1000                                        */
+    int64_t start_ms;            /*  as in resil_spec_t, of the component that runs it (fused: the
+                                     first one's): 30000, ...                                 */
+    int64_t shutdown_ms;         /*  ... 5000, ...                                            */
+    int64_t hang_ms;             /*  ... RESIL_FOREVER, ...                                   */
+    resil_delay_t delay;         /*  ... 1 ms, doubling to 30 s, reset after 1 s              */
+    const resil_process_t *process; /*  of RESIL_PROCESS                                       */
+} resil_stage_spec_t;
+
+/*  Begins a resil_stage_spec_t. */
+#define RESIL_STAGE                                                                                \
+    .size = sizeof (resil_stage_spec_t), .workers = 1, .attempts = 3, .tick_ms = 1000,             \
+    .start_ms = 30000, .shutdown_ms = 5000, .hang_ms = RESIL_FOREVER,                              \
+    .delay = {1, 30000, 2.0, 20, 1000}
+
+/*  Which of the workers at the end of a link gets a record. */
+typedef enum {
+    RESIL_SHARE_ROUND_ROBIN = 0, /*  one after the other                                      */
+    RESIL_SHARE_MOST_CREDIT,     /*  who has least to do                                       */
+    RESIL_SHARE_BY_KEY,          /*  equal keys to the same one                                */
+    RESIL_SHARE_BROADCAST        /*  each gets a copy                                          */
+} resil_share_t;
+
+/*  From a stage to another. Where several links begin at one port, each gets a copy of each record. Begin with RESIL_LINK. */
+typedef struct {
+    size_t size;      /*  of this struct; set by RESIL_LINK                                    */
+    const char *from; /*  the name of a stage                                                  */
+    const char *port; /*  of its ports; NULL: the default one                                  */
+    const char *to;   /*  the name of a stage                                                  */
+    resil_share_t share;
+    bool exclusive; /*  no other link may lead to that stage                              */
+    size_t
+        window_bytes; /*  what is unconfirmed on it, between two workers: the bound of memory and of
+                             duplicates; 4 MiB; one batch is always allowed                    */
+    size_t window_batches; /*  256                                                             */
+} resil_link_spec_t;
+
+/*  Begins a resil_link_spec_t. */
+#define RESIL_LINK                                                                                 \
+    .size = sizeof (resil_link_spec_t), .window_bytes = 4 << 20, .window_batches = 256
+
+/*  A record that no stage will work on any more, with its story. */
+typedef struct {
+    const char *stage; /*  where that was                                                      */
+    unsigned worker;
+    const resil_record_t *record;
+    bool
+        is_rejected; /*  by RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it
+                           too often                                                           */
+    const char *story; /*  a line for each failure with it in hand: "attempt 1: panicked: ..."; the
+                           last is why                                                         */
+} resil_dead_record_t;
+
+/*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It runs in the stage's thread. */
+typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
+
+/*  A pipeline. Begin with RESIL_PIPELINE. All of it is copied, but for what `args` point to. */
+typedef struct {
+    size_t size;      /*  of this struct; set by RESIL_PIPELINE                                */
+    const char *name; /*  of the supervisor that it is                                         */
+    const resil_stage_spec_t *stages;
+    size_t stage_count;
+    const resil_link_spec_t *links; /*  NULL: a chain, from each stage to the next              */
+    size_t link_count;
+    size_t batch_bytes; /*  what travels together at most, if it comes so fast; 128 KiB. A longer
+                            record travels alone                                               */
+    resil_dead_record_fn *on_dead; /*  NULL: a warning in the log, and the count                */
+    void *on_dead_arg;
+} resil_pipeline_spec_t;
+
+/*  Begins a resil_pipeline_spec_t. */
+#define RESIL_PIPELINE .size = sizeof (resil_pipeline_spec_t), .batch_bytes = 128 << 10
+
+/*  ---- A pipeline's life ---- */
+
+/*  A pipeline: a supervisor with a component for each thread of it. It lives until its stream is at its end: each source has said
+    RESIL_DONE and all that came of it is done. Each stage that fails is started again, and goes on with the record that it had in
+    hand. Any thread may call it, but those of its own stages: EDEADLK. */
+typedef struct _resil_pipeline_t resil_pipeline_t;
+
+/*  Check all of a construction, and make it; nothing is started. `above` is a supervisor that it shall be a child of, or NULL: it
+    has a tree of its own. Returns NULL with errno: EINVAL (resil_errmsg names the stage, the link and the field), ENOENT (a type,
+    a stage, a port or an executable that is not there), ELOOP (a cycle), EEXIST (a name is there twice), EBUSY (two links to a stage
+    of which one is exclusive), ENOTSUP (what cannot be had yet), and as resil_supervisor_add_supervisor. */
+RESIL_EXPORT resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above,
+                                                   const resil_pipeline_spec_t *spec);
+
+/*  Stop at once, if it still runs, and free. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. Time as
+    resil_supervisor_destroy; one below a supervisor must be destroyed before that one is. */
+RESIL_EXPORT void resil_pipeline_destroy (resil_pipeline_t **self_p);
+
+/*  Start all stages, the sinks first. Below a supervisor that has not been spawned yet it starts with that one, and this call is
+    not needed. Returns as resil_supervisor_spawn. */
+RESIL_EXPORT int resil_pipeline_start (resil_pipeline_t *self);
+
+/*  Wait for its end. Returns 0 when all that the sources have emitted is done, or -1 with errno: ETIMEDOUT, ECANCELED (it was aborted
+    or stopped), ECHILD (it gave up: resil_errmsg has the error), EINVAL, EDEADLK. `timeout_ms` may be 0 or RESIL_FOREVER. */
+RESIL_EXPORT int resil_pipeline_wait (resil_pipeline_t *self, int64_t timeout_ms);
+
+/*  Start and wait. */
+RESIL_EXPORT int resil_pipeline_run (resil_pipeline_t *self);
+
+/*  Have the sources produce no more, and wait until all is done that they have emitted, which is the end of it. Returns how many
+    of their records are not confirmed when `timeout_ms` have passed: 0 is all is done. It goes on then, and may be called again. -1
+    with errno: as resil_pipeline_wait, but ETIMEDOUT. */
+RESIL_EXPORT int64_t resil_pipeline_drain (resil_pipeline_t *self, int64_t timeout_ms);
+
+/*  Wait until all is done that the sources have emitted up to now; they go on meanwhile. Returns how many records of those
+    are not confirmed when `timeout_ms` have passed, or -1, as resil_pipeline_drain. */
+RESIL_EXPORT int64_t resil_pipeline_flush (resil_pipeline_t *self, int64_t timeout_ms);
+
+/*  Stop all stages now. What is not done stays so. Returns 0, or -1 with EINVAL, EDEADLK. */
+RESIL_EXPORT int resil_pipeline_abort (resil_pipeline_t *self);
+
+/*  Have a stage take no more records, or a source produce none, until it is resumed. NULL: all sources. What waits before it
+    is bounded by the windows. Returns when it has been told: it may still have a record in hand. 0, or -1 with errno: ENOENT, EINVAL. */
+RESIL_EXPORT int resil_pipeline_pause (resil_pipeline_t *self, const char *stage);
+RESIL_EXPORT int resil_pipeline_resume (resil_pipeline_t *self, const char *stage);
+
+/*  How a stage stands: in = done + dropped + dead + in_flight, each of them counted by itself. Of a source `in` is what it has
+    emitted. A record is in flight until it is confirmed to whom it came from, which is when all that came of it is. */
+typedef struct {
+    uint64_t in;
+    uint64_t done;
+    uint64_t dropped;
+    uint64_t dead;
+    uint64_t in_flight;
+    uint64_t emitted;  /*  that have taken effect, copies counted                              */
+    uint64_t retries;  /*  RESIL_RETRY                                                         */
+    uint64_t failures; /*  of the stage with a record in hand                                  */
+    uint64_t
+        replayed; /*  given to it again though it was through with them, as a thread that hung was
+                           replaced                                                            */
+} resil_audit_t;
+
+/*  How the stage of that name stands, all its workers together, at one instant. 0, or -1 with errno: ENOENT, EINVAL. */
+RESIL_EXPORT int resil_pipeline_audit (resil_pipeline_t *self, const char *stage,
+                                       resil_audit_t *audit);
+
+/*  The supervisor that it is: for events, snapshots and a monitor. It belongs to the pipeline. */
+RESIL_EXPORT resil_supervisor_t *resil_pipeline_supervisor (resil_pipeline_t *self);
+
+#endif
