@@ -475,10 +475,14 @@ void resil__spec_release (resil__spec_t **self_p)
 {
     resil__spec_t *self = *self_p;
     *self_p = NULL;
-    if (self && atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) == 1) {
-        drop (shared_by (self));
-        free (self);
-    }
+    if (!self)
+        return;
+    /*  The last one need not fear another. */
+    if (atomic_load_explicit (&self->references, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) != 1)
+        return;
+    drop (shared_by (self));
+    free (self);
 }
 
 bool resil__spec_makes_args (const resil__spec_t *self)

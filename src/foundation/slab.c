@@ -88,7 +88,7 @@ void *resil__slab_take (resil__slab_t *self, bool *is_fresh)
     }
     else
         object = take_fresh (self);
-    resil__unlock (&self->lock);
+    resil__unlock_lightly (&self->lock);
     return object;
 }
 
@@ -100,7 +100,7 @@ void resil__slab_give (resil__slab_t *self, void *object)
     }
     resil__lock (&self->lock);
     put (self, object);
-    resil__unlock (&self->lock);
+    resil__unlock_lightly (&self->lock);
 }
 
 void resil__slab_expect (resil__slab_t *self, size_t count)
@@ -111,5 +111,5 @@ void resil__slab_expect (resil__slab_t *self, size_t count)
     size_t there = self->fresh_count + self->free_count;
     if (count > AT_ONCE && there < count)
         make (self, count - there, true);
-    resil__unlock (&self->lock);
+    resil__unlock_lightly (&self->lock);
 }
