@@ -110,7 +110,8 @@ class Looking(Case):
         #  What is stopped stays.
         self.assertIn('resil_up{program="remote",path="/remote/clock"} 0', lines)
         self.assertIn('resil_up{program="remote",path="/remote/worker"} 1', lines)
-        self.assertTrue(any(line.startswith("resil_cpu_seconds_total") for line in lines))
+        for family in "resil_cpu_seconds_total", "resil_progress_total", "resil_reports_dropped_total":
+            self.assertTrue(any(line.startswith(family + "{") for line in lines), family)
 
 
 def families_of(lines, line):
