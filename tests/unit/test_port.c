@@ -7,10 +7,6 @@
 
 #include "monitor/port.h"
 #include "support.h"
-#include "zmtp.h"
-
-/*  What a monitor once took between two pings. */
-#define PING_MS 5000
 
 static void only_this_machine_is_loopback (void **state)
 {
@@ -105,35 +101,6 @@ static void without_a_doorkeeper_nobody_is_let_in (void **state)
     resil__port_close (&port);
 }
 
-/*  More than may wait unread comes, then the connection breaks: the next ping would have aborted the process. */
-static void who_breaks_off_before_being_read_harms_nobody (void **state)
-{
-    (void) state;
-    static const unsigned char message[] = {0, 1, 'x'};
-    static const resil__key_pair_t none;
-    const struct linger at_once = {.l_onoff = 1};
-    resil__port_t port = {.socket = NULL};
-    ok (resil__port_open (&port, ZMQ_ROUTER, "tcp://127.0.0.1:*", &none, ""));
-    int fd = raw_connect (port.endpoint);
-    shake_hands (fd, "DEALER");
-    for (int i = 0; i < 5000; i++)
-        say (fd, message, sizeof message);
-    zclock_sleep (200); /*  ZeroMQ's thread reads what it may                       */
-    setsockopt (fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    close (fd);
-    zclock_sleep (PING_MS + 1000);
-    zsock_t *next = zsock_new (ZMQ_DEALER);
-    zsock_set_linger (next, 0);
-    assert_int_equal (zsock_connect (next, "%s", port.endpoint), 0);
-    ok (zstr_send (next, "x"));
-    zsock_set_rcvtimeo (port.socket, SUPPORT_PATIENCE_MS);
-    zmsg_t *message_of_next = zmsg_recv (port.socket);
-    assert_non_null (message_of_next);
-    zmsg_destroy (&message_of_next);
-    zsock_destroy (&next);
-    resil__port_close (&port);
-}
-
 static void a_path_where_somebody_listens_is_left_to_them (void **state)
 {
     (void) state;
@@ -163,7 +130,6 @@ int main (void)
         support_case (only_this_machine_is_loopback),
         support_case (requests_are_taken_beside),
         support_case (without_a_doorkeeper_nobody_is_let_in),
-        support_case (who_breaks_off_before_being_read_harms_nobody),
         support_case (a_path_where_somebody_listens_is_left_to_them),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
