@@ -580,6 +580,7 @@ void resil_progress (resil_self_t *self, const char *label)
         return;
     if (label)
         atomic_store_explicit (&self->label, label, memory_order_relaxed);
+    atomic_fetch_add_explicit (&self->progress_count, 1, memory_order_relaxed);
     resil__self_note_progress (self);
 }
 

@@ -71,7 +71,8 @@ struct _resil_self_t {
     /*  written by this side, read by the supervisor now and then */
     atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
-    atomic_int waiting; /*  above 0: in a wait of ours, or idle                   */
+    atomic_int waiting;         /*  above 0: in a wait of ours, or idle                   */
+    atomic_uint progress_count; /*  how often it has said so; begins anew after the most    */
 
     /*  moved by both sides, mostly by this one */
     _Alignas(64) atomic_uint_fast64_t permit; /*  may the next begin without asking?           */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foundation/clock.h"
+
 const char *resil__dead_name (resil_dead_t why)
 {
     static const char *const names[RESIL__LOSSES] = {[RESIL_DEAD_DROPPED] = "dropped",
@@ -23,6 +25,7 @@ static resil_dead_letter_t *letter_new (const char *receiver, resil_message_t *m
     letter->next = NULL;
     letter->message = message;
     letter->why = why;
+    letter->at_us = resil__coarse_now_us ();
     memcpy (letter->receiver, receiver, size);
     return letter;
 }
@@ -89,7 +92,8 @@ static void describe (const resil_dead_letter_t *letter, uint64_t number, resil_
     const resil_message_t *message = letter->message;
     size_t size = message ? resil_message_size (message) : 0;
     size_t head = size < RESIL__LETTER_HEAD ? size : RESIL__LETTER_HEAD;
-    *is = (resil__letter_t){.number = number, .why = letter->why, .size = size};
+    *is = (resil__letter_t){
+        .number = number, .why = letter->why, .at_us = letter->at_us, .size = size};
     if (message) {
         is->tag = resil_message_tag (message);
         memcpy (is->head, resil_message_data (message), head);

@@ -18,6 +18,7 @@ struct _resil_dead_letter_t {
     resil_dead_letter_t *next;
     resil_message_t *message;
     resil_dead_t why;
+    int64_t at_us;   /*  when it became one, by the coarse clock                  */
     char receiver[]; /*  its path                                                 */
 };
 
@@ -48,6 +49,7 @@ uint64_t resil__dead_letters_count (resil__dead_letters_t *self, resil_dead_t wh
 typedef struct {
     uint64_t number; /*  among those that were kept, ever; the first is 1         */
     resil_dead_t why;
+    int64_t at_us;
     uint32_t tag;
     size_t size; /*  of the message ...                                       */
     unsigned char head[RESIL__LETTER_HEAD]; /*  ... and how it begins                 */

@@ -286,6 +286,7 @@ static void show_letter (resil__json_t *json, const resil__letter_t *letter)
     size_t head = letter->size < RESIL__LETTER_HEAD ? letter->size : RESIL__LETTER_HEAD;
     resil__json_open (json, NULL, '{');
     resil__json_count (json, "seq", letter->number);
+    resil__json_number (json, "wall_at_us", resil__wall_us (letter->at_us));
     resil__json_text (json, "to", letter->receiver);
     resil__json_number_if (json, "tag", letter->tag);
     resil__json_text (json, "reason", resil__dead_name (letter->why));
@@ -326,7 +327,11 @@ static int find_child (resil_monitor_t *self, const resil__order_t *order, resil
     if (resil__locate (self->root, path, place))
         return -1;
     if (!place->above)
-        return resil__refuse (EINVAL, "\"%s\" is the root: `shutdown` stops all of it", path);
+        return resil__refuse (
+            EINVAL,
+            "\"%s\" is the root, which ends with its program: by SIGTERM there, or an "
+            "admin's request `shutdown`",
+            path);
     return 0;
 }
 

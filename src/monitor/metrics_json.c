@@ -62,8 +62,12 @@ static void put_histogram (resil__json_t *json, const char *key,
     resil__json_close (json, '}');
 }
 
-static void put_meter (resil__json_t *json, const resil__meter_t *meter)
+static void put_meter (resil__json_t *json, const resil__meter_t *meter, bool is_supervisor)
 {
+    if (!is_supervisor) {
+        resil__json_count (json, "progress_total", meter->progress);
+        resil__json_count (json, "reports_dropped_total", meter->reports_dropped);
+    }
     resil__json_open (json, "restarts_by_cause", '{');
     for (resil_error_kind_t kind = RESIL_ERROR_REPORTED; kind < RESIL__CAUSES; kind++)
         if (meter->restarts_by[kind])
@@ -117,5 +121,5 @@ void resil__metrics_json (resil__json_t *json, const resil__reading_t *reading,
     put_if_known (json, "cpu_us", usage->cpu_us);
     put_if_known (json, "rss_bytes", usage->rss_bytes);
     if (reading->has_meter)
-        put_meter (json, &reading->meter);
+        put_meter (json, &reading->meter, reading->is_supervisor);
 }

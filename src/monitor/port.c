@@ -11,12 +11,12 @@
 
 #include "foundation/errmsg.h"
 #include "monitor/request.h"
+#include "protocol/tcp.h"
 
-/*  What a peer may do with a connection: it has so long to say who it is, and is given up when it has been silent for
-    so long although asked. */
+/*  What a peer may do with a connection: it has so long to say who it is, and is given up when it has not taken what is sent
+    for so long. */
 #define HANDSHAKE_MS 5000
-#define HEARTBEAT_MS 5000
-#define SILENT_MS 15000
+#define UNSENT_MS 15000
 
 /*  Waiting for a subscriber that is slow; for a client; and from each. */
 #define EVENTS_WAITING 16384
@@ -94,8 +94,7 @@ static int set_limits (void *handle, int type)
     bool is_xpub = type == ZMQ_XPUB;
     int rc = zmq_setsockopt (handle, ZMQ_MAXMSGSIZE, &longest, sizeof longest);
     rc |= set (handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    rc |= set (handle, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    rc |= set (handle, ZMQ_HEARTBEAT_TIMEOUT, SILENT_MS);
+    rc |= resil__tcp_find_dead (handle, UNSENT_MS);
     rc |= set (handle, ZMQ_LINGER, LINGER_MS);
     rc |= set (handle, ZMQ_SNDHWM, is_xpub ? EVENTS_WAITING : REPLIES_WAITING);
     rc |= set (handle, ZMQ_RCVHWM, REQUESTS_WAITING);

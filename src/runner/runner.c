@@ -170,6 +170,7 @@ resil__life_t resil__runner_life (const resil__runner_t *self)
     return (resil__life_t){
         .moved_at_us = atomic_load_explicit (&inside->moved_at_us, memory_order_relaxed),
         .waiting = waiting,
+        .progress_count = atomic_load_explicit (&inside->progress_count, memory_order_relaxed),
         .label = atomic_load_explicit (&inside->label, memory_order_relaxed),
         .thread_id = atomic_load_explicit (&self->thread_id, memory_order_relaxed),
         .is_process = self->ops->kill != NULL};

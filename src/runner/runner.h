@@ -114,9 +114,10 @@ typedef struct {
     int64_t moved_at_us; /*  when there was progress, RESIL__COARSE_US early at most; may be
                                     in the future                                          */
     bool waiting;
-    const char *label; /*  of the last progress, or NULL                            */
-    int thread_id;     /*  0: its thread has not begun                              */
-    bool is_process;   /*  it is a process, of that id                              */
+    unsigned progress_count; /*  how often it has said so; begins anew after the most     */
+    const char *label;       /*  of the last progress, or NULL                            */
+    int thread_id;           /*  0: its thread has not begun                              */
+    bool is_process;         /*  it is a process, of that id                              */
 } resil__life_t;
 resil__life_t resil__runner_life (const resil__runner_t *self);
 

@@ -312,6 +312,7 @@ void resil__process_progress (resil__process_t *self, resil__bytes_t label)
 {
     if (label.size)
         atomic_store_explicit (&self_of (self)->label, keep (label), memory_order_relaxed);
+    atomic_fetch_add_explicit (&self_of (self)->progress_count, 1, memory_order_relaxed);
     note_progress (self, 0);
 }
 

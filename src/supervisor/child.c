@@ -1119,6 +1119,7 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     if (child->judged ||
         resil__lifecycle_step (child->phase, RESIL__REPORTED).action != RESIL__ACCEPT) {
         resil__narrate_ignored (child, error->text);
+        resil__meter_drop_report (child->meter);
         return;
     }
     resil__fault_set (&child->fault, error);
@@ -1217,6 +1218,8 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     bool is_of_runner = record->kind == RESIL__RECORD_GONE || record->kind == RESIL__RECORD_UNBORN;
     if (record->incarnation != child->incarnation && !is_of_runner) {
         resil__narrate_ignored (child, "a record of another incarnation");
+        if (record->kind == RESIL__RECORD_REPORTED)
+            resil__meter_drop_report (child->meter);
         return;
     }
     switch (record->kind) {
@@ -1232,6 +1235,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     case RESIL__RECORD_REPORTED:
         if (child->judged) {
             resil__narrate_ignored (child, "a second report");
+            resil__meter_drop_report (child->meter);
             break;
         }
         resil__fault_set (&child->fault, error);

@@ -61,6 +61,20 @@ void resil__meter_move (resil__meter_t *self, resil_state_t from, resil_state_t 
     }
 }
 
+/*  Another runner has counted from 0 on. */
+void resil__meter_progress (resil__meter_t *self, const void *runner, unsigned count)
+{
+    self->progress += count - (runner == self->progress_of ? self->progress_seen : 0);
+    self->progress_of = runner;
+    self->progress_seen = count;
+}
+
+void resil__meter_drop_report (resil__meter_t *self)
+{
+    if (self)
+        self->reports_dropped++;
+}
+
 /*  ---- Reading --------------------------------------------------------------------------------------- */
 
 static void read_meter (resil__reading_t *reading, const resil__meter_t *meter, int64_t now_us)
@@ -98,6 +112,8 @@ static void read_child (resil__reading_t *reading, const resil__child_t *child)
     }
     if (child->mailbox)
         reading->mail = resil__mailbox_books (child->mailbox);
+    if (child->meter && child->runner)
+        resil__meter_progress (child->meter, child->runner, life.progress_count);
     read_meter (reading, child->meter, now_us);
 }
 

@@ -33,11 +33,21 @@ typedef struct {
     int64_t began_at_us;
     resil_error_kind_t failed_of;
     bool is_restarting;
+    uint64_t progress;       /*  said by all its runners, as far as it was read           */
+    const void *progress_of; /*  the runner that was read last ...                        */
+    unsigned progress_seen;  /*  ... and its count                                        */
+    uint64_t reports_dropped;
 } resil__meter_t;
 
 /*  It goes from one state to another; `kind` is of the failure that is the cause, or 0. */
 void resil__meter_move (resil__meter_t *self, resil_state_t from, resil_state_t to, int64_t at_us,
                         resil_error_kind_t kind);
+
+/*  Its runner has said so often that it makes progress. */
+void resil__meter_progress (resil__meter_t *self, const void *runner, unsigned count);
+
+/*  A report came too late, or twice. `self` may be NULL: nothing is counted. */
+void resil__meter_drop_report (resil__meter_t *self);
 
 /*  One component or supervisor, read. */
 typedef struct {

@@ -207,12 +207,32 @@ static void set_since (view_t *view)
     view->next = 1;
 }
 
+/*  0, or a status: one of those that are wanted never happens. */
+static int check_types (const char *types)
+{
+    for (const char *at = types; at; at = strchr (at, ',') ? strchr (at, ',') + 1 : NULL) {
+        int size = (int) strcspn (at, ",");
+        resil_event_kind_t kind = RESIL_EVENT_STATE;
+        while (kind <= RESIL_EVENT_REFUSED &&
+               (strncmp (resil_event_kind_name (kind), at, (size_t) size) ||
+                resil_event_kind_name (kind)[size]))
+            kind++;
+        if (kind > RESIL_EVENT_REFUSED)
+            return tool_fail (
+                TOOL_USAGE,
+                "--type: there are no events of type \"%.*s\": state, added, removed, "
+                "quarantined, returned, escalated, ended, command, refused",
+                size, at);
+    }
+    return TOOL_OK;
+}
+
 int tool_events (const tool_arguments_t *arguments)
 {
     tool_session_t session;
     view_t view = {.session = &session, .arguments = arguments, .has_colour = tool_has_colour ()};
-    int status = tool_begin (&session, arguments);
-    if (status)
+    int status = check_types (arguments->type);
+    if (status || (status = tool_begin (&session, arguments)))
         return status;
     set_since (&view);
     if (arguments->output == TOOL_JSON && !arguments->follows)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*  What a field of a metric is. */
@@ -84,6 +85,17 @@ static const char *text_of (const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/*  As short as it can be without becoming another one. */
+static void put_value (FILE *out, double value)
+{
+    char text[32];
+    int digits = 15;
+    do
+        snprintf (text, sizeof text, "%.*g", digits, value);
+    while (strtod (text, NULL) != value && ++digits <= 17);
+    fprintf (out, "%s\n", text);
+}
+
 /*  A value's line. `label` may be NULL. */
 static void put (FILE *out, const family_t *family, const char *suffix, const char *program,
                  const char *path, const char *label, const char *word, double value)
@@ -96,7 +108,8 @@ static void put (FILE *out, const family_t *family, const char *suffix, const ch
         fprintf (out, "\",%s=\"", label);
         put_escaped (out, word);
     }
-    fprintf (out, "\"} %.17g\n", value);
+    fputs ("\"} ", out);
+    put_value (out, value);
 }
 
 static double value_of (const family_t *family, const json_t *value)

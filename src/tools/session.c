@@ -45,7 +45,7 @@ int tool_fail_errno (void)
     }
 }
 
-int tool_fail_reply (const resil_reply_t *reply)
+int tool_fail_reply (const tool_session_t *session, const resil_reply_t *reply)
 {
     static const struct {
         const char *kind;
@@ -56,7 +56,10 @@ int tool_fail_reply (const resil_reply_t *reply)
         {"gone", TOOL_UNREACHABLE},  {"version", TOOL_UNREACHABLE},
     };
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        if (strcmp (statuses[i].kind, reply->kind) == 0)
+        if (strcmp (statuses[i].kind, reply->kind) == 0 && statuses[i].status == TOOL_UNREACHABLE)
+            return tool_fail (TOOL_UNREACHABLE, "%s: %s",
+                              resil_program_info (session->program)->endpoint, reply->text);
+        else if (strcmp (statuses[i].kind, reply->kind) == 0)
             return tool_fail (statuses[i].status, "%s", reply->text);
     return tool_fail (TOOL_FAILED, "%s", reply->text);
 }
@@ -154,7 +157,7 @@ json_t *tool_ask (tool_session_t *self, const char *what, const char *path, json
         return NULL;
     }
     if (!reply->ok) {
-        *status = tool_fail_reply (reply);
+        *status = tool_fail_reply (self, reply);
         return NULL;
     }
     json_t *result = json_loads (reply->result, 0, NULL);

@@ -46,7 +46,7 @@ static int ask_only (tool_session_t *session, const char *path, json_t *fields)
         if (notice && is_accepted (notice, id))
             return TOOL_OK;
         if (notice && notice->reply && strcmp (notice->reply->id, id) == 0)
-            return notice->reply->ok ? TOOL_OK : tool_fail_reply (notice->reply);
+            return notice->reply->ok ? TOOL_OK : tool_fail_reply (session, notice->reply);
     }
 }
 

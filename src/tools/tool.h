@@ -37,7 +37,7 @@ int tool_fail (tool_exit_t status, const char *format, ...) RESIL_PRINTF (2, 3);
 int tool_fail_errno (void);
 
 /*  The same for a reply that is not ok. */
-int tool_fail_reply (const resil_reply_t *reply);
+int tool_fail_reply (const tool_session_t *session, const resil_reply_t *reply);
 
 /*  Join the program that is meant. 0, or the status to end with; the reason has been said. */
 int tool_begin (tool_session_t *self, const tool_arguments_t *arguments);

@@ -145,8 +145,8 @@ static int judge (const char *endpoint, const unsigned char *bytes, size_t size,
     bool wants_keys = memcmp (bytes + MECHANISM_AT, "CURVE", 6) == 0;
     if (wants_keys && !has_keys)
         return resil__refuse (EACCES,
-                              "%s: the program wants keys: say yours and its own (RESIL_KEY and "
-                              "RESIL_SERVER_KEY)",
+                              "%s: the program wants keys: say yours and its own (--key and "
+                              "--server-key, or RESIL_KEY and RESIL_SERVER_KEY)",
                               endpoint);
     if (!wants_keys && has_keys)
         return resil__refuse (EACCES,

@@ -217,9 +217,11 @@ static void time_out (resil__follower_t *self, asked_t **at)
 {
     char text[200];
     const asked_t *asked = *at;
-    snprintf (text, sizeof text, "\"%s\" %s within %" PRId64 " ms", asked->what,
-              asked->is_accepted ? "was accepted, and is not done" : "was not answered",
-              asked->timeout_us / 1000);
+    snprintf (
+        text, sizeof text,
+        "\"%s\" %s within %" PRId64 " ms: it may be done yet; see how it stands, or give it longer",
+        asked->what, asked->is_accepted ? "was accepted, and is not done" : "was not answered",
+        asked->timeout_us / 1000);
     answer (self, at, resil__notice_of_failure (asked->id, "timeout", text));
 }
 

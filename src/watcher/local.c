@@ -134,7 +134,8 @@ static bool has_port (const char *text)
 {
     const char *colon = strrchr (text, ':');
     return colon && colon != text && colon[1] &&
-           strspn (colon + 1, "0123456789") == strlen (colon + 1);
+           strspn (colon + 1, "0123456789") == strlen (colon + 1) && strlen (colon + 1) <= 5 &&
+           atoi (colon + 1) <= UINT16_MAX;
 }
 
 static bool is_meant (const resil_local_program_t *program, const char *where)
@@ -189,7 +190,8 @@ int resil__local_resolve (const char *where, char endpoint[RESIL__ENDPOINT_MAX])
     if (!where)
         where = "";
     if (strncmp (where, "tcp://", 6) == 0 && !has_port (where + 6))
-        return resil__refuse (EINVAL, "\"%s\" has no port: tcp://HOST:PORT", where);
+        return resil__refuse (EINVAL, "\"%s\" has no port, from 1 to 65535: tcp://HOST:PORT",
+                              where);
     if (strncmp (where, "tcp://", 6) == 0 || strncmp (where, "ipc:///", 7) == 0)
         return keep (where, "", endpoint);
     if (strstr (where, "://"))

@@ -15,6 +15,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/process.h"
 #include "protocol/keys.h"
+#include "protocol/tcp.h"
 #include "watcher/diagnose.h"
 #include "watcher/follower.h"
 #include "watcher/local.h"
@@ -30,10 +31,7 @@
 #define RECONNECT_MS 100
 #define HANDSHAKE_MS 5000
 
-/*  A connection to another host that is dead without a word is found by TCP. Not by ZMTP's heartbeats: they give up on a
-    peer whose frames are not read while as many wait here as may, and then libzmq 4.3.4 aborts once they are. */
-#define KEEPALIVE_S 2
-#define KEEPALIVE_COUNT 3
+/*  Requests that a host does not take for so long have not reached it. */
 #define UNSENT_MS 8000
 
 /*  Turns that one program's socket is read in a row, so that the others come to be read. */
@@ -90,15 +88,6 @@ static void set (void *socket, int option, int value)
     zmq_setsockopt (socket, option, &value, sizeof value);
 }
 
-static void keep_alive (void *socket)
-{
-    set (socket, ZMQ_TCP_KEEPALIVE, 1);
-    set (socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S);
-    set (socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S);
-    set (socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
-    set (socket, ZMQ_TCP_MAXRT, UNSENT_MS);
-}
-
 static zsock_t *connect_to (const resil_watcher_t *self, const char *endpoint, int type,
                             int64_t largest)
 {
@@ -118,7 +107,7 @@ static zsock_t *connect_to (const resil_watcher_t *self, const char *endpoint, i
     set (socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set (socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     if (is_tcp (endpoint))
-        keep_alive (socket);
+        resil__tcp_find_dead (socket, UNSENT_MS);
     if ((self->has_keys && is_tcp (endpoint) && secure (self, socket)) ||
         zmq_connect (socket, endpoint)) {
         resil__refuse (EINVAL, "%s: it cannot be connected to: %s", endpoint, zmq_strerror (errno));

@@ -299,6 +299,39 @@ static void what_is_measured_adds_up (void **state)
     end ();
 }
 
+/*  Its first incarnation makes progress, then says twice that it cannot go on. */
+static int be_busy (resil_self_t *self, void *args)
+{
+    (void) args;
+    for (int i = 0; i < 5 && resil_self_incarnation (self) == 1; i++)
+        resil_progress (self, "an item");
+    resil_ready (self);
+    if (resil_self_incarnation (self) == 1) {
+        zstr_send (resil_self_errors (self), "first");
+        zstr_send (resil_self_errors (self), "second");
+    }
+    while (resil_wait (self, NULL, RESIL_FOREVER) >= 0)
+        ;
+    return 0;
+}
+
+static void progress_and_dropped_reports_are_counted (void **state)
+{
+    (void) state;
+    begin ();
+    ok (resil_supervisor_add_simple (root, "busy", be_busy, NULL, NULL));
+    do
+        client_await (&client, "to", "up");
+    while (strcmp (client_text (&client, "path"), "/app/busy") ||
+           client_number (&client, "incarnation") != 2);
+    client_must (&client, "metrics", "");
+    assert_int_equal (number_in (metrics_of ("/app/busy"), "progress_total", NULL), 5);
+    assert_int_equal (number_in (metrics_of ("/app/busy"), "reports_dropped_total", NULL), 1);
+    assert_int_equal (number_in (metrics_of ("/app/b"), "reports_dropped_total", NULL), 0);
+    assert_null (json_object_get (metrics_of ("/app"), "progress_total"));
+    end ();
+}
+
 static void samples_come_while_somebody_wants_them (void **state)
 {
     (void) state;
@@ -623,6 +656,7 @@ int main (void)
         trace_case (what_has_been_published_can_be_asked_for_again),
         trace_case (components_are_called_and_dead_letters_seen),
         trace_case (what_is_measured_adds_up),
+        trace_case (progress_and_dropped_reports_are_counted),
         trace_case (samples_come_while_somebody_wants_them),
         trace_case (a_restart_is_accepted_and_done_in_the_clients_name),
         trace_case (what_cannot_be_done_says_why),

@@ -90,6 +90,7 @@ class Looking(Case):
             self.assertEqual(self.ask("events", "--since", "0ms"), "")
             letters = json.loads(self.ask("dead-letters", "-o", "json"))["letters"]
             self.assertEqual(letters[0]["to"], "/remote/worker")
+            self.assertRegex(self.ask("dead-letters"), r"(?m)^\d\d:\d\d:\d\d\.\d+ +/remote/worker +failed ")
 
 
     def test_metrics_are_a_table_and_what_prometheus_reads(self):
@@ -110,7 +111,8 @@ class Looking(Case):
         #  What is stopped stays.
         self.assertIn('resil_up{program="remote",path="/remote/clock"} 0', lines)
         self.assertIn('resil_up{program="remote",path="/remote/worker"} 1', lines)
-        self.assertTrue(any(line.startswith("resil_cpu_seconds_total") for line in lines))
+        for family in "resil_cpu_seconds_total", "resil_progress_total", "resil_reports_dropped_total":
+            self.assertTrue(any(line.startswith(family + "{") for line in lines), family)
 
 
 def families_of(lines, line):
@@ -144,6 +146,9 @@ class Steering(Case):
             self.ask("restart", "/remote/nobody", status=4, says="nobody")
             self.ask("wait", "/remote/nobody", "--timeout", "200ms", status=4, says="nobody")
             self.ask("restart", "/remote/worker", "--incarnation", "99", status=7, says="99")
+            self.ask("events", "--type", "state,stat", status=2, says='no events of type "stat"')
+            self.ask("stop", "/remote", status=2, says="ends with its program")
+            self.ask("status", "-e", "tcp://127.0.0.1:65536", status=2, says="no port, from 1 to 65535")
             self.ask("wait", "/remote/worker", "--for", "perfection", status=2, says="no state")
         with remote(self.environment, "tcp://127.0.0.1:*") as (_, endpoint):
             self.ask("status", "-e", endpoint)

@@ -4,14 +4,13 @@
     ctest timeout: 240
 
     SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <malloc.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "lever.h"
 #include "monitor_client.h"
 #include "system.h"
+#include "zmtp.h"
 
 static resil_supervisor_t *root;
 static resil_monitor_t *monitor;
@@ -248,23 +247,6 @@ static void where_the_ring_forgets_too_soon_it_says_so (void **state)
 
 /*  ---- Strangers --------------------------------------------------------------------------------------------- */
 
-static int raw_connect (const char *endpoint)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_port = htons ((uint16_t) atoi (strrchr (endpoint, ':') + 1));
-    inet_pton (AF_INET, "127.0.0.1", &address.sin_addr);
-    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true (fd >= 0);
-    assert_int_equal (connect (fd, (struct sockaddr *) &address, sizeof address), 0);
-    return fd;
-}
-
-static void say (int fd, const void *bytes, size_t size)
-{
-    ssize_t sent = send (fd, bytes, size, MSG_NOSIGNAL);
-    (void) sent; /*  it may be closed on us already                           */
-}
-
 /*  The other side has closed it. */
 static void is_hung_up_on (int fd)
 {
@@ -282,23 +264,6 @@ static void still_serves (void)
     client_open (&client, resil_monitor_endpoint (monitor), "resil1/event/");
     client_must (&client, "snapshot", "");
     client_close (&client);
-}
-
-/*  Greeting and READY of ZMTP 3.0 with NULL, as a socket of that type. */
-static void shake_hands (int fd, const char *type)
-{
-    unsigned char greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
-    unsigned char ready[64] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y', 11};
-    size_t length = strlen (type), size = 9;
-    memcpy (ready + size, "Socket-Type", 11);
-    size += 11;
-    ready[size + 3] = (unsigned char) length;
-    size += 4;
-    memcpy (ready + size, type, length);
-    size += length;
-    ready[1] = (unsigned char) (size - 2);
-    say (fd, greeting, sizeof greeting);
-    say (fd, ready, size);
 }
 
 static void nonsense_is_hung_up_on (void **state)

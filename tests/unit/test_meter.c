@@ -3,6 +3,8 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/meter.h"
 
+#include <limits.h>
+
 #include "support.h"
 
 static void times_in_states_add_up (void **state)
@@ -48,6 +50,30 @@ static void a_restart_counts_from_its_first_failure (void **state)
     assert_int_equal (meter.restarts_by[RESIL_ERROR_HUNG], 1);
 }
 
+static void progress_goes_on_where_another_runner_counts_from_zero (void **state)
+{
+    (void) state;
+    resil__meter_t meter = {0};
+    const int one = 1, other = 2;
+    resil__meter_progress (&meter, &one, 5);
+    resil__meter_progress (&meter, &one, 7);
+    assert_int_equal (meter.progress, 7);
+    resil__meter_progress (&meter, &other, 3);
+    assert_int_equal (meter.progress, 10);
+    resil__meter_progress (&meter, &other, UINT_MAX);
+    resil__meter_progress (&meter, &other, 1);
+    assert_int_equal (meter.progress, UINT64_C (9) + UINT_MAX);
+}
+
+static void dropped_reports_are_counted_where_anything_is (void **state)
+{
+    (void) state;
+    resil__meter_t meter = {0};
+    resil__meter_drop_report (&meter);
+    resil__meter_drop_report (NULL);
+    assert_int_equal (meter.reports_dropped, 1);
+}
+
 static void buckets_hold_those_before_them (void **state)
 {
     (void) state;
@@ -68,6 +94,8 @@ int main (void)
     const struct CMUnitTest cases[] = {
         support_case (times_in_states_add_up),
         support_case (a_restart_counts_from_its_first_failure),
+        support_case (progress_goes_on_where_another_runner_counts_from_zero),
+        support_case (dropped_reports_are_counted_where_anything_is),
         support_case (buckets_hold_those_before_them),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

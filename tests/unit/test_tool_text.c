@@ -262,7 +262,7 @@ static void metrics_come_out_in_base_units_by_family (void **state)
         "resil_restart_latency_seconds_bucket{program=\"app\",path=\"/app/web\",le=\"0.0001\"} 2\n"
         "resil_restart_latency_seconds_bucket{program=\"app\",path=\"/app/web\",le=\"+Inf\"} 2\n"
         "resil_restart_latency_seconds_sum{program=\"app\",path=\"/app/web\"} "
-        "3.0000000000000001e-05\n"
+        "3e-05\n"
         "resil_restart_latency_seconds_count{program=\"app\",path=\"/app/web\"} 2\n"
         "# HELP resil_mail_sent_total Messages put into its mailbox.\n"
         "# TYPE resil_mail_sent_total counter\n"
