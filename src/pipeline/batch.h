@@ -14,7 +14,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "foundation/lock.h"
+
 #define RESIL__RECORD_HEAD 4u
+
+/*  Batches that are used again: making a large one anew costs more than filling it. Any thread; it must outlive its
+    batches. All zero is an empty one. */
+typedef struct {
+    resil__lock_t lock;
+    struct _resil__record_batch_t *idle; /*  linked by their payload                      */
+    unsigned count;
+    size_t room; /*  that each of them has                                               */
+} resil__batch_pool_t;
 
 /*  Who makes it has one reference, and may append while nobody else has one. Who has one may read all of it, in any
     thread. */
@@ -23,11 +34,18 @@ typedef struct _resil__record_batch_t {
     uint32_t count; /*  of records                                                       */
     size_t size;    /*  of the payload                                                   */
     size_t room;    /*  for it                                                           */
+    resil__batch_pool_t *pool; /*  where it goes back to; NULL: nowhere                  */
     unsigned char payload[];
 } resil__record_batch_t;
 
 /*  An empty one, with so much room for records and their heads. NULL with ENOMEM and a sentence. */
 resil__record_batch_t *resil__record_batch_new (size_t room);
+
+/*  The same, with the room that those of the pool have. */
+resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self);
+
+/*  Free what is idle. */
+void resil__batch_pool_release (resil__batch_pool_t *self);
 
 static inline void resil__record_batch_retain (resil__record_batch_t *self)
 {
