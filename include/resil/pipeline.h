@@ -92,7 +92,8 @@ typedef struct {
     const char *const *ports; /*  the names of those besides the default one, with a NULL at the
                                   end; NULL: there are none                                     */
     /*  Each worker gets args_new (spec.args), its own, given back to args_free when the pipeline is destroyed or a hung
-        thread has returned. NULL and errno when it cannot: the stage has failed. It runs in a thread of the stage. Without: spec.args itself is what all get. */
+        thread has returned. NULL and errno when it cannot: the stage has failed. It runs in a thread of the stage, args_free there or in the thread that
+        destroys. Without: spec.args itself is what all get. */
     void *(*args_new) (const void *recipe);
     /*  Required with args_new. */
     void (*args_free) (void *args);
@@ -178,7 +179,7 @@ typedef struct {
                                      first one's): 30000, ...                                 */
     int64_t shutdown_ms;         /*  ... 5000, ...                                            */
     int64_t hang_ms;             /*  ... RESIL_FOREVER, ...                                   */
-    resil_delay_t delay;         /*  ... 1 ms, doubling to 30 s, reset after 1 s              */
+    resil_delay_t delay;         /*  ... 1 ms, doubling to 100 ms, reset after 10 ms              */
     const resil_process_t *process; /*  of RESIL_PROCESS                                       */
 } resil_stage_spec_t;
 
@@ -186,7 +187,7 @@ typedef struct {
 #define RESIL_STAGE                                                                                \
     .size = sizeof (resil_stage_spec_t), .workers = 1, .attempts = 3, .tick_ms = 1000,             \
     .start_ms = 30000, .shutdown_ms = 5000, .hang_ms = RESIL_FOREVER,                              \
-    .delay = {1, 30000, 2.0, 20, 1000}
+    .delay = {1, 100, 2.0, 20, 10}
 
 /*  Which of the workers at the end of a link gets a record. */
 typedef enum {
@@ -260,7 +261,8 @@ typedef struct _resil_pipeline_t resil_pipeline_t;
 RESIL_EXPORT resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above,
                                                    const resil_pipeline_spec_t *spec);
 
-/*  Stop at once, if it still runs, and free. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. Time as
+/*  Stop at once, if it still runs, and free. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL; from inside
+    one of its own stages it is refused, and leaves the pointer as it is. Time as
     resil_supervisor_destroy; one below a supervisor must be destroyed before that one is. */
 RESIL_EXPORT void resil_pipeline_destroy (resil_pipeline_t **self_p);
 

@@ -51,7 +51,7 @@ static void release_core (resil__core_t *self)
         free_core (self);
 }
 
-/*  How many of the workers of its thread come before it in the plan. */
+/*  After the thread that its stages share, or the stage. */
 static void name_seat (resil__seat_t *seat, const resil__plan_stage_t *leader, unsigned number)
 {
     const char *name = leader->spec.thread ? leader->spec.thread : leader->spec.name;

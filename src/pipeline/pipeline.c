@@ -18,6 +18,19 @@ struct _resil_pipeline_t {
     resil_supervisor_t *above; /*  NULL: it is a root                                         */
 };
 
+/*  Is it one, and called from outside? */
+static int check (resil_pipeline_t *self, const char *call)
+{
+    if (!self)
+        return resil__refuse (EINVAL, "%s: the pipeline is NULL", call);
+    if (resil__core_is_inside (self->core))
+        return resil__refuse (EDEADLK,
+                              "%s: called from inside a stage of pipeline \"%s\", it would wait "
+                              "for itself; call it from another thread",
+                              call, self->core->plan->name);
+    return 0;
+}
+
 /*  ---- Making and destroying it ---------------------------------------------------------------------- */
 
 static int add_seat (resil_supervisor_t *supervisor, resil__seat_t *seat)
@@ -92,11 +105,8 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
     if (!self_p || !*self_p)
         return;
     resil_pipeline_t *self = *self_p;
-    if (self->core && resil__core_is_inside (self->core)) {
-        resil_supervisor_stop (self->supervisor);
-        errno = EDEADLK;
+    if (self->core && check (self, "resil_pipeline_destroy"))
         return;
-    }
     if (self->supervisor && self->above) {
         resil_supervisor_terminate_child (self->above, self->core->plan->name);
         resil_supervisor_delete_child (self->above, self->core->plan->name);
@@ -111,20 +121,7 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
 
 /*  ---- Its life -------------------------------------------------------------------------------------- */
 
-static int check (const resil_pipeline_t *self, const char *call)
-{
-    if (!self)
-        return resil__refuse (EINVAL, "%s: the pipeline is NULL", call);
-    if (resil__core_is_inside (self->core))
-        return resil__refuse (
-            EDEADLK,
-            "%s: called from inside a stage of pipeline \"%s\", it would wait for "
-            "itself; call it from another thread",
-            call, self->core->plan->name);
-    return 0;
-}
-
-static int check_timeout (const resil_pipeline_t *self, const char *call, int64_t timeout_ms)
+static int check_timeout (resil_pipeline_t *self, const char *call, int64_t timeout_ms)
 {
     if (check (self, call))
         return -1;
