@@ -967,7 +967,7 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
 {
     if (self->resumes_at_us) {
         if (self->resumes_at_us > resil__now_us ())
-            return RESIL__STEP_IDLE;
+            return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
         self->resumes_at_us = 0;
     }
     if (atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed))
