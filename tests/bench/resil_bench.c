@@ -19,6 +19,8 @@
          from it, which does nothing else. -spare: with a spare process kept. m1p_report: from just before a component there reports to its ack.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
+    m3   a pipeline of a source, one or three stages that change a byte of each record, and a sink that checks their order; each in a
+         thread of its own, or fused in one; batches of 128 KiB, fused of 16 KiB, windows as they are by default.
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
          the program calls a component with a thread of its own; -shared: a component calls another one
          of its pool, from its handlers.
@@ -79,11 +81,12 @@ typedef struct {
     size_t samples;    /*  of m1, m1s and m4; messages, hops                        */
     bool shared;       /*  components share a thread                                */
     bool one_core;
-    bool paced;  /*  one failure a millisecond                                */
-    bool limit;  /*  under one that is never passed                           */
-    bool asks;   /*  in a group, if of its own, so without grants             */
-    bool panics; /*  in place of a report                                     */
-    bool spare;  /*  a process for the next incarnation is kept               */
+    bool paced;   /*  one failure a millisecond                                */
+    bool limit;   /*  under one that is never passed                           */
+    bool asks;    /*  in a group, if of its own, so without grants             */
+    bool panics;  /*  in place of a report                                     */
+    bool spare;   /*  a process for the next incarnation is kept               */
+    size_t bytes; /*  of m3: of a record                                       */
     enum { UNWATCHED, MONITOR, EVENTS, SAMPLES, ATTACKED } watched; /*  by a monitor, whom     */
     int64_t hang_ms;
 } case_t;
@@ -850,6 +853,86 @@ static void measure_mail (void)
     print ((double) the_case->samples / seconds, "msg/s", "");
 }
 
+/*  ---- A pipeline ---------------------------------------------------------------------------- */
+
+#define MOST_BYTES 1024
+#define MOST_STAGES 3
+#define EMITS_A_CALL 32
+
+static int emit_records (resil_stage_t *stage, void *args)
+{
+    uint64_t *emitted = args;
+    unsigned char bytes[MOST_BYTES] = {0};
+    for (int i = 0; i < EMITS_A_CALL; i++) {
+        if (*emitted == the_case->samples)
+            return RESIL_DONE;
+        memcpy (bytes, emitted, sizeof *emitted);
+        if (resil_emit_at (stage, *emitted + 1, bytes, the_case->bytes))
+            give_up ("resil_emit_at");
+        ++*emitted;
+    }
+    return 0;
+}
+
+static int change_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    unsigned char bytes[MOST_BYTES];
+    memcpy (bytes, record->bytes, record->size);
+    bytes[sizeof (uint64_t)]++;
+    return resil_emit (stage, bytes, record->size);
+}
+
+static int check_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) stage;
+    uint64_t *expected = args, number;
+    memcpy (&number, record->bytes, sizeof number);
+    if (number != *expected)
+        give_up ("a record is lost, or out of order");
+    ++*expected;
+    return RESIL_OK;
+}
+
+static void measure_pipeline (void)
+{
+    static const resil_stage_type_t types[] = {
+        {RESIL_STAGE_TYPE, .name = "source", .produce = emit_records},
+        {RESIL_STAGE_TYPE, .name = "stage", .on_record = change_record},
+        {RESIL_STAGE_TYPE, .name = "sink", .on_record = check_record, .is_sink = true}};
+    static const char *const names[] = {"source", "stage-1", "stage-2", "stage-3", "sink"};
+    resil_stage_spec_t stages[MOST_STAGES + 2];
+    uint64_t emitted = 0, expected = 0;
+    size_t last = the_case->components + 1;
+    for (size_t i = 0; i < 3; i++)
+        if (resil_stage_type_register (&types[i]))
+            give_up (types[i].name);
+    for (size_t i = 0; i <= last; i++) {
+        stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = i == last ? "sink" : names[i]};
+        stages[i].type = types[i == last ? 2 : i > 0].name;
+        stages[i].args = i ? &expected : &emitted;
+        stages[i].thread = the_case->shared ? "all" : NULL;
+    }
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages};
+    spec.stage_count = last + 1;
+    if (the_case->shared)
+        spec.batch_bytes = 16 << 10;
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (!pipeline || resil_pipeline_pause (pipeline, NULL) || resil_pipeline_start (pipeline))
+        give_up ("pipeline");
+    sleep_ms (SETTLE_MS);
+    int64_t began_ns = now_ns ();
+    double began_s = cpu_s ();
+    if (resil_pipeline_resume (pipeline, NULL) || resil_pipeline_wait (pipeline, RESIL_FOREVER))
+        give_up ("wait");
+    double seconds = (double) (now_ns () - began_ns) / NS_A_S, used_s = cpu_s () - began_s;
+    resil_pipeline_destroy (&pipeline);
+    if (expected != the_case->samples)
+        give_up ("records are missing");
+    print ((double) the_case->samples / seconds, "msg/s", "");
+    print (used_s * NS_A_S / (double) the_case->samples, "ns", "_cpu");
+}
+
 static void measure_idleness (void)
 {
     resil_supervisor_t *supervisor = new_supervisor ();
@@ -940,6 +1023,16 @@ static void measure_events (void)
         .samples = 100000, .watched = by_whom, .hang_ms = RESIL_FOREVER                            \
     }
 
+#define PIPELINE_OF(name, peer_name, stages, record_bytes, records, is_fused)                      \
+    {                                                                                              \
+        .group = "m3", .metric = name, .peer = peer_name, .measure = measure_pipeline,             \
+        .components = stages, .bytes = record_bytes, .samples = records, .shared = is_fused,       \
+        .hang_ms = RESIL_FOREVER                                                                   \
+    }
+#define PIPELINE(name, stages, record_bytes, records)                                              \
+    PIPELINE_OF (name, "resil-own", stages, record_bytes, records, false),                         \
+        PIPELINE_OF (name, "resil-fused", stages, record_bytes, records, true)
+
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),
     RESTARTS (0, 100000, "resil-1core", .one_core = true),
@@ -987,6 +1080,10 @@ static const case_t cases[] = {
     START_AND_STOP (1000, "resil", .shared = false),
     START_AND_STOP (1000, "resil-shared", .shared = true),
     START_AND_STOP (10000, "resil-shared", .shared = true),
+    PIPELINE ("m3_1s_64B", 1, 64, 20000000),
+    PIPELINE ("m3_3s_64B", 3, 64, 20000000),
+    PIPELINE ("m3_1s_1KiB", 1, 1024, 5000000),
+    PIPELINE ("m3_3s_1KiB", 3, 1024, 5000000),
     CALLS ("resil", measure_calls, .shared = false),
     CALLS ("resil-1core", measure_calls, .one_core = true),
     CALLS ("resil-shared", measure_shared_calls, .shared = true),

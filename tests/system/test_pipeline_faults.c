@@ -1,0 +1,253 @@
+/*  Pipelines whose sources, stages and sinks fail at random, at any point; a ledger that knows nothing of the pipeline sees
+    that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
+    Runs are seeded: SEED=n shows one again, RUNS=n makes more of them.
+
+    ctest timeout: 300
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <resil.h>
+
+#include "dice.h"
+
+#define RECORDS 3000
+#define COPIES 2
+#define RUNS 20
+
+/*  What has come to the sink: by its number and copy. */
+static struct {
+    atomic_uint seen[RECORDS + 1][COPIES];
+    resil_record_id_t ids[RECORDS + 1][COPIES];
+    uint64_t last;
+    unsigned out_of_order, other_ids, duplicates;
+    atomic_int faults_left;
+    atomic_uint_fast64_t draw;
+    uint64_t seed;
+    uint64_t at;
+    uint64_t committed;
+    bool went_back;
+    bool is_ordered;
+} the;
+
+/*  In all runs. */
+static atomic_int faults;
+
+typedef struct {
+    uint64_t number;
+    uint64_t copy;
+} row_t;
+
+/*  Does it fail here? If so, by an error, a bare status or a panic. */
+static int fault (resil_stage_t *stage)
+{
+    resil_self_t *self = resil_stage_self (stage);
+    dice_t dice = {the.seed + atomic_fetch_add (&the.draw, 1) * 7919};
+    if (roll (&dice, 200) || atomic_load (&the.faults_left) <= 0)
+        return 0;
+    atomic_fetch_sub (&the.faults_left, 1);
+    atomic_fetch_add (&faults, 1);
+    switch (roll (&dice, 3)) {
+    case 0:
+        return resil_fail (self, 5, "a fault at random");
+    case 1:
+        return 77;
+    default:
+        resil_panic (self, 6, "a panic at random");
+    }
+}
+
+static int source_open (resil_stage_t *stage, void *args, uint64_t position)
+{
+    (void) args;
+    int rc = fault (stage);
+    the.at = position;
+    return rc;
+}
+
+static int source_produce (resil_stage_t *stage, void *args)
+{
+    (void) args;
+    for (int i = 0; i < 5; i++) {
+        if (the.at == RECORDS)
+            return RESIL_DONE;
+        int rc = fault (stage);
+        if (rc)
+            return rc;
+        row_t row = {++the.at, 0};
+        if (resil_emit_at (stage, row.number, &row, sizeof row))
+            return -1;
+        if ((rc = fault (stage)) != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int source_commit (resil_stage_t *stage, void *args, uint64_t position)
+{
+    (void) args;
+    the.went_back |= position < the.committed;
+    the.committed = position;
+    return fault (stage);
+}
+
+static int stage_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    row_t row;
+    memcpy (&row, record->bytes, sizeof row);
+    int rc = fault (stage);
+    for (uint64_t copy = 0; rc == 0 && copy < COPIES; copy++) {
+        row.copy = copy;
+        if (resil_emit (stage, &row, sizeof row))
+            return -1;
+        rc = fault (stage);
+    }
+    return rc;
+}
+
+static int pass_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    int rc = fault (stage);
+    if (rc == 0 && resil_emit (stage, record->bytes, record->size))
+        return -1;
+    return rc ? rc : fault (stage);
+}
+
+static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    row_t row;
+    memcpy (&row, record->bytes, sizeof row);
+    int rc = fault (stage);
+    if (rc)
+        return rc;
+    unsigned before = atomic_fetch_add (&the.seen[row.number][row.copy], 1);
+    if (before)
+        the.duplicates++;
+    if (before && memcmp (&the.ids[row.number][row.copy], &record->id, sizeof record->id) != 0)
+        the.other_ids++;
+    the.ids[row.number][row.copy] = record->id;
+    /*  What comes again is older than what came last. */
+    if (!before && row.number < the.last)
+        the.out_of_order++;
+    if (row.number > the.last)
+        the.last = row.number;
+    return fault (stage);
+}
+
+static int any_fault (resil_stage_t *stage, void *args)
+{
+    (void) args;
+    return fault (stage);
+}
+
+static const resil_stage_type_t types[] = {
+    {RESIL_STAGE_TYPE, .name = "faulty source", .produce = source_produce, .open = source_open,
+     .commit = source_commit, .on_start = any_fault, .on_end = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty copy", .on_record = stage_on_record, .on_start = any_fault,
+     .on_flush = any_fault, .on_end = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty pass", .on_record = pass_on_record, .on_flush = any_fault,
+     .on_end = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty sink", .on_record = sink_on_record, .is_sink = true,
+     .on_flush = any_fault, .on_stop = any_fault}};
+
+static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
+{
+    static const char *const threads[] = {NULL, "x", "y"};
+    unsigned workers = 1 + roll (dice, 3);
+    the.is_ordered = workers == 1;
+    for (int i = 0; i < 4; i++) {
+        stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
+        stages[i].attempts = 1000000;
+        stages[i].delay = (resil_delay_t) RESIL_DELAY_NONE;
+        if (i == 1 || i == 2)
+            stages[i].workers = workers;
+        else if (workers > 1)
+            continue;
+        stages[i].thread = threads[roll (dice, 3)];
+    }
+}
+
+static void draw_links (dice_t *dice, resil_link_spec_t links[3])
+{
+    for (int i = 0; i < 3; i++) {
+        links[i] = (resil_link_spec_t){RESIL_LINK, .from = types[i].name, .to = types[i + 1].name};
+        links[i].share = (resil_share_t) roll (dice, RESIL_SHARE_BROADCAST);
+        links[i].window_batches = 2 + roll (dice, 30);
+        links[i].window_bytes = 1 + roll (dice, 20000);
+    }
+}
+
+/*  At the end all is in balance. */
+static void check_books (resil_pipeline_t *pipeline, const char *stage, uint64_t in)
+{
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (pipeline, stage, &audit));
+    assert_int_equal (audit.in, in);
+    assert_int_equal (audit.done, in);
+    assert_int_equal (audit.in_flight, 0);
+}
+
+static void run (uint64_t seed)
+{
+    dice_t dice = {seed};
+    resil_stage_spec_t stages[4];
+    resil_link_spec_t links[3];
+    memset (&the, 0, sizeof the);
+    the.seed = seed;
+    for (int i = 0; i < 4; i++)
+        ok (resil_stage_type_register (&types[i]));
+    draw_stages (&dice, stages);
+    draw_links (&dice, links);
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE,   .name = "faults", .stages = stages,
+                                  .stage_count = 4, .links = links,   .link_count = 3};
+    spec.batch_bytes = 64 + roll (&dice, 5000);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (!pipeline)
+        fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    /*  What fails in its first start is not started again. */
+    ok (resil_pipeline_pause (pipeline, NULL));
+    ok (resil_pipeline_start (pipeline));
+    atomic_store (&the.faults_left, 20 + (int) roll (&dice, 200));
+    ok (resil_pipeline_resume (pipeline, NULL));
+    if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
+        fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    check_books (pipeline, types[0].name, RECORDS);
+    check_books (pipeline, types[3].name, RECORDS * COPIES);
+    resil_pipeline_destroy (&pipeline);
+    for (uint64_t i = 1; i <= RECORDS; i++)
+        for (unsigned copy = 0; copy < COPIES; copy++)
+            if (the.seen[i][copy] == 0)
+                fail_msg ("seed %llu: record %d, copy %u, was lost", (unsigned long long) seed,
+                          (int) i, copy);
+    /*  What the sink had counted when it failed with it in hand it counts again; nothing else. */
+    if (the.other_ids || the.went_back || (the.is_ordered && the.out_of_order) ||
+        the.duplicates > 220 || the.committed != RECORDS)
+        fail_msg ("seed %llu: %u ids changed, %u out of order, %u duplicates, committed %d",
+                  (unsigned long long) seed, the.other_ids, the.out_of_order, the.duplicates,
+                  (int) the.committed);
+}
+
+static void nothing_is_lost_whatever_fails (void **state)
+{
+    (void) state;
+    const char *seed = getenv ("SEED"), *runs = getenv ("RUNS");
+    uint64_t first = seed ? strtoull (seed, NULL, 0) : 1;
+    int count = runs ? atoi (runs) : RUNS;
+    for (int i = 0; i < count; i++)
+        run (first + (uint64_t) i);
+    if (atomic_load (&faults) < 10 * count)
+        fail_msg ("only %d faults in %d runs", atomic_load (&faults), count);
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {support_case (nothing_is_lost_whatever_fails)};
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
