@@ -26,10 +26,10 @@ typedef struct {
 
 /*  A record, for as long as the callback that gets it runs. */
 typedef struct {
-    const void *bytes; /*  of no alignment                                                  */
-    size_t size;       /*  0 is allowed                                                     */
-    resil_record_id_t id;
-    unsigned attempt; /*  1, and one more for each time that the stage failed with it in hand
+    const void *bytes;    /*  of no alignment                                                  */
+    size_t size;          /*  0 is allowed                                                     */
+    resil_record_id_t id; /*  who it is                                                 */
+    unsigned attempt;     /*  1, and one more for each time that the stage failed with it in hand
                           or said RESIL_RETRY                                               */
 } resil_record_t;
 
@@ -91,9 +91,10 @@ typedef struct {
 
     const char *const *ports; /*  the names of those besides the default one, with a NULL at the
                                   end; NULL: there are none                                     */
-    /*  Each worker gets args_new (spec.args), its own, given back to args_free when the pipeline is destroyed; NULL
-        and errno when it cannot. They run in a thread of the stage. Without: spec.args itself is what all get. */
+    /*  Each worker gets args_new (spec.args), its own, given back to args_free when the pipeline is destroyed or a hung
+        thread has returned. NULL and errno when it cannot: the stage has failed. It runs in a thread of the stage. Without: spec.args itself is what all get. */
     void *(*args_new) (const void *recipe);
+    /*  Required with args_new. */
     void (*args_free) (void *args);
 } resil_stage_type_t;
 
@@ -197,12 +198,12 @@ typedef enum {
 
 /*  From a stage to another. Where several links begin at one port, each gets a copy of each record. Begin with RESIL_LINK. */
 typedef struct {
-    size_t size;      /*  of this struct; set by RESIL_LINK                                    */
-    const char *from; /*  the name of a stage                                                  */
-    const char *port; /*  of its ports; NULL: the default one                                  */
-    const char *to;   /*  the name of a stage                                                  */
-    resil_share_t share;
-    bool exclusive; /*  no other link may lead to that stage                              */
+    size_t size;         /*  of this struct; set by RESIL_LINK                                    */
+    const char *from;    /*  the name of a stage                                                  */
+    const char *port;    /*  of its ports; NULL: the default one                                  */
+    const char *to;      /*  the name of a stage                                                  */
+    resil_share_t share; /*  RESIL_SHARE_ROUND_ROBIN                                     */
+    bool exclusive;      /*  no other link may lead to that stage                              */
     size_t
         window_bytes; /*  what is unconfirmed on it, between two workers: the bound of memory and of
                              duplicates; 4 MiB; one batch is always allowed                    */
@@ -216,8 +217,8 @@ typedef struct {
 /*  A record that no stage will work on any more, with its story. */
 typedef struct {
     const char *stage; /*  where that was                                                      */
-    unsigned worker;
-    const resil_record_t *record;
+    unsigned worker;   /*  of its workers                                              */
+    const resil_record_t *record; /*  it; valid during the call                           */
     bool
         is_rejected; /*  by RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it
                            too often                                                           */
@@ -232,14 +233,14 @@ typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 typedef struct {
     size_t size;      /*  of this struct; set by RESIL_PIPELINE                                */
     const char *name; /*  of the supervisor that it is                                         */
-    const resil_stage_spec_t *stages;
-    size_t stage_count;
-    const resil_link_spec_t *links; /*  NULL: a chain, from each stage to the next              */
-    size_t link_count;
+    const resil_stage_spec_t *stages; /*  in a row, ...                                       */
+    size_t stage_count;               /*  ... so many                                         */
+    const resil_link_spec_t *links;   /*  NULL: a chain, from each stage to the next              */
+    size_t link_count;  /*  of the links                                                 */
     size_t batch_bytes; /*  what travels together at most, if it comes so fast; 128 KiB. A longer
                             record travels alone                                               */
     resil_dead_record_fn *on_dead; /*  NULL: a warning in the log, and the count                */
-    void *on_dead_arg;
+    void *on_dead_arg; /*  given to it                                                   */
 } resil_pipeline_spec_t;
 
 /*  Begins a resil_pipeline_spec_t. */
@@ -294,14 +295,14 @@ RESIL_EXPORT int resil_pipeline_resume (resil_pipeline_t *self, const char *stag
 /*  How a stage stands: in = done + dropped + dead + in_flight, each of them counted by itself. Of a source `in` is what it has
     emitted. A record is in flight until it is confirmed to whom it came from, which is when all that came of it is. */
 typedef struct {
-    uint64_t in;
-    uint64_t done;
-    uint64_t dropped;
-    uint64_t dead;
-    uint64_t in_flight;
-    uint64_t emitted;  /*  that have taken effect, copies counted                              */
-    uint64_t retries;  /*  RESIL_RETRY                                                         */
-    uint64_t failures; /*  of the stage with a record in hand                                  */
+    uint64_t in;        /*  that have come to it                                           */
+    uint64_t done;      /*  RESIL_OK, and confirmed                                        */
+    uint64_t dropped;   /*  RESIL_DROP, and confirmed                                      */
+    uint64_t dead;      /*  given to the dead letters                                      */
+    uint64_t in_flight; /*  that are not confirmed                                         */
+    uint64_t emitted;   /*  that have taken effect, copies counted                              */
+    uint64_t retries;   /*  RESIL_RETRY                                                         */
+    uint64_t failures;  /*  of the stage with a record in hand                                  */
     uint64_t
         replayed; /*  given to it again though it was through with them, as a thread that hung was
                            replaced                                                            */

@@ -6,6 +6,9 @@
 
 #include "foundation/errmsg.h"
 
+/*  As many as are on their way in a small pipeline; those beyond are freed. */
+#define MOST_IDLE 64
+
 void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_t size,
                                uint32_t count, void (*free) (resil__record_batch_t *self))
 {
@@ -15,6 +18,7 @@ void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_
     self->size = self->room = size;
     self->payload = payload;
     self->free = free;
+    self->pool = NULL;
 }
 
 static void free_block (resil__record_batch_t *self)
@@ -33,6 +37,70 @@ resil__record_batch_t *resil__record_batch_new (size_t room)
     resil__record_batch_init (self, (unsigned char *) self + before, 0, 0, free_block);
     self->room = room;
     return self;
+}
+
+/*  An idle one has the address of the next in its payload. */
+static void set_next (resil__record_batch_t *self, resil__record_batch_t *next)
+{
+    memcpy (self->payload, &next, sizeof next);
+}
+
+static resil__record_batch_t *next_of (const resil__record_batch_t *self)
+{
+    resil__record_batch_t *next;
+    memcpy (&next, self->payload, sizeof next);
+    return next;
+}
+
+static bool keep_idle (resil__batch_pool_t *self, resil__record_batch_t *batch)
+{
+    resil__lock (&self->lock);
+    bool has_room = self->count < MOST_IDLE;
+    if (has_room) {
+        set_next (batch, self->idle);
+        self->idle = batch;
+        self->count++;
+    }
+    resil__unlock (&self->lock);
+    return has_room;
+}
+
+static void give_back (resil__record_batch_t *self)
+{
+    if (!keep_idle (self->pool, self))
+        free (self);
+}
+
+resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self)
+{
+    resil__lock (&self->lock);
+    resil__record_batch_t *batch = self->idle;
+    if (batch) {
+        self->idle = next_of (batch);
+        self->count--;
+    }
+    resil__unlock (&self->lock);
+    if (!batch)
+        batch = resil__record_batch_new (self->room);
+    if (!batch)
+        return NULL;
+    atomic_store_explicit (&batch->references, 1, memory_order_relaxed);
+    batch->count = 0;
+    batch->size = 0;
+    atomic_store_explicit (&batch->has_header, false, memory_order_relaxed);
+    batch->pool = self;
+    batch->free = give_back;
+    return batch;
+}
+
+void resil__batch_pool_release (resil__batch_pool_t *self)
+{
+    while (self->idle) {
+        resil__record_batch_t *batch = self->idle;
+        self->idle = next_of (batch);
+        free (batch);
+    }
+    self->count = 0;
 }
 
 void resil__record_batch_release (resil__record_batch_t *self)

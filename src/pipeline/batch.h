@@ -14,10 +14,21 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "foundation/lock.h"
+
 #define RESIL__RECORD_HEAD 4u
 
 /*  Bytes before the payload, which are the batch's too: room for the header of a frame. */
 #define RESIL__RECORD_BATCH_HEADROOM 96u
+
+/*  Batches that are used again: making a large one anew costs more than filling it. Any thread; it must outlive its
+    batches. All zero is an empty one. */
+typedef struct {
+    resil__lock_t lock;
+    struct _resil__record_batch_t *idle; /*  linked by their payload                      */
+    unsigned count;
+    size_t room; /*  that each of them has                                               */
+} resil__batch_pool_t;
 
 /*  Who makes it has one reference, and may append while nobody else has one. Who has one may read all of it, in any
     thread. */
@@ -29,6 +40,7 @@ struct _resil__record_batch_t {
     size_t room;    /*  for it                                                           */
     unsigned char *payload;
     void (*free) (resil__record_batch_t *self); /*  when nobody has a reference any more      */
+    resil__batch_pool_t *pool;                  /*  where it goes back to then; NULL: nowhere  */
     atomic_bool has_header;                     /*  the room before the payload is taken      */
 };
 
@@ -38,6 +50,12 @@ resil__record_batch_t *resil__record_batch_new (size_t room);
 /*  The same for a batch that is in memory of the caller's, from its payload on, with the headroom before it; full. */
 void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_t size,
                                uint32_t count, void (*free) (resil__record_batch_t *self));
+
+/*  The same, with the room that those of the pool have. */
+resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self);
+
+/*  Free what is idle. */
+void resil__batch_pool_release (resil__batch_pool_t *self);
 
 static inline void resil__record_batch_retain (resil__record_batch_t *self)
 {

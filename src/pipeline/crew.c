@@ -1,0 +1,404 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/crew.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <resil/type.h>
+
+#include "component/self.h"
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+
+/*  ---- Making and leaving it ------------------------------------------------------------------------- */
+
+static void free_crew (resil__crew_t *crew)
+{
+    if (!crew)
+        return;
+    for (size_t i = 0; crew->stages && i < crew->seat->worker_count; i++)
+        resil__stage_destroy (crew->stages[i]);
+    free (crew->stages);
+    free (crew);
+}
+
+static void free_core (resil__core_t *self)
+{
+    for (size_t i = 0; self->seats && i < self->seat_count; i++) {
+        resil__seat_t *seat = &self->seats[i];
+        free_crew (seat->crew);
+        free (seat->workers);
+        if (seat->bell.fd >= 0)
+            close (seat->bell.fd);
+        if (seat->epoll >= 0)
+            close (seat->epoll);
+    }
+    free (self->seats);
+    resil__flow_release (&self->flow);
+    resil__plan_destroy (&self->plan);
+    free (self);
+}
+
+static void release_core (resil__core_t *self)
+{
+    if (atomic_fetch_sub (&self->references, 1) == 1)
+        free_core (self);
+}
+
+/*  How many of the workers of its thread come before it in the plan. */
+static void name_seat (resil__seat_t *seat, const resil__plan_stage_t *leader, unsigned number)
+{
+    const char *name = leader->spec.thread ? leader->spec.thread : leader->spec.name;
+    if (leader->spec.workers == 1)
+        snprintf (seat->name, sizeof seat->name, "%s", name);
+    else
+        snprintf (seat->name, sizeof seat->name, "%.200s.%u", name, number);
+}
+
+static int make_seat (resil__core_t *self, size_t leader, unsigned number)
+{
+    const resil__plan_t *plan = self->plan;
+    resil__seat_t *seat = &self->seats[self->seat_count++];
+    seat->core = self;
+    seat->epoll = -1;
+    seat->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (seat->bell.fd < 0)
+        return resil__refuse (errno, "no descriptor for a thread of pipeline \"%s\"", plan->name);
+    seat->workers = calloc (plan->stage_count, sizeof (resil__worker_t *));
+    if (!seat->workers)
+        return resil__refuse (ENOMEM, "no memory for a thread of pipeline \"%s\"", plan->name);
+    name_seat (seat, &plan->stages[leader], number);
+    for (size_t i = 0; i < plan->stage_count; i++) {
+        if (plan->stages[i].leader != leader)
+            continue;
+        resil__worker_t *worker = resil__flow_workers (&self->flow, i) + number;
+        worker->bell = &seat->bell;
+        seat->workers[seat->worker_count++] = worker;
+    }
+    return 0;
+}
+
+static int make_seats (resil__core_t *self)
+{
+    self->seats = calloc (self->flow.worker_count, sizeof *self->seats);
+    if (!self->seats)
+        return resil__refuse (ENOMEM, "no memory for the threads of a pipeline");
+    for (size_t i = 0; i < self->plan->stage_count; i++)
+        for (unsigned n = 0;
+             self->plan->stages[i].leader == i && n < self->plan->stages[i].spec.workers; n++)
+            if (make_seat (self, i, n))
+                return -1;
+    return 0;
+}
+
+resil__core_t *resil__core_new (resil__plan_t *plan)
+{
+    resil__core_t *self = calloc (1, sizeof *self);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory for pipeline \"%s\"", plan->name);
+        resil__plan_destroy (&plan);
+        return NULL;
+    }
+    atomic_init (&self->references, 1);
+    self->plan = plan;
+    if (resil__flow_init (&self->flow, plan) == 0 && make_seats (self) == 0)
+        return self;
+    free_core (self);
+    return NULL;
+}
+
+/*  How many records it was through with that are not in the books. */
+static uint64_t count_uncommitted (resil_stage_t *stage)
+{
+    const resil__worker_t *worker = stage->worker;
+    uint64_t at = atomic_load_explicit (&stage->at, memory_order_relaxed);
+    uint64_t hand = atomic_load_explicit (&stage->hand, memory_order_relaxed);
+    uint64_t count = hand ? hand - 1 : 0;
+    for (uint64_t n = worker->worked; n < at; n++)
+        count += resil__worker_entry (worker, n)->count;
+    return count > worker->cursor ? count - worker->cursor : 0;
+}
+
+/*  Under the lock: leave a crew to the thread that is inside, for good. */
+static void give_up (resil__seat_t *seat)
+{
+    resil__crew_t *crew = seat->crew;
+    crew->is_given_up = true;
+    seat->crew = NULL;
+    atomic_fetch_add (&seat->core->references, 1);
+    for (size_t i = 0; i < seat->worker_count; i++) {
+        seat->workers[i]->audit.replayed += count_uncommitted (crew->stages[i]);
+        seat->workers[i]->in_hand = 0;
+        seat->workers[i]->is_stalled = false;
+    }
+}
+
+void resil__core_leave (resil__core_t *self)
+{
+    resil__flow_lock (&self->flow);
+    for (size_t i = 0; i < self->seat_count; i++)
+        if (self->seats[i].crew && self->seats[i].crew->is_inside)
+            give_up (&self->seats[i]);
+    resil__flow_unlock (&self->flow);
+    release_core (self);
+}
+
+bool resil__core_is_inside (resil__core_t *self)
+{
+    const resil_self_t *current = resil__self_current ();
+    bool is_inside = false;
+    if (!current)
+        return false;
+    resil__flow_lock (&self->flow);
+    for (size_t i = 0; i < self->seat_count; i++)
+        is_inside |= self->seats[i].crew && self->seats[i].crew->self == current;
+    resil__flow_unlock (&self->flow);
+    return is_inside;
+}
+
+/*  ---- Coming and going ------------------------------------------------------------------------------ */
+
+static resil__crew_t *new_crew (resil__seat_t *seat)
+{
+    resil__crew_t *crew = calloc (1, sizeof *crew);
+    if (!crew)
+        return NULL;
+    crew->seat = seat;
+    crew->stages = calloc (seat->worker_count, sizeof (resil_stage_t *));
+    bool is_whole = crew->stages;
+    for (size_t i = 0; is_whole && i < seat->worker_count; i++)
+        is_whole = (crew->stages[i] = resil__stage_new (&seat->core->flow, seat->workers[i]));
+    if (is_whole)
+        return crew;
+    free_crew (crew);
+    return NULL;
+}
+
+/*  NULL: there is no memory. */
+static resil__crew_t *enter (resil__seat_t *seat, resil_self_t *self)
+{
+    resil__flow_t *flow = &seat->core->flow;
+    resil__flow_lock (flow);
+    if (seat->crew && seat->crew->is_inside)
+        give_up (seat);
+    if (!seat->crew)
+        seat->crew = new_crew (seat);
+    resil__crew_t *crew = seat->crew;
+    if (crew) {
+        crew->is_inside = true;
+        crew->self = self;
+        atomic_store_explicit (&crew->active, 0, memory_order_relaxed);
+    }
+    resil__flow_unlock (flow);
+    return crew;
+}
+
+/*  The last that an incarnation does with it. */
+static void leave (void *arg)
+{
+    resil__crew_t *crew = arg;
+    resil__core_t *core = crew->seat->core;
+    resil__flow_lock (&core->flow);
+    bool is_given_up = crew->is_given_up;
+    crew->is_inside = false;
+    crew->self = NULL;
+    crew->seat->bell.is_asleep &= is_given_up;
+    resil__flow_unlock (&core->flow);
+    if (!is_given_up)
+        return;
+    free_crew (crew);
+    release_core (core);
+}
+
+/*  ---- Waiting --------------------------------------------------------------------------------------- */
+
+/*  Have the bell's epoll look at what a source waits for. false: it is there, or cannot be waited for. */
+static bool listen_to (resil__seat_t *seat, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    struct epoll_event bell = {.events = EPOLLIN, .data.fd = seat->bell.fd};
+    if (seat->epoll < 0) {
+        seat->epoll = epoll_create1 (EPOLL_CLOEXEC);
+        if (seat->epoll < 0 || epoll_ctl (seat->epoll, EPOLL_CTL_ADD, seat->bell.fd, &bell))
+            return false;
+    }
+    return epoll_ctl (seat->epoll, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
+}
+
+static bool listen_for_all (resil__crew_t *crew, bool *is_listening)
+{
+    bool is_waiting = true;
+    *is_listening = false;
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        if (!crew->stages[i]->is_awaiting_fd)
+            continue;
+        *is_listening = true;
+        is_waiting &= listen_to (crew->seat, crew->stages[i]->fd);
+    }
+    return is_waiting;
+}
+
+static void listen_no_more (resil__crew_t *crew)
+{
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        resil_stage_t *stage = crew->stages[i];
+        if (!stage->is_awaiting_fd)
+            continue;
+        struct pollfd source = {.fd = stage->fd, .events = POLLIN};
+        if (crew->seat->epoll >= 0)
+            epoll_ctl (crew->seat->epoll, EPOLL_CTL_DEL, stage->fd, NULL);
+        if (poll (&source, 1, 0) != 0) {
+            stage->is_awaiting_fd = false;
+            stage->resumes_at_us = 0;
+        }
+    }
+}
+
+static int64_t due_us (const resil__crew_t *crew)
+{
+    int64_t due = RESIL__NEVER;
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        int64_t of_it = resil__stage_due_us (crew->stages[i]);
+        due = of_it < due ? of_it : due;
+    }
+    return due;
+}
+
+/*  Sleep until something concerns it that has happened since `calls`. */
+static void rest (resil__crew_t *crew, uint64_t calls)
+{
+    resil__seat_t *seat = crew->seat;
+    resil__flow_t *flow = &seat->core->flow;
+    bool is_listening, is_waiting = listen_for_all (crew, &is_listening);
+    uint64_t rung;
+    resil__flow_lock (flow);
+    is_waiting &= !crew->is_given_up && seat->bell.calls == calls;
+    seat->bell.is_asleep |= is_waiting;
+    resil__flow_unlock (flow);
+    if (is_waiting) {
+        int fd = is_listening ? seat->epoll : seat->bell.fd;
+        resil_wait_fd (crew->self, fd, POLLIN, resil__until_ms (due_us (crew), resil__now_us ()));
+        resil__flow_lock (flow);
+        seat->bell.is_asleep &= crew->is_given_up;
+        resil__flow_unlock (flow);
+        if (!crew->is_given_up)
+            (void) !read (seat->bell.fd, &rung, sizeof rung);
+    }
+    if (is_listening)
+        listen_no_more (crew);
+}
+
+/*  ---- An incarnation -------------------------------------------------------------------------------- */
+
+/*  Each stage in turn; how it goes on. */
+static resil__step_t go_round (resil__crew_t *crew, bool *is_done, int *rc)
+{
+    resil__step_t all = RESIL__STEP_IDLE;
+    *is_done = true;
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        atomic_store_explicit (&crew->active, i, memory_order_relaxed);
+        resil__step_t step = resil__stage_step (crew->stages[i], &crew->is_given_up, rc);
+        if (step == RESIL__STEP_FAILED || step == RESIL__STEP_GIVEN_UP)
+            return step;
+        if (step == RESIL__STEP_WORKED)
+            all = step;
+        *is_done &= crew->stages[i]->is_done;
+    }
+    return all;
+}
+
+static uint64_t calls_of (resil__crew_t *crew)
+{
+    resil__flow_lock (&crew->seat->core->flow);
+    uint64_t calls = crew->seat->bell.calls;
+    resil__flow_unlock (&crew->seat->core->flow);
+    return calls;
+}
+
+static int end (resil__crew_t *crew)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < crew->seat->worker_count; i++) {
+        atomic_store_explicit (&crew->active, i, memory_order_relaxed);
+        rc = resil__stage_end (crew->stages[i]);
+    }
+    return rc;
+}
+
+static int work (resil__crew_t *crew, resil_self_t *self)
+{
+    int rc = 0;
+    bool is_done = false;
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        atomic_store_explicit (&crew->active, i, memory_order_relaxed);
+        if (resil__stage_begin (crew->stages[i], self, &rc))
+            return rc;
+    }
+    resil_ready (self);
+    while (!is_done && !resil_cancelled (self)) {
+        uint64_t calls = calls_of (crew);
+        switch (go_round (crew, &is_done, &rc)) {
+        case RESIL__STEP_FAILED:
+            return rc;
+        case RESIL__STEP_GIVEN_UP:
+            return 0;
+        case RESIL__STEP_IDLE:
+            if (!is_done)
+                rest (crew, calls);
+            break;
+        default:
+            break;
+        }
+    }
+    return end (crew);
+}
+
+static int start (resil_self_t *self, void *args)
+{
+    resil__crew_t *crew = enter (args, self);
+    if (!crew)
+        return resil_fail (self, ENOMEM, "no memory for its work");
+    if (resil_cleanup (self, leave, crew)) {
+        leave (crew);
+        return resil_fail (self, errno, "%s", resil_errmsg ());
+    }
+    return work (crew, self);
+}
+
+/*  It has failed with a record in hand: that one is to blame. */
+static int handle (void *args, const resil_error_t *error)
+{
+    resil__seat_t *seat = args;
+    resil__flow_t *flow = &seat->core->flow;
+    resil__flow_lock (flow);
+    resil__crew_t *crew = seat->crew;
+    resil_stage_t *stage =
+        crew ? crew->stages[atomic_load_explicit (&crew->active, memory_order_relaxed)] : NULL;
+    uint32_t hand = stage ? atomic_load_explicit (&stage->hand, memory_order_relaxed) : 0;
+    if (hand) {
+        resil__worker_t *worker = stage->worker;
+        worker->audit.failures++;
+        resil__trouble_t *trouble = resil__worker_new_trouble (
+            worker, atomic_load_explicit (&stage->at, memory_order_relaxed), hand - 1);
+        if (trouble) {
+            trouble->failures++;
+            resil__trouble_tell (trouble, "attempt %u: %s: %s",
+                                 trouble->failures + trouble->retries,
+                                 resil_error_kind_name (error), resil_error_text (error));
+        }
+    }
+    resil__flow_unlock (flow);
+    return 0;
+}
+
+int resil__seat_type_register (void)
+{
+    return resil_type_register (&(resil_type_t){RESIL_TYPE, .name = RESIL__SEAT_TYPE,
+                                                .start = start, .handle_irrecoverable = handle});
+}

@@ -1,0 +1,394 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/flow.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "foundation/errmsg.h"
+#include "foundation/futex.h"
+
+/*  Nothing is ever lost here, so nothing is said again, and no time passes. */
+static const resil__link_times_t no_times = {1, 1, 1};
+#define NOW 0
+
+/*  ---- Construction ------------------------------------------------------------------------------------ */
+
+resil__worker_t *resil__flow_workers (const resil__flow_t *self, size_t stage)
+{
+    resil__worker_t *worker = self->workers;
+    for (size_t i = 0; i < stage; i++)
+        worker += self->plan->stages[i].spec.workers;
+    return worker;
+}
+
+static int make_line (resil__line_t *line, uint64_t number, const resil_link_spec_t *spec)
+{
+    line->slots = calloc (spec->window_batches, sizeof *line->slots);
+    line->landings = calloc (spec->window_batches, sizeof *line->landings);
+    if (!line->slots || !line->landings)
+        return -1;
+    resil__link_sender_init (&line->sender, number, 1, 1, line->slots, spec->window_batches,
+                             spec->window_bytes, &no_times);
+    resil__link_receiver_init (&line->receiver, number, 1, line->landings, spec->window_batches,
+                               spec->window_bytes, &no_times);
+    return 0;
+}
+
+/*  Each worker of one stage with each of the other. */
+static int make_link (resil__flow_t *self, const resil__plan_link_t *link)
+{
+    unsigned from_count = self->plan->stages[link->from].spec.workers;
+    unsigned to_count = self->plan->stages[link->to].spec.workers;
+    resil__worker_t *from = resil__flow_workers (self, link->from);
+    resil__worker_t *to = resil__flow_workers (self, link->to);
+    for (unsigned f = 0; f < from_count; f++)
+        for (unsigned t = 0; t < to_count; t++) {
+            resil__line_t *line = &self->lines[self->line_count++];
+            line->from = &from[f];
+            line->to = &to[t];
+            from[f].outputs[from[f].output_count++] = line;
+            to[t].inputs[to[t].input_count++] = line;
+            from[f].room += link->spec.window_batches;
+            to[t].room += link->spec.window_batches;
+            if (make_line (line, self->line_count, &link->spec))
+                return -1;
+        }
+    return 0;
+}
+
+static size_t count_lines (const resil__plan_t *plan, size_t from, size_t to)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->link_count; i++) {
+        const resil__plan_link_t *link = &plan->links[i];
+        if (from == link->from)
+            count += plan->stages[link->to].spec.workers;
+        else if (to == link->to)
+            count += plan->stages[link->from].spec.workers;
+    }
+    return count;
+}
+
+static int make_workers (resil__flow_t *self)
+{
+    const resil__plan_t *plan = self->plan;
+    resil__worker_t *worker = self->workers;
+    for (size_t s = 0; s < plan->stage_count; s++)
+        for (unsigned i = 0; i < plan->stages[s].spec.workers; i++, worker++) {
+            worker->stage = &plan->stages[s];
+            worker->number = i;
+            worker->outputs =
+                calloc (count_lines (plan, s, SIZE_MAX) + 1, sizeof (resil__line_t *));
+            worker->inputs = calloc (count_lines (plan, SIZE_MAX, s) + 1, sizeof (resil__line_t *));
+            if (!worker->outputs || !worker->inputs)
+                return -1;
+        }
+    return 0;
+}
+
+static int make_entries (resil__worker_t *worker)
+{
+    worker->room += 2;
+    worker->entries = calloc (worker->room, sizeof *worker->entries);
+    worker->marks = calloc (worker->room * (worker->output_count ? worker->output_count : 1),
+                            sizeof (uint64_t));
+    return worker->entries && worker->marks ? 0 : -1;
+}
+
+static int no_memory (void)
+{
+    return resil__refuse (ENOMEM, "no memory for the workers and links of a pipeline");
+}
+
+static bool pump (resil__flow_t *self, resil__line_t *line);
+
+int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
+{
+    size_t lines = 0;
+    *self = (resil__flow_t){.plan = plan, .pool.room = plan->batch_bytes};
+    for (size_t i = 0; i < plan->stage_count; i++)
+        self->worker_count += plan->stages[i].spec.workers;
+    for (size_t i = 0; i < plan->link_count; i++)
+        lines += (size_t) plan->stages[plan->links[i].from].spec.workers *
+                 plan->stages[plan->links[i].to].spec.workers;
+    self->workers = calloc (self->worker_count, sizeof *self->workers);
+    self->lines = calloc (lines + 1, sizeof *self->lines);
+    if (!self->workers || !self->lines || make_workers (self))
+        return no_memory ();
+    for (size_t i = 0; i < plan->link_count; i++)
+        if (make_link (self, &plan->links[i]))
+            return no_memory ();
+    for (size_t i = 0; i < self->worker_count; i++)
+        if (make_entries (&self->workers[i]))
+            return no_memory ();
+    for (size_t i = 0; i < self->line_count; i++)
+        pump (self, &self->lines[i]);
+    return 0;
+}
+
+static void release_worker (resil__worker_t *worker)
+{
+    for (uint64_t i = worker->first; worker->entries && i < worker->next; i++)
+        resil__record_batch_release (resil__worker_entry (worker, i)->batch);
+    while (worker->troubles)
+        resil__worker_forget_trouble (worker, worker->troubles);
+    free (worker->entries);
+    free (worker->marks);
+    free (worker->inputs);
+    free (worker->outputs);
+}
+
+void resil__flow_release (resil__flow_t *self)
+{
+    for (size_t i = 0; self->workers && i < self->worker_count; i++)
+        release_worker (&self->workers[i]);
+    for (size_t i = 0; i < self->line_count; i++) {
+        if (self->lines[i].sender.slots)
+            resil__link_sender_release (&self->lines[i].sender);
+        free (self->lines[i].slots);
+        free (self->lines[i].landings);
+    }
+    free (self->workers);
+    free (self->lines);
+    resil__batch_pool_release (&self->pool);
+}
+
+/*  ---- Who is woken ------------------------------------------------------------------------------------ */
+
+void resil__flow_call (resil__flow_t *self, resil__bell_t *bell)
+{
+    bell->calls++;
+    if (!bell->is_asleep)
+        return;
+    bell->is_asleep = false;
+    bell->next = self->to_ring;
+    self->to_ring = bell;
+}
+
+void resil__flow_unlock (resil__flow_t *self)
+{
+    static const uint64_t ring = 1;
+    int fds[16];
+    size_t count = 0;
+    for (; self->to_ring && count < sizeof fds / sizeof *fds; self->to_ring = self->to_ring->next)
+        fds[count++] = self->to_ring->fd;
+    /*  More than so many at once: while the lock is held. */
+    for (; self->to_ring; self->to_ring = self->to_ring->next)
+        (void) !write (self->to_ring->fd, &ring, sizeof ring);
+    resil__unlock (&self->lock);
+    for (size_t i = 0; i < count; i++)
+        (void) !write (fds[i], &ring, sizeof ring);
+}
+
+void resil__flow_turn (resil__flow_t *self)
+{
+    if (self->waiting == 0)
+        return;
+    atomic_fetch_add (&self->turn, 1);
+    resil__futex_wake (&self->turn);
+}
+
+/*  ---- The links ------------------------------------------------------------------------------------- */
+
+/*  How many bytes it holds. */
+static uint64_t load_of (const resil__link_sender_t *sender)
+{
+    return resil__link_sender_held (sender)
+               ? sender->position - sender->slots[sender->first % sender->room].position
+               : 0;
+}
+
+static void deliver (resil__flow_t *self, resil__line_t *line, const resil__link_frame_t *frame,
+                     const resil__link_delivery_t *delivery)
+{
+    resil__worker_t *worker = line->to;
+    assert (worker->next - worker->first < worker->room);
+    resil__flow_entry_t *entry = resil__worker_entry (worker, worker->next++);
+    *entry = (resil__flow_entry_t){
+        .line = line, .delivery = *delivery, .batch = frame->batch, .count = frame->count};
+    if (entry->batch)
+        resil__record_batch_retain (entry->batch);
+    worker->audit.in += entry->count;
+    resil__flow_call (self, worker->bell);
+}
+
+/*  Have both sides say what they have to say. Was something confirmed to the sender? */
+static bool pump (resil__flow_t *self, resil__line_t *line)
+{
+    resil__link_frame_t frame;
+    resil__link_delivery_t delivery;
+    bool is_confirmed = false;
+    for (bool goes_on = true; goes_on;) {
+        goes_on = false;
+        for (; resil__link_receiver_next (&line->receiver, NOW, &frame); goes_on = true) {
+            resil__link_outcome_t outcome = resil__link_sender_take (&line->sender, NOW, &frame);
+            assert (outcome != RESIL__LINK_REFUSED);
+            is_confirmed |= outcome == RESIL__LINK_CONFIRMED || outcome == RESIL__LINK_ENDED;
+        }
+        for (; resil__link_sender_next (&line->sender, NOW, &frame); goes_on = true) {
+            resil__link_outcome_t outcome =
+                resil__link_receiver_take (&line->receiver, NOW, &frame, &delivery);
+            assert (outcome != RESIL__LINK_REFUSED);
+            if (outcome == RESIL__LINK_DELIVERED)
+                deliver (self, line, &frame, &delivery);
+        }
+    }
+    atomic_store_explicit (&line->load, load_of (&line->sender), memory_order_relaxed);
+    return is_confirmed;
+}
+
+/*  ---- What is confirmed ------------------------------------------------------------------------------ */
+
+static uint64_t *marks_of (const resil__worker_t *worker, uint64_t number)
+{
+    return &worker->marks[number % worker->room * worker->output_count];
+}
+
+static bool is_confirmed (const resil__worker_t *worker, uint64_t number)
+{
+    const uint64_t *marks = marks_of (worker, number);
+    for (size_t i = 0; i < worker->output_count; i++)
+        if (worker->outputs[i]->sender.first <= marks[i])
+            return false;
+    return true;
+}
+
+/*  Has each output half of its window free again? So that who waits for room is not woken for each batch. */
+static bool has_much_room (const resil__worker_t *worker)
+{
+    for (size_t i = 0; i < worker->output_count; i++) {
+        const resil__link_sender_t *sender = &worker->outputs[i]->sender;
+        if (resil__link_sender_held (sender) > sender->room / 2 ||
+            load_of (sender) > sender->room_bytes / 2)
+            return false;
+    }
+    return true;
+}
+
+static void tell (resil__flow_t *self, resil__worker_t *worker)
+{
+    bool is_source = worker->input_count == 0;
+    bool is_idle = worker->first == worker->next;
+    if ((worker->is_stalled && has_much_room (worker)) ||
+        (is_idle && (is_source || worker->is_ended)))
+        resil__flow_call (self, worker->bell);
+    if (is_source)
+        resil__flow_turn (self);
+}
+
+static void let_go (resil__worker_t *worker, resil__flow_entry_t *entry)
+{
+    worker->audit.done += entry->tally.done;
+    worker->audit.dropped += entry->tally.dropped;
+    worker->audit.dead += entry->tally.dead;
+    if (entry->line)
+        resil__link_receiver_done (&entry->line->receiver, &entry->delivery);
+    else if (entry->position)
+        worker->confirmed = entry->position;
+    resil__record_batch_release (entry->batch);
+    entry->batch = NULL;
+}
+
+/*  Confirm what can be confirmed, and so on up to the sources: as deep as the pipeline is long. */
+static void settle (resil__flow_t *self, resil__worker_t *worker)
+{
+    uint64_t was = worker->first;
+    for (; worker->first < worker->worked && is_confirmed (worker, worker->first); worker->first++)
+        let_go (worker, resil__worker_entry (worker, worker->first));
+    if (worker->first != was || worker->is_stalled)
+        tell (self, worker);
+    if (worker->first == was)
+        return;
+    for (size_t i = 0; i < worker->input_count; i++)
+        if (pump (self, worker->inputs[i]))
+            settle (self, worker->inputs[i]->from);
+}
+
+/*  ---- What a worker says ------------------------------------------------------------------------------ */
+
+bool resil__flow_put (resil__flow_t *self, resil__line_t *line, resil__record_batch_t *batch)
+{
+    uint32_t count = batch->count;
+    if (resil__link_sender_put (&line->sender, batch) != 0) {
+        assert (errno == EAGAIN);
+        return false;
+    }
+    line->from->audit.emitted += count;
+    pump (self, line);
+    return true;
+}
+
+bool resil__flow_end (resil__flow_t *self, resil__line_t *line)
+{
+    if (line->sender.end)
+        return true;
+    if (resil__link_sender_end (&line->sender) != 0)
+        return false;
+    pump (self, line);
+    return true;
+}
+
+void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t position,
+                      uint32_t count)
+{
+    (void) self;
+    assert (worker->next - worker->first < worker->room);
+    *resil__worker_entry (worker, worker->next++) =
+        (resil__flow_entry_t){.position = position, .count = count, .tally.done = count};
+    worker->audit.in += count;
+    if (position)
+        worker->position = position;
+}
+
+void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked)
+{
+    for (; worker->worked < worked; worker->worked++) {
+        uint64_t *marks = marks_of (worker, worker->worked);
+        for (size_t i = 0; i < worker->output_count; i++)
+            marks[i] = worker->outputs[i]->sender.next - 1;
+    }
+    settle (self, worker);
+}
+
+uint64_t resil__worker_in_flight (const resil__worker_t *self)
+{
+    uint64_t count = 0;
+    for (uint64_t i = self->first; i < self->next; i++)
+        count += resil__worker_entry (self, i)->count;
+    return count;
+}
+
+/*  ---- Troubles --------------------------------------------------------------------------------------- */
+
+resil__trouble_t *resil__worker_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
+{
+    resil__trouble_t *trouble = self->troubles;
+    while (trouble && (trouble->entry != entry || trouble->index != index))
+        trouble = trouble->next;
+    return trouble;
+}
+
+resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
+{
+    resil__trouble_t *trouble = resil__worker_trouble (self, entry, index);
+    if (trouble)
+        return trouble;
+    trouble = calloc (1, sizeof *trouble);
+    if (!trouble)
+        return NULL;
+    *trouble = (resil__trouble_t){.next = self->troubles, .entry = entry, .index = index};
+    self->troubles = trouble;
+    return trouble;
+}
+
+void resil__worker_forget_trouble (resil__worker_t *self, resil__trouble_t *trouble)
+{
+    resil__trouble_t **at = &self->troubles;
+    while (*at != trouble)
+        at = &(*at)->next;
+    *at = trouble->next;
+    free (trouble->story);
+    free (trouble);
+}

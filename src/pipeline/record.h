@@ -1,0 +1,69 @@
+/*  A record of a pipeline within a batch: who it is, and then its bytes.
+
+    The origin, in eight bytes, little-endian; if its highest bit is set, another eight with the branch. So records
+    that go one for one through a pipeline have eight.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_RECORD_H
+#define RESIL_PIPELINE_RECORD_H
+
+#include <resil/pipeline.h>
+
+#include "pipeline/batch.h"
+
+#define RESIL__HAS_BRANCH (UINT64_C (1) << 63)
+
+/*  What a stage emits of its own accord, and not for a record, is counted from here. */
+#define RESIL__ORIGIN_OWN (UINT64_C (1) << 62)
+
+/*  The branch of what is emitted as number `index`, from 0, for a record of that branch. */
+static inline uint64_t resil__branch_of (uint64_t branch, uint64_t index)
+{
+    if (index == 0)
+        return branch;
+    uint64_t z = branch * 0x9e3779b97f4a7c15u + index;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static inline size_t resil__id_size (resil_record_id_t id)
+{
+    return id.branch ? 16 : 8;
+}
+
+/*  Append one that fits, which the caller has seen to. */
+static inline void resil__record_write (resil__record_batch_t *batch, resil_record_id_t id,
+                                        const void *bytes, size_t size)
+{
+    size_t id_size = resil__id_size (id);
+    unsigned char *at = resil__record_batch_append_room (batch, id_size + size);
+    uint64_t origin = htole64 (id.origin | (id.branch ? RESIL__HAS_BRANCH : 0));
+    memcpy (at, &origin, 8);
+    if (id.branch) {
+        uint64_t branch = htole64 (id.branch);
+        memcpy (at + 8, &branch, 8);
+    }
+    if (size)
+        memcpy (at + id_size, bytes, size);
+}
+
+/*  The record at which `records` is. */
+static inline void resil__record_read (resil_record_t *record, const resil__records_t *records)
+{
+    const unsigned char *at = records->record;
+    uint64_t word;
+    memcpy (&word, at, 8);
+    word = le64toh (word);
+    record->id.origin = word & ~RESIL__HAS_BRANCH;
+    record->id.branch = 0;
+    if (word & RESIL__HAS_BRANCH) {
+        memcpy (&record->id.branch, at + 8, 8);
+        record->id.branch = le64toh (record->id.branch);
+    }
+    size_t id_size = resil__id_size (record->id);
+    record->bytes = at + id_size;
+    record->size = records->size - id_size;
+}
+
+#endif

@@ -1,0 +1,1039 @@
+/*  What is emitted is appended to what is to be put on the links as it comes, and cut off again unless its callback says that
+    it takes effect. Where a record costs some nanoseconds, nothing else is done for it.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/stage.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "foundation/clock.h"
+#include "foundation/errmsg.h"
+#include "foundation/log.h"
+#include "pipeline/record.h"
+#include "pipeline/stage_type.h"
+
+/*  What has been emitted is not kept back for longer. */
+#define LINGER_US 1000
+
+/*  A source that has nothing and does not say for how long; dead letters that nobody takes. */
+#define AGAIN_MS 10
+#define DEAD_AGAIN_MS 100
+
+#define MOST_STRIDE 256u
+#define STORY_MAX 8192
+
+/*  ---- Making one ---------------------------------------------------------------------------------- */
+
+static size_t count_routes (const resil__flow_t *flow, size_t stage)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < flow->plan->link_count; i++)
+        count += flow->plan->links[i].from == stage;
+    return count;
+}
+
+/*  The outputs of a worker are in the order of the links, and so are the routes. */
+static void set_routes (resil_stage_t *self, size_t stage)
+{
+    const resil__plan_t *plan = self->flow->plan;
+    resil__out_t *out = self->outs;
+    for (size_t i = 0; i < self->worker->output_count; i++)
+        self->outs[i].line = self->worker->outputs[i];
+    for (size_t i = 0; i < plan->link_count; i++) {
+        if (plan->links[i].from != stage)
+            continue;
+        resil__route_t *route = &self->routes[self->route_count++];
+        route->port = plan->links[i].port;
+        route->share = plan->links[i].spec.share;
+        route->outs = out;
+        route->count = plan->stages[plan->links[i].to].spec.workers;
+        out += route->count;
+    }
+    const resil__route_t *found = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < self->route_count; i++)
+        if (self->routes[i].port == 0) {
+            found = &self->routes[i];
+            count++;
+        }
+    if (count == 1 && found->count == 1)
+        self->only = found->outs;
+}
+
+static void begin_at_the_books (resil_stage_t *self)
+{
+    const resil__worker_t *worker = self->worker;
+    self->own = worker->own;
+    self->ends = worker->ends;
+    self->position = worker->position;
+    self->told = worker->confirmed;
+    self->has_ended = worker->is_ended;
+    self->base = worker->worked;
+    atomic_init (&self->at, worker->worked);
+    atomic_init (&self->hand, 0);
+}
+
+resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
+{
+    size_t number = (size_t) (worker->stage - flow->plan->stages);
+    resil_stage_t *self = calloc (1, sizeof *self);
+    if (!self)
+        goto no_memory;
+    self->flow = flow;
+    self->worker = worker;
+    self->type = worker->stage->type;
+    self->stride = 1;
+    self->outs = calloc (worker->output_count + 1, sizeof *self->outs);
+    self->routes = calloc (count_routes (flow, number) + 1, sizeof *self->routes);
+    if (!self->outs || !self->routes)
+        goto no_memory;
+    /*  The first source's records have branch 0. */
+    bool is_first = self->type->produce && worker->stage->order == 0;
+    self->branch = is_first ? 0 : resil__branch_of (number + 1, worker->number + 1);
+    set_routes (self, number);
+    begin_at_the_books (self);
+    return self;
+
+no_memory:
+    resil__stage_destroy (self);
+    resil__refuse (ENOMEM, "no memory for stage \"%s\"", worker->stage->spec.name);
+    return NULL;
+}
+
+void resil__stage_destroy (resil_stage_t *self)
+{
+    if (!self)
+        return;
+    for (size_t i = 0; self->outs && i < self->worker->output_count; i++) {
+        for (size_t b = 0; b < self->outs[i].count; b++)
+            resil__record_batch_release (self->outs[i].batches[b]);
+        free (self->outs[i].batches);
+    }
+    resil__record_batch_release (self->batch);
+    if (self->has_args && self->type->args_free)
+        self->type->args_free (self->args);
+    free (self->outs);
+    free (self->routes);
+    free (self);
+}
+
+/*  ---- Callbacks ------------------------------------------------------------------------------------ */
+
+static inline void begin (resil_stage_t *self)
+{
+    self->callback++;
+    self->emitted = 0;
+    self->is_inside = true;
+}
+
+/*  What was emitted since is not to be. */
+static void undo (resil_stage_t *self)
+{
+    for (size_t i = 0; i < self->worker->output_count; i++) {
+        resil__out_t *out = &self->outs[i];
+        if (out->touched != self->callback)
+            continue;
+        while (out->count > out->count_before)
+            resil__record_batch_release (out->batches[--out->count]);
+        if (out->count) {
+            out->batches[out->count - 1]->size = out->size_before;
+            out->batches[out->count - 1]->count = out->records_before;
+        }
+        out->touched = 0;
+    }
+}
+
+static void undo_own (resil_stage_t *self)
+{
+    undo (self);
+    self->own = self->own_before;
+    self->position = self->position_before;
+    self->produced = self->produced_before;
+}
+
+static void begin_own (resil_stage_t *self)
+{
+    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    self->own_before = self->own;
+    self->position_before = self->position;
+    self->produced_before = self->produced;
+    self->is_own = true;
+    begin (self);
+}
+
+/*  One that is for no record; NULL is one that has nothing to do. */
+static int call (resil_stage_t *self, resil_stage_fn *callback)
+{
+    if (!callback)
+        return 0;
+    begin_own (self);
+    int rc = callback (self, self->args);
+    if (rc == 0) {
+        self->is_inside = false;
+        self->is_uncommitted |= self->emitted > 0;
+    }
+    return rc;
+}
+
+static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t position)
+{
+    begin_own (self);
+    int rc = callback (self, self->args, position);
+    if (rc == 0)
+        self->is_inside = false;
+    return rc;
+}
+
+/*  ---- Emitting -------------------------------------------------------------------------------------- */
+
+static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
+{
+    if (out->count == out->room) {
+        size_t room = out->room ? 2 * out->room : 4;
+        void *batches = realloc (out->batches, room * sizeof *out->batches);
+        if (!batches)
+            return resil__refuse (ENOMEM, "no memory for what stage \"%s\" emits",
+                                  self->worker->stage->spec.name);
+        out->batches = batches;
+        out->room = room;
+    }
+    resil__record_batch_t *batch = need <= self->flow->pool.room
+                                       ? resil__batch_pool_take (&self->flow->pool)
+                                       : resil__record_batch_new (need);
+    if (!batch)
+        return -1;
+    self->is_full |= out->count > 0;
+    out->batches[out->count++] = batch;
+    return 0;
+}
+
+static inline void touch (resil_stage_t *self, resil__out_t *out)
+{
+    if (out->touched == self->callback)
+        return;
+    out->touched = self->callback;
+    out->count_before = out->count;
+    if (!out->count)
+        return;
+    out->size_before = out->batches[out->count - 1]->size;
+    out->records_before = out->batches[out->count - 1]->count;
+}
+
+static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_id_t id,
+                          const void *bytes, size_t size)
+{
+    size_t need = resil__record_room (resil__id_size (id) + size);
+    touch (self, out);
+    resil__record_batch_t *batch = out->count ? out->batches[out->count - 1] : NULL;
+    if (!batch || batch->room - batch->size < need) {
+        if (add_batch (self, out, need))
+            return -1;
+        batch = out->batches[out->count - 1];
+    }
+    resil__record_write (batch, id, bytes, size);
+    /*  The next one would not fit. */
+    if (batch->room - batch->size < need)
+        self->is_full = true;
+    return 0;
+}
+
+static inline resil_record_id_t next_id (resil_stage_t *self)
+{
+    if (self->is_own && !self->type->produce) {
+        self->emitted++;
+        return (resil_record_id_t){RESIL__ORIGIN_OWN + self->own++, self->branch};
+    }
+    return (resil_record_id_t){self->id.origin,
+                               resil__branch_of (self->id.branch, self->emitted++)};
+}
+
+static uint64_t hash_of (const unsigned char *bytes, size_t size)
+{
+    uint64_t hash = size;
+    for (; size >= 8; bytes += 8, size -= 8) {
+        uint64_t word;
+        memcpy (&word, bytes, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    for (; size; bytes++, size--)
+        hash = (hash ^ *bytes) * 0x9e3779b97f4a7c15u;
+    return hash ^ (hash >> 32);
+}
+
+/*  Who has least before him: least that is not confirmed, and is still to be put. */
+static size_t least_loaded (const resil__route_t *route)
+{
+    size_t best = 0;
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < route->count; i++) {
+        const resil__out_t *out = &route->outs[(route->turn + i) % route->count];
+        uint64_t load = atomic_load_explicit (&out->line->load, memory_order_relaxed);
+        for (size_t b = 0; b < out->count; b++)
+            load += out->batches[b]->size;
+        if (load < least) {
+            least = load;
+            best = (route->turn + i) % route->count;
+        }
+    }
+    return best;
+}
+
+static int emit_on (resil_stage_t *self, resil__route_t *route, const void *key, size_t key_size,
+                    const void *bytes, size_t size)
+{
+    size_t to = 0, end;
+    switch (route->share) {
+    case RESIL_SHARE_BROADCAST:
+        for (; to < route->count; to++)
+            if (append (self, &route->outs[to], next_id (self), bytes, size))
+                return -1;
+        return 0;
+    case RESIL_SHARE_BY_KEY:
+        to = hash_of (key ? key : bytes, key ? key_size : size) % route->count;
+        break;
+    case RESIL_SHARE_MOST_CREDIT:
+        to = least_loaded (route);
+        route->turn = to;
+        break;
+    default:
+        end = route->turn + 1;
+        to = route->turn;
+        route->turn = end < route->count ? end : 0;
+        break;
+    }
+    return append (self, &route->outs[to], next_id (self), bytes, size);
+}
+
+/*  Only whoever runs a callback may emit. */
+static int check (const resil_stage_t *self, const void *bytes, size_t size)
+{
+    if (!self || !self->is_inside || (!bytes && size))
+        return resil__refuse (EINVAL, "resil_emit: %s",
+                              !self             ? "the stage is NULL"
+                              : self->is_inside ? "the bytes are NULL"
+                                                : "no callback of the stage is running");
+    if (self->type->is_sink)
+        return resil__refuse (ENOTSUP, "resil_emit: stage \"%s\" is a sink, which emits nothing",
+                              resil_stage_name (self));
+    if (size > RESIL_RECORD_MAX)
+        return resil__refuse (EMSGSIZE, "resil_emit: a record of %zu bytes; %u are allowed", size,
+                              RESIL_RECORD_MAX);
+    return 0;
+}
+
+static int emit (resil_stage_t *self, size_t port, const void *key, size_t key_size,
+                 const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < self->route_count; i++)
+        if (self->routes[i].port == port &&
+            emit_on (self, &self->routes[i], key, key_size, bytes, size))
+            return -1;
+    return 0;
+}
+
+static int refuse_source (const resil_stage_t *self)
+{
+    return resil__refuse (ENOTSUP, "resil_emit: stage \"%s\" is a source, which has resil_emit_at",
+                          resil_stage_name (self));
+}
+
+int resil_emit (resil_stage_t *self, const void *bytes, size_t size)
+{
+    if (check (self, bytes, size))
+        return -1;
+    if (self->type->produce)
+        return refuse_source (self);
+    if (self->only)
+        return append (self, self->only, next_id (self), bytes, size);
+    return emit (self, 0, NULL, 0, bytes, size);
+}
+
+int resil_emit_to (resil_stage_t *self, const char *port, const void *key, size_t key_size,
+                   const void *bytes, size_t size)
+{
+    if (check (self, bytes, size))
+        return -1;
+    if (self->type->produce)
+        return refuse_source (self);
+    int number = resil__stage_type_port (self->type, port);
+    if (number < 0)
+        return resil__refuse (ENOENT, "resil_emit_to: stage \"%s\" has no port \"%s\"",
+                              resil_stage_name (self), port);
+    return emit (self, (size_t) number, key, key_size, bytes, size);
+}
+
+int resil_emit_at (resil_stage_t *self, uint64_t position, const void *bytes, size_t size)
+{
+    if (check (self, bytes, size))
+        return -1;
+    if (!self->type->produce)
+        return resil__refuse (ENOTSUP,
+                              "resil_emit_at: stage \"%s\" is no source; it has resil_emit",
+                              resil_stage_name (self));
+    if (position <= self->position || position > RESIL__ORIGIN_OWN)
+        return resil__refuse (EINVAL,
+                              "resil_emit_at: position %llu is not behind %llu, that of the record "
+                              "before, or above 2^62",
+                              (unsigned long long) position, (unsigned long long) self->position);
+    self->id = (resil_record_id_t){position, self->branch};
+    self->emitted = 0;
+    int rc = self->only ? append (self, self->only, self->id, bytes, size)
+                        : emit (self, 0, NULL, 0, bytes, size);
+    if (rc)
+        return -1;
+    self->position = position;
+    self->produced++;
+    return 0;
+}
+
+/*  ---- What else a callback may call ------------------------------------------------------------------ */
+
+int resil_stage_retry_after (resil_stage_t *self, int64_t ms)
+{
+    if (self)
+        self->retry_after_ms = ms > 0 ? ms : 0;
+    return RESIL_RETRY;
+}
+
+int resil_stage_reject (resil_stage_t *self, const char *format, ...)
+{
+    va_list args;
+    va_start (args, format);
+    if (self)
+        vsnprintf (self->reason, sizeof self->reason, format, args);
+    va_end (args);
+    return RESIL_REJECT;
+}
+
+int resil_stage_await_ms (resil_stage_t *self, int64_t ms)
+{
+    if (self)
+        self->retry_after_ms = ms;
+    return RESIL_AGAIN;
+}
+
+int resil_stage_await_fd (resil_stage_t *self, int fd)
+{
+    if (self) {
+        self->is_awaiting_fd = fd >= 0;
+        self->fd = fd;
+    }
+    return RESIL_AGAIN;
+}
+
+resil_deferred_t *resil_stage_defer (resil_stage_t *self)
+{
+    resil__refuse (self ? ENOTSUP : EINVAL,
+                   "resil_stage_defer: a record cannot be acknowledged later yet");
+    return NULL;
+}
+
+int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict_t verdict)
+{
+    (void) self_p;
+    (void) verdict;
+    return resil__refuse (EINVAL, "resil_deferred_settle: that is no deferred record");
+}
+
+resil_self_t *resil_stage_self (resil_stage_t *self)
+{
+    return self ? self->self : NULL;
+}
+
+const char *resil_stage_name (const resil_stage_t *self)
+{
+    return self ? self->worker->stage->spec.name : "";
+}
+
+unsigned resil_stage_worker (const resil_stage_t *self)
+{
+    return self ? self->worker->number : 0;
+}
+
+/*  ---- The commit ------------------------------------------------------------------------------------ */
+
+/*  false: there is no room for the rest. */
+static bool put_all (resil_stage_t *self, resil__out_t *out)
+{
+    size_t i = 0;
+    for (; i < out->count; i++)
+        if (out->batches[i]->count == 0)
+            resil__record_batch_release (out->batches[i]);
+        else if (!resil__flow_put (self->flow, out->line, out->batches[i]))
+            break;
+    memmove (out->batches, out->batches + i, (out->count - i) * sizeof *out->batches);
+    out->count -= i;
+    out->touched = 0;
+    return out->count == 0;
+}
+
+/*  All outputs, also if there is no room on one. */
+static bool put_everything (resil_stage_t *self)
+{
+    bool is_all = true;
+    for (size_t i = 0; i < self->worker->output_count; i++)
+        if (self->outs[i].count)
+            is_all &= put_all (self, &self->outs[i]);
+    for (size_t i = 0; is_all && self->has_ended && i < self->worker->output_count; i++)
+        is_all = resil__flow_end (self->flow, self->outs[i].line);
+    return is_all;
+}
+
+static void enter_source (resil_stage_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    if (self->produced)
+        resil__flow_add (self->flow, worker, self->position, self->produced);
+    if (self->has_ended && !worker->is_ended)
+        resil__flow_add (self->flow, worker, 0, 0);
+    worker->is_ended = self->has_ended;
+    self->produced = 0;
+    if (worker->flush_done != worker->flush_asked) {
+        worker->flush_done = worker->flush_asked;
+        resil__flow_turn (self->flow);
+    }
+    resil__flow_worked (self->flow, worker, worker->next);
+}
+
+static void enter_stage (resil_stage_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    uint64_t at = atomic_load_explicit (&self->at, memory_order_relaxed);
+    for (uint64_t n = self->base; n < at + (self->batch != NULL); n++) {
+        resil__tally_t *from = &self->tallies[n - self->base];
+        resil__tally_t *to = &resil__worker_entry (worker, n)->tally;
+        to->done += from->done;
+        to->dropped += from->dropped;
+        to->dead += from->dead;
+        *from = (resil__tally_t){0};
+    }
+    self->base = at;
+    worker->ends = self->ends;
+    worker->cursor = self->batch ? self->index : 0;
+    worker->cursor_offset = self->batch ? (size_t) (self->records.at - self->batch->payload) : 0;
+    worker->is_ended = self->has_ended;
+    resil__flow_worked (self->flow, worker, at);
+}
+
+/*  WORKED: all that has been done takes effect. IDLE: there is no room for some of it; to be tried again. */
+static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if (!self->is_unput && self->is_uncommitted && (*rc = call (self, self->type->on_flush)) != 0)
+        return RESIL__STEP_FAILED;
+    resil__flow_lock (self->flow);
+    if (*is_given_up) {
+        resil__flow_unlock (self->flow);
+        return RESIL__STEP_GIVEN_UP;
+    }
+    bool is_all = put_everything (self);
+    self->worker->is_stalled = self->is_unput = !is_all;
+    self->worker->in_hand = is_all ? 0 : self->produced;
+    if (is_all) {
+        self->worker->own = self->own;
+        if (self->type->produce)
+            enter_source (self);
+        else
+            enter_stage (self);
+        self->is_uncommitted = self->is_full = false;
+    }
+    resil__flow_unlock (self->flow);
+    self->looked_at_us = resil__now_us ();
+    return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
+}
+
+/*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
+static bool has_lingered (resil_stage_t *self)
+{
+    if (++self->steps < self->stride)
+        return false;
+    self->steps = 0;
+    resil_progress (self->self, NULL);
+    int64_t now_us = resil__now_us ();
+    bool is_over = now_us - self->looked_at_us >= LINGER_US;
+    if (is_over)
+        self->looked_at_us = now_us;
+    if (is_over)
+        self->stride = self->stride > 1 ? self->stride / 2 : 1;
+    else if (self->stride < MOST_STRIDE)
+        self->stride *= 2;
+    return is_over || resil_cancelled (self->self) ||
+           atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
+}
+
+static void wait_for (resil_stage_t *self, int64_t ms)
+{
+    self->resumes_at_us = resil__deadline_us (resil__now_us (), ms);
+}
+
+/*  ---- Sources --------------------------------------------------------------------------------------- */
+
+/*  What the books say to a source. */
+typedef struct {
+    uint64_t confirmed;
+    bool is_given_up;
+    bool is_paused;
+    bool is_draining;
+    bool is_asked;
+    bool is_finished;
+} news_t;
+
+static news_t read_news (resil_stage_t *self, const bool *is_given_up)
+{
+    const resil__worker_t *worker = self->worker;
+    resil__flow_lock (self->flow);
+    news_t news = {.confirmed = worker->confirmed,
+                   .is_given_up = *is_given_up,
+                   .is_paused = atomic_load (&worker->is_paused),
+                   .is_draining = self->flow->is_draining,
+                   .is_asked = worker->flush_asked != worker->flush_done,
+                   .is_finished = resil__worker_is_finished (worker)};
+    resil__flow_unlock (self->flow);
+    return news;
+}
+
+/*  produce, until there is enough for a commit. Returns what it has said last. */
+static int produce_some (resil_stage_t *self)
+{
+    self->retry_after_ms = RESIL_FOREVER - 1;
+    self->is_awaiting_fd = false;
+    for (;;) {
+        begin_own (self);
+        int said = self->type->produce (self, self->args);
+        if (said != 0 && said != RESIL_AGAIN && said != RESIL_DONE)
+            return said;
+        self->is_inside = false;
+        self->is_uncommitted |= self->produced > 0;
+        if (said != 0 || self->is_full || has_lingered (self))
+            return said;
+    }
+}
+
+static void await_more (resil_stage_t *self)
+{
+    int64_t ms = self->retry_after_ms;
+    if (ms < RESIL_FOREVER)
+        ms = self->is_awaiting_fd ? RESIL_FOREVER : AGAIN_MS;
+    wait_for (self, ms);
+}
+
+/*  It has said its last, or is not to say more. */
+static resil__step_t end_source (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if ((*rc = call (self, self->type->on_end)) != 0)
+        return RESIL__STEP_FAILED;
+    self->has_ended = true;
+    return commit (self, is_given_up, rc);
+}
+
+static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    news_t news = read_news (self, is_given_up);
+    if (news.is_given_up)
+        return RESIL__STEP_GIVEN_UP;
+    if (news.confirmed > self->told && self->type->commit &&
+        (*rc = call_with (self, self->type->commit, news.confirmed)) != 0)
+        return RESIL__STEP_FAILED;
+    self->told = news.confirmed;
+    if (self->has_ended) {
+        self->is_done = news.is_finished;
+        return news.is_finished || news.is_asked ? commit (self, is_given_up, rc)
+                                                 : RESIL__STEP_IDLE;
+    }
+    if (news.is_draining)
+        return end_source (self, is_given_up, rc);
+    if (news.is_paused || self->resumes_at_us > resil__now_us ())
+        return self->is_uncommitted || news.is_asked ? commit (self, is_given_up, rc)
+                                                     : RESIL__STEP_IDLE;
+    self->resumes_at_us = 0;
+    int said = produce_some (self);
+    if (said == RESIL_DONE)
+        return end_source (self, is_given_up, rc);
+    if (said == RESIL_AGAIN)
+        await_more (self);
+    else if (said != 0) {
+        *rc = said;
+        return RESIL__STEP_FAILED;
+    }
+    return self->is_uncommitted || news.is_asked || said == 0 ? commit (self, is_given_up, rc)
+                                                              : RESIL__STEP_IDLE;
+}
+
+/*  ---- Records with which it fails ------------------------------------------------------------------- */
+
+void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
+{
+    char line[RESIL_ERROR_TEXT_MAX + 128];
+    va_list args;
+    va_start (args, format);
+    vsnprintf (line, sizeof line, format, args);
+    va_end (args);
+    size_t length = self->story ? strlen (self->story) : 0;
+    if (length > STORY_MAX)
+        return;
+    char *story = realloc (self->story, length + strlen (line) + 2);
+    if (!story)
+        return;
+    self->story = story;
+    sprintf (story + length, "%s%s", length ? "\n" : "", line);
+}
+
+static resil__trouble_t *find_trouble (resil_stage_t *self)
+{
+    resil__flow_lock (self->flow);
+    resil__trouble_t *trouble = resil__worker_trouble (
+        self->worker, atomic_load_explicit (&self->at, memory_order_relaxed), self->index);
+    self->is_troubled = self->worker->troubles;
+    resil__flow_unlock (self->flow);
+    return trouble;
+}
+
+/*  0, or -1 without memory. */
+static int note_trouble (resil_stage_t *self, bool is_rejected, const char *reason)
+{
+    resil__flow_lock (self->flow);
+    resil__trouble_t *trouble = resil__worker_new_trouble (
+        self->worker, atomic_load_explicit (&self->at, memory_order_relaxed), self->index);
+    if (trouble) {
+        unsigned attempt = 1 + trouble->failures + trouble->retries;
+        trouble->retries += !is_rejected;
+        trouble->is_rejected |= is_rejected;
+        resil__trouble_tell (trouble, "attempt %u: %s", attempt, reason);
+        self->worker->audit.retries += !is_rejected;
+        self->is_troubled = true;
+    }
+    resil__flow_unlock (self->flow);
+    return trouble ? 0 : resil__refuse (ENOMEM, "no memory for a record's story");
+}
+
+static void forget_trouble (resil_stage_t *self)
+{
+    if (!self->is_troubled)
+        return;
+    resil__trouble_t *trouble = find_trouble (self);
+    if (!trouble)
+        return;
+    resil__flow_lock (self->flow);
+    resil__worker_forget_trouble (self->worker, trouble);
+    self->is_troubled = self->worker->troubles;
+    resil__flow_unlock (self->flow);
+}
+
+static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
+{
+    const resil_stage_spec_t *spec = &self->worker->stage->spec;
+    return trouble->is_rejected || trouble->failures >= spec->attempts ||
+           (spec->retries && trouble->retries >= spec->retries);
+}
+
+static void log_dead (const resil_stage_t *self, const resil__trouble_t *trouble,
+                      const resil_record_t *record)
+{
+    resil__about_t about = {self->flow->plan->name, resil_stage_name (self), 0, 0};
+    const char *last = trouble->story ? strrchr (trouble->story, '\n') : NULL;
+    resil__log (RESIL_LOG_WARN, &about, 1, "record %llu of %zu bytes is a dead letter: %s",
+                (unsigned long long) record->id.origin, record->size,
+                last             ? last + 1
+                : trouble->story ? trouble->story
+                                 : "");
+}
+
+/*  0, or else nobody takes it, or it has failed: FAILED. */
+static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const resil_record_t *record)
+{
+    const resil__plan_t *plan = self->flow->plan;
+    resil_dead_record_t dead = {.stage = resil_stage_name (self),
+                                .worker = self->worker->number,
+                                .record = record,
+                                .is_rejected =
+                                    trouble->failures < self->worker->stage->spec.attempts,
+                                .story = trouble->story ? trouble->story : ""};
+    if (!plan->on_dead) {
+        log_dead (self, trouble, record);
+        return 0;
+    }
+    begin_own (self);
+    int rc = plan->on_dead (plan->on_dead_arg, &dead);
+    self->is_inside = false;
+    return rc;
+}
+
+/*  ---- Stages ---------------------------------------------------------------------------------------- */
+
+/*  What comes of one record. */
+typedef enum { THROUGH, PUT_OFF, FAILED } outcome_t;
+
+static void go_on (resil_stage_t *self, const resil__records_t *behind)
+{
+    self->records = *behind;
+    self->index++;
+    self->is_uncommitted = true;
+}
+
+static resil__tally_t *tally (resil_stage_t *self)
+{
+    return &self->tallies[atomic_load_explicit (&self->at, memory_order_relaxed) - self->base];
+}
+
+/*  It has been here before. Is it to be worked on again? */
+static bool may_try_again (resil_stage_t *self, resil_record_t *record,
+                           const resil__records_t *behind, outcome_t *outcome)
+{
+    resil__trouble_t *trouble = find_trouble (self);
+    if (!trouble)
+        return true;
+    record->attempt = 1 + trouble->failures + trouble->retries;
+    if (!is_dead (self, trouble))
+        return true;
+    *outcome = THROUGH;
+    if (bury (self, trouble, record) != 0) {
+        wait_for (self, DEAD_AGAIN_MS);
+        *outcome = PUT_OFF;
+        return false;
+    }
+    forget_trouble (self);
+    tally (self)->dead++;
+    go_on (self, behind);
+    return false;
+}
+
+/*  What is not simply done. */
+static outcome_t judge (resil_stage_t *self, int verdict, const resil__records_t *behind, int *rc)
+{
+    switch (verdict) {
+    case RESIL_DROP:
+        undo (self);
+        self->is_inside = false;
+        forget_trouble (self);
+        tally (self)->dropped++;
+        go_on (self, behind);
+        return THROUGH;
+    case RESIL_RETRY:
+    case RESIL_REJECT:
+        undo (self);
+        self->is_inside = false;
+        if (note_trouble (self, verdict == RESIL_REJECT,
+                          verdict == RESIL_RETRY ? "put off"
+                          : *self->reason        ? self->reason
+                                                 : "rejected"))
+            break;
+        self->reason[0] = 0;
+        if (verdict == RESIL_REJECT)
+            return THROUGH;
+        wait_for (self, self->retry_after_ms);
+        self->retry_after_ms = 0;
+        return PUT_OFF;
+    case RESIL_DEFER:
+        *rc = resil_fail (self->self, ENOTSUP,
+                          "it said RESIL_DEFER without a record from resil_stage_defer");
+        return FAILED;
+    default:
+        *rc = verdict;
+        return FAILED;
+    }
+    *rc = resil_fail (self->self, ENOMEM, "%s", resil_errmsg ());
+    return FAILED;
+}
+
+static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *behind, int *rc)
+{
+    resil_record_t record;
+    outcome_t outcome;
+    resil__record_read (&record, behind);
+    record.attempt = 1;
+    if (self->is_troubled && !may_try_again (self, &record, behind, &outcome))
+        return outcome;
+    atomic_store_explicit (&self->hand, self->index + 1, memory_order_relaxed);
+    self->id = record.id;
+    self->is_own = false;
+    begin (self);
+    int verdict = self->type->on_record (self, self->args, &record);
+    if (verdict != RESIL_OK)
+        return judge (self, verdict, behind, rc);
+    self->is_inside = false;
+    if (self->is_troubled)
+        forget_trouble (self);
+    tally (self)->done++;
+    go_on (self, behind);
+    return THROUGH;
+}
+
+/*  Take the next entry in hand. false: there is none. */
+static bool take (resil_stage_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    uint64_t at = atomic_load_explicit (&self->at, memory_order_relaxed);
+    if (at == worker->next || self->has_ended)
+        return false;
+    const resil__flow_entry_t *entry = resil__worker_entry (worker, at);
+    self->is_uncommitted = true;
+    if (!entry->batch) {
+        self->ends++;
+        atomic_store_explicit (&self->at, at + 1, memory_order_relaxed);
+        return true;
+    }
+    self->batch = entry->batch;
+    resil__record_batch_retain (self->batch);
+    size_t offset = at == worker->worked ? worker->cursor_offset : 0;
+    self->index = at == worker->worked ? worker->cursor : 0;
+    self->records = resil__records_of (self->batch->payload + offset, self->batch->size - offset);
+    return true;
+}
+
+static bool has_all_ends (const resil_stage_t *self)
+{
+    return self->ends == self->worker->input_count && !self->has_ended;
+}
+
+static resil__step_t end_stage (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if ((*rc = call (self, self->type->on_end)) != 0)
+        return RESIL__STEP_FAILED;
+    self->has_ended = true;
+    return commit (self, is_given_up, rc);
+}
+
+/*  It is through with a batch. */
+static resil__step_t leave_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    uint64_t next = atomic_load_explicit (&self->at, memory_order_relaxed) + 1;
+    resil__record_batch_release (self->batch);
+    self->batch = NULL;
+    self->index = 0;
+    self->is_uncommitted = true;
+    atomic_store_explicit (&self->at, next, memory_order_relaxed);
+    bool is_due = self->worker->output_count == 0 || self->is_full ||
+                  next - self->base >= RESIL__COMMIT_ENTRIES;
+    return is_due ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
+}
+
+static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    resil__records_t behind = self->records;
+    while (resil__records_next (&behind)) {
+        switch (work_on (self, &behind, rc)) {
+        case FAILED:
+            return RESIL__STEP_FAILED;
+        case PUT_OFF:
+            return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+        default:
+            behind = self->records;
+        }
+        if (self->is_full || has_lingered (self))
+            return self->worker->output_count ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
+    }
+    return leave_batch (self, is_given_up, rc);
+}
+
+static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if (self->resumes_at_us) {
+        if (self->resumes_at_us > resil__now_us ())
+            return RESIL__STEP_IDLE;
+        self->resumes_at_us = 0;
+    }
+    if (atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed))
+        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    if (self->batch)
+        return work_on_batch (self, is_given_up, rc);
+    if (has_all_ends (self))
+        return end_stage (self, is_given_up, rc);
+    resil__flow_lock (self->flow);
+    bool is_over = *is_given_up;
+    bool has_taken = !is_over && take (self);
+    self->is_done = !is_over && self->has_ended && resil__worker_is_finished (self->worker);
+    resil__flow_unlock (self->flow);
+    if (is_over)
+        return RESIL__STEP_GIVEN_UP;
+    if (self->batch)
+        return work_on_batch (self, is_given_up, rc);
+    if (has_taken) {
+        /*  An end counts as an entry too. */
+        bool is_many = atomic_load_explicit (&self->at, memory_order_relaxed) - self->base >=
+                       RESIL__COMMIT_ENTRIES;
+        return is_many && !has_all_ends (self) ? commit (self, is_given_up, rc)
+                                               : RESIL__STEP_WORKED;
+    }
+    return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+}
+
+/*  ---- Its life -------------------------------------------------------------------------------------- */
+
+static int make_args (resil_stage_t *self)
+{
+    if (self->has_args)
+        return 0;
+    self->args = self->worker->stage->spec.args;
+    if (self->type->args_new && !(self->args = self->type->args_new (self->args)))
+        return resil_fail (self->self, errno, "args_new has made no arguments");
+    self->has_args = true;
+    return 0;
+}
+
+int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
+{
+    self->self = component;
+    if (self->is_inside) {
+        if (self->is_own)
+            undo_own (self);
+        else
+            undo (self);
+    }
+    self->is_inside = false;
+    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    resil__flow_lock (self->flow);
+    self->is_troubled = self->worker->troubles;
+    self->is_done = resil__worker_is_finished (self->worker);
+    resil__flow_unlock (self->flow);
+    self->ticks_at_us = resil__now_us () + self->worker->stage->spec.tick_ms * 1000;
+    if (self->is_done)
+        return *rc = 0;
+    if ((*rc = make_args (self)) != 0 || (*rc = call (self, self->type->on_start)) != 0)
+        return *rc;
+    if (self->type->open && !self->has_ended)
+        *rc = call_with (self, self->type->open, self->position);
+    return *rc;
+}
+
+static int tick (resil_stage_t *self)
+{
+    int64_t now_us = resil__now_us ();
+    if (!self->type->on_tick || now_us < self->ticks_at_us || self->has_ended)
+        return 0;
+    self->ticks_at_us = now_us + self->worker->stage->spec.tick_ms * 1000;
+    return call (self, self->type->on_tick);
+}
+
+resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if (self->is_done)
+        return RESIL__STEP_IDLE;
+    if (self->is_unput) {
+        resil__step_t step = commit (self, is_given_up, rc);
+        if (step != RESIL__STEP_WORKED)
+            return step;
+    }
+    if ((*rc = tick (self)) != 0)
+        return RESIL__STEP_FAILED;
+    return self->type->produce ? step_of_source (self, is_given_up, rc)
+                               : step_of_stage (self, is_given_up, rc);
+}
+
+int64_t resil__stage_due_us (const resil_stage_t *self)
+{
+    if (self->is_done || self->is_unput)
+        return RESIL__NEVER;
+    int64_t due_us = self->resumes_at_us ? self->resumes_at_us : RESIL__NEVER;
+    if (self->type->on_tick && !self->has_ended && self->ticks_at_us < due_us)
+        due_us = self->ticks_at_us;
+    return due_us;
+}
+
+int resil__stage_end (resil_stage_t *self)
+{
+    return self->has_args ? call (self, self->type->on_stop) : 0;
+}

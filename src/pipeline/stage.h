@@ -1,0 +1,119 @@
+/*  A worker at work: what it has in hand between two commits, and its callbacks.
+
+    One is made for a worker by the thread that is to do its work, and handed on to the next incarnation in that state,
+    if the one before came out of it. One that hangs keeps its own for good; its successor begins from the books.
+    What it does takes effect when it commits it to the books, under their lock, where one that was given up is found out.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_STAGE_H
+#define RESIL_PIPELINE_STAGE_H
+
+#include <resil/pipeline.h>
+
+#include "pipeline/flow.h"
+
+/*  What is to be put on a line, the last one still being filled. */
+typedef struct {
+    resil__line_t *line;
+    resil__record_batch_t **batches;
+    size_t count;
+    size_t room;
+    uint64_t touched;        /*  by that callback; before it there were ...                      */
+    size_t count_before;     /*  ... so many batches, and in the last ...                         */
+    size_t size_before;      /*  ... so much, ...                                                */
+    uint32_t records_before; /*  ... so many                                                  */
+} resil__out_t;
+
+/*  A link of the plan, from one port. */
+typedef struct {
+    size_t port;
+    resil_share_t share;
+    resil__out_t *outs; /*  to each worker at its end                                         */
+    size_t count;
+    size_t turn; /*  of round robin                                                           */
+} resil__route_t;
+
+/*  So many entries are gone through before a commit, at most. */
+#define RESIL__COMMIT_ENTRIES 8
+
+struct _resil_stage_t {
+    resil__flow_t *flow;
+    resil__worker_t *worker;
+    const resil_stage_type_t *type;
+    resil_self_t *self; /*  of the present incarnation                                        */
+    void *args;
+    bool has_args;
+
+    resil__record_batch_t *batch; /*  that it is in, ...                                      */
+    resil__records_t records;     /*  ... and where: behind the last one that is through      */
+    uint32_t index;               /*  of the next one                                         */
+    uint32_t emitted;             /*  for the record in hand, or by this callback             */
+    bool is_inside;               /*  a callback runs, and has not come back                  */
+    bool is_full;                 /*  a batch is, or nearly                                    */
+    bool is_uncommitted;          /*  something has been done since the last commit           */
+    bool is_unput;                /*  ... which has begun, and there was no room for all      */
+    bool is_own;                  /*  the callback is for no record                           */
+    bool is_troubled;             /*  there are troubles                                      */
+    bool has_ended;               /*  there is no more, and on_end has said its last          */
+    bool is_done;                 /*  all is confirmed, and it has nothing more to do         */
+    bool is_awaiting_fd;
+    int fd;
+    uint64_t callback;    /*  number of the present one                               */
+    resil_record_id_t id; /*  of what is emitted                                      */
+    uint64_t own;         /*  see the books                                           */
+    uint64_t own_before;
+    uint64_t branch; /*  of what it emits that comes of no record                             */
+    size_t ends;
+    uint64_t position; /*  a source: of the last record that it has emitted, ...              */
+    uint64_t position_before; /*  ... before this callback                                    */
+    uint32_t produced;        /*  ... how many since the last commit, ...                     */
+    uint32_t produced_before;
+    uint64_t told;         /*  ... and what it knows to be confirmed                           */
+    int64_t resumes_at_us; /*  it waits until then; 0: it does not                            */
+    int64_t retry_after_ms;
+    int64_t ticks_at_us;
+    int64_t looked_at_us;
+    uint32_t stride; /*  after so many records it looks at the clock, ...                     */
+    uint32_t steps;  /*  ... in so many                                                       */
+    char reason[RESIL_ERROR_TEXT_MAX];
+
+    /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
+    atomic_uint_fast64_t at; /*  the entry                                                    */
+    atomic_uint_fast32_t hand;
+
+    uint64_t base; /*  the entry whose tally is the first                                     */
+    resil__tally_t tallies[RESIL__COMMIT_ENTRIES + 1];
+    resil__out_t *outs; /*  one for each output                                               */
+    resil__route_t *routes;
+    size_t route_count;
+    resil__out_t *only; /*  where the default port leads, if it is to one worker              */
+};
+
+/*  NULL with ENOMEM and a sentence. Under the lock: it begins where the books are. */
+resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker);
+void resil__stage_destroy (resil_stage_t *self);
+
+/*  What comes of a step. */
+typedef enum {
+    RESIL__STEP_FAILED = -1, /*  the incarnation is to end                                    */
+    RESIL__STEP_IDLE,        /*  there was nothing to do                                      */
+    RESIL__STEP_WORKED,
+    RESIL__STEP_GIVEN_UP /*  this thread has been replaced: touch nothing                     */
+} resil__step_t;
+
+/*  Begin an incarnation: on_start, and open. 0, or what they returned. */
+int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc);
+
+/*  Do some work, a batch at most. `is_given_up` is looked at under the lock; `rc` is what to return of a failure. */
+resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, int *rc);
+
+/*  When it has something to do, if nothing happens: an instant, or RESIL__NEVER. */
+int64_t resil__stage_due_us (const resil_stage_t *self);
+
+/*  A line for a record's story. */
+void resil__trouble_tell (resil__trouble_t *self, const char *format, ...) RESIL_PRINTF (2, 3);
+
+/*  on_stop. */
+int resil__stage_end (resil_stage_t *self);
+
+#endif

@@ -1,0 +1,650 @@
+/*  Pipelines: nothing is lost, whatever stage fails; what has failed goes on with the record that it had in hand.
+
+    ctest timeout: 180
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <resil.h>
+
+/*  ---- A source of numbers, stages that do as told, a sink that counts --------------------------------- */
+
+#define MOST 20000
+
+typedef enum { DO_NOTHING, DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER, DO_HANG } deed_t;
+
+/*  What a stage does, and with which number how often. */
+typedef struct {
+    uint64_t number;
+    atomic_int times;
+    deed_t deed;
+    atomic_int verdict; /*  for that number, when it does nothing else                         */
+    unsigned copies;    /*  emitted for each                                                    */
+    atomic_int starts, ends, stops, flushes, ticks;
+    atomic_int hanging;
+} plot_t;
+
+static struct {
+    uint64_t total; /*  0: without an end                                                       */
+    atomic_uint_fast64_t next, committed;
+    atomic_int times;
+    int fd; /*  it waits for what is to read there; -1                                         */
+    atomic_bool is_open; /*  the sink takes                                                     */
+    atomic_int seen[MOST + 1];
+    resil_record_id_t ids[MOST + 1];
+    atomic_uint_fast64_t taken, last;
+    atomic_int out_of_order, other_ids;
+    plot_t plot;
+    atomic_int dead;
+    atomic_bool refuses_dead;
+    uint64_t dead_number;
+    char story[2048];
+    unsigned attempt;
+    bool was_rejected;
+} the;
+
+static void reset (uint64_t total)
+{
+    memset (&the, 0, sizeof the);
+    the.total = total;
+    the.fd = -1;
+    the.plot.copies = 1;
+    atomic_store (&the.is_open, true);
+}
+
+static int source_open (resil_stage_t *stage, void *args, uint64_t position)
+{
+    (void) stage;
+    (void) args;
+    atomic_store (&the.next, position);
+    return 0;
+}
+
+static int source_produce (resil_stage_t *stage, void *args)
+{
+    (void) args;
+    for (int i = 0; i < 10; i++) {
+        uint64_t number = atomic_load (&the.next) + 1;
+        if (the.total && number > the.total)
+            return RESIL_DONE;
+        if (resil_emit_at (stage, number, &number, sizeof number))
+            return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+        atomic_store (&the.next, number);
+        if (number % 7 == 3 && atomic_load (&the.times) > 0) {
+            atomic_fetch_sub (&the.times, 1);
+            resil_panic (resil_stage_self (stage), 0, "the source at %d", (int) number);
+        }
+    }
+    return the.total ? 0 : resil_stage_await_ms (stage, 1);
+}
+
+static int source_commit (resil_stage_t *stage, void *args, uint64_t position)
+{
+    (void) stage;
+    (void) args;
+    if (position <= atomic_load (&the.committed))
+        return resil_fail (resil_stage_self (stage), 0, "committed again");
+    atomic_store (&the.committed, position);
+    return 0;
+}
+
+static int do_deed (resil_stage_t *stage, plot_t *plot)
+{
+    resil_self_t *self = resil_stage_self (stage);
+    switch (plot->deed) {
+    case DO_FAIL:
+        return resil_fail (self, 7, "told to fail");
+    case DO_RETURN:
+        return 99;
+    case DO_HANG:
+        atomic_store (&plot->hanging, 1);
+        while (atomic_load (&plot->hanging) == 1)
+            poll (NULL, 0, 1);
+        return RESIL_OK;
+    default:
+        resil_panic (self, 8, "told to panic");
+    }
+}
+
+static int stage_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    plot_t *plot = args;
+    uint64_t number;
+    memcpy (&number, record->bytes, sizeof number);
+    bool is_it = number == plot->number && atomic_load (&plot->times) > 0;
+    if (is_it)
+        atomic_fetch_sub (&plot->times, 1);
+    if (is_it && plot->deed != DO_NOTHING && plot->deed != DO_PANIC_AFTER)
+        return do_deed (stage, plot);
+    for (unsigned i = 0; i < plot->copies; i++)
+        if (resil_emit (stage, record->bytes, record->size))
+            return -1;
+    if (is_it && plot->deed == DO_PANIC_AFTER)
+        return do_deed (stage, plot);
+    if (!is_it)
+        return RESIL_OK;
+    switch (atomic_load (&plot->verdict)) {
+    case RESIL_RETRY:
+        return resil_stage_retry_after (stage, 1);
+    case RESIL_REJECT:
+        return resil_stage_reject (stage, "number %d is not liked", (int) number);
+    default:
+        return atomic_load (&plot->verdict);
+    }
+}
+
+#define COUNTER(name, field)                                                                       \
+    static int name (resil_stage_t *stage, void *args)                                             \
+    {                                                                                              \
+        (void) stage;                                                                              \
+        atomic_fetch_add (&((plot_t *) args)->field, 1);                                           \
+        return 0;                                                                                  \
+    }
+COUNTER (stage_on_start, starts)
+COUNTER (stage_on_end, ends)
+COUNTER (stage_on_stop, stops)
+COUNTER (stage_on_flush, flushes)
+COUNTER (stage_on_tick, ticks)
+
+static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    uint64_t number;
+    while (!atomic_load (&the.is_open) && !resil_cancelled (resil_stage_self (stage)))
+        poll (NULL, 0, 1);
+    memcpy (&number, record->bytes, sizeof number);
+    if (number < atomic_load (&the.last))
+        atomic_fetch_add (&the.out_of_order, 1);
+    atomic_store (&the.last, number);
+    if (atomic_fetch_add (&the.seen[number], 1) && memcmp (&the.ids[number], &record->id, 16) != 0)
+        atomic_fetch_add (&the.other_ids, 1);
+    the.ids[number] = record->id;
+    atomic_fetch_add (&the.taken, 1);
+    return RESIL_OK;
+}
+
+static int on_dead (void *arg, const resil_dead_record_t *dead)
+{
+    (void) arg;
+    if (atomic_load (&the.refuses_dead)) {
+        atomic_store (&the.refuses_dead, false);
+        return -1;
+    }
+    memcpy (&the.dead_number, dead->record->bytes, 8);
+    snprintf (the.story, sizeof the.story, "%s", dead->story);
+    the.attempt = dead->record->attempt;
+    the.was_rejected = dead->is_rejected;
+    atomic_fetch_add (&the.dead, 1);
+    return 0;
+}
+
+static const resil_stage_type_t types[] = {
+    {RESIL_STAGE_TYPE, .name = "numbers", .produce = source_produce, .open = source_open,
+     .commit = source_commit},
+    {RESIL_STAGE_TYPE, .name = "plot", .on_record = stage_on_record, .on_start = stage_on_start,
+     .on_end = stage_on_end, .on_stop = stage_on_stop, .on_flush = stage_on_flush,
+     .on_tick = stage_on_tick},
+    {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true}};
+
+/*  numbers -> plot -> count, each in a thread of its own or all in one. */
+typedef struct {
+    resil_stage_spec_t stages[4];
+    resil_link_spec_t links[4];
+    resil_pipeline_spec_t spec;
+} draft_t;
+
+static void begin (draft_t *draft, bool is_fused)
+{
+    static const char *const names[] = {"numbers", "plot", "count"};
+    memset (draft, 0, sizeof *draft);
+    for (int i = 0; i < 3; i++) {
+        ok (resil_stage_type_register (&types[i]));
+        draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
+                                                .thread = is_fused ? "all" : NULL};
+    }
+    draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,
+                                          .stage_count = 3, .on_dead = on_dead};
+}
+
+static resil_pipeline_t *started (const draft_t *draft)
+{
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft->spec);
+    if (!pipeline)
+        fail_msg ("%s", resil_errmsg ());
+    ok (resil_pipeline_start (pipeline));
+    return pipeline;
+}
+
+static void balanced (resil_pipeline_t *pipeline, const char *stage, uint64_t in)
+{
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (pipeline, stage, &audit));
+    if (audit.in != in || audit.in != audit.done + audit.dropped + audit.dead + audit.in_flight)
+        fail_msg ("%s: in %" PRIu64 " (%" PRIu64 " expected), done %" PRIu64 ", dropped %" PRIu64
+                  ", dead %" PRIu64 ", in flight %" PRIu64,
+                  stage, audit.in, in, audit.done, audit.dropped, audit.dead, audit.in_flight);
+}
+
+/*  Run it to its end: each number came, once unless it is `but`, and in order. */
+static void all_came (const draft_t *draft, uint64_t but, int times)
+{
+    resil_pipeline_t *pipeline = started (draft);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    balanced (pipeline, "numbers", the.total);
+    balanced (pipeline, "plot", the.total);
+    resil_pipeline_destroy (&pipeline);
+    assert_null (pipeline);
+    for (uint64_t i = 1; i <= the.total; i++) {
+        int expected = i == but ? times : (int) the.plot.copies;
+        if (the.seen[i] != expected)
+            fail_msg ("number %d came %d times, not %d", (int) i, the.seen[i], expected);
+    }
+    assert_int_equal (the.out_of_order, 0);
+    assert_int_equal (the.committed, the.total);
+}
+
+/*  ---- The cases --------------------------------------------------------------------------------------- */
+
+static void all_records_come_once_and_in_order (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (int is_fused = 0; is_fused < 2; is_fused++) {
+        reset (MOST);
+        begin (&draft, is_fused);
+        all_came (&draft, 0, 0);
+        assert_int_equal (the.plot.starts, 1);
+        assert_int_equal (the.plot.ends, 1);
+        assert_int_equal (the.plot.stops, 1);
+        assert_true (the.plot.flushes > 0);
+        for (uint64_t i = 1; i <= MOST; i++)
+            assert_true (the.ids[i].origin == i && the.ids[i].branch == 0);
+    }
+}
+
+static void tiny_windows_and_batches_stall_and_lose_nothing (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (int is_fused = 0; is_fused < 2; is_fused++) {
+        reset (300);
+        begin (&draft, is_fused);
+        draft.spec.batch_bytes = 64;
+        draft.links[0] = (resil_link_spec_t){RESIL_LINK, .from = "numbers", .to = "plot"};
+        draft.links[1] = (resil_link_spec_t){RESIL_LINK, .from = "plot", .to = "count"};
+        draft.links[0].window_batches = draft.links[1].window_batches = 2;
+        draft.links[0].window_bytes = draft.links[1].window_bytes = 1;
+        draft.spec.links = draft.links;
+        draft.spec.link_count = 2;
+        the.plot.copies = 3;
+        all_came (&draft, 0, 0);
+    }
+}
+
+static void a_stage_that_fails_goes_on_with_its_record (void **state)
+{
+    (void) state;
+    static const deed_t deeds[] = {DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER};
+    draft_t draft;
+    for (int i = 0; i < 8; i++) {
+        reset (5000);
+        begin (&draft, i >= 4);
+        the.plot.number = 1234;
+        the.plot.times = 2;
+        the.plot.deed = deeds[i % 4];
+        all_came (&draft, 0, 0);
+        assert_int_equal (the.plot.starts, 3);
+        assert_int_equal (the.dead, 0);
+    }
+}
+
+static void a_source_that_fails_goes_on_behind_its_last_record (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (1000);
+    begin (&draft, false);
+    the.times = 6;
+    all_came (&draft, 0, 0);
+}
+
+static void a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (int is_fused = 0; is_fused < 2; is_fused++) {
+        reset (1000);
+        begin (&draft, is_fused);
+        the.plot.number = 500;
+        the.plot.times = 100;
+        the.plot.deed = DO_PANIC_AFTER;
+        atomic_store (&the.refuses_dead, true);
+        all_came (&draft, 500, 0);
+        assert_int_equal (the.dead, 1);
+        assert_int_equal (the.dead_number, 500);
+        assert_int_equal (the.plot.times, 97);
+        assert_false (the.was_rejected);
+        if (!strstr (the.story, "attempt 1: panicked: told to panic\n") ||
+            !strstr (the.story, "\nattempt 3: panicked: told to panic"))
+            fail_msg ("%s", the.story);
+    }
+}
+
+static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (5000);
+    begin (&draft, false);
+    draft.stages[1].hang_ms = 50;
+    draft.stages[1].shutdown_ms = 50;
+    the.plot.number = 2500;
+    the.plot.times = 1;
+    the.plot.deed = DO_HANG;
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    balanced (pipeline, "plot", the.total);
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (pipeline, "plot", &audit));
+    assert_true (audit.failures == 1);
+    atomic_store (&the.plot.hanging, 2);
+    while (resil_supervisor_quarantined (resil_pipeline_supervisor (pipeline)))
+        poll (NULL, 0, 1);
+    resil_pipeline_destroy (&pipeline);
+    for (uint64_t i = 1; i <= the.total; i++)
+        assert_true (the.seen[i] >= 1);
+    assert_int_equal (the.other_ids, 0);
+}
+
+static void verdicts_do_what_they_say (void **state)
+{
+    (void) state;
+    static const struct {
+        int verdict, seen;
+        unsigned dead;
+    } rows[] = {{RESIL_DROP, 0, 0}, {RESIL_REJECT, 0, 1}, {RESIL_RETRY, 1, 0}};
+    draft_t draft;
+    for (int i = 0; i < 3; i++) {
+        reset (1000);
+        begin (&draft, false);
+        the.plot.number = 77;
+        the.plot.times = rows[i].verdict == RESIL_RETRY ? 5 : 1;
+        atomic_store (&the.plot.verdict, rows[i].verdict);
+        all_came (&draft, 77, rows[i].seen);
+        assert_int_equal (the.dead, rows[i].dead);
+        assert_int_equal (the.plot.starts, 1);
+        if (rows[i].dead && strcmp (the.story, "attempt 1: number 77 is not liked") != 0)
+            fail_msg ("%s", the.story);
+        assert_true (the.was_rejected == (rows[i].dead == 1));
+    }
+}
+
+static void a_record_is_put_off_as_often_as_is_said (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (100);
+    begin (&draft, false);
+    draft.stages[1].retries = 4;
+    the.plot.number = 77;
+    the.plot.times = 1000;
+    atomic_store (&the.plot.verdict, RESIL_RETRY);
+    all_came (&draft, 77, 0);
+    assert_int_equal (the.dead, 1);
+    assert_int_equal (the.plot.times, 996);
+}
+
+static void more_of_one_have_ids_of_their_own (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (100);
+    begin (&draft, false);
+    the.plot.copies = 2;
+    all_came (&draft, 0, 0);
+    assert_int_equal (the.other_ids, 100);
+    assert_int_equal (the.ids[5].origin, 5);
+    assert_true (the.ids[5].branch != 0 && the.ids[5].branch == the.ids[6].branch);
+}
+
+static void workers_share_the_records (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (resil_share_t share = RESIL_SHARE_ROUND_ROBIN; share <= RESIL_SHARE_BROADCAST; share++) {
+        reset (5000);
+        begin (&draft, false);
+        draft.stages[1].workers = 3;
+        draft.links[0] = (resil_link_spec_t){RESIL_LINK, .from = "numbers", .to = "plot"};
+        draft.links[1] = (resil_link_spec_t){RESIL_LINK, .from = "plot", .to = "count"};
+        draft.links[0].share = share;
+        draft.spec.links = draft.links;
+        draft.spec.link_count = 2;
+        the.plot.number = 100;
+        the.plot.times = 2;
+        the.plot.deed = DO_PANIC;
+        resil_pipeline_t *pipeline = started (&draft);
+        ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+        bool is_broadcast = share == RESIL_SHARE_BROADCAST;
+        balanced (pipeline, "plot", is_broadcast ? 15000 : 5000);
+        balanced (pipeline, "count", is_broadcast ? 15000 : 5000);
+        resil_pipeline_destroy (&pipeline);
+        for (uint64_t i = 1; i <= the.total; i++)
+            assert_int_equal (the.seen[i], is_broadcast ? 3 : 1);
+    }
+}
+
+static void a_slow_sink_stalls_the_source (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (0);
+    begin (&draft, false);
+    draft.spec.batch_bytes = 256;
+    draft.links[0] = (resil_link_spec_t){RESIL_LINK, .from = "numbers", .to = "plot"};
+    draft.links[1] = (resil_link_spec_t){RESIL_LINK, .from = "plot", .to = "count"};
+    draft.links[0].window_batches = draft.links[1].window_batches = 4;
+    draft.spec.links = draft.links;
+    draft.spec.link_count = 2;
+    atomic_store (&the.is_open, false);
+    resil_pipeline_t *pipeline = started (&draft);
+    int64_t left = resil_pipeline_drain (pipeline, 300);
+    assert_true (left > 0 && left <= (int64_t) atomic_load (&the.next));
+    assert_true (left < 500);
+    assert_int_equal (the.taken, 0);
+    atomic_store (&the.is_open, true);
+    assert_int_equal (resil_pipeline_drain (pipeline, SUPPORT_PATIENCE_MS), 0);
+    assert_int_equal (the.taken, the.next);
+    balanced (pipeline, "numbers", the.next);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void a_drain_past_its_deadline_says_how_many_are_left (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (1000);
+    begin (&draft, false);
+    atomic_store (&the.is_open, false);
+    resil_pipeline_t *pipeline = started (&draft);
+    while (atomic_load (&the.next) < 1000)
+        poll (NULL, 0, 1);
+    int64_t left = resil_pipeline_drain (pipeline, 200);
+    assert_int_equal (left, 1000);
+    atomic_store (&the.is_open, true);
+    assert_int_equal (resil_pipeline_drain (pipeline, SUPPORT_PATIENCE_MS), 0);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void a_flush_waits_for_what_was_emitted (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (0);
+    begin (&draft, false);
+    resil_pipeline_t *pipeline = started (&draft);
+    for (int i = 0; i < 20; i++) {
+        uint64_t emitted = atomic_load (&the.next);
+        assert_int_equal (resil_pipeline_flush (pipeline, SUPPORT_PATIENCE_MS), 0);
+        /*  What produce has said before the flush; one may be under way. */
+        assert_true (atomic_load (&the.taken) + 10 >= emitted);
+    }
+    ok (resil_pipeline_pause (pipeline, "count"));
+    uint64_t taken = atomic_load (&the.taken);
+    while (atomic_load (&the.next) < taken + 500)
+        poll (NULL, 0, 1);
+    assert_true (resil_pipeline_flush (pipeline, 50) > 0);
+    ok (resil_pipeline_resume (pipeline, "count"));
+    assert_int_equal (resil_pipeline_flush (pipeline, SUPPORT_PATIENCE_MS), 0);
+    assert_int_equal (resil_pipeline_drain (pipeline, SUPPORT_PATIENCE_MS), 0);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void what_is_paused_takes_nothing (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (1000);
+    begin (&draft, false);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft.spec);
+    assert_non_null (pipeline);
+    ok (resil_pipeline_pause (pipeline, NULL));
+    ok (resil_pipeline_start (pipeline));
+    assert_int_equal (resil_pipeline_wait (pipeline, 100), -1);
+    assert_int_equal (errno, ETIMEDOUT);
+    assert_int_equal (the.next, 0);
+    assert_int_equal (resil_pipeline_pause (pipeline, "nobody"), -1);
+    assert_int_equal (errno, ENOENT);
+    ok (resil_pipeline_resume (pipeline, NULL));
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    assert_int_equal (the.taken, 1000);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void an_abort_ends_it_at_once (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (0);
+    begin (&draft, false);
+    atomic_store (&the.is_open, false);
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_abort (pipeline));
+    assert_int_equal (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS), -1);
+    assert_int_equal (errno, ECANCELED);
+    assert_int_equal (resil_pipeline_flush (pipeline, 0), -1);
+    resil_pipeline_destroy (&pipeline);
+    resil_pipeline_destroy (&pipeline);
+    resil_pipeline_destroy (NULL);
+}
+
+static void it_is_a_subtree_of_another_supervisor (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (1000);
+    begin (&draft, false);
+    resil_supervisor_t *root = resil_supervisor_new (NULL);
+    assert_non_null (root);
+    resil_pipeline_t *pipeline = resil_pipeline_new (root, &draft.spec);
+    if (!pipeline)
+        fail_msg ("%s", resil_errmsg ());
+    assert_string_equal (resil_supervisor_path (resil_pipeline_supervisor (pipeline)),
+                         "/resil/line");
+    ok (resil_supervisor_spawn (root));
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    assert_int_equal (the.taken, 1000);
+    resil_pipeline_destroy (&pipeline);
+    resil_supervisor_destroy (&root);
+}
+
+static atomic_int inside_errno;
+
+static int call_from_inside (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) record;
+    errno = 0;
+    resil_pipeline_wait (*(resil_pipeline_t **) args, 0);
+    atomic_store (&inside_errno, errno);
+    errno = 0;
+    return resil_emit (stage, "", 0) == -1 && errno == ENOTSUP ? RESIL_OK : -1;
+}
+
+static void its_own_stages_do_not_wait_for_it (void **state)
+{
+    (void) state;
+    draft_t draft;
+    static resil_pipeline_t *pipeline;
+    reset (1);
+    begin (&draft, false);
+    ok (resil_stage_type_register (&(resil_stage_type_t){
+        RESIL_STAGE_TYPE, .name = "inside", .on_record = call_from_inside, .is_sink = true}));
+    draft.stages[2].type = "inside";
+    draft.stages[2].args = &pipeline;
+    pipeline = resil_pipeline_new (NULL, &draft.spec);
+    assert_non_null (pipeline);
+    ok (resil_pipeline_run (pipeline));
+    assert_int_equal (inside_errno, EDEADLK);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void what_is_wrong_is_refused (void **state)
+{
+    (void) state;
+    draft_t draft;
+    resil_audit_t audit;
+    reset (1);
+    assert_null (resil_pipeline_new (NULL, NULL));
+    assert_int_equal (errno, EINVAL);
+    assert_int_equal (resil_pipeline_start (NULL), -1);
+    assert_int_equal (resil_pipeline_drain (NULL, 0), -1);
+    assert_int_equal (resil_pipeline_audit (NULL, "a", &audit), -1);
+    assert_int_equal (resil_emit (NULL, "", 0), -1);
+    assert_int_equal (errno, EINVAL);
+    assert_null (resil_stage_defer (NULL));
+    begin (&draft, false);
+    draft.stages[1].hang_ms = 1;
+    assert_null (resil_pipeline_new (NULL, &draft.spec));
+    assert_int_equal (errno, EINVAL);
+    assert_non_null (strstr (resil_errmsg (), "hang_ms"));
+    begin (&draft, false);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft.spec);
+    assert_non_null (pipeline);
+    assert_int_equal (resil_pipeline_audit (pipeline, "nobody", &audit), -1);
+    assert_int_equal (errno, ENOENT);
+    assert_int_equal (resil_pipeline_wait (pipeline, -7), -1);
+    assert_int_equal (errno, EINVAL);
+    resil_pipeline_destroy (&pipeline);
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        support_case (all_records_come_once_and_in_order),
+        support_case (tiny_windows_and_batches_stall_and_lose_nothing),
+        support_case (a_stage_that_fails_goes_on_with_its_record),
+        support_case (a_source_that_fails_goes_on_behind_its_last_record),
+        support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
+        support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
+        support_case (verdicts_do_what_they_say),
+        support_case (a_record_is_put_off_as_often_as_is_said),
+        support_case (more_of_one_have_ids_of_their_own),
+        support_case (workers_share_the_records),
+        support_case (a_slow_sink_stalls_the_source),
+        support_case (a_drain_past_its_deadline_says_how_many_are_left),
+        support_case (a_flush_waits_for_what_was_emitted),
+        support_case (what_is_paused_takes_nothing),
+        support_case (an_abort_ends_it_at_once),
+        support_case (it_is_a_subtree_of_another_supervisor),
+        support_case (its_own_stages_do_not_wait_for_it),
+        support_case (what_is_wrong_is_refused),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
