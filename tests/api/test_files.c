@@ -312,6 +312,44 @@ static void what_the_options_lack_is_told (void **state)
     refused (&lines, &file, "the file sink's options' size");
 }
 
+/*  Put that in the place of a standard descriptor; returns what is to be put back. */
+static int put_in_place (int fd, int standard)
+{
+    int before = fcntl (standard, F_DUPFD_CLOEXEC, 100);
+    assert_true (fd >= 0 && before >= 0);
+    assert_int_equal (dup2 (fd, standard), standard);
+    close (fd);
+    return before;
+}
+
+static void the_standard_input_and_output_are_files_too (void **state)
+{
+    (void) state;
+    int ends[2];
+    make_folder ();
+    ok (pipe2 (ends, O_CLOEXEC));
+    fflush (stdout);
+    int input = put_in_place (ends[0], STDIN_FILENO);
+    int output = put_in_place (open (out, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDOUT_FILENO);
+    atomic_store (&failures, 2);
+    resil_lines_t lines = {RESIL_LINES};
+    resil_file_t file = {RESIL_FILE};
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    char line[16];
+    for (int i = 0; i < 1000; i++) {
+        int size = snprintf (line, sizeof line, "%d\n", i);
+        assert_int_equal (write (ends[1], line, (size_t) size), size);
+    }
+    close (ends[1]);
+    int rc = resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS);
+    resil_pipeline_destroy (&pipeline);
+    close (put_in_place (input, STDIN_FILENO));
+    close (put_in_place (output, STDOUT_FILENO));
+    assert_int_equal (rc, 0);
+    assert_numbers (1000);
+    remove_folder ();
+}
+
 /*  Its reader goes, and another comes. */
 static void a_pipe_that_breaks_is_a_failure_and_no_signal (void **state)
 {
@@ -350,6 +388,7 @@ int main (void)
         support_case (another_run_goes_on_where_all_was_done),
         support_case (what_comes_by_a_pipe_comes_whatever_fails),
         support_case (what_cannot_be_opened_is_told_at_the_start),
+        support_case (the_standard_input_and_output_are_files_too),
         support_case (a_pipe_that_breaks_is_a_failure_and_no_signal),
         support_case (what_the_options_lack_is_told),
     };
