@@ -25,5 +25,6 @@
 #include <resil/monitor.h>
 #include <resil/watcher.h>
 #include <resil/pipeline.h>
+#include <resil/files.h>
 
 #endif

@@ -13,6 +13,6 @@ without = [str(path.relative_to(SOURCE))
                           "Makefile")
            for path in [SOURCE / folder, *sorted((SOURCE / folder).rglob("*"))]
            if path.is_file() and (path.suffix in SUFFIXES or path.name in NAMES)
-           and "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:3000]]
+           and "SPDX-License-Identifier: Apache-2.0" not in path.read_text()[:4000]]
 if without:
     fail(f"without an SPDX line: {without}")

@@ -44,7 +44,7 @@ assert len(found) == 3, found
 fuzz("fuzz_link",
      ["src/pipeline/batch.c", "src/pipeline/link_frame.c", "src/pipeline/link_sender.c",
       "src/pipeline/link_receiver.c", "src/foundation/errmsg.c", "src/foundation/crc32c.c",
-      "src/foundation/text.c"],
+      "src/foundation/text.c", "src/foundation/lock.c", "tests/fuzz/without_process.c"],
      [talk(*found),
       talk(frame(NACK, reason=WHO), frame(WELCOME, 1, limits=(4, 64)), frame(ACK, 1, limits=(5, 71)),
            frame(NACK, 2, RESEND), frame(ACK, 4, limits=(8, 100)), frame(BYE, reason=ABORTED)),

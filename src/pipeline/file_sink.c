@@ -1,0 +1,155 @@
+/*  Records are gathered and written when there are many, and before they are confirmed. What was not written when the
+    stage failed is written first by its next life, so that no record is torn.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/ready.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "foundation/errmsg.h"
+
+#define WRITE_FROM ((size_t) 64 << 10)
+
+typedef struct {
+    const resil_file_t *options;
+    int fd; /*  -1: not open                                                           */
+    bool may_block;
+    char *bytes;
+    size_t size;
+    size_t room;
+    size_t written;
+} file_t;
+
+static const char *name_of (const file_t *self)
+{
+    return self->options->path ? self->options->path : "the standard output";
+}
+
+static int fail (resil_stage_t *stage, const file_t *self, const char *what)
+{
+    int error = errno;
+    return resil_fail (resil_stage_self (stage), error, "%s %s: %s", what, name_of (self),
+                       strerror (error));
+}
+
+static void *file_new (const void *options)
+{
+    file_t *self = calloc (1, sizeof *self);
+    if (self)
+        *self = (file_t){.options = options, .fd = -1};
+    return self;
+}
+
+static void file_free (void *args)
+{
+    file_t *self = args;
+    if (self->fd >= 0 && self->fd != STDOUT_FILENO)
+        close (self->fd);
+    free (self->bytes);
+    free (self);
+}
+
+/*  0, or -1 with errno and a sentence. */
+static int check (const resil_file_t *options)
+{
+    return options ? resil__check_size ("the file sink's options' size", options->size,
+                                        sizeof *options, "them", "RESIL_FILE")
+                   : resil__refuse (EINVAL, "a file sink has no options");
+}
+
+/*  A pipe that nobody reads any more is an error of the write, and no signal: this is a thread of the pipeline's. */
+static int on_start (resil_stage_t *stage, void *args)
+{
+    file_t *self = args;
+    struct stat is;
+    sigset_t pipe;
+    if (check (self->options) != 0)
+        return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+    sigemptyset (&pipe);
+    sigaddset (&pipe, SIGPIPE);
+    pthread_sigmask (SIG_BLOCK, &pipe, NULL);
+    if (self->fd < 0)
+        self->fd = self->options->path
+                       ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+                       : STDOUT_FILENO;
+    if (self->fd < 0)
+        return fail (stage, self, "cannot open");
+    self->may_block = fstat (self->fd, &is) != 0 || !S_ISREG (is.st_mode);
+    return 0;
+}
+
+/*  So much as can be written at once. -1 with errno. */
+static ssize_t write_some (resil_stage_t *stage, const file_t *self)
+{
+    size_t size = self->size - self->written;
+    if (self->may_block) {
+        if (resil_wait_fd (resil_stage_self (stage), self->fd, POLLOUT, RESIL_FOREVER) < 0)
+            return -1;
+        size = size < PIPE_BUF ? size : PIPE_BUF;
+    }
+    return write (self->fd, self->bytes + self->written, size);
+}
+
+static int write_all (resil_stage_t *stage, file_t *self)
+{
+    while (self->written < self->size) {
+        ssize_t wrote = write_some (stage, self);
+        if (wrote < 0 && errno != EINTR && errno != EAGAIN)
+            return fail (stage, self, "cannot write to");
+        if (wrote > 0)
+            self->written += (size_t) wrote;
+    }
+    self->size = self->written = 0;
+    return 0;
+}
+
+static int make_room (file_t *self, size_t more)
+{
+    if (self->room - self->size >= more)
+        return 0;
+    size_t room = self->size + more > 2 * WRITE_FROM ? self->size + more : 2 * WRITE_FROM;
+    char *bytes = realloc (self->bytes, room);
+    if (!bytes)
+        return -1;
+    self->bytes = bytes;
+    self->room = room;
+    return 0;
+}
+
+static int on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    file_t *self = args;
+    if (make_room (self, record->size + 1) != 0)
+        return fail (stage, self, "there is no memory to write to");
+    if (record->size)
+        memcpy (self->bytes + self->size, record->bytes, record->size);
+    self->size += record->size;
+    if (!self->options->is_raw)
+        self->bytes[self->size++] = '\n';
+    return self->size < WRITE_FROM || write_all (stage, self) == 0 ? RESIL_OK : -1;
+}
+
+static int on_flush (resil_stage_t *stage, void *args)
+{
+    file_t *self = args;
+    if (write_all (stage, self) != 0)
+        return -1;
+    /*  A pipe has nothing to be synchronised. */
+    if (self->options->sync == RESIL_SYNC_ALWAYS && fdatasync (self->fd) != 0 && errno != EINVAL &&
+        errno != EROFS)
+        return fail (stage, self, "cannot put on the disk what was written to");
+    return 0;
+}
+
+const resil_stage_type_t resil__file_sink = {
+    RESIL_STAGE_TYPE,     .name = RESIL_FILE_SINK, .on_record = on_record, .is_sink = true,
+    .on_start = on_start, .on_flush = on_flush,    .args_new = file_new,   .args_free = file_free};

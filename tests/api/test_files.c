@@ -1,0 +1,396 @@
+/*  Lines of files and pipes through a pipeline into files, with what can go wrong with them.
+
+    ctest timeout: 120
+
+    SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <resil.h>
+
+static char folder[64];
+static char in[96], out[96], progress[96];
+
+static void make_folder (void)
+{
+    strcpy (folder, "/tmp/files-XXXXXX");
+    assert_non_null (mkdtemp (folder));
+    snprintf (in, sizeof in, "%s/in", folder);
+    snprintf (out, sizeof out, "%s/out", folder);
+    snprintf (progress, sizeof progress, "%s/progress", folder);
+}
+
+static void remove_folder (void)
+{
+    unlink (in);
+    unlink (out);
+    unlink (progress);
+    ok (rmdir (folder));
+}
+
+static void put (const char *path, const void *bytes, size_t size)
+{
+    FILE *file = fopen (path, "a");
+    assert_non_null (file);
+    assert_int_equal (fwrite (bytes, 1, size, file), size);
+    ok (fclose (file));
+}
+
+static void put_text (const char *path, const char *text)
+{
+    put (path, text, strlen (text));
+}
+
+/*  All of a file, with a NUL behind it; valid until the next. */
+static const char *got (size_t *size)
+{
+    static char text[1 << 20];
+    FILE *file = fopen (out, "r");
+    assert_non_null (file);
+    *size = fread (text, 1, sizeof text - 1, file);
+    text[*size] = 0;
+    fclose (file);
+    return text;
+}
+
+static void assert_out (const char *expected)
+{
+    size_t size;
+    const char *text = got (&size);
+    assert_string_equal (text, expected);
+}
+
+/*  ---- A stage between, which fails when told to --------------------------------------------------------- */
+
+static atomic_int failures;
+static atomic_int seen;
+
+static int pass_on (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    if (atomic_fetch_add (&seen, 1) % 50 == 20 && atomic_load (&failures) > 0) {
+        atomic_fetch_sub (&failures, 1);
+        return resil_fail (resil_stage_self (stage), 0, "told to fail");
+    }
+    return resil_emit (stage, record->bytes, record->size) ? -1 : RESIL_OK;
+}
+
+static const resil_stage_type_t pass = {RESIL_STAGE_TYPE, .name = "pass", .on_record = pass_on};
+
+static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
+{
+    ok (resil_stage_type_register (&pass));
+    resil_stage_spec_t stages[] = {
+        {RESIL_STAGE, .name = "from", .type = RESIL_LINES_SOURCE, .args = lines},
+        {RESIL_STAGE, .name = "pass"},
+        {RESIL_STAGE, .name = "to", .type = file ? RESIL_FILE_SINK : RESIL_NULL_SINK,
+         .args = file}};
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "files", .stages = stages,
+                                  .stage_count = 3};
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (!pipeline)
+        fail_msg ("%s", resil_errmsg ());
+    return pipeline;
+}
+
+static resil_pipeline_t *started (resil_lines_t *lines, resil_file_t *file)
+{
+    resil_pipeline_t *pipeline = made (lines, file);
+    ok (resil_pipeline_start (pipeline));
+    return pipeline;
+}
+
+static void refused (resil_lines_t *lines, resil_file_t *file, const char *sentence)
+{
+    resil_pipeline_t *pipeline = made (lines, file);
+    assert_int_equal (resil_pipeline_start (pipeline), -1);
+    if (!strstr (resil_errmsg (), sentence))
+        fail_msg ("%s", resil_errmsg ());
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void run (resil_lines_t lines, resil_file_t file)
+{
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void run_lines (resil_lines_t lines)
+{
+    run (lines, (resil_file_t){RESIL_FILE, .path = out});
+}
+
+/*  ---- The cases --------------------------------------------------------------------------------------- */
+
+static void lines_come_as_they_are_and_the_last_needs_no_newline (void **state)
+{
+    (void) state;
+    static const char bytes[] = "one\n\n three\r\nf\0ur\n\xff\xfe\nlast";
+    size_t size;
+    make_folder ();
+    put (in, bytes, sizeof bytes - 1);
+    run_lines ((resil_lines_t){RESIL_LINES, .path = in});
+    const char *text = got (&size);
+    assert_int_equal (size, sizeof bytes);
+    assert_memory_equal (text, bytes, sizeof bytes - 1);
+    assert_int_equal (text[size - 1], '\n');
+    remove_folder ();
+}
+
+static void an_empty_file_is_at_its_end_at_once (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "");
+    run_lines ((resil_lines_t){RESIL_LINES, .path = in});
+    assert_out ("");
+    remove_folder ();
+}
+
+static void a_line_that_is_too_long_comes_in_pieces (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "1234\n12345\n12345678\n123456789\n\n12345");
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    lines.line_max = 4;
+    run_lines (lines);
+    assert_out ("1234\n1234\n5\n1234\n5678\n1234\n5678\n9\n\n1234\n5\n");
+    remove_folder ();
+}
+
+static void a_line_longer_than_what_is_read_at_once_comes_whole (void **state)
+{
+    (void) state;
+    static char line[700000];
+    size_t size;
+    make_folder ();
+    memset (line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    put (in, line, sizeof line);
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    lines.line_max = sizeof line;
+    run_lines (lines);
+    const char *text = got (&size);
+    assert_int_equal (size, sizeof line);
+    assert_memory_equal (text, line, size);
+    remove_folder ();
+}
+
+static void what_is_raw_has_no_newlines (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "a\nb\n");
+    run ((resil_lines_t){RESIL_LINES, .path = in},
+         (resil_file_t){RESIL_FILE, .path = out, .is_raw = true, .sync = RESIL_SYNC_ALWAYS});
+    assert_out ("ab");
+    remove_folder ();
+}
+
+static void put_numbers (const char *path, int from, int to)
+{
+    char line[32];
+    FILE *file = fopen (path, "a");
+    assert_non_null (file);
+    for (int i = from; i < to; i++) {
+        snprintf (line, sizeof line, "%d\n", i);
+        assert_true (fputs (line, file) >= 0);
+    }
+    ok (fclose (file));
+}
+
+static void assert_numbers (int count)
+{
+    size_t size;
+    const char *text = got (&size);
+    for (int i = 0; i < count; i++) {
+        char *end;
+        assert_int_equal (strtol (text, &end, 10), i);
+        assert_int_equal (*end, '\n');
+        text = end + 1;
+    }
+    assert_int_equal (*text, 0);
+}
+
+static void a_stage_that_fails_between_loses_no_line (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_numbers (in, 0, 5000);
+    atomic_store (&failures, 10);
+    run_lines ((resil_lines_t){RESIL_LINES, .path = in});
+    assert_int_equal (failures, 0);
+    assert_numbers (5000);
+    remove_folder ();
+}
+
+static void another_run_goes_on_where_all_was_done (void **state)
+{
+    (void) state;
+    resil_lines_t lines = {RESIL_LINES, .path = in, .progress = progress};
+    make_folder ();
+    put_numbers (in, 0, 1000);
+    run_lines (lines);
+    put_numbers (in, 1000, 1500);
+    run_lines (lines);
+    assert_numbers (1500);
+    /*  Nothing new. */
+    run_lines (lines);
+    assert_numbers (1500);
+    /*  Another file in its place begins anew, and so does what makes no sense. */
+    unlink (out);
+    char other[110];
+    snprintf (other, sizeof other, "%s.other", in);
+    put_numbers (other, 0, 10);
+    ok (rename (other, in));
+    run_lines (lines);
+    assert_numbers (10);
+    unlink (out);
+    ok (truncate (progress, 0));
+    put_text (progress, "-1 99999999999999999999 nonsense\n");
+    run_lines (lines);
+    assert_numbers (10);
+    remove_folder ();
+}
+
+static void what_comes_by_a_pipe_comes_whatever_fails (void **state)
+{
+    (void) state;
+    make_folder ();
+    ok (mkfifo (in, 0600));
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    atomic_store (&failures, 5);
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    put_numbers (in, 0, 3000);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    assert_numbers (3000);
+    remove_folder ();
+}
+
+static void what_cannot_be_opened_is_told_at_the_start (void **state)
+{
+    (void) state;
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    make_folder ();
+    refused (&lines, NULL, "No such file or directory");
+    put_text (in, "a\n");
+    ok (mkdir (out, 0700));
+    refused (&lines, &file, "Is a directory");
+    ok (rmdir (out));
+    put_text (out, "");
+    lines.path = folder;
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    assert_non_null (support_log_wait ("cannot read /tmp/files-", SUPPORT_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    remove_folder ();
+}
+
+static void what_the_options_lack_is_told (void **state)
+{
+    (void) state;
+    resil_lines_t lines = {RESIL_LINES, .path = "/dev/null"};
+    resil_file_t file = {RESIL_FILE, .path = "/dev/null"};
+    refused (NULL, &file, "a source of lines has no options");
+    lines.line_max = 0;
+    refused (&lines, &file, "line_max is 0; it must be from 1 to RESIL_RECORD_MAX");
+    lines.line_max = 10;
+    lines.size = 1;
+    refused (&lines, &file, "the lines' options' size");
+    lines.size = sizeof lines;
+    file.size = 1;
+    refused (&lines, &file, "the file sink's options' size");
+}
+
+/*  Put that in the place of a standard descriptor; returns what is to be put back. */
+static int put_in_place (int fd, int standard)
+{
+    int before = fcntl (standard, F_DUPFD_CLOEXEC, 100);
+    assert_true (fd >= 0 && before >= 0);
+    assert_int_equal (dup2 (fd, standard), standard);
+    close (fd);
+    return before;
+}
+
+static void the_standard_input_and_output_are_files_too (void **state)
+{
+    (void) state;
+    int ends[2];
+    make_folder ();
+    ok (pipe2 (ends, O_CLOEXEC));
+    fflush (stdout);
+    int input = put_in_place (ends[0], STDIN_FILENO);
+    int output = put_in_place (open (out, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), STDOUT_FILENO);
+    atomic_store (&failures, 2);
+    resil_lines_t lines = {RESIL_LINES};
+    resil_file_t file = {RESIL_FILE};
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    char line[16];
+    for (int i = 0; i < 1000; i++) {
+        int size = snprintf (line, sizeof line, "%d\n", i);
+        assert_int_equal (write (ends[1], line, (size_t) size), size);
+    }
+    close (ends[1]);
+    int rc = resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS);
+    resil_pipeline_destroy (&pipeline);
+    close (put_in_place (input, STDIN_FILENO));
+    close (put_in_place (output, STDOUT_FILENO));
+    assert_int_equal (rc, 0);
+    assert_numbers (1000);
+    remove_folder ();
+}
+
+/*  Its reader goes, and another comes. */
+static void a_pipe_that_breaks_is_a_failure_and_no_signal (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_numbers (in, 0, 100);
+    ok (mkfifo (out, 0600));
+    int reader = open (out, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true (reader >= 0);
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    resil_pipeline_t *pipeline = made (&lines, &file);
+    ok (resil_pipeline_pause (pipeline, "from"));
+    ok (resil_pipeline_start (pipeline));
+    close (reader);
+    ok (resil_pipeline_resume (pipeline, "from"));
+    assert_non_null (support_log_wait ("Broken pipe", SUPPORT_PATIENCE_MS));
+    reader = open (out, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    char bytes[4096];
+    assert_true (read (reader, bytes, sizeof bytes) >= 290);
+    close (reader);
+    remove_folder ();
+}
+
+int main (void)
+{
+    const struct CMUnitTest cases[] = {
+        support_case (lines_come_as_they_are_and_the_last_needs_no_newline),
+        support_case (an_empty_file_is_at_its_end_at_once),
+        support_case (a_line_that_is_too_long_comes_in_pieces),
+        support_case (a_line_longer_than_what_is_read_at_once_comes_whole),
+        support_case (what_is_raw_has_no_newlines),
+        support_case (a_stage_that_fails_between_loses_no_line),
+        support_case (another_run_goes_on_where_all_was_done),
+        support_case (what_comes_by_a_pipe_comes_whatever_fails),
+        support_case (what_cannot_be_opened_is_told_at_the_start),
+        support_case (the_standard_input_and_output_are_files_too),
+        support_case (a_pipe_that_breaks_is_a_failure_and_no_signal),
+        support_case (what_the_options_lack_is_told),
+    };
+    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+}
