@@ -48,18 +48,16 @@ static inline void resil__record_write (resil__record_batch_t *batch, resil_reco
         memcpy (at + id_size, bytes, size);
 }
 
-/*  The same, of one without a branch. */
-static inline void resil__record_write_plain (resil__record_batch_t *batch, uint64_t origin,
-                                              const void *bytes, size_t size)
+/*  The same to a place with room for it, of one without a branch. Returns what is behind it. */
+static inline unsigned char *resil__record_write_plain (unsigned char *at, uint64_t origin,
+                                                        const void *bytes, size_t size)
 {
-    unsigned char *at = batch->payload + batch->size;
     uint32_t head = htole32 ((uint32_t) (sizeof origin + size));
     origin = htole64 (origin);
     memcpy (at, &head, sizeof head);
     memcpy (at + sizeof head, &origin, sizeof origin);
     memcpy (at + sizeof head + sizeof origin, bytes, size);
-    batch->size += resil__record_room (sizeof origin + size);
-    batch->count++;
+    return at + resil__record_room (sizeof origin + size);
 }
 
 /*  The record at which `records` is. */
