@@ -48,16 +48,42 @@ static inline void resil__record_write (resil__record_batch_t *batch, resil_reco
         memcpy (at + id_size, bytes, size);
 }
 
-/*  The same to a place with room for it, of one without a branch. Returns what is behind it. */
-static inline unsigned char *resil__record_write_plain (unsigned char *at, uint64_t origin,
-                                                        const void *bytes, size_t size)
+/*  Begin one without a branch at a place with room for it. Returns where its bytes go. */
+static inline unsigned char *resil__record_begin_plain (unsigned char *at, uint64_t origin,
+                                                        size_t size)
 {
     uint32_t head = htole32 ((uint32_t) (sizeof origin + size));
     origin = htole64 (origin);
     memcpy (at, &head, sizeof head);
     memcpy (at + sizeof head, &origin, sizeof origin);
-    memcpy (at + sizeof head + sizeof origin, bytes, size);
-    return at + resil__record_room (sizeof origin + size);
+    return at + sizeof head + sizeof origin;
+}
+
+static __attribute__ ((noinline, unused)) int resil__copy_long (unsigned char *to, const void *from,
+                                                                size_t size)
+{
+    memcpy (to, from, size);
+    return 0;
+}
+
+/*  memcpy, without a call where they are few; returns 0, so that it can be the last that is done. */
+static inline int resil__copy (unsigned char *to, const void *from, size_t size)
+{
+    const unsigned char *bytes = from;
+    if (size - 16 > 48)
+        return resil__copy_long (to, from, size);
+    unsigned char first[16], last[16];
+    memcpy (first, bytes, 16);
+    memcpy (last, bytes + size - 16, 16);
+    memcpy (to, first, 16);
+    memcpy (to + size - 16, last, 16);
+    if (size > 32) {
+        memcpy (first, bytes + 16, 16);
+        memcpy (last, bytes + size - 32, 16);
+        memcpy (to + 16, first, 16);
+        memcpy (to + size - 32, last, 16);
+    }
+    return 0;
 }
 
 /*  The record at which `records` is. */
@@ -69,13 +95,14 @@ static inline void resil__record_read (resil_record_t *record, const resil__reco
     word = le64toh (word);
     record->id.origin = word & ~RESIL__HAS_BRANCH;
     record->id.branch = 0;
+    record->bytes = at + 8;
+    record->size = records->size - 8;
     if (word & RESIL__HAS_BRANCH) {
         memcpy (&record->id.branch, at + 8, 8);
         record->id.branch = le64toh (record->id.branch);
+        record->bytes = at + 16;
+        record->size = records->size - 16;
     }
-    size_t id_size = resil__id_size (record->id);
-    record->bytes = at + id_size;
-    record->size = records->size - id_size;
 }
 
 #endif

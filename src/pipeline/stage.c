@@ -86,7 +86,7 @@ resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
     self->flow = flow;
     self->worker = worker;
     self->type = worker->stage->type;
-    self->stride = 1;
+    self->stride = self->steps = 1;
     self->outs = calloc (worker->output_count + 1, sizeof *self->outs);
     self->routes = calloc (count_routes (flow, number) + 1, sizeof *self->routes);
     if (!self->outs || !self->routes)
@@ -144,7 +144,8 @@ static void fold (resil_stage_t *self)
     if (quick->batch) {
         if (self->inside == RESIL__PLAIN_EMITTED || self->inside == RESIL__PRODUCING) {
             quick->batch->size = (size_t) (quick->at_before - quick->batch->payload);
-            quick->batch->count = quick->count_before;
+            quick->batch->count =
+                self->inside == RESIL__PRODUCING ? quick->count_before : quick->count - 1;
             touch (self, self->only);
         }
         quick->batch->size = (size_t) (quick->at - quick->batch->payload);
@@ -378,16 +379,20 @@ static int refuse_source (const resil_stage_t *self)
 
 /*  The usual case, in a few instructions: the default port leads to one worker, the record has no branch, and after it another
     one like it fits. false: it is not that, and nothing has been done. */
-static inline bool emit_quickly (resil__quick_t *quick, uint64_t origin, const void *bytes,
-                                 size_t size)
+static inline bool has_quick_room (const resil__quick_t *quick, size_t size)
+{
+    return size <= RESIL_RECORD_MAX &&
+           (size_t) (quick->end - quick->at) >= 2 * resil__record_room (sizeof (uint64_t) + size);
+}
+
+/*  0. There is room. */
+static inline int emit_quickly (resil__quick_t *quick, uint64_t origin, const void *bytes,
+                                size_t size)
 {
     unsigned char *at = quick->at;
-    if (size > RESIL_RECORD_MAX ||
-        (size_t) (quick->end - at) < 2 * resil__record_room (sizeof origin + size))
-        return false;
-    quick->at = resil__record_write_plain (at, origin, bytes, size);
+    quick->at = at + resil__record_room (sizeof origin + size);
     quick->count++;
-    return true;
+    return resil__copy (resil__record_begin_plain (at, origin, size), bytes, size);
 }
 
 static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const void *bytes,
@@ -400,15 +405,10 @@ static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const vo
 
 int resil_emit (resil_stage_t *self, const void *bytes, size_t size)
 {
-    if (self && self->inside == RESIL__PLAIN && bytes) {
-        unsigned char *before = self->quick.at;
-        uint32_t count_before = self->quick.count;
-        if (emit_quickly (&self->quick, self->record.id.origin, bytes, size)) {
-            self->quick.at_before = before;
-            self->quick.count_before = count_before;
-            self->inside = RESIL__PLAIN_EMITTED;
-            return 0;
-        }
+    if (self && self->inside == RESIL__PLAIN && bytes && has_quick_room (&self->quick, size)) {
+        self->quick.at_before = self->quick.at;
+        self->inside = RESIL__PLAIN_EMITTED;
+        return emit_quickly (&self->quick, self->record.id.origin, bytes, size);
     }
     return emit_slowly (self, bytes, size);
 }
@@ -453,10 +453,10 @@ static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint6
 int resil_emit_at (resil_stage_t *self, uint64_t position, const void *bytes, size_t size)
 {
     if (self && self->inside == RESIL__PRODUCING && bytes && position > self->position &&
-        position <= RESIL__ORIGIN_OWN && emit_quickly (&self->quick, position, bytes, size)) {
+        position <= RESIL__ORIGIN_OWN && has_quick_room (&self->quick, size)) {
         self->position = position;
         self->produced++;
-        return 0;
+        return emit_quickly (&self->quick, position, bytes, size);
     }
     return emit_at_slowly (self, position, bytes, size);
 }
@@ -634,7 +634,6 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
 
 static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
 {
-    self->steps = 0;
     resil_progress (self->self, NULL);
     int64_t now_us = resil__now_us ();
     bool is_over = now_us - self->looked_at_us >= LINGER_US;
@@ -644,6 +643,7 @@ static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
         self->stride = self->stride > 1 ? self->stride / 2 : 1;
     else if (self->stride < MOST_STRIDE)
         self->stride *= 2;
+    self->steps = self->stride;
     return is_over || resil_cancelled (self->self) ||
            atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
 }
@@ -651,7 +651,7 @@ static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
 /*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
 static inline bool has_lingered (resil_stage_t *self)
 {
-    return ++self->steps >= self->stride && look_at_clock (self);
+    return --self->steps == 0 && look_at_clock (self);
 }
 
 static void wait_for (resil_stage_t *self, int64_t ms)

@@ -50,7 +50,7 @@ typedef struct {
     unsigned char *end;           /*  of its room                                             */
     unsigned char *at_before;     /*  before a callback that has emitted, or produces; ...     */
     uint32_t count;
-    uint32_t count_before; /*  ... likewise                                               */
+    uint32_t count_before; /*  a callback that produces                                   */
 } resil__quick_t;
 
 /*  So many entries are gone through before a commit, at most. */
@@ -95,7 +95,7 @@ struct _resil_stage_t {
     int64_t ticks_at_us;
     int64_t looked_at_us;
     uint32_t stride; /*  after so many records it looks at the clock, ...                     */
-    uint32_t steps;  /*  ... in so many                                                       */
+    uint32_t steps;  /*  ... after so many from now on                                        */
     char reason[RESIL_ERROR_TEXT_MAX];
 
     /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
