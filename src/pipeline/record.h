@@ -66,11 +66,21 @@ static __attribute__ ((noinline, unused)) int resil__copy_long (unsigned char *t
     return 0;
 }
 
+/*  What is copied without a call, and the room that such a record takes at most. */
+#define RESIL__SHORT_MIN 16u
+#define RESIL__SHORT_MAX 64u
+#define RESIL__SHORT_ROOM (RESIL__RECORD_HEAD + 8u + RESIL__SHORT_MAX)
+
+static inline bool resil__is_short (size_t size)
+{
+    return size - RESIL__SHORT_MIN <= RESIL__SHORT_MAX - RESIL__SHORT_MIN;
+}
+
 /*  memcpy, without a call where they are few; returns 0, so that it can be the last that is done. */
 static inline int resil__copy (unsigned char *to, const void *from, size_t size)
 {
     const unsigned char *bytes = from;
-    if (size - 16 > 48)
+    if (!resil__is_short (size))
         return resil__copy_long (to, from, size);
     unsigned char first[16], last[16];
     memcpy (first, bytes, 16);

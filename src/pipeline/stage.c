@@ -163,12 +163,15 @@ static void unfold (resil_stage_t *self)
         return;
     resil__record_batch_t *batch = self->only->batches[self->only->count - 1];
     unsigned char *at = batch->payload + batch->size;
-    self->quick = (resil__quick_t){.batch = batch,
-                                   .at = at,
-                                   .at_before = at,
-                                   .end = batch->payload + batch->room,
-                                   .count = batch->count,
-                                   .count_before = batch->count};
+    self->quick = (resil__quick_t){
+        .batch = batch,
+        .at = at,
+        .at_before = at,
+        .end = batch->payload + batch->room,
+        .end_short = batch->payload +
+                     (batch->room > RESIL__SHORT_ROOM ? batch->room - RESIL__SHORT_ROOM : 0),
+        .count = batch->count,
+        .count_before = batch->count};
 }
 
 /*  What was emitted since is not to be. */
@@ -385,6 +388,13 @@ static inline bool has_quick_room (const resil__quick_t *quick, size_t size)
            (size_t) (quick->end - quick->at) >= 2 * resil__record_room (sizeof (uint64_t) + size);
 }
 
+/*  The same of a short record, in fewer instructions. */
+static inline bool has_short_room (const resil__quick_t *quick, size_t size)
+{
+    return resil__is_short (size) && quick->end_short - quick->at >=
+                                         (ptrdiff_t) resil__record_room (sizeof (uint64_t) + size);
+}
+
 /*  0. There is room. */
 static inline int emit_quickly (resil__quick_t *quick, uint64_t origin, const void *bytes,
                                 size_t size)
@@ -395,9 +405,23 @@ static inline int emit_quickly (resil__quick_t *quick, uint64_t origin, const vo
     return resil__copy (resil__record_begin_plain (at, origin, size), bytes, size);
 }
 
+static inline bool is_plain (const resil_stage_t *self, const void *bytes)
+{
+    return self && self->inside == RESIL__PLAIN && bytes;
+}
+
+static inline int emit_plain (resil_stage_t *self, const void *bytes, size_t size)
+{
+    self->quick.at_before = self->quick.at;
+    self->inside = RESIL__PLAIN_EMITTED;
+    return emit_quickly (&self->quick, self->record.id.origin, bytes, size);
+}
+
 static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const void *bytes,
                                                    size_t size)
 {
+    if (is_plain (self, bytes) && has_quick_room (&self->quick, size))
+        return emit_plain (self, bytes, size);
     if (check (self, bytes, size))
         return -1;
     return self->type->produce ? refuse_source (self) : emit (self, 0, NULL, 0, bytes, size);
@@ -405,11 +429,8 @@ static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const vo
 
 int resil_emit (resil_stage_t *self, const void *bytes, size_t size)
 {
-    if (self && self->inside == RESIL__PLAIN && bytes && has_quick_room (&self->quick, size)) {
-        self->quick.at_before = self->quick.at;
-        self->inside = RESIL__PLAIN_EMITTED;
-        return emit_quickly (&self->quick, self->record.id.origin, bytes, size);
-    }
+    if (is_plain (self, bytes) && has_short_room (&self->quick, size))
+        return emit_plain (self, bytes, size);
     return emit_slowly (self, bytes, size);
 }
 
@@ -427,9 +448,25 @@ int resil_emit_to (resil_stage_t *self, const char *port, const void *key, size_
     return emit (self, (size_t) number, key, key_size, bytes, size);
 }
 
+static inline bool is_plain_at (const resil_stage_t *self, uint64_t position, const void *bytes)
+{
+    return self && self->inside == RESIL__PRODUCING && bytes && position > self->position &&
+           position <= RESIL__ORIGIN_OWN;
+}
+
+static inline int emit_plain_at (resil_stage_t *self, uint64_t position, const void *bytes,
+                                 size_t size)
+{
+    self->position = position;
+    self->produced++;
+    return emit_quickly (&self->quick, position, bytes, size);
+}
+
 static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint64_t position,
                                                       const void *bytes, size_t size)
 {
+    if (is_plain_at (self, position, bytes) && has_quick_room (&self->quick, size))
+        return emit_plain_at (self, position, bytes, size);
     if (check (self, bytes, size))
         return -1;
     if (!self->type->produce)
@@ -452,12 +489,8 @@ static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint6
 
 int resil_emit_at (resil_stage_t *self, uint64_t position, const void *bytes, size_t size)
 {
-    if (self && self->inside == RESIL__PRODUCING && bytes && position > self->position &&
-        position <= RESIL__ORIGIN_OWN && has_quick_room (&self->quick, size)) {
-        self->position = position;
-        self->produced++;
-        return emit_quickly (&self->quick, position, bytes, size);
-    }
+    if (is_plain_at (self, position, bytes) && has_short_room (&self->quick, size))
+        return emit_plain_at (self, position, bytes, size);
     return emit_at_slowly (self, position, bytes, size);
 }
 

@@ -48,6 +48,7 @@ typedef struct {
     resil__record_batch_t *batch; /*  NULL: there is none                                     */
     unsigned char *at;            /*  where the next record goes                              */
     unsigned char *end;           /*  of its room                                             */
+    unsigned char *end_short;     /*  a short one that ends before leaves room for another     */
     unsigned char *at_before;     /*  before a callback that has emitted, or produces; ...     */
     uint32_t count;
     uint32_t count_before; /*  a callback that produces                                   */
