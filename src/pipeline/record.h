@@ -48,18 +48,52 @@ static inline void resil__record_write (resil__record_batch_t *batch, resil_reco
         memcpy (at + id_size, bytes, size);
 }
 
-/*  The same, of one without a branch. */
-static inline void resil__record_write_plain (resil__record_batch_t *batch, uint64_t origin,
-                                              const void *bytes, size_t size)
+/*  Begin one without a branch at a place with room for it. Returns where its bytes go. */
+static inline unsigned char *resil__record_begin_plain (unsigned char *at, uint64_t origin,
+                                                        size_t size)
 {
-    unsigned char *at = batch->payload + batch->size;
     uint32_t head = htole32 ((uint32_t) (sizeof origin + size));
     origin = htole64 (origin);
     memcpy (at, &head, sizeof head);
     memcpy (at + sizeof head, &origin, sizeof origin);
-    memcpy (at + sizeof head + sizeof origin, bytes, size);
-    batch->size += resil__record_room (sizeof origin + size);
-    batch->count++;
+    return at + sizeof head + sizeof origin;
+}
+
+static __attribute__ ((noinline, unused)) int resil__copy_long (unsigned char *to, const void *from,
+                                                                size_t size)
+{
+    memcpy (to, from, size);
+    return 0;
+}
+
+/*  What is copied without a call, and the room that such a record takes at most. */
+#define RESIL__SHORT_MIN 16u
+#define RESIL__SHORT_MAX 64u
+#define RESIL__SHORT_ROOM (RESIL__RECORD_HEAD + 8u + RESIL__SHORT_MAX)
+
+static inline bool resil__is_short (size_t size)
+{
+    return size - RESIL__SHORT_MIN <= RESIL__SHORT_MAX - RESIL__SHORT_MIN;
+}
+
+/*  memcpy, without a call where they are few; returns 0, so that it can be the last that is done. */
+static inline int resil__copy (unsigned char *to, const void *from, size_t size)
+{
+    const unsigned char *bytes = from;
+    if (!resil__is_short (size))
+        return resil__copy_long (to, from, size);
+    unsigned char first[16], last[16];
+    memcpy (first, bytes, 16);
+    memcpy (last, bytes + size - 16, 16);
+    memcpy (to, first, 16);
+    memcpy (to + size - 16, last, 16);
+    if (size > 32) {
+        memcpy (first, bytes + 16, 16);
+        memcpy (last, bytes + size - 32, 16);
+        memcpy (to + 16, first, 16);
+        memcpy (to + size - 32, last, 16);
+    }
+    return 0;
 }
 
 /*  The record at which `records` is. */
@@ -71,13 +105,14 @@ static inline void resil__record_read (resil_record_t *record, const resil__reco
     word = le64toh (word);
     record->id.origin = word & ~RESIL__HAS_BRANCH;
     record->id.branch = 0;
+    record->bytes = at + 8;
+    record->size = records->size - 8;
     if (word & RESIL__HAS_BRANCH) {
         memcpy (&record->id.branch, at + 8, 8);
         record->id.branch = le64toh (record->id.branch);
+        record->bytes = at + 16;
+        record->size = records->size - 16;
     }
-    size_t id_size = resil__id_size (record->id);
-    record->bytes = at + id_size;
-    record->size = records->size - id_size;
 }
 
 #endif

@@ -86,7 +86,7 @@ resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
     self->flow = flow;
     self->worker = worker;
     self->type = worker->stage->type;
-    self->stride = 1;
+    self->stride = self->steps = 1;
     self->outs = calloc (worker->output_count + 1, sizeof *self->outs);
     self->routes = calloc (count_routes (flow, number) + 1, sizeof *self->routes);
     if (!self->outs || !self->routes)
@@ -123,16 +123,61 @@ void resil__stage_destroy (resil_stage_t *self)
 
 /*  ---- Callbacks ------------------------------------------------------------------------------------ */
 
-static inline void begin (resil_stage_t *self)
+static inline void touch (resil_stage_t *self, resil__out_t *out)
 {
-    self->callback++;
-    self->emitted = 0;
-    self->is_inside = true;
+    if (out->touched == self->callback)
+        return;
+    out->touched = self->callback;
+    out->count_before = out->count;
+    if (!out->count)
+        return;
+    out->size_before = out->batches[out->count - 1]->size;
+    out->records_before = out->batches[out->count - 1]->count;
+}
+
+/*  Have the batch say what was appended to it quickly, and this callback go on slowly. */
+static void fold (resil_stage_t *self)
+{
+    resil__quick_t *quick = &self->quick;
+    if (self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED)
+        self->emitted = self->inside == RESIL__PLAIN_EMITTED;
+    if (quick->batch) {
+        if (self->inside == RESIL__PLAIN_EMITTED || self->inside == RESIL__PRODUCING) {
+            quick->batch->size = (size_t) (quick->at_before - quick->batch->payload);
+            quick->batch->count =
+                self->inside == RESIL__PRODUCING ? quick->count_before : quick->count - 1;
+            touch (self, self->only);
+        }
+        quick->batch->size = (size_t) (quick->at - quick->batch->payload);
+        quick->batch->count = quick->count;
+    }
+    *quick = (resil__quick_t){0};
+    if (self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED)
+        self->inside = RESIL__FOR_RECORD;
+}
+
+/*  From now on what is emitted to `only` can be appended quickly. */
+static void unfold (resil_stage_t *self)
+{
+    if (!self->only || !self->only->count)
+        return;
+    resil__record_batch_t *batch = self->only->batches[self->only->count - 1];
+    unsigned char *at = batch->payload + batch->size;
+    self->quick = (resil__quick_t){
+        .batch = batch,
+        .at = at,
+        .at_before = at,
+        .end = batch->payload + batch->room,
+        .end_short = batch->payload +
+                     (batch->room > RESIL__SHORT_ROOM ? batch->room - RESIL__SHORT_ROOM : 0),
+        .count = batch->count,
+        .count_before = batch->count};
 }
 
 /*  What was emitted since is not to be. */
 static void undo (resil_stage_t *self)
 {
+    fold (self);
     for (size_t i = 0; i < self->worker->output_count; i++) {
         resil__out_t *out = &self->outs[i];
         if (out->touched != self->callback)
@@ -161,8 +206,11 @@ static void begin_own (resil_stage_t *self)
     self->own_before = self->own;
     self->position_before = self->position;
     self->produced_before = self->produced;
-    self->is_own = true;
-    begin (self);
+    self->quick.at_before = self->quick.at;
+    self->quick.count_before = self->quick.count;
+    self->emitted = 0;
+    self->callback++;
+    self->inside = RESIL__FOR_NO_RECORD;
 }
 
 /*  One that is for no record; NULL is one that has nothing to do. */
@@ -173,7 +221,7 @@ static int call (resil_stage_t *self, resil_stage_fn *callback)
     begin_own (self);
     int rc = callback (self, self->args);
     if (rc == 0) {
-        self->is_inside = false;
+        self->inside = RESIL__OUTSIDE;
         self->is_uncommitted |= self->emitted > 0;
     }
     return rc;
@@ -184,7 +232,7 @@ static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t
     begin_own (self);
     int rc = callback (self, self->args, position);
     if (rc == 0)
-        self->is_inside = false;
+        self->inside = RESIL__OUTSIDE;
     return rc;
 }
 
@@ -211,18 +259,6 @@ static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
     return 0;
 }
 
-static inline void touch (resil_stage_t *self, resil__out_t *out)
-{
-    if (out->touched == self->callback)
-        return;
-    out->touched = self->callback;
-    out->count_before = out->count;
-    if (!out->count)
-        return;
-    out->size_before = out->batches[out->count - 1]->size;
-    out->records_before = out->batches[out->count - 1]->count;
-}
-
 static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_id_t id,
                           const void *bytes, size_t size)
 {
@@ -243,12 +279,12 @@ static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_i
 
 static inline resil_record_id_t next_id (resil_stage_t *self)
 {
-    if (self->is_own && !self->type->produce) {
+    if (self->inside == RESIL__FOR_NO_RECORD && !self->type->produce) {
         self->emitted++;
         return (resil_record_id_t){RESIL__ORIGIN_OWN + self->own++, self->branch};
     }
-    return (resil_record_id_t){self->id.origin,
-                               resil__branch_of (self->id.branch, self->emitted++)};
+    return (resil_record_id_t){self->record.id.origin,
+                               resil__branch_of (self->record.id.branch, self->emitted++)};
 }
 
 static uint64_t hash_of (const unsigned char *bytes, size_t size)
@@ -312,11 +348,11 @@ static int emit_on (resil_stage_t *self, resil__route_t *route, const void *key,
 /*  Only whoever runs a callback may emit. */
 static int check (const resil_stage_t *self, const void *bytes, size_t size)
 {
-    if (!self || !self->is_inside || (!bytes && size))
+    if (!self || !self->inside || (!bytes && size))
         return resil__refuse (EINVAL, "resil_emit: %s",
-                              !self             ? "the stage is NULL"
-                              : self->is_inside ? "the bytes are NULL"
-                                                : "no callback of the stage is running");
+                              !self          ? "the stage is NULL"
+                              : self->inside ? "the bytes are NULL"
+                                             : "no callback of the stage is running");
     if (self->type->is_sink)
         return resil__refuse (ENOTSUP, "resil_emit: stage \"%s\" is a sink, which emits nothing",
                               resil_stage_name (self));
@@ -329,10 +365,12 @@ static int check (const resil_stage_t *self, const void *bytes, size_t size)
 static int emit (resil_stage_t *self, size_t port, const void *key, size_t key_size,
                  const void *bytes, size_t size)
 {
+    fold (self);
     for (size_t i = 0; i < self->route_count; i++)
         if (self->routes[i].port == port &&
             emit_on (self, &self->routes[i], key, key_size, bytes, size))
             return -1;
+    unfold (self);
     return 0;
 }
 
@@ -342,27 +380,48 @@ static int refuse_source (const resil_stage_t *self)
                           resil_stage_name (self));
 }
 
-/*  The usual case, in a third of the instructions: the default port leads to one worker, the record has no branch, and after
-    it another one like it fits. false: it is not that, and nothing has been done. */
-static inline bool emit_quickly (resil_stage_t *self, uint64_t origin, const void *bytes,
-                                 size_t size)
+/*  The usual case, in a few instructions: the default port leads to one worker, the record has no branch, and after it another
+    one like it fits. false: it is not that, and nothing has been done. */
+static inline bool has_quick_room (const resil__quick_t *quick, size_t size)
 {
-    resil__out_t *out = self->only;
-    if (!out || !out->count || size > self->flow->pool.room)
-        return false;
-    resil__record_batch_t *batch = out->batches[out->count - 1];
-    size_t need = resil__record_room (sizeof origin + size);
-    if (batch->room - batch->size < 2 * need)
-        return false;
-    touch (self, out);
-    resil__record_write_plain (batch, origin, bytes, size);
-    self->emitted++;
-    return true;
+    return size <= RESIL_RECORD_MAX &&
+           (size_t) (quick->end - quick->at) >= 2 * resil__record_room (sizeof (uint64_t) + size);
+}
+
+/*  The same of a short record, in fewer instructions. */
+static inline bool has_short_room (const resil__quick_t *quick, size_t size)
+{
+    return resil__is_short (size) && quick->end_short - quick->at >=
+                                         (ptrdiff_t) resil__record_room (sizeof (uint64_t) + size);
+}
+
+/*  0. There is room. */
+static inline int emit_quickly (resil__quick_t *quick, uint64_t origin, const void *bytes,
+                                size_t size)
+{
+    unsigned char *at = quick->at;
+    quick->at = at + resil__record_room (sizeof origin + size);
+    quick->count++;
+    return resil__copy (resil__record_begin_plain (at, origin, size), bytes, size);
+}
+
+static inline bool is_plain (const resil_stage_t *self, const void *bytes)
+{
+    return self && self->inside == RESIL__PLAIN && bytes;
+}
+
+static inline int emit_plain (resil_stage_t *self, const void *bytes, size_t size)
+{
+    self->quick.at_before = self->quick.at;
+    self->inside = RESIL__PLAIN_EMITTED;
+    return emit_quickly (&self->quick, self->record.id.origin, bytes, size);
 }
 
 static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const void *bytes,
                                                    size_t size)
 {
+    if (is_plain (self, bytes) && has_quick_room (&self->quick, size))
+        return emit_plain (self, bytes, size);
     if (check (self, bytes, size))
         return -1;
     return self->type->produce ? refuse_source (self) : emit (self, 0, NULL, 0, bytes, size);
@@ -370,9 +429,8 @@ static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const vo
 
 int resil_emit (resil_stage_t *self, const void *bytes, size_t size)
 {
-    if (self && self->is_inside && !self->is_own && bytes &&
-        (self->emitted | self->id.branch) == 0 && emit_quickly (self, self->id.origin, bytes, size))
-        return 0;
+    if (is_plain (self, bytes) && has_short_room (&self->quick, size))
+        return emit_plain (self, bytes, size);
     return emit_slowly (self, bytes, size);
 }
 
@@ -390,9 +448,25 @@ int resil_emit_to (resil_stage_t *self, const char *port, const void *key, size_
     return emit (self, (size_t) number, key, key_size, bytes, size);
 }
 
+static inline bool is_plain_at (const resil_stage_t *self, uint64_t position, const void *bytes)
+{
+    return self && self->inside == RESIL__PRODUCING && bytes && position > self->position &&
+           position <= RESIL__ORIGIN_OWN;
+}
+
+static inline int emit_plain_at (resil_stage_t *self, uint64_t position, const void *bytes,
+                                 size_t size)
+{
+    self->position = position;
+    self->produced++;
+    return emit_quickly (&self->quick, position, bytes, size);
+}
+
 static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint64_t position,
                                                       const void *bytes, size_t size)
 {
+    if (is_plain_at (self, position, bytes) && has_quick_room (&self->quick, size))
+        return emit_plain_at (self, position, bytes, size);
     if (check (self, bytes, size))
         return -1;
     if (!self->type->produce)
@@ -404,7 +478,7 @@ static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint6
                               "resil_emit_at: position %llu is not behind %llu, that of the record "
                               "before, or above 2^62",
                               (unsigned long long) position, (unsigned long long) self->position);
-    self->id = (resil_record_id_t){position, self->branch};
+    self->record.id = (resil_record_id_t){position, self->branch};
     self->emitted = 0;
     if (emit (self, 0, NULL, 0, bytes, size))
         return -1;
@@ -415,13 +489,8 @@ static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint6
 
 int resil_emit_at (resil_stage_t *self, uint64_t position, const void *bytes, size_t size)
 {
-    if (self && self->is_inside && bytes && self->type->produce && !self->branch &&
-        position > self->position && position <= RESIL__ORIGIN_OWN &&
-        emit_quickly (self, position, bytes, size)) {
-        self->position = position;
-        self->produced++;
-        return 0;
-    }
+    if (is_plain_at (self, position, bytes) && has_short_room (&self->quick, size))
+        return emit_plain_at (self, position, bytes, size);
     return emit_at_slowly (self, position, bytes, size);
 }
 
@@ -534,10 +603,25 @@ static void enter_source (resil_stage_t *self)
     resil__flow_worked (self->flow, worker, worker->next);
 }
 
+static resil__tally_t *tally (resil_stage_t *self)
+{
+    return &self->tallies[atomic_load_explicit (&self->at, memory_order_relaxed) - self->base];
+}
+
+/*  What it is through with, and was not dropped or buried. */
+static void count_done (resil_stage_t *self)
+{
+    if (self->index == self->counted)
+        return;
+    tally (self)->done += self->index - self->counted;
+    self->counted = self->index;
+}
+
 static void enter_stage (resil_stage_t *self)
 {
     resil__worker_t *worker = self->worker;
     uint64_t at = atomic_load_explicit (&self->at, memory_order_relaxed);
+    count_done (self);
     for (uint64_t n = self->base; n < at + (self->batch != NULL); n++) {
         resil__tally_t *from = &self->tallies[n - self->base];
         resil__tally_t *to = &resil__worker_entry (worker, n)->tally;
@@ -564,6 +648,7 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
         resil__flow_unlock (self->flow);
         return RESIL__STEP_GIVEN_UP;
     }
+    fold (self);
     bool is_all = put_everything (self);
     self->worker->is_stalled = self->is_unput = !is_all;
     self->worker->in_hand = is_all ? 0 : self->produced;
@@ -580,12 +665,8 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
     return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
 }
 
-/*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
-static bool has_lingered (resil_stage_t *self)
+static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
 {
-    if (++self->steps < self->stride)
-        return false;
-    self->steps = 0;
     resil_progress (self->self, NULL);
     int64_t now_us = resil__now_us ();
     bool is_over = now_us - self->looked_at_us >= LINGER_US;
@@ -595,8 +676,15 @@ static bool has_lingered (resil_stage_t *self)
         self->stride = self->stride > 1 ? self->stride / 2 : 1;
     else if (self->stride < MOST_STRIDE)
         self->stride *= 2;
+    self->steps = self->stride;
     return is_over || resil_cancelled (self->self) ||
            atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
+}
+
+/*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
+static inline bool has_lingered (resil_stage_t *self)
+{
+    return --self->steps == 0 && look_at_clock (self);
 }
 
 static void wait_for (resil_stage_t *self, int64_t ms)
@@ -637,10 +725,12 @@ static int produce_some (resil_stage_t *self)
     self->is_awaiting_fd = false;
     for (;;) {
         begin_own (self);
+        if (!self->branch)
+            self->inside = RESIL__PRODUCING;
         int said = self->type->produce (self, self->args);
         if (said != 0 && said != RESIL_AGAIN && said != RESIL_DONE)
             return said;
-        self->is_inside = false;
+        self->inside = RESIL__OUTSIDE;
         self->is_uncommitted |= self->produced > 0;
         if (said != 0 || self->is_full || has_lingered (self))
             return said;
@@ -792,64 +882,65 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
     }
     begin_own (self);
     int rc = plan->on_dead (plan->on_dead_arg, &dead);
-    self->is_inside = false;
+    self->inside = RESIL__OUTSIDE;
     return rc;
 }
 
 /*  ---- Stages ---------------------------------------------------------------------------------------- */
 
 /*  What comes of one record. */
-typedef enum { THROUGH, PUT_OFF, FAILED } outcome_t;
+typedef enum { THROUGH, AGAIN, PUT_OFF, FAILED } outcome_t;
 
-static void go_on (resil_stage_t *self, const resil__records_t *behind)
+static inline void go_on (resil_stage_t *self, const unsigned char *behind)
 {
-    self->records = *behind;
+    self->records.at = behind;
     self->index++;
     self->is_uncommitted = true;
 }
 
-static resil__tally_t *tally (resil_stage_t *self)
+/*  The same with a record that is not done, but counted otherwise. */
+static void go_past (resil_stage_t *self, const unsigned char *behind)
 {
-    return &self->tallies[atomic_load_explicit (&self->at, memory_order_relaxed) - self->base];
+    go_on (self, behind);
+    self->counted++;
 }
 
 /*  It has been here before. Is it to be worked on again? */
-static bool may_try_again (resil_stage_t *self, resil_record_t *record,
-                           const resil__records_t *behind, outcome_t *outcome)
+static bool may_try_again (resil_stage_t *self, const unsigned char *behind, outcome_t *outcome)
 {
     resil__trouble_t *trouble = find_trouble (self);
     if (!trouble)
         return true;
-    record->attempt = 1 + trouble->failures + trouble->retries;
+    self->record.attempt = 1 + trouble->failures + trouble->retries;
     if (!is_dead (self, trouble))
         return true;
     *outcome = THROUGH;
-    if (bury (self, trouble, record) != 0) {
+    if (bury (self, trouble, &self->record) != 0) {
         wait_for (self, DEAD_AGAIN_MS);
         *outcome = PUT_OFF;
         return false;
     }
     forget_trouble (self);
     tally (self)->dead++;
-    go_on (self, behind);
+    go_past (self, behind);
     return false;
 }
 
 /*  What is not simply done. */
-static outcome_t judge (resil_stage_t *self, int verdict, const resil__records_t *behind, int *rc)
+static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *behind, int *rc)
 {
     switch (verdict) {
     case RESIL_DROP:
         undo (self);
-        self->is_inside = false;
+        self->inside = RESIL__OUTSIDE;
         forget_trouble (self);
         tally (self)->dropped++;
-        go_on (self, behind);
+        go_past (self, behind);
         return THROUGH;
     case RESIL_RETRY:
     case RESIL_REJECT:
         undo (self);
-        self->is_inside = false;
+        self->inside = RESIL__OUTSIDE;
         if (note_trouble (self, verdict == RESIL_REJECT,
                           verdict == RESIL_RETRY ? "put off"
                           : *self->reason        ? self->reason
@@ -857,7 +948,7 @@ static outcome_t judge (resil_stage_t *self, int verdict, const resil__records_t
             break;
         self->reason[0] = 0;
         if (verdict == RESIL_REJECT)
-            return THROUGH;
+            return AGAIN;
         wait_for (self, self->retry_after_ms);
         self->retry_after_ms = 0;
         return PUT_OFF;
@@ -873,26 +964,30 @@ static outcome_t judge (resil_stage_t *self, int verdict, const resil__records_t
     return FAILED;
 }
 
-static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *behind, int *rc)
+static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *present, int *rc)
 {
-    resil_record_t record;
+    resil_record_t *record = &self->record;
     outcome_t outcome;
-    resil__record_read (&record, behind);
-    record.attempt = 1;
-    if (self->is_troubled && !may_try_again (self, &record, behind, &outcome))
-        return outcome;
+    resil__record_read (record, present);
+    if (self->is_troubled) {
+        record->attempt = 1;
+        if (!may_try_again (self, present->at, &outcome))
+            return outcome;
+    }
     atomic_store_explicit (&self->hand, self->index + 1, memory_order_relaxed);
-    self->id = record.id;
-    self->is_own = false;
-    begin (self);
-    int verdict = self->type->on_record (self, self->args, &record);
+    self->callback++;
+    self->inside = RESIL__PLAIN;
+    if (record->id.branch) {
+        self->emitted = 0;
+        self->inside = RESIL__FOR_RECORD;
+    }
+    int verdict = self->type->on_record (self, self->args, record);
     if (verdict != RESIL_OK)
-        return judge (self, verdict, behind, rc);
-    self->is_inside = false;
+        return judge (self, verdict, present->at, rc);
+    self->inside = RESIL__OUTSIDE;
     if (self->is_troubled)
         forget_trouble (self);
-    tally (self)->done++;
-    go_on (self, behind);
+    go_on (self, present->at);
     return THROUGH;
 }
 
@@ -914,6 +1009,7 @@ static bool take (resil_stage_t *self)
     resil__record_batch_retain (self->batch);
     size_t offset = at == worker->worked ? worker->cursor_offset : 0;
     self->index = at == worker->worked ? worker->cursor : 0;
+    self->counted = self->index;
     self->records = resil__records_of (self->batch->payload + offset, self->batch->size - offset);
     return true;
 }
@@ -935,9 +1031,10 @@ static resil__step_t end_stage (resil_stage_t *self, const bool *is_given_up, in
 static resil__step_t leave_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
 {
     uint64_t next = atomic_load_explicit (&self->at, memory_order_relaxed) + 1;
+    count_done (self);
     resil__record_batch_release (self->batch);
     self->batch = NULL;
-    self->index = 0;
+    self->index = self->counted = 0;
     self->is_uncommitted = true;
     atomic_store_explicit (&self->at, next, memory_order_relaxed);
     bool is_due = self->worker->output_count == 0 || self->is_full ||
@@ -947,16 +1044,16 @@ static resil__step_t leave_batch (resil_stage_t *self, const bool *is_given_up, 
 
 static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
 {
-    resil__records_t behind = self->records;
-    while (resil__records_next (&behind)) {
-        switch (work_on (self, &behind, rc)) {
-        case FAILED:
+    resil__records_t present = self->records;
+    self->record.attempt = 1;
+    while (resil__records_next (&present)) {
+        outcome_t outcome = work_on (self, &present, rc);
+        if (outcome == FAILED)
             return RESIL__STEP_FAILED;
-        case PUT_OFF:
+        if (outcome == PUT_OFF)
             return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
-        default:
-            behind = self->records;
-        }
+        if (outcome == AGAIN)
+            present.at = self->records.at;
         if (self->is_full || has_lingered (self))
             return self->worker->output_count ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
     }
@@ -1011,13 +1108,11 @@ static int make_args (resil_stage_t *self)
 int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
 {
     self->self = component;
-    if (self->is_inside) {
-        if (self->is_own)
-            undo_own (self);
-        else
-            undo (self);
-    }
-    self->is_inside = false;
+    if (self->inside == RESIL__FOR_NO_RECORD || self->inside == RESIL__PRODUCING)
+        undo_own (self);
+    else if (self->inside)
+        undo (self);
+    self->inside = RESIL__OUTSIDE;
     atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
     resil__flow_lock (self->flow);
     self->is_troubled = self->worker->troubles;

@@ -33,6 +33,27 @@ typedef struct {
     size_t turn; /*  of round robin                                                           */
 } resil__route_t;
 
+/*  The callback that runs, or has not come back. */
+typedef enum {
+    RESIL__OUTSIDE = 0, /*  there is none                                                     */
+    RESIL__FOR_NO_RECORD,
+    RESIL__PRODUCING,     /*  what it emits has no branch                                     */
+    RESIL__PLAIN,         /*  for a record without a branch; nothing has been emitted          */
+    RESIL__PLAIN_EMITTED, /*  ... but one, quickly                                            */
+    RESIL__FOR_RECORD     /*  any other: `emitted` says how many                              */
+} resil__inside_t;
+
+/*  Where the default port leads to one worker: the batch that is being filled. It does not know yet what is said here. */
+typedef struct {
+    resil__record_batch_t *batch; /*  NULL: there is none                                     */
+    unsigned char *at;            /*  where the next record goes                              */
+    unsigned char *end;           /*  of its room                                             */
+    unsigned char *end_short;     /*  a short one that ends before leaves room for another     */
+    unsigned char *at_before;     /*  before a callback that has emitted, or produces; ...     */
+    uint32_t count;
+    uint32_t count_before; /*  a callback that produces                                   */
+} resil__quick_t;
+
 /*  So many entries are gone through before a commit, at most. */
 #define RESIL__COMMIT_ENTRIES 8
 
@@ -48,19 +69,20 @@ struct _resil_stage_t {
     resil__records_t records;     /*  ... and where: behind the last one that is through      */
     uint32_t index;               /*  of the next one                                         */
     uint32_t emitted;             /*  for the record in hand, or by this callback             */
-    bool is_inside;               /*  a callback runs, and has not come back                  */
+    uint32_t counted;             /*  below it they are in the tally                          */
     bool is_full;                 /*  a batch is, or nearly                                    */
     bool is_uncommitted;          /*  something has been done since the last commit           */
     bool is_unput;                /*  ... which has begun, and there was no room for all      */
-    bool is_own;                  /*  the callback is for no record                           */
     bool is_troubled;             /*  there are troubles                                      */
     bool has_ended;               /*  there is no more, and on_end has said its last          */
     bool is_done;                 /*  all is confirmed, and it has nothing more to do         */
     bool is_awaiting_fd;
     int fd;
-    uint64_t callback;    /*  number of the present one                               */
-    resil_record_id_t id; /*  of what is emitted                                      */
-    uint64_t own;         /*  see the books                                           */
+    resil__inside_t inside;
+    uint64_t callback;     /*  number of the present one                               */
+    resil_record_t record; /*  in hand; a source: its id is that of what is emitted    */
+    resil__quick_t quick;
+    uint64_t own; /*  see the books                                           */
     uint64_t own_before;
     uint64_t branch; /*  of what it emits that comes of no record                             */
     size_t ends;
@@ -74,7 +96,7 @@ struct _resil_stage_t {
     int64_t ticks_at_us;
     int64_t looked_at_us;
     uint32_t stride; /*  after so many records it looks at the clock, ...                     */
-    uint32_t steps;  /*  ... in so many                                                       */
+    uint32_t steps;  /*  ... after so many from now on                                        */
     char reason[RESIL_ERROR_TEXT_MAX];
 
     /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
