@@ -441,6 +441,22 @@ static void workers_share_the_records (void **state)
     }
 }
 
+static resil_pipeline_t *watched;
+
+static bool has_in (void *count)
+{
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (watched, "numbers", &audit));
+    return audit.in >= *(uint64_t *) count;
+}
+
+/*  So many records of the source are in its books. */
+static void wait_for_in (resil_pipeline_t *pipeline, uint64_t count)
+{
+    watched = pipeline;
+    assert_true (support_wait_until (has_in, &count, SUPPORT_PATIENCE_MS));
+}
+
 static void a_slow_sink_stalls_the_source (void **state)
 {
     (void) state;
@@ -455,6 +471,7 @@ static void a_slow_sink_stalls_the_source (void **state)
     draft.spec.link_count = 2;
     atomic_store (&the.is_open, false);
     resil_pipeline_t *pipeline = started (&draft);
+    wait_for_in (pipeline, 1);
     int64_t left = resil_pipeline_drain (pipeline, 300);
     assert_true (left > 0 && left <= (int64_t) atomic_load (&the.next));
     assert_true (left < 500);
@@ -474,8 +491,7 @@ static void a_drain_past_its_deadline_says_how_many_are_left (void **state)
     begin (&draft, false);
     atomic_store (&the.is_open, false);
     resil_pipeline_t *pipeline = started (&draft);
-    while (atomic_load (&the.next) < 1000)
-        poll (NULL, 0, 1);
+    wait_for_in (pipeline, 1000);
     int64_t left = resil_pipeline_drain (pipeline, 200);
     assert_int_equal (left, 1000);
     atomic_store (&the.is_open, true);
@@ -498,8 +514,7 @@ static void a_flush_waits_for_what_was_emitted (void **state)
     }
     ok (resil_pipeline_pause (pipeline, "count"));
     uint64_t taken = atomic_load (&the.taken);
-    while (atomic_load (&the.next) < taken + 500)
-        poll (NULL, 0, 1);
+    wait_for_in (pipeline, taken + 500);
     assert_true (resil_pipeline_flush (pipeline, 50) > 0);
     ok (resil_pipeline_resume (pipeline, "count"));
     assert_int_equal (resil_pipeline_flush (pipeline, SUPPORT_PATIENCE_MS), 0);
