@@ -283,8 +283,12 @@ static bool receive (resil_monitor_t *self)
 
 bool resil__control_serve (resil_monitor_t *self)
 {
-    for (int i = 0; i < REQUESTS_A_TURN; i++)
-        if (!receive (self))
+    int64_t now_us = resil__now_us ();
+    for (int i = 0; i < REQUESTS_A_TURN; i++) {
+        self->is_paced = now_us < resil__pace_due_us (&self->pace);
+        if (self->is_paced || !receive (self))
             return false;
+        resil__pace_count (&self->pace, now_us);
+    }
     return true;
 }

@@ -96,6 +96,9 @@ static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX
     uint64_t rings;
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
+    if (self->is_paced && resil__pace_due_us (&self->pace) < due_us)
+        due_us = resil__pace_due_us (&self->pace);
+    items[1].events = self->is_paced ? 0 : ZMQ_POLLIN;
     if (!is_there)
         zmq_poll (items, self->control.door ? ITEMS_MAX : ITEMS_MAX - PORTS,
                   resil__until_ms (due_us, resil__now_us ()));

@@ -15,6 +15,7 @@
 #include "monitor/crew.h"
 #include "monitor/directory.h"
 #include "monitor/json_writer.h"
+#include "monitor/pace.h"
 #include "monitor/port.h"
 #include "supervisor/guest.h"
 
@@ -70,6 +71,8 @@ struct _resil_monitor_t {
     atomic_bool leaves;
     resil__publisher_t publisher;
     resil__port_t control;
+    resil__pace_t pace; /*  of requests                                              */
+    bool is_paced;      /*  more may have come, and are left for later               */
     resil__crew_t crew;
     resil__replies_t replies;
     resil__memory_t memory;
@@ -97,7 +100,8 @@ void resil__publisher_pass_on (resil_monitor_t *self, const resil__reply_t *samp
 
 /*  ---- control.c: requests, in the actor ---- */
 
-/*  Take requests, for a while. Returns whether there may be more. */
+/*  Take requests, for a while. Returns whether more may be taken at once. What comes too fast is left to ZeroMQ, which
+    takes from its clients in turn, and no more from one that has enough waiting. */
 bool resil__control_serve (resil_monitor_t *self);
 
 /*  A key is turned away at the door: any thread. */

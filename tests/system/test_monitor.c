@@ -389,6 +389,30 @@ static void a_thousand_requests_at_once_are_all_answered (void **state)
     end ();
 }
 
+/*  What is due before the last of them is only due after that time. */
+#define ASKED_ON 6000
+#define PACED_US ((ASKED_ON - 2000) * (int64_t) 200)
+
+static void who_asks_without_end_is_answered_at_a_bounded_rate (void **state)
+{
+    (void) state;
+    client_t client;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    int64_t from_us = zclock_usecs ();
+    for (int asked = 0, answered = 0; answered < ASKED_ON; answered++) {
+        for (; asked < ASKED_ON && asked < answered + 500; asked++)
+            assert_int_equal (zstr_send (client.dealer, "{\"v\":1,\"id\":\"a\",\"do\":\"hello\"}"),
+                              0);
+        assert_non_null (client_receive (&client, client.dealer, SUPPORT_PATIENCE_MS));
+    }
+    assert_true (zclock_usecs () - from_us >= PACED_US);
+    still_serves ();
+    client_close (&client);
+    end ();
+}
+
 /*  ---- Memory --------------------------------------------------------------------------------------------- */
 
 /*  What the protocol's description states, and what the allocator keeps beside. */
@@ -571,6 +595,7 @@ int main (void)
         trace_case (who_says_nothing_keeps_nobody_out),
         trace_case (who_stops_reading_delays_nobody),
         trace_case (a_thousand_requests_at_once_are_all_answered),
+        trace_case (who_asks_without_end_is_answered_at_a_bounded_rate),
         trace_case (memory_has_the_bound_that_is_stated),
         trace_case (who_dies_with_a_request_under_way_is_forgotten),
         trace_case (a_call_that_may_be_long_does_not_keep_it_for_ever),
