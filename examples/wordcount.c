@@ -73,7 +73,8 @@ static int by_text (const void *a, const void *b)
 static void print (words_t *all)
 {
     size_t times = 1;
-    qsort (all->words, all->count, sizeof *all->words, by_text);
+    if (all->count)
+        qsort (all->words, all->count, sizeof *all->words, by_text);
     for (size_t i = 0; i < all->count; i++, times++)
         if (i + 1 == all->count || strcmp (all->words[i], all->words[i + 1]) != 0) {
             printf ("%zu %s\n", times, all->words[i]);

@@ -276,7 +276,9 @@ int tool_arguments_parse (int argc, char *const *argv, tool_arguments_t *self)
             is_word = true;
             continue;
         }
-        if (!is_word && word[0] == '-' && word[1])
+        /*  A key may begin with a - too. */
+        bool is_key = self->verb && self->verb->run == tool_keys && tool_is_key (word);
+        if (!is_word && !is_key && word[0] == '-' && word[1])
             rc = parse_option (self, argc, argv, &at);
         else
             rc = self->verb ? add_word (self, word) : set_verb (self, word);

@@ -12,6 +12,12 @@
 
 #define KEY_LENGTH 40
 
+bool tool_is_key (const char *word)
+{
+    uint8_t binary[32];
+    return strlen (word) == KEY_LENGTH && zmq_z85_decode (binary, word);
+}
+
 static int fail_file (const char *file)
 {
     return tool_fail (TOOL_FAILED, "%s: %s", file, strerror (errno));
@@ -62,8 +68,7 @@ static bool is_role (const char *word)
 /*  A line more in an access list, which is made if it is not there. */
 static int allow (const char *file, const char *key, const char *role, const char *name)
 {
-    uint8_t binary[32];
-    if (strlen (key) != KEY_LENGTH || !zmq_z85_decode (binary, key))
+    if (!tool_is_key (key))
         return tool_fail (TOOL_USAGE, "\"%s\" is no public key: 40 characters of Z85", key);
     if (!is_role (role))
         return tool_fail (TOOL_USAGE, "there is no role \"%s\": viewer, operator or admin", role);

@@ -116,6 +116,8 @@ int tool_metrics (const tool_arguments_t *arguments);
 int tool_health (const tool_arguments_t *arguments);
 int tool_dead_letters (const tool_arguments_t *arguments);
 int tool_keys (const tool_arguments_t *arguments);
+/*  Is it a public key, whatever it looks like? It may begin with a -. */
+bool tool_is_key (const char *word);
 int tool_demo (const tool_arguments_t *arguments);
 int tool_completion (const tool_arguments_t *arguments);
 int tool_top (const tool_arguments_t *arguments);

@@ -96,6 +96,23 @@ static void what_is_wrong_is_named (void **state)
     }
 }
 
+static void a_key_is_a_word_whatever_it_begins_with (void **state)
+{
+    (void) state;
+    static const char *const keys[] = {
+        "-)CZnk?n?Af[jiwkdY*gEuOe8Hz*d1-Ot@-OhuJ)", "-hCZnk?n?Af[jiwkdY*gEuOe8Hz*d1-Ot@-OhuJ)",
+        "--CZnk?n?Af[jiwkdY*gEuOe8Hz*d1-Ot@-OhuJ)", "#)CZnk?n?Af[jiwkdY*gEuOe8Hz*d1-Ot@-OhuJ)"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char line[128];
+        tool_arguments_t is;
+        snprintf (line, sizeof line, "keys allow list %s viewer eve", keys[i]);
+        good (line, &is);
+        assert_int_equal (is.word_count, 5);
+        assert_string_equal (is.words[2], keys[i]);
+        assert_false (is.is_help);
+    }
+}
+
 static void every_verb_has_a_help_of_no_more_than_100_columns (void **state)
 {
     (void) state;
@@ -118,6 +135,7 @@ int main (void)
     const struct CMUnitTest cases[] = {
         support_case (words_and_options_may_come_in_any_order),
         support_case (what_is_wrong_is_named),
+        support_case (a_key_is_a_word_whatever_it_begins_with),
         support_case (every_verb_has_a_help_of_no_more_than_100_columns),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
