@@ -178,7 +178,7 @@ class Failing(Case):
     """Five reasons, five sentences; each names the endpoint that was tried, and what to do."""
 
     def refused(self, endpoint, sentence, status=5, *more):
-        self.assertIn(endpoint, self.message("status", "-e", endpoint, "--timeout", "1s", *more,
+        self.assertIn(endpoint, self.message("status", "-e", endpoint, "--timeout", "3s", *more,
                                              status=status, says=sentence))
 
     def message(self, *words, status, says):
@@ -277,9 +277,9 @@ class Keys(Case):
             self.assertIn("/plant/storage", by("bob", "status", *LONG))
             by("bob", "restart", "/plant/display", *LONG, status=6, says="viewer")
             by("ann", "restart", "/plant/display", *LONG)
-            by("eve", "status", "--timeout", "2s", status=6, says="does not let this key in")
+            by("eve", "status", "--timeout", "6s", status=6, says="does not let this key in")
             other = self.ask("keys", "public", self.file("eve")).strip()
-            by("bob", "status", "--timeout", "2s", key=other, status=6,
+            by("bob", "status", "--timeout", "6s", key=other, status=6,
                says="its own is another one")
             self.ask("status", "-e", endpoint, status=6, says="wants keys")
         self.ask("status", "--key", self.file("nobody"), status=2, says="belong together")
@@ -315,7 +315,7 @@ class Following(Case):
             follower.stderr.close()
 
     def test_the_demo_is_a_program_that_fails_and_recovers(self):
-        out = resil(self.environment, "demo", "--timeout", "1500ms")[1]
+        out = resil(self.environment, "demo", "--timeout", "5s")[1]
         self.assertRegex(out, r"/demo/input/feed#1 +up -> failing: reported 111")
         self.assertEqual(os.listdir(os.path.join(self.environment["XDG_RUNTIME_DIR"], "resil")), [])
 
