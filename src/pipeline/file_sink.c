@@ -29,16 +29,10 @@ typedef struct {
     size_t written;
 } file_t;
 
-static const char *name_of (const file_t *self)
-{
-    return self->options->path ? self->options->path : "the standard output";
-}
-
 static int fail (resil_stage_t *stage, const file_t *self, const char *what)
 {
-    int error = errno;
-    return resil_fail (resil_stage_self (stage), error, "%s %s: %s", what, name_of (self),
-                       strerror (error));
+    const char *path = self->options->path;
+    return resil__ready_fail (stage, what, path ? path : "the standard output");
 }
 
 static void *file_new (const void *options)

@@ -37,10 +37,8 @@ typedef struct {
 
 static int fail (resil_stage_t *stage, const lines_t *self, const char *what)
 {
-    int error = errno;
-    return resil_fail (resil_stage_self (stage), error, "%s %s: %s", what,
-                       self->options->path ? self->options->path : "the standard input",
-                       strerror (error));
+    const char *path = self->options->path;
+    return resil__ready_fail (stage, what, path ? path : "the standard input");
 }
 
 /*  ---- Options --------------------------------------------------------------------------------------- */

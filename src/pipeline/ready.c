@@ -1,6 +1,7 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/ready.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int take (resil_stage_t *stage, void *args, const resil_record_t *record)
@@ -22,4 +23,10 @@ const resil_stage_type_t *resil__ready_find (const char *name)
         if (strcmp (all[i]->name, name) == 0)
             return all[i];
     return NULL;
+}
+
+int resil__ready_fail (resil_stage_t *stage, const char *what, const char *file)
+{
+    int error = errno;
+    return resil_fail (resil_stage_self (stage), error, "%s %s: %s", what, file, strerror (error));
 }

@@ -13,4 +13,7 @@ extern const resil_stage_type_t resil__null_sink;
 /*  NULL: there is none of that name. */
 const resil_stage_type_t *resil__ready_find (const char *name);
 
+/*  Report errno as what has failed with that file; what a callback returns then. */
+int resil__ready_fail (resil_stage_t *stage, const char *what, const char *file);
+
 #endif
