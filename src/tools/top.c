@@ -68,6 +68,13 @@ static void look_at (top_t *self, size_t i)
         (top_program_t){.info = *resil_program_info (program), .nodes = nodes, .size = size};
 }
 
+/*  What the view points to is the watcher's, and lasts until the watcher next reads: so before each use. */
+static void look (top_t *self)
+{
+    for (size_t i = 0; i < self->view.program_count && !self->view.is_paused; i++)
+        look_at (self, i);
+}
+
 static int add (top_t *self, const char *where)
 {
     if (self->view.program_count == TOP_PROGRAMS_MAX)
@@ -221,7 +228,8 @@ static void on_event (top_t *self, const resil_notice_t *notice)
     entry->tone = object ? tool_event_tone (object) : TOOL_PLAIN;
     free (text);
     json_decref (object);
-    if (self->view.follows && self->view.page == TOP_LIST && strlen (event->path) < TOP_PATH_MAX) {
+    bool may_move = self->view.follows && self->view.page == TOP_LIST && !self->pending;
+    if (may_move && strlen (event->path) < TOP_PATH_MAX) {
         self->view.selected_program = index_of (self, notice->program);
         strcpy (self->view.selected, event->path);
     }
@@ -498,8 +506,7 @@ static attr_t attribute (const top_line_t *line)
 static void paint (top_t *self)
 {
     top_screen_t screen;
-    for (size_t i = 0; i < self->view.program_count && !self->view.is_paused; i++)
-        look_at (self, i);
+    look (self);
     if (top_paint (&self->view, (size_t) COLS, (size_t) LINES, &screen))
         return;
     erase ();
@@ -553,8 +560,10 @@ static void take_notices (top_t *self, int64_t timeout_ms)
 static bool take_keys (top_t *self)
 {
     bool was_one = false;
-    for (int key; (key = getch ()) != ERR; was_one = true)
+    for (int key; (key = getch ()) != ERR; was_one = true) {
+        look (self);
         on_key (self, key);
+    }
     return was_one;
 }
 

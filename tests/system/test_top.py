@@ -110,7 +110,7 @@ class Top(unittest.TestCase):
             terminal.sees("3 of 3 up")
             terminal.run("resize-window", "-x", "40", "-y", "10")
             terminal.sees("PATH")
-            terminal.run("resize-window", "-x", "80", "-y", "24")
+            terminal.run("resize-window", "-x", "80", "-y", "40")  # where events do not soon scroll away
             end(process, kill=True)
             terminal.sees("silent")
             process, _ = start(self.environment, endpoint)
