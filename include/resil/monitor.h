@@ -31,11 +31,15 @@ typedef struct {
     size_t ring_bytes; /*  for the last events, which can be asked for again: 64 KiB to 1 GiB;
                            4 MiB                                                        */
     int64_t beat_ms;   /*  between two beats: 10 to 60,000; 1000                        */
+    unsigned connections; /*  by tcp, to each of its two endpoints at a time, or an eighth of the
+                              descriptors that the process may have, if that is less: who comes
+                              beyond that waits until one ends; 256                        */
 } resil_monitor_options_t;
 
 /*  The defaults. */
 #define RESIL_MONITOR_OPTIONS                                                                      \
-    .size = sizeof (resil_monitor_options_t), .ring_bytes = (size_t) 4 << 20, .beat_ms = 1000
+    .size = sizeof (resil_monitor_options_t), .ring_bytes = (size_t) 4 << 20, .beat_ms = 1000,     \
+    .connections = 256
 
 /*  Have the tree of this root watched; `options` is copied, NULL is RESIL_MONITOR_OPTIONS. Who connects by ipc is of the same
     user, and may do everything; by tcp on loopback without keys everybody may look. With keys each may do what the access list

@@ -167,10 +167,10 @@ void resil__control_turned_away (void *monitor, const char *key, const char *add
 /*  ZeroMQ does not say from where they came. */
 void resil__control_look_at_doors (resil_monitor_t *self)
 {
-    resil__port_t *const ports[] = {&self->publisher.port, &self->control};
+    resil__door_t *const doors[] = {&self->publisher.port.door, &self->control.door};
     const char *why;
-    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++)
-        while ((why = resil__port_turned_away (ports[i])))
+    for (size_t i = 0; i < sizeof doors / sizeof *doors; i++)
+        while ((why = resil__door_turned_away (doors[i])))
             turn_away (self, "unknown@tcp", why);
 }
 

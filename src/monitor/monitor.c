@@ -100,7 +100,7 @@ static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX
         due_us = resil__pace_due_us (&self->pace);
     items[1].events = self->is_paced ? 0 : ZMQ_POLLIN;
     if (!is_there)
-        zmq_poll (items, self->control.door ? ITEMS_MAX : ITEMS_MAX - PORTS,
+        zmq_poll (items, self->control.door.told ? ITEMS_MAX : ITEMS_MAX - PORTS,
                   resil__until_ms (due_us, resil__now_us ()));
     ssize_t taken = items[2].revents ? read (self->bell, &rings, sizeof rings) : 0;
     (void) taken;
@@ -122,9 +122,10 @@ static void run (zsock_t *pipe, void *args)
     zmq_pollitem_t items[ITEMS_MAX] = {{self->publisher.port.handle, 0, ZMQ_POLLIN, 0},
                                        {self->control.handle, 0, ZMQ_POLLIN, 0},
                                        {NULL, self->bell, ZMQ_POLLIN, 0}};
-    if (self->control.door) {
-        items[3] = (zmq_pollitem_t){zsock_resolve (self->publisher.port.door), 0, ZMQ_POLLIN, 0};
-        items[4] = (zmq_pollitem_t){zsock_resolve (self->control.door), 0, ZMQ_POLLIN, 0};
+    if (self->control.door.told) {
+        items[3] =
+            (zmq_pollitem_t){zsock_resolve (self->publisher.port.door.told), 0, ZMQ_POLLIN, 0};
+        items[4] = (zmq_pollitem_t){zsock_resolve (self->control.door.told), 0, ZMQ_POLLIN, 0};
     }
     pthread_setname_np (pthread_self (), "resil-monitor");
     zsock_signal (pipe, 0);
@@ -245,6 +246,8 @@ static int check_options (const resil_monitor_options_t *options)
     if (options->beat_ms < LEAST_BEAT_MS || options->beat_ms > MOST_BEAT_MS)
         return resil__refuse (EINVAL, "a monitor's beat_ms is %lld; it must be from %d to %d",
                               (long long) options->beat_ms, LEAST_BEAT_MS, MOST_BEAT_MS);
+    if (!options->connections)
+        return resil__refuse (EINVAL, "a monitor's connections is 0: nobody could come to it");
     if (!options->keys != !options->access)
         return resil__refuse (EINVAL, "a monitor's %s is given, and its %s is not: it takes both",
                               options->keys ? "keys" : "access", options->keys ? "access" : "keys");
@@ -322,8 +325,10 @@ static int open_ports (resil_monitor_t *self, const resil_monitor_options_t *opt
         check_reach (control, has_keys))
         return -1;
     self->is_ipc = resil__endpoint_is_ipc (events);
-    return resil__port_open (&self->publisher.port, ZMQ_XPUB, events, &self->keys, self->domain) ||
-                   resil__port_open (&self->control, ZMQ_ROUTER, control, &self->keys, self->domain)
+    return resil__port_open (&self->publisher.port, ZMQ_XPUB, events, &self->keys, self->domain,
+                             options->connections) ||
+                   resil__port_open (&self->control, ZMQ_ROUTER, control, &self->keys, self->domain,
+                                     options->connections)
                ? -1
                : 0;
 }
@@ -376,7 +381,8 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
                   const resil_monitor_options_t *options)
 {
     static const char call[] = "resil_monitor_new";
-    int sockets = ACTOR_SOCKETS + PORTS * resil__port_sockets (options->keys);
+    bool is_ipc = !options->endpoint || resil__endpoint_is_ipc (options->endpoint);
+    int sockets = ACTOR_SOCKETS + PORTS * resil__port_sockets (is_ipc);
     if (resil__process_has_room (sockets, DESCRIPTORS, true, "a monitor"))
         return -1;
     resil__process_took_sockets (sockets);

@@ -154,70 +154,17 @@ static int bind_it (resil__port_t *self, const char *endpoint)
     return 0;
 }
 
-/*  ---- The door ----------------------------------------------------------------------------------------------- */
-
-#define FAILED_HANDSHAKES                                                                          \
-    (ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-
-/*  NULL: nobody has been turned away, a connection has only ended (as of who looks whether somebody is there). */
-static const char *why_failed (uint16_t event, uint32_t value)
-{
-    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-        return value == EFAULT ? "nobody in this program answers for keys" : NULL;
-    switch (value) {
-    case ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-        return "it has no key: it does not speak CURVE";
-    case ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC:
-        return "it expects another server key";
-    default:
-        return "what it says is not ZeroMQ's CURVE";
-    }
-}
-
-/*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
-static int watch_door (resil__port_t *self)
-{
-    char endpoint[64];
-    snprintf (endpoint, sizeof endpoint, "inproc://resil-door-%p", (void *) self);
-    self->door = zsock_new (ZMQ_PAIR);
-    if (!self->door)
-        return resil__refuse (EMFILE, "no socket could be made for the door of a monitor");
-    zsock_set_rcvhwm (self->door, 0);
-    if (zmq_socket_monitor (self->handle, endpoint, FAILED_HANDSHAKES) ||
-        zsock_connect (self->door, "%s", endpoint))
-        return resil__refuse (errno, "the door of a monitor cannot be watched: %s",
-                              zmq_strerror (errno));
-    return 0;
-}
-
-int resil__port_sockets (bool has_keys)
-{
-    return has_keys ? 3 : 1; /*  its own; the two ends of the door                        */
-}
-
-const char *resil__port_turned_away (resil__port_t *self)
-{
-    struct {
-        uint16_t event;
-        uint32_t value;
-    } __attribute__ ((packed)) told;
-    const char *why = NULL;
-    char endpoint;
-    while (self->door && !why) {
-        int size = zmq_recv (zsock_resolve (self->door), &told, sizeof told, ZMQ_DONTWAIT);
-        if (size < 0)
-            return NULL;
-        zmq_recv (zsock_resolve (self->door), &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
-        why = size == sizeof told ? why_failed (told.event, told.value) : NULL;
-    }
-    return why;
-}
-
 /*  ---- Its life ----------------------------------------------------------------------------------------------- */
 
-int resil__port_open (resil__port_t *self, int type, const char *endpoint,
-                      const resil__key_pair_t *keys, const char *domain)
+int resil__port_sockets (bool is_ipc)
 {
+    return is_ipc ? 1 : 3; /*  its own; the two ends of the door                        */
+}
+
+int resil__port_open (resil__port_t *self, int type, const char *endpoint,
+                      const resil__key_pair_t *keys, const char *domain, unsigned connections)
+{
+    bool is_ipc = resil__endpoint_is_ipc (endpoint);
     self->socket = zsock_new (type);
     if (!self->socket)
         return resil__refuse (EMFILE, "no socket could be made for %s: %s", endpoint,
@@ -225,19 +172,17 @@ int resil__port_open (resil__port_t *self, int type, const char *endpoint,
     self->handle = zsock_resolve (self->socket);
     if (set_limits (self->handle, type) ||
         (*keys->secret_key && set_keys (self->handle, keys, domain)) ||
-        (resil__endpoint_is_ipc (endpoint) && set_owner (self->handle)))
+        (is_ipc && set_owner (self->handle)))
         return resil__refuse (errno, "ZeroMQ refuses an option of the socket for %s: %s", endpoint,
                               zmq_strerror (errno));
-    if (*keys->secret_key && watch_door (self))
+    if (!is_ipc && resil__door_open (&self->door, self->handle, connections))
         return -1;
     return bind_it (self, endpoint);
 }
 
 void resil__port_close (resil__port_t *self)
 {
-    if (self->door)
-        zmq_socket_monitor (self->handle, NULL, 0);
-    zsock_destroy (&self->door);
+    resil__door_close (&self->door, self->handle);
     zsock_destroy (&self->socket);
     self->handle = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <czmq.h>
 
+#include "monitor/door.h"
 #include "protocol/keys.h"
 
 #define RESIL__ENDPOINT_ROOM 256
@@ -15,8 +16,8 @@ typedef struct {
     zsock_t *socket;
     void *handle; /*  what libzmq calls it                                     */
     char endpoint[RESIL__ENDPOINT_ROOM];
-    bool is_bound; /*  else it is to be bound again                             */
-    zsock_t *door; /*  with keys: ZeroMQ tells there who has not come in; else NULL */
+    bool is_bound;      /*  else it is to be bound again                             */
+    resil__door_t door; /*  of tcp; ipc is for this user alone                        */
 } resil__port_t;
 
 /*  Is it ipc; is it tcp that only this machine can reach? By its words: nothing is looked up. */
@@ -27,17 +28,14 @@ bool resil__endpoint_is_loopback (const char *endpoint);
     and a sentence. */
 int resil__endpoint_beside (const char *endpoint, char control[RESIL__ENDPOINT_ROOM]);
 
-/*  Make and bind a socket of that type. With keys only who is in the domain's list can connect. 0, or -1 with
-    errno and a sentence. */
+/*  Make and bind a socket of that type. With keys only who is in the domain's list can connect; by tcp so many can be connected at
+    a time. 0, or -1 with errno and a sentence. */
 int resil__port_open (resil__port_t *self, int type, const char *endpoint,
-                      const resil__key_pair_t *keys, const char *domain);
+                      const resil__key_pair_t *keys, const char *domain, unsigned connections);
 void resil__port_close (resil__port_t *self);
 
 /*  The sockets that it takes. */
-int resil__port_sockets (bool has_keys);
-
-/*  Why somebody has not come in who has not got as far as to show a key; once for each. NULL: nobody else. */
-const char *resil__port_turned_away (resil__port_t *self);
+int resil__port_sockets (bool is_ipc);
 
 /*  End all connections, and take new ones as soon as the endpoint can be bound again, which may not be at once. */
 void resil__port_rebind (resil__port_t *self);

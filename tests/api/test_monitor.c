@@ -556,6 +556,11 @@ static void an_endpoint_that_others_reach_needs_keys (void **state)
     options.beat_ms = 1;
     assert_null (resil_monitor_new (root, &options));
     assert_non_null (strstr (resil_errmsg (), "beat_ms"));
+    options.beat_ms = 1000;
+    options.connections = 0;
+    assert_null (resil_monitor_new (root, &options));
+    assert_int_equal (errno, EINVAL);
+    assert_non_null (strstr (resil_errmsg (), "connections is 0"));
     options = (resil_monitor_options_t){RESIL_MONITOR_OPTIONS, .keys = "x"};
     assert_null (resil_monitor_new (root, &options));
     assert_non_null (strstr (resil_errmsg (), "both"));

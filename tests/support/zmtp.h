@@ -5,19 +5,38 @@
 #define TESTS_ZMTP_H
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "support.h"
 
-static inline int raw_connect (const char *endpoint)
+/*  Begin to connect. */
+static inline int raw_knock (const char *endpoint)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     address.sin_port = htons ((uint16_t) atoi (strrchr (endpoint, ':') + 1));
     inet_pton (AF_INET, "127.0.0.1", &address.sin_addr);
-    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_true (fd >= 0);
-    assert_int_equal (connect (fd, (struct sockaddr *) &address, sizeof address), 0);
+    assert_true (connect (fd, (struct sockaddr *) &address, sizeof address) == 0 ||
+                 errno == EINPROGRESS);
+    return fd;
+}
+
+/*  Is it connected within that time? */
+static inline bool raw_is_in (int fd, int timeout_ms)
+{
+    return poll (&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, timeout_ms) == 1;
+}
+
+static inline int raw_connect (const char *endpoint)
+{
+    int fd = raw_knock (endpoint);
+    assert_true (raw_is_in (fd, SUPPORT_PATIENCE_MS));
+    assert_int_equal (fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) & ~O_NONBLOCK), 0);
     return fd;
 }
 

@@ -335,6 +335,35 @@ static void who_says_nothing_keeps_nobody_out (void **state)
     end ();
 }
 
+/*  Twice as many as may be, to each endpoint, none of whom says anything. */
+static void strangers_beyond_the_limit_wait_at_the_door (void **state)
+{
+    (void) state;
+    enum { KNOCKING = 4 * 256 };
+    static int fds[KNOCKING];
+    client_t client;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    client_open (&client, resil_monitor_endpoint (monitor), "resil1/event/");
+    int before = support_descriptors (), most = 0;
+    for (int i = 0; i < KNOCKING; i++) {
+        fds[i] =
+            raw_knock (i & 1 ? resil_monitor_endpoint (monitor) : resil_monitor_control (monitor));
+        int held = i % 16 ? 0 : support_descriptors () - before - (i + 1);
+        most = held > most ? held : most;
+    }
+    client_await (&client, "type", "refused");
+    assert_non_null (strstr (client_text (&client, "error.text"), "connections are taken"));
+    /*  What is on its way when the door is shut comes in. */
+    assert_true (most < KNOCKING * 3 / 4);
+    client_must (&client, "list", "");
+    for (int i = 0; i < KNOCKING; i++)
+        close (fds[i]);
+    client_close (&client);
+    still_serves ();
+    end ();
+}
+
 /*  ---- Slow and hasty ones --------------------------------------------------------------------------------- */
 
 static void who_stops_reading_delays_nobody (void **state)
@@ -593,6 +622,7 @@ int main (void)
         trace_case (nonsense_is_hung_up_on),
         trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
         trace_case (who_says_nothing_keeps_nobody_out),
+        trace_case (strangers_beyond_the_limit_wait_at_the_door),
         trace_case (who_stops_reading_delays_nobody),
         trace_case (a_thousand_requests_at_once_are_all_answered),
         trace_case (who_asks_without_end_is_answered_at_a_bounded_rate),

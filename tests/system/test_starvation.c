@@ -200,7 +200,7 @@ static int fill_up (void *arg)
     printf ("stopped in %lld ms\n", (long long) (system_now_us () - began_us) / 1000);
 
     /*  Then there is room again, for as many, when ZeroMQ has closed them all, which it does in its own time. */
-    int64_t deadline_us = system_now_us () + SUPPORT_PATIENCE_MS * 1000;
+    int64_t deadline_us = system_now_us () + 4 * SUPPORT_PATIENCE_MS * 1000;
     while (!has_room_for (count))
         child_check (system_now_us () < deadline_us);
     return 0;

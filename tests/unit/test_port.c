@@ -71,7 +71,7 @@ static void without_a_doorkeeper_nobody_is_let_in (void **state)
     resil__key_pair_t server, client;
     assert_int_equal (zmq_curve_keypair (server.public_key, server.secret_key), 0);
     assert_int_equal (zmq_curve_keypair (client.public_key, client.secret_key), 0);
-    ok (resil__port_open (&port, ZMQ_XPUB, "tcp://127.0.0.1:*", &server, "some-domain"));
+    ok (resil__port_open (&port, ZMQ_XPUB, "tcp://127.0.0.1:*", &server, "some-domain", 8));
     zsock_t *sub = zsock_new (ZMQ_SUB), *connection = zsock_new (ZMQ_PAIR);
     assert_int_equal (zmq_socket_monitor (zsock_resolve (sub), "inproc://door",
                                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
@@ -91,7 +91,7 @@ static void without_a_doorkeeper_nobody_is_let_in (void **state)
         assert_int_not_equal (event, 0);
         assert_int_not_equal (event, ZMQ_EVENT_HANDSHAKE_SUCCEEDED);
     }
-    assert_string_equal (resil__port_turned_away (&port),
+    assert_string_equal (resil__door_turned_away (&port.door),
                          "nobody in this program answers for keys");
     zsock_set_rcvtimeo (port.socket, 0);
     assert_null (zmsg_recv (port.socket));
@@ -110,14 +110,14 @@ static void a_path_where_somebody_listens_is_left_to_them (void **state)
     snprintf (endpoint, sizeof endpoint, "ipc://%s/s", folder);
     snprintf (file, sizeof file, "%s/s", folder);
     resil__port_t one = {.socket = NULL}, other = {.socket = NULL};
-    ok (resil__port_open (&one, ZMQ_XPUB, endpoint, &none, ""));
-    assert_int_equal (resil__port_open (&other, ZMQ_XPUB, endpoint, &none, ""), -1);
+    ok (resil__port_open (&one, ZMQ_XPUB, endpoint, &none, "", 8));
+    assert_int_equal (resil__port_open (&other, ZMQ_XPUB, endpoint, &none, "", 8), -1);
     assert_int_equal (errno, EADDRINUSE);
     resil__port_close (&other);
     resil__port_close (&one);
     unlink (file);
     fclose (fopen (file, "w"));
-    assert_int_equal (resil__port_open (&other, ZMQ_XPUB, endpoint, &none, ""), -1);
+    assert_int_equal (resil__port_open (&other, ZMQ_XPUB, endpoint, &none, "", 8), -1);
     assert_int_equal (errno, EEXIST);
     resil__port_close (&other);
     unlink (file);

@@ -1,0 +1,30 @@
+/*  Who comes to a bound socket, and goes: as ZeroMQ tells of its connections, so many of which may be there at a time.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_MONITOR_DOOR_H
+#define RESIL_MONITOR_DOOR_H
+
+#include <czmq.h>
+
+typedef struct {
+    zsock_t *told; /*  where ZeroMQ tells; NULL: nothing is looked at            */
+    int listener;  /*  the descriptor at which they come; -1: none               */
+    unsigned most;
+    unsigned count;
+    bool is_shut;  /*  who comes now waits                                       */
+    bool has_said; /*  that it is                                                */
+    char said[120];
+    uint64_t *inside; /*  by descriptor: a connection is there                      */
+    size_t words;     /*  of it                                                     */
+} resil__door_t;
+
+/*  Look at a socket of libzmq's before it is bound: by tcp at most so many may be connected, or an eighth of the descriptors that the
+    process may have, if that is less. 0, or -1 with errno and a sentence; it is to be closed in any case, and before the socket. */
+int resil__door_open (resil__door_t *self, void *handle, unsigned most);
+void resil__door_close (resil__door_t *self, void *handle);
+
+/*  Take what there is to be told, which keeps the count: to be called whenever `told` can be read. Why somebody has not come in who
+    has not got as far as to show a key, once for each, or that the door is shut. NULL: nothing else. Valid until the next call. */
+const char *resil__door_turned_away (resil__door_t *self);
+
+#endif
