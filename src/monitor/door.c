@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "foundation/errmsg.h"
 
@@ -171,8 +173,10 @@ static unsigned within_means (unsigned most)
 /*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
 int resil__door_open (resil__door_t *self, void *handle, unsigned most)
 {
+    static atomic_uint doors; /*  a former one may not have left its name yet              */
     char endpoint[64];
-    snprintf (endpoint, sizeof endpoint, "inproc://resil-door-%p", (void *) self);
+    snprintf (endpoint, sizeof endpoint, "inproc://resil-door-%d-%u", (int) getpid (),
+              atomic_fetch_add (&doors, 1));
     *self = (resil__door_t){.listener = -1, .most = within_means (most)};
     snprintf (self->said, sizeof self->said,
               "all %u connections are taken: who comes now waits until one ends", self->most);
