@@ -66,7 +66,9 @@ struct _seat_t {
     atomic_uint state;        /*  IS_PUSHED, and TO_...: so that what follows is seen      */
     uint64_t incarnation;     /*  ... to start                                             */
     resil_error_t *to_handle; /*  ... to handle; NULL: see seat_handle                     */
-    resil__row_t *row;        /*  that goes on when it has done that; set before it is told */
+    /*  That goes on when it has done that; set before it is told. Whoever takes it out has it: the supervisor may put the row of
+        its end in the place of that of its start, from which the thread has not come back. */
+    _Atomic (resil__row_t *) row;
 
     /*  the host's thread only */
     seat_t *next;          /*  in its queue                                             */
@@ -333,6 +335,17 @@ static void let_go_of_row (resil__row_t *row)
         free (row);
 }
 
+/*  Its own share of the row is the seat's now. */
+static void put_row (seat_t *seat, resil__row_t *row)
+{
+    let_go_of_row (atomic_exchange (&seat->row, row));
+}
+
+static resil__row_t *take_row (seat_t *seat)
+{
+    return atomic_exchange (&seat->row, NULL);
+}
+
 /*  Who has the next turn, or NULL. */
 static seat_t *next_in_row (resil__row_t *row)
 {
@@ -350,7 +363,7 @@ static void pass_on (resil__row_t *row)
         let_go_of_row (row);
         return;
     }
-    next->row = row;
+    put_row (next, row);
     if (row->what == TO_END)
         atomic_store (&next->base.self.cancelled, RESIL__CANCEL_ALL);
     want (next, row->what);
@@ -360,11 +373,13 @@ static void pass_on (resil__row_t *row)
 static void has_begun (seat_t *seat)
 {
     const resil_self_t *self = &seat->base.self;
-    resil__row_t *row = seat->row;
-    if (row->what != TO_START)
+    resil__row_t *row = take_row (seat);
+    if (row &&
+        row->what != TO_START) /*  it is that of its end already                            */
+        put_row (seat, row);
+    else if (!row)
         return;
-    seat->row = NULL;
-    if (!self->owes_started && !resil__self_is_cancelled (self))
+    else if (!self->owes_started && !resil__self_is_cancelled (self))
         pass_on (row);
     else
         let_go_of_row (row);
@@ -392,8 +407,7 @@ static bool is_out_of_queues (seat_t *seat)
 /*  And if others of its row end after it, the next is told. */
 static void leave_in_turn (seat_t *seat)
 {
-    resil__row_t *row = seat->row;
-    seat->row = NULL;
+    resil__row_t *row = take_row (seat);
     leave (seat);
     if (row && row->what == TO_END)
         pass_on (row);
@@ -499,7 +513,7 @@ static bool end_turn (shared_t *host, seat_t *seat)
         take_over (host);
         append (host, seat);
     }
-    if ((wants & TO_START) && seat->row)
+    if ((wants & TO_START) && atomic_load_explicit (&seat->row, memory_order_relaxed))
         has_begun (seat);
     return true;
 }
@@ -828,7 +842,7 @@ void resil__row_add (resil__row_t *self, resil__runner_t *runner, uint64_t incar
 void resil__row_begin (resil__row_t *self, resil__runner_t *first)
 {
     atomic_fetch_add (&self->owners, 1);
-    seat_of (first)->row = self;
+    put_row (seat_of (first), self);
 }
 
 bool resil__row_starts (const resil__row_t *self)

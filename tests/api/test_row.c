@@ -119,6 +119,20 @@ static void they_start_in_order_and_stop_in_reverse (void **state)
     trace_is ("+a +b +c +d +e +f -f -e -d -c -b -a");
 }
 
+/*  The thread may not have come back from the last one's start yet. */
+static void they_may_be_stopped_as_soon_as_they_have_started (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 300; i++) {
+        resil_supervisor_destroy (&supervisor);
+        supervisor = supervisor_new (RESIL_UNLIMITED);
+        add ("a", NULL);
+        add ("b", NULL);
+        add ("c", NULL);
+        ok (resil_supervisor_spawn (supervisor));
+    }
+}
+
 /*  The words of all from `from` to `to`, up or down. */
 static void append (char *words, char sign, int from, int to)
 {
@@ -341,6 +355,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         row_case (they_start_in_order_and_stop_in_reverse),
+        row_case (they_may_be_stopped_as_soon_as_they_have_started),
         row_case (if_one_of_many_fails_those_behind_it_have_not_begun),
         row_case (those_behind_one_that_has_nothing_to_do_start),
         row_case (one_that_fails_to_stop_holds_up_nobody),

@@ -112,7 +112,7 @@ static void take_all_memory (void)
 static void spin (void)
 {
     while (goes_on)
-        sink = sink + 1;
+        sink ^= 1;
 }
 
 static void wait_for_its_end (void)
