@@ -344,7 +344,9 @@ static int go_on (const resil__lasting_t *lasting, void *self)
 int resil__inbox_begin (resil_self_t *self)
 {
     resil__mailbox_t *mailbox = self->inbox.mailbox;
-    return mailbox && mailbox->lasting ? resil__lasting_each (mailbox, self, go_on, self) : 0;
+    return mailbox && resil__lasting_may_be (mailbox)
+               ? resil__lasting_each (mailbox, self, go_on, self)
+               : 0;
 }
 
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
@@ -704,8 +706,13 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
                                   .incarnation = self->incarnation,
                                   .context = context,
                                   .next_own = inbox->watchers};
+    int error = resil__watcher_add (watcher);
+    if (error == ENOMEM) {
+        resil__block_give (watcher);
+        return resil__refuse (ENOMEM, "resil_watch: no memory");
+    }
     inbox->watchers = watcher;
-    if (!resil__watcher_add (watcher))
+    if (error)
         resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
     return 0;
 }

@@ -449,8 +449,9 @@ static int settle (relay_t *self, const resil__frame_t *start)
     resil_message_t *saved = resil_message_new (0, start->start.saved.at, start->start.saved.size);
     if (!saved)
         return -1;
-    resil__mailbox_save (component->mailbox, self->runner, saved); /*  whose self reads there    */
-    return 0;
+    if (resil__mailbox_save (component->mailbox, self->runner, saved) == ENOMEM)
+        return resil__refuse (ENOMEM, "no memory for what was saved");
+    return 0; /*  its self reads there, and so it is kept                      */
 }
 
 /*  It has its runner for that one, or gets it now. */

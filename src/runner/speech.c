@@ -292,11 +292,11 @@ static void on_save (resil__process_t *self, const resil__frame_t *frame)
     size_t size = frame->save.bytes.size;
     resil_message_t *message = size ? resil_message_new (0, frame->save.bytes.at, size) : NULL;
     resil__frame_t saved = {.kind = RESIL__FRAME_SAVED};
-    if (size && !message) {
+    if ((size && !message) ||
+        resil__mailbox_save (self_of (self)->inbox.mailbox, self_of (self), message) == ENOMEM) {
         resil__post_answer (self, frame->save.ticket, ENOMEM, 0);
         return;
     }
-    resil__mailbox_save (self_of (self)->inbox.mailbox, self_of (self), message);
     saved.saved.ticket = frame->save.ticket;
     if (frame->save.ticket)
         say (self, &saved);
