@@ -371,8 +371,8 @@ static int make_mailbox (relay_t *self)
 {
     component_t *component = &self->component;
     component->office = (resil__office_t){component->supervisor, &component->dead_letters};
-    component->mailbox =
-        resil__mailbox_new (component->spec->mail, &component->office, component->name);
+    component->mailbox = resil__mailbox_new (resil__spec_mail (component->spec), &component->office,
+                                             component->name);
     return component->mailbox ? 0 : resil__refuse (ENOMEM, "no memory for a mailbox");
 }
 
@@ -438,7 +438,8 @@ static int settle (relay_t *self, const resil__frame_t *start)
     if (!spec)
         return -1;
     resil__spec_swap (component->spec, spec);
-    resil__mailbox_set_rules (component->mailbox, component->spec->mail, component->name);
+    resil__mailbox_set_rules (component->mailbox, resil__spec_mail (component->spec),
+                              component->name);
     resil__spec_release (&spec);
     component->ready_required = start->start.ready_required;
     component->hang_ms = start->start.hang_ms;

@@ -62,7 +62,7 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
         return false;
     }
     self->owes_started = told_to;
-    if (!resil__type_has_handlers (self->spec->type))
+    if (!resil__type_has_handlers (resil__spec_type (self->spec)))
         resil__self_has_started (self);
     self->is_entered = true;
     return true;
@@ -125,9 +125,9 @@ static bool tell_end (resil_self_t *self, resil__outcome_t outcome)
 
 static int call_handler (resil_self_t *self, const resil_error_t *error)
 {
-    if (!self->has_args || !self->spec->type->handle_irrecoverable)
+    if (!self->has_args || !resil__spec_type (self->spec)->handle_irrecoverable)
         return 0;
-    return self->spec->type->handle_irrecoverable (self->args, error);
+    return resil__spec_type (self->spec)->handle_irrecoverable (self->args, error);
 }
 
 /*  Whoever comes first has it: the supervisor takes it back by an exchange. */

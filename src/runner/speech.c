@@ -126,7 +126,7 @@ static void say_start (resil__process_t *self)
     frame.start.name = resil__frame_text (self_of (self)->spec->name);
     frame.start.supervisor = resil__frame_text (self_of (self)->supervisor);
     frame.start.type = resil__frame_text (self->program->is.command ? NULL : is->type);
-    frame.start.has_args = self_of (self)->spec->type->args_encode != NULL;
+    frame.start.has_args = resil__spec_type (self_of (self)->spec)->args_encode != NULL;
     frame.start.args = (resil__bytes_t){self->args, self->args_size};
     frame.start.has_saved = saved != NULL;
     if (saved)

@@ -76,8 +76,9 @@ static void run (resil_self_t *self, uint64_t incarnation)
 {
     int rc;
     bool told_to = true;
-    bool has_handlers = resil__type_has_handlers (self->spec->type);
-    resil_start_fn *start = has_handlers ? resil__handlers_run : self->spec->type->start;
+    bool has_handlers = resil__type_has_handlers (resil__spec_type (self->spec));
+    resil_start_fn *start =
+        has_handlers ? resil__handlers_run : resil__spec_type (self->spec)->start;
     do {
         bool begins = resil__incarnation_begin (self, incarnation++, told_to);
         rc = begins ? resil__self_call (self, start, self->args) : 0;
