@@ -20,7 +20,7 @@ static int call (resil_self_t *self, resil_handler_fn *handler)
 
 int resil__handlers_start (resil_self_t *self)
 {
-    int rc = call (self, self->spec->type->on_start);
+    int rc = call (self, resil__spec_type (self->spec)->on_start);
     if (rc == 0 || rc == RESIL_DONE)
         resil__self_has_started (self);
     return rc;
@@ -55,7 +55,7 @@ static int pass_over (const resil_self_t *self, const resil_message_t *message)
 
 int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
 {
-    resil_message_fn *handler = handler_of (self->spec->type, message);
+    resil_message_fn *handler = handler_of (resil__spec_type (self->spec), message);
     if (!handler)
         return pass_over (self, message);
     self->inbox.in_handler = true;
@@ -67,7 +67,7 @@ int resil__handlers_stop (resil_self_t *self)
     if (atomic_load (&self->quarantined))
         return 0;
     self->inbox.is_ending = true;
-    return call (self, self->spec->type->on_stop);
+    return call (self, resil__spec_type (self->spec)->on_stop);
 }
 
 /*  Until it is to end: what the last handler has returned, 0 for a cancel. */

@@ -94,12 +94,12 @@ static bool tell (resil_self_t *self, uint64_t incarnation, resil_message_kind_t
 }
 
 /*  So that a component that has no timers and calls has no clock. */
-static int reserve (resil__inbox_t *inbox)
+static int reserve (resil__carrier_t *carrier)
 {
-    if (!inbox->clock)
-        inbox->clock = calloc (1, sizeof *inbox->clock);
-    if (inbox->clock &&
-        resil__heap_reserve (&inbox->clock->heap, inbox->clock->heap.count + 1) == 0)
+    if (!carrier->clock)
+        carrier->clock = calloc (1, sizeof *carrier->clock);
+    if (carrier->clock &&
+        resil__heap_reserve (&carrier->clock->heap, carrier->clock->heap.count + 1) == 0)
         return 0;
     return resil__refuse (ENOMEM, "no memory for a timer");
 }
@@ -110,7 +110,7 @@ typedef enum { FREE, BY_LOCK, BY_BIAS, NOT_ITS_OWN } hold_t;
 
 static hold_t hold (const resil_self_t *self)
 {
-    resil__clock_t *clock = self->inbox.clock;
+    resil__clock_t *clock = self->carrier->clock;
     if (!clock || !atomic_load_explicit (&clock->inside, memory_order_relaxed))
         return FREE;
     bool by_bias = hold_clock (clock);
@@ -123,7 +123,7 @@ static hold_t hold (const resil_self_t *self)
 static void let_loose (const resil_self_t *self, hold_t hold)
 {
     if (hold != FREE)
-        let_go_of_clock (self->inbox.clock, hold == BY_BIAS);
+        let_go_of_clock (self->carrier->clock, hold == BY_BIAS);
 }
 
 /*  0, or -1 with errno and a sentence: then it is as it was. */
@@ -133,9 +133,9 @@ static int arm (resil_self_t *self, resil__timer_t *timer, int64_t due_us)
     if (held == NOT_ITS_OWN)
         return resil__refuse (ESTALE, "\"%s\" has been given up and replaced; return",
                               self->spec->name);
-    int rc = timer->place ? 0 : reserve (&self->inbox);
+    int rc = timer->place ? 0 : reserve (self->carrier);
     if (rc == 0)
-        resil__heap_set (&self->inbox.clock->heap, timer, due_us);
+        resil__heap_set (&self->carrier->clock->heap, timer, due_us);
     let_loose (self, held);
     return rc;
 }
@@ -149,17 +149,18 @@ static bool disarm (resil_self_t *self, resil__timer_t *timer)
     if (held == NOT_ITS_OWN)
         return false;
     if (timer->place)
-        resil__heap_set (&self->inbox.clock->heap, timer, RESIL__NEVER);
+        resil__heap_set (&self->carrier->clock->heap, timer, RESIL__NEVER);
     let_loose (self, held);
     return true;
 }
 
-void resil__inbox_release (resil__inbox_t *inbox)
+void resil__inbox_release (resil_self_t *self)
 {
-    if (inbox->clock)
-        resil__heap_release (&inbox->clock->heap);
-    free (inbox->clock);
-    inbox->clock = NULL;
+    resil__clock_t *clock = self->carrier->clock;
+    if (clock)
+        resil__heap_release (&clock->heap);
+    free (clock);
+    self->carrier->clock = NULL;
 }
 
 /*  It keeps when it is due. */
@@ -170,14 +171,13 @@ static void take_out (resil__clock_t *clock, resil__timer_t *timer)
     timer->due_us = due_us;
 }
 
-void resil__inbox_move (resil_self_t *self, resil__clock_t *to)
+void resil__inbox_move (resil_self_t *self)
 {
-    resil__inbox_t *inbox = &self->inbox;
-    for (resil__call_t *call = inbox->calls; call; call = call->next)
-        take_out (inbox->clock, &call->timer);
-    for (resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
-        take_out (inbox->clock, &alarm->timer);
-    inbox->clock = to;
+    resil__clock_t *clock = self->carrier->clock;
+    for (resil__call_t *call = self->inbox.calls; call; call = call->next)
+        take_out (clock, &call->timer);
+    for (resil__alarm_t *alarm = self->inbox.alarms; alarm; alarm = alarm->next)
+        take_out (clock, &alarm->timer);
 }
 
 static void put_in (resil__clock_t *clock, resil__timer_t *timer)
@@ -188,20 +188,21 @@ static void put_in (resil__clock_t *clock, resil__timer_t *timer)
 
 int resil__inbox_arrive (resil_self_t *self)
 {
-    resil__inbox_t *inbox = &self->inbox;
+    const resil__inbox_t *inbox = &self->inbox;
+    resil__clock_t *clock = self->carrier->clock;
     hold_t held = hold (self);
     if (held == NOT_ITS_OWN)
         return 0;
-    size_t count = inbox->clock->heap.count + 1;
+    size_t count = clock->heap.count + 1;
     for (const resil__call_t *call = inbox->calls; call; call = call->next)
         count++;
     for (const resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
         count++;
-    int rc = resil__heap_reserve (&inbox->clock->heap, count);
+    int rc = resil__heap_reserve (&clock->heap, count);
     for (resil__call_t *call = inbox->calls; rc == 0 && call; call = call->next)
-        put_in (inbox->clock, &call->timer);
+        put_in (clock, &call->timer);
     for (resil__alarm_t *alarm = inbox->alarms; rc == 0 && alarm; alarm = alarm->next)
-        put_in (inbox->clock, &alarm->timer);
+        put_in (clock, &alarm->timer);
     let_loose (self, held);
     return rc;
 }
@@ -344,7 +345,9 @@ static int go_on (const resil__lasting_t *lasting, void *self)
 int resil__inbox_begin (resil_self_t *self)
 {
     resil__mailbox_t *mailbox = self->inbox.mailbox;
-    return mailbox && mailbox->lasting ? resil__lasting_each (mailbox, self, go_on, self) : 0;
+    return mailbox && resil__lasting_may_be (mailbox)
+               ? resil__lasting_each (mailbox, self, go_on, self)
+               : 0;
 }
 
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
@@ -365,7 +368,7 @@ static inline void let_go (resil__inbox_t *inbox, bool is_reader)
 
 void resil__inbox_take_own_timers (resil_self_t *self)
 {
-    resil__clock_t *clock = self->inbox.clock;
+    resil__clock_t *clock = self->carrier->clock;
     if (clock && clock->heap.count)
         resil__inbox_take_timers (clock, resil__now_us ());
 }
@@ -437,7 +440,7 @@ void resil__inbox_done (resil_self_t *self)
 
 void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
 {
-    resil__clock_t *clock = self->inbox.clock;
+    resil__clock_t *clock = self->carrier->clock;
     const resil__timer_t *timer = clock ? resil__heap_first (&clock->heap) : NULL;
     if (timer && timer->due_us < deadline_us)
         deadline_us = timer->due_us;
@@ -481,19 +484,18 @@ void resil__inbox_drop (resil_self_t *self)
     while (inbox->calls) {
         resil__call_t *call = inbox->calls;
         inbox->calls = call->next;
-        take_out (inbox->clock, &call->timer);
+        take_out (self->carrier->clock, &call->timer);
         resil__call_abandon (call);
         resil__call_release (call);
     }
     while (inbox->alarms) {
         resil__alarm_t *alarm = inbox->alarms;
         inbox->alarms = alarm->next;
-        take_out (inbox->clock, &alarm->timer);
+        take_out (self->carrier->clock, &alarm->timer);
         resil__block_give (alarm);
     }
     drop_watchers (inbox);
     resil_message_destroy (&self->saved);
-    inbox->clock = NULL;
 }
 
 void resil__inbox_end (resil_self_t *self, bool failed)
@@ -704,8 +706,13 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
                                   .incarnation = self->incarnation,
                                   .context = context,
                                   .next_own = inbox->watchers};
+    int error = resil__watcher_add (watcher);
+    if (error == ENOMEM) {
+        resil__block_give (watcher);
+        return resil__refuse (ENOMEM, "resil_watch: no memory");
+    }
     inbox->watchers = watcher;
-    if (!resil__watcher_add (watcher))
+    if (error)
         resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
     return 0;
 }

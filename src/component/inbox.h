@@ -45,10 +45,9 @@ bool resil__clock_come_back (resil__clock_t *clock, const void *self);
 bool resil__clock_give_up (resil__clock_t *clock, const void *self);
 const void *resil__clock_inside (const resil__clock_t *clock);
 
-/*  In resil_self_t. All zero but the first two is nothing received and nothing pending. */
+/*  In resil_self_t. All zero but the first is nothing received and nothing pending. */
 typedef struct {
     resil__mailbox_t *mailbox; /*  NULL: it has none                                        */
-    resil__clock_t *clock;     /*  its thread's                                             */
     resil__call_t *calls;      /*  that are open                                            */
     resil__call_t *kept;       /*  of others, that it is to reply to; see resil__call_keep   */
     resil__alarm_t *alarms;
@@ -86,7 +85,7 @@ void resil__inbox_end (resil_self_t *self, bool failed);
 void resil__inbox_take_own_timers (resil_self_t *self);
 
 /*  Its runner, with a thread of its own, is freed. */
-void resil__inbox_release (resil__inbox_t *inbox);
+void resil__inbox_release (resil_self_t *self);
 
 /*  Its runner, in a thread that it shared, is freed: and so are the calls and timers that it was given up with. */
 void resil__inbox_drop (resil_self_t *self);
@@ -94,9 +93,9 @@ void resil__inbox_drop (resil_self_t *self);
 /*  Have what is due by that clock told. */
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us);
 
-/*  Have its timers and calls go by another clock, from a thread that has been given up; and, in the thread of that
-    other: they do. 0, or -1: no memory. */
-void resil__inbox_move (resil_self_t *self, resil__clock_t *to);
+/*  Take its timers and calls out of the clock of a thread that has been given up; and, in the thread that carries it
+    then: have them go by the one of that. 0, or -1: no memory. */
+void resil__inbox_move (resil_self_t *self);
 int resil__inbox_arrive (resil_self_t *self);
 
 #endif

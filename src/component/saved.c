@@ -36,8 +36,11 @@ int resil_save (resil_self_t *self, const void *bytes, size_t size)
         resil_message_destroy (&message);
         return -1;
     }
-    if (resil__mailbox_save (self->inbox.mailbox, self, message))
+    int error = resil__mailbox_save (self->inbox.mailbox, self, message);
+    if (error == 0)
         return 0;
+    if (error == ENOMEM)
+        return resil__refuse (ENOMEM, "resil_save: no memory");
     return resil__refuse (ESTALE, "resil_save: \"%s\" has been given up and replaced; return",
                           self->spec->name);
 }

@@ -80,7 +80,7 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
         record.at_us = resil__now_us ();
     record.of = self;
     record.incarnation = self->incarnation;
-    resil__outbox_t *outbox = self->outbox;
+    resil__outbox_t *outbox = self->carrier->outbox;
     /*  Once GONE is written, all of that may be freed; but where many share a thread, that outlives it, and so does
         its outbox. */
     void *bell = outbox->bell;
@@ -96,7 +96,7 @@ void resil__self_tell (resil_self_t *self, resil__record_t record, const resil_e
 static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
 {
     return (permit == RESIL__PERMIT_STANDING || permit == RESIL__PERMIT_ONCE (self->incarnation)) &&
-           self->error->at_us >=
+           self->carrier->error->at_us >=
                atomic_load_explicit (&self->granted_from_us, memory_order_relaxed);
 }
 
@@ -104,15 +104,16 @@ static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
     until the supervisor has read what it tells. */
 static bool has_room (resil_self_t *self)
 {
-    size_t least = self->ports ? 2 * RESIL__OUTBOX_INCARNATION : self->outbox->size / 2;
-    return resil__outbox_has_room (self->outbox, least);
+    resil__outbox_t *outbox = self->carrier->outbox;
+    size_t least = self->ports ? 2 * RESIL__OUTBOX_INCARNATION : outbox->size / 2;
+    return resil__outbox_has_room (outbox, least);
 }
 
 resil__payment_t resil__self_pay (resil_self_t *self)
 {
     uint_fast64_t permit = atomic_load_explicit (&self->permit, memory_order_acquire);
     if (is_granted (self, permit) && has_room (self))
-        self->payment = resil__tokens_pay (self->tokens, self->error->at_us);
+        self->payment = resil__tokens_pay (self->tokens, self->carrier->error->at_us);
     return self->payment;
 }
 
@@ -189,7 +190,7 @@ void resil__self_settle_raw (resil_self_t *self)
             break;
     if (atomic_load_explicit (&self->ports->raw_accepted, memory_order_acquire) ==
         self->incarnation) {
-        resil__error_copy (self->error, &self->ports->raw_error);
+        resil__error_copy (self->carrier->error, &self->ports->raw_error);
         self->reported = self->told = true;
     }
 }
@@ -302,7 +303,7 @@ zsock_t *resil_self_control (resil_self_t *self)
 /*  What runs for another process has it noted there: behind all that it has said before, as long as there is room. */
 static void note_afar (resil_self_t *self, const resil_error_t *error)
 {
-    if (resil__outbox_has_room (self->outbox, 2 * RESIL__OUTBOX_INCARNATION))
+    if (resil__outbox_has_room (self->carrier->outbox, 2 * RESIL__OUTBOX_INCARNATION))
         resil__self_tell (self,
                           (resil__record_t){.kind = RESIL__RECORD_REPORTED, .at_us = error->at_us},
                           error, true);
@@ -326,7 +327,7 @@ static int keep (resil_self_t *self, resil_error_kind_t kind, int code, const ch
                  const char *format, va_list args)
 {
     resil_error_t other;
-    resil_error_t *error = self->reported ? &other : self->error;
+    resil_error_t *error = self->reported ? &other : self->carrier->error;
     error->kind = kind;
     error->code = code;
     error->file = file ? file : "";
@@ -359,8 +360,8 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
     resil__self_tell (self,
                       (resil__record_t){.kind = RESIL__RECORD_REPORTED,
                                         .payment = resil__self_pay (self),
-                                        .at_us = self->error->at_us},
-                      self->error, true);
+                                        .at_us = self->carrier->error->at_us},
+                      self->carrier->error, true);
     return 0;
 }
 

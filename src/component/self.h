@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include <resil/self.h>
 
@@ -46,8 +47,17 @@ typedef struct {
     resil_error_t raw_error;
 } resil__ports_t;
 
+/*  What the thread that carries it has for all that it carries. It belongs to whoever runs there. */
+typedef struct {
+    resil__outbox_t *outbox;
+    resil_error_t
+        *error; /*  room for one, from the report of an incarnation to the end of its handler */
+    resil__clock_t *clock; /*  NULL: it has carried no timers yet, and one component alone */
+} resil__carrier_t;
+
 /*  What each side moves has cache lines of its own: with every restart these are written, and the others
-    read. What is set once, by the runner, fills them. */
+    read. What is set once, by the runner, fills them. It begins one wherever that matters, and is followed by the
+    supervisor's. */
 struct _resil_self_t {
     /*  its thread only */
     void *args;
@@ -74,32 +84,33 @@ struct _resil_self_t {
     atomic_int waiting;         /*  above 0: in a wait of ours, or idle                   */
     atomic_uint progress_count; /*  how often it has said so; begins anew after the most    */
 
+    resil__carrier_t *carrier;
+
     /*  moved by both sides, mostly by this one */
-    _Alignas(64) atomic_uint_fast64_t permit; /*  may the next begin without asking?           */
+    atomic_uint_fast64_t permit;        /*  may the next begin without asking?           */
     atomic_int_fast64_t returned_at_us; /*  set before `end`, by the coarse clock ...           */
     atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
     atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
 
-    resil__outbox_t *outbox; /*  of the thread that it runs in                            */
-    resil_error_t *error;    /*  of the thread's: room for this incarnation's, from its report to
-                                 the end of its handler                                     */
-    resil__ports_t *ports;   /*  NULL: it shares its thread                                 */
-    resil_message_t *saved;  /*  its thread only: what resil_saved has handed out, or NULL       */
+    resil__ports_t *ports;  /*  NULL: it shares its thread                                 */
+    resil_message_t *saved; /*  its thread only: what resil_saved has handed out, or NULL       */
+    resil__spec_t *spec;
+    const void *owner; /*  the supervisor, to know calls from inside                */
 
     /*  written by the supervisor, read by this side */
-    _Alignas(64) atomic_uint_fast64_t cancelled; /*  incarnations up to it are to return       */
+    atomic_uint_fast64_t cancelled;      /*  incarnations up to it are to return       */
     atomic_int_fast64_t granted_from_us; /*  the grant is for failures from then on             */
     atomic_uint_fast64_t acked;          /*  the last incarnation whose report was accepted       */
     atomic_bool quarantined;
     atomic_bool reload_wanted; /*  and it has not looked yet                                  */
     atomic_bool uses_control;  /*  by this one, once: the control socket was asked for        */
 
-    resil__spec_t *spec;
-    const void *owner;       /*  the supervisor, to know calls from inside                */
     const char *supervisor;  /*  its name, for notes in the log                           */
     resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
 };
-_Static_assert(sizeof (resil_self_t) == 256, "there are thousands in a thread that is shared");
+_Static_assert(sizeof (resil_self_t) == 240, "there are thousands in a thread that is shared");
+_Static_assert(offsetof (resil_self_t, permit) == 128 && offsetof (resil_self_t, cancelled) == 192,
+               "what each side moves begins a cache line");
 
 /*  The component that runs in the calling thread, or NULL. */
 extern RESIL__OF_THREAD resil_self_t *resil__self_of_thread;

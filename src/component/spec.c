@@ -19,18 +19,11 @@
 #include "foundation/process.h"
 #include "foundation/index.h"
 
-/*  What specs share. Found by all its bytes: if those between two fields differ, that is one more kind,
-    and no mistake. */
-typedef struct {
-    resil_spec_t is; /*  without name and args                                    */
-    resil_type_t type;
-    resil__mailbox_rules_t mail;
-} kind_t;
-
+/*  Found by all its bytes: if those between two fields differ, that is one more kind, and no mistake. */
 typedef struct {
     resil__entry_t entry;
     atomic_size_t specs; /*  from nothing, and to it, under lock                       */
-    kind_t kind;
+    resil__kind_t kind;
 } shared_t;
 
 static struct {
@@ -238,7 +231,7 @@ static int check_head (const resil_spec_t *spec)
 
 /*  ---- Kinds -------------------------------------------------------------------------- */
 
-static uint64_t hash_of (const kind_t *kind)
+static uint64_t hash_of (const resil__kind_t *kind)
 {
     uint64_t hash = 0, words[sizeof *kind / sizeof (uint64_t)];
     memcpy (words, kind, sizeof words);
@@ -254,7 +247,7 @@ static shared_t *shared_of (resil__entry_t *entry)
     return (shared_t *) entry; /*  its first member                                         */
 }
 
-static shared_t *find (const kind_t *kind, uint64_t hash)
+static shared_t *find (const resil__kind_t *kind, uint64_t hash)
 {
     resil__entry_t *entry = resil__index_first (&the.kinds, hash);
     while (entry && memcmp (&shared_of (entry)->kind, kind, sizeof *kind) != 0)
@@ -262,7 +255,7 @@ static shared_t *find (const kind_t *kind, uint64_t hash)
     return entry ? shared_of (entry) : NULL;
 }
 
-static shared_t *add_kind (const kind_t *kind, uint64_t hash)
+static shared_t *add_kind (const resil__kind_t *kind, uint64_t hash)
 {
     shared_t *shared = malloc (sizeof *shared);
     if (!shared || resil__index_reserve (&the.kinds, the.kinds.count + 1)) {
@@ -277,7 +270,7 @@ static shared_t *add_kind (const kind_t *kind, uint64_t hash)
 }
 
 /*  Takes its process. NULL: no memory. */
-static const kind_t *share (const kind_t *kind)
+static const resil__kind_t *share (const resil__kind_t *kind)
 {
     uint64_t hash = hash_of (kind);
     pthread_mutex_lock (&the.lock);
@@ -322,14 +315,12 @@ static resil__spec_t *no_memory (const resil_spec_t *spec)
 }
 
 /*  Of that kind, of which it takes over the one that was counted for it. */
-static void fill (resil__spec_t *self, const resil_spec_t *spec, const kind_t *kind)
+static void fill (resil__spec_t *self, const resil_spec_t *spec, const resil__kind_t *kind)
 {
     atomic_init (&self->references, 1);
     self->is = &kind->is;
-    self->type = &kind->type;
     self->args = spec->args;
     strcpy (self->name, spec->name);
-    self->mail = &kind->mail;
 }
 
 static resil__spec_t *allocate (const resil_spec_t *spec)
@@ -340,7 +331,7 @@ static resil__spec_t *allocate (const resil_spec_t *spec)
 resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
                                  const char *type_name)
 {
-    kind_t kind;
+    resil__kind_t kind;
     const resil_process_t *process = NULL;
     char what[RESIL_NAME_MAX + 16];
     snprintf (what, sizeof what, "component \"%s\"", spec->name);
@@ -358,7 +349,7 @@ resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *t
     kind.mail.max_bytes = spec->mailbox_bytes;
     kind.mail.deliver_again = spec->deliver_again;
     resil__spec_t *self = allocate (spec);
-    const kind_t *shared = self ? share (&kind) : NULL;
+    const resil__kind_t *shared = self ? share (&kind) : NULL;
     if (!self)
         resil__program_release (process);
     if (!shared) {
@@ -453,15 +444,11 @@ resil__spec_t *resil__spec_new_subtree (const resil_spec_t *spec, const resil_de
 
 void resil__spec_swap (resil__spec_t *self, resil__spec_t *other)
 {
-    const resil__spec_t mine = {.is = self->is, .type = self->type, .mail = self->mail};
+    const resil_spec_t *is = self->is;
     void *args = self->args;
     self->is = other->is;
-    self->type = other->type;
-    self->mail = other->mail;
     self->args = other->args;
-    other->is = mine.is;
-    other->type = mine.type;
-    other->mail = mine.mail;
+    other->is = is;
     other->args = args;
 }
 
@@ -487,7 +474,8 @@ void resil__spec_release (resil__spec_t **self_p)
 
 bool resil__spec_makes_args (const resil__spec_t *self)
 {
-    return self->type->args_new || self->type->args_decode;
+    const resil_type_t *type = resil__spec_type (self);
+    return type->args_new || type->args_decode;
 }
 
 bool resil__spec_can_replace (const resil__spec_t *self)
@@ -501,9 +489,9 @@ static int copy_args (const resil__spec_t *self, void **args_p)
     void *bytes = NULL;
     size_t size = 0;
     errno = 0;
-    if (self->type->args_encode (self->args, &bytes, &size))
+    if (resil__spec_type (self)->args_encode (self->args, &bytes, &size))
         return resil__refuse (errno ? errno : EINVAL, "its arguments could not be encoded");
-    *args_p = self->type->args_decode (bytes, size);
+    *args_p = resil__spec_type (self)->args_decode (bytes, size);
     int error = errno;
     free (bytes);
     if (!*args_p)
@@ -513,14 +501,14 @@ static int copy_args (const resil__spec_t *self, void **args_p)
 
 int resil__spec_make_args (const resil__spec_t *self, void **args_p)
 {
-    if (self->type->args_new) {
+    if (resil__spec_type (self)->args_new) {
         errno = 0;
-        *args_p = self->type->args_new (self->args);
+        *args_p = resil__spec_type (self)->args_new (self->args);
         if (!*args_p)
             return resil__refuse (errno ? errno : ENOMEM, "its arguments could not be made");
         return 0;
     }
-    if (self->type->args_decode)
+    if (resil__spec_type (self)->args_decode)
         return copy_args (self, args_p);
     *args_p = self->args;
     return 0;
@@ -529,5 +517,5 @@ int resil__spec_make_args (const resil__spec_t *self, void **args_p)
 void resil__spec_free_args (const resil__spec_t *self, void *args)
 {
     if (args && resil__spec_makes_args (self))
-        self->type->args_free (args);
+        resil__spec_type (self)->args_free (args);
 }

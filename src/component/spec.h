@@ -16,14 +16,33 @@
 /*  All specs that are equal but for name and arguments have one policy and one type in memory: of
     components by the ten thousand there are mostly few kinds. */
 typedef struct {
-    const resil_spec_t
-        *is; /*  as given, without name and args; its delay is never the inherited one */
-    const resil_type_t *type; /*  a copy: of a registered one, or made for such specs      */
+    resil_spec_t
+        is; /*  first: as given, without name and args; its delay is never the inherited one */
+    resil_type_t type;           /*  a copy: of a registered one, or made for such specs     */
+    resil__mailbox_rules_t mail; /*  what its spec says of its mailbox                       */
+} resil__kind_t;
+
+typedef struct {
+    const resil_spec_t *is; /*  of its kind                                             */
     void *args;
     atomic_int references; /*  the supervisor's, and each runner's                      */
-    const resil__mailbox_rules_t *mail; /*  what its spec says of its mailbox            */
     char name[];
 } resil__spec_t;
+
+static inline const resil__kind_t *resil__spec_kind (const resil__spec_t *self)
+{
+    return (const resil__kind_t *) self->is;
+}
+
+static inline const resil_type_t *resil__spec_type (const resil__spec_t *self)
+{
+    return &resil__spec_kind (self)->type;
+}
+
+static inline const resil__mailbox_rules_t *resil__spec_mail (const resil__spec_t *self)
+{
+    return &resil__spec_kind (self)->mail;
+}
 
 /*  Check a spec and take a copy, with `inherited` for a delay it does not give. `type`
     is NULL, or the type that spec->type does not name. Returns NULL with errno and a sentence. */

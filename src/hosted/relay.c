@@ -371,8 +371,8 @@ static int make_mailbox (relay_t *self)
 {
     component_t *component = &self->component;
     component->office = (resil__office_t){component->supervisor, &component->dead_letters};
-    component->mailbox =
-        resil__mailbox_new (component->spec->mail, &component->office, component->name);
+    component->mailbox = resil__mailbox_new (resil__spec_mail (component->spec), &component->office,
+                                             component->name);
     return component->mailbox ? 0 : resil__refuse (ENOMEM, "no memory for a mailbox");
 }
 
@@ -438,7 +438,8 @@ static int settle (relay_t *self, const resil__frame_t *start)
     if (!spec)
         return -1;
     resil__spec_swap (component->spec, spec);
-    resil__mailbox_set_rules (component->mailbox, component->spec->mail, component->name);
+    resil__mailbox_set_rules (component->mailbox, resil__spec_mail (component->spec),
+                              component->name);
     resil__spec_release (&spec);
     component->ready_required = start->start.ready_required;
     component->hang_ms = start->start.hang_ms;
@@ -449,8 +450,9 @@ static int settle (relay_t *self, const resil__frame_t *start)
     resil_message_t *saved = resil_message_new (0, start->start.saved.at, start->start.saved.size);
     if (!saved)
         return -1;
-    resil__mailbox_save (component->mailbox, self->runner, saved); /*  whose self reads there    */
-    return 0;
+    if (resil__mailbox_save (component->mailbox, self->runner, saved) == ENOMEM)
+        return resil__refuse (ENOMEM, "no memory for what was saved");
+    return 0; /*  its self reads there, and so it is kept                      */
 }
 
 /*  It has its runner for that one, or gets it now. */

@@ -8,9 +8,9 @@
 _Static_assert(sizeof (resil__lasting_t) <= RESIL__BLOCK_BYTES, "a timer is one block");
 
 /*  The link to the one of that number, or to NULL. */
-static resil__lasting_t **find (resil__mailbox_t *mailbox, uint64_t which)
+static resil__lasting_t **find (resil__annex_t *annex, uint64_t which)
 {
-    resil__lasting_t **at = &mailbox->lasting;
+    resil__lasting_t **at = &annex->lasting;
     while (*at && (*at)->which != which)
         at = &(*at)->next;
     return at;
@@ -27,8 +27,13 @@ static void forget (resil__lasting_t **at)
 
 static int set (resil__mailbox_t *mailbox, uint64_t which, int64_t due_us, int64_t every_us)
 {
-    resil__lasting_t **at = find (mailbox, which);
-    if (due_us == RESIL__NEVER) {
+    bool is_set = due_us != RESIL__NEVER;
+    resil__annex_t *annex =
+        is_set ? resil__mailbox_need_annex (mailbox) : resil__mailbox_annex (mailbox);
+    if (!annex)
+        return is_set ? ENOMEM : 0;
+    resil__lasting_t **at = find (annex, which);
+    if (!is_set) {
         forget (at);
         return 0;
     }
@@ -59,7 +64,8 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
 {
     int rc = 0;
     resil__mailbox_hold_long (mailbox);
-    const resil__lasting_t *lasting = mailbox->reader == reader ? mailbox->lasting : NULL;
+    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
+    const resil__lasting_t *lasting = annex && mailbox->reader == reader ? annex->lasting : NULL;
     for (; lasting && rc == 0; lasting = lasting->next)
         rc = each (lasting, arg);
     resil__mailbox_let_go (mailbox);
@@ -68,6 +74,7 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
 
 void resil__lasting_drop (resil__mailbox_t *mailbox)
 {
-    while (mailbox->lasting)
-        forget (&mailbox->lasting);
+    resil__annex_t *annex = resil__mailbox_annex (mailbox);
+    while (annex && annex->lasting)
+        forget (&annex->lasting);
 }

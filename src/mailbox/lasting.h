@@ -25,6 +25,13 @@ typedef int (resil__lasting_fn) (const resil__lasting_t *lasting, void *arg);
 int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__lasting_fn *each,
                          void *arg);
 
+/*  May there be some? To be asked by its reader. */
+static inline bool resil__lasting_may_be (const resil__mailbox_t *mailbox)
+{
+    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
+    return annex && annex->lasting;
+}
+
 /*  There are none any more. With the reader held, or when nobody reads. */
 void resil__lasting_drop (resil__mailbox_t *mailbox);
 

@@ -39,6 +39,22 @@ static resil__slab_t memory = RESIL__SLAB (resil__mailbox_t, name, true);
 
 RESIL__OF_THREAD resil__mailbox_host_t *resil__mailbox_host_here;
 
+static resil__slab_t annexes = RESIL__SLAB (resil__annex_t, watchers, true);
+
+resil__annex_t *resil__mailbox_need_annex (resil__mailbox_t *self)
+{
+    bool is_fresh;
+    resil__annex_t *is = resil__mailbox_annex (self);
+    resil__annex_t *made = is ? NULL : resil__slab_take (&annexes, &is_fresh);
+    if (!made)
+        return is;
+    *made = (resil__annex_t){0};
+    if (atomic_compare_exchange_strong (&self->annex, &is, made))
+        return made;
+    resil__slab_give (&annexes, made);
+    return is;
+}
+
 /*  ---- The reader's side ------------------------------------------------------------------------- */
 
 static inline resil__mailbox_host_t *host_of (const resil__mailbox_t *self)
@@ -138,7 +154,8 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     set_count (&self->sent_here_weight, 0);
     set_count (&self->taken, 0);
     set_count (&self->taken_weight, 0);
-    self->lost = self->taken_seen = self->taken_weight_seen = 0;
+    self->lost = self->taken_weight_seen = 0;
+    self->taken_seen = 0;
     resil__unlock (&self->lock);
     let_go_of (self, by_bias);
     return self;
@@ -157,13 +174,16 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     }
     bool by_bias = hold (self);
     resil__lock (&self->lock);
-    resil_message_t *in_hand = self->in_hand, *saved = self->saved;
-    self->in_hand = self->saved = NULL;
+    resil__annex_t *annex = resil__mailbox_annex (self);
+    resil_message_t *in_hand = self->in_hand, *saved = annex ? annex->saved : NULL;
+    self->in_hand = NULL;
+    if (annex)
+        annex->saved = NULL;
     self->number++;
     self->rules = NULL;
     self->office = NULL;
     if (self->has_fd)
-        close (self->event_fd);
+        close (annex->event_fd);
     self->has_fd = false;
     resil__unlock (&self->lock);
     let_go_of (self, by_bias);
@@ -223,7 +243,7 @@ static atomic_uint *tell_reader (resil__mailbox_t *self)
         return NULL;
     atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
-        eventfd_write (self->event_fd, 1);
+        eventfd_write (resil__mailbox_annex (self)->event_fd, 1);
     resil__mailbox_host_t *host = host_of (self);
     if (host)
         return host->notify (host, self->reader);
@@ -279,10 +299,14 @@ void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadli
 
 int resil__mailbox_fd (resil__mailbox_t *self)
 {
+    resil__annex_t *annex = resil__mailbox_need_annex (self);
+    if (!annex)
+        return resil__refuse (ENOMEM, "no memory for a descriptor of the mailbox of \"%s\"",
+                              self->name);
     bool by_bias = hold (self);
     resil__lock (&self->lock);
-    int fd = self->has_fd ? self->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->event_fd = fd;
+    int fd = self->has_fd ? annex->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
+    annex->event_fd = fd;
     self->has_fd = fd >= 0;
     int error = errno;
     resil__unlock (&self->lock);
@@ -389,10 +413,10 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
     resil__lock (&self->lock);
     atomic_store_explicit (&self->is_open, false, memory_order_relaxed);
     resil__lasting_drop (self);
-    resil_message_t *mail = mail_of (self), *data = self->data.first;
-    resil_message_t *control = self->control.first, *control_here = take_control_out (&mail);
+    resil_message_t *mail = mail_of (self), *data = resil__ring_take_all (&self->data).first;
+    resil_message_t *control = resil__ring_take_all (&self->control).first;
+    resil_message_t *control_here = take_control_out (&mail);
     set_mail (self, NULL);
-    self->data.first = self->control.first = NULL;
     atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
     count_all_as_taken (self);
     resil__unlock (&self->lock);
@@ -413,12 +437,12 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
 {
     const resil__mailbox_rules_t *rules = self->rules;
     for (int i = 0;; i++) {
-        if (sent_of (self) - self->taken_seen < rules->max_messages &&
+        if ((uint32_t) (sent_of (self) - self->taken_seen) < rules->max_messages &&
             sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
             return true;
         if (i == 1)
             return false;
-        self->taken_seen = atomic_load_explicit (&self->taken, memory_order_acquire);
+        self->taken_seen = (uint32_t) atomic_load_explicit (&self->taken, memory_order_acquire);
         self->taken_weight_seen = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
     }
 }
@@ -442,7 +466,7 @@ static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t w
 /*  Under lock. */
 static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, size_t weight)
 {
-    resil__chain_append (&self->data, message);
+    resil__ring_append (&self->data, message);
     add_count (&self->sent, 1);
     add_count (&self->sent_weight, weight);
     return tell_reader (self);
@@ -457,7 +481,7 @@ static resil_message_t *take_oldest (resil__mailbox_t *self)
         oldest = oldest->next;
     }
     if (!oldest)
-        return resil__chain_take (&self->data);
+        return resil__ring_take (&self->data);
     if (!before)
         set_mail (self, oldest->next);
     else
@@ -473,18 +497,20 @@ static void count_taken (resil__mailbox_t *self, const resil_message_t *message)
     add_count (&self->taken_weight, resil__message_weight (message));
 }
 
-/*  With the reader held: there was no room. Returns what `room` is while it is awaited. */
+/*  With the reader held: there was no room. Returns what `room` is while it is awaited. Where there is no memory to note
+    what for, it is awaited until something has been taken. */
 static unsigned await_room (resil__mailbox_t *self, int64_t now_us)
 {
     unsigned room = atomic_load_explicit (&self->room, memory_order_relaxed);
     if (room % 2)
         return room;
     const resil__mailbox_rules_t *rules = self->rules;
-    self->wake_at_taken =
-        atomic_load_explicit (&self->taken, memory_order_relaxed) + (rules->max_messages + 1) / 2;
-    self->wake_at_taken_weight =
-        atomic_load_explicit (&self->taken_weight, memory_order_relaxed) + rules->max_bytes / 2;
-    self->wake_at_us = now_us + WAIT_US;
+    resil__annex_t *annex = resil__mailbox_need_annex (self);
+    if (annex) {
+        annex->wake_at_taken = count_of (&self->taken) + (rules->max_messages + 1) / 2;
+        annex->wake_at_taken_weight = count_of (&self->taken_weight) + rules->max_bytes / 2;
+        annex->wake_at_us = now_us + WAIT_US;
+    }
     atomic_store (&self->room, room + 1);
     return room + 1;
 }
@@ -609,7 +635,7 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
     resil__lock (&self->lock);
     bool is_ours = is_there (self, to);
     if (is_ours) {
-        resil__chain_append (&self->control, message);
+        resil__ring_append (&self->control, message);
         atomic_store_explicit (&self->has_control, true, memory_order_relaxed);
         to_wake = tell_reader (self);
     }
@@ -632,7 +658,7 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
     atomic_store_explicit (&self->host, host, memory_order_release);
     atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
     if (self->has_fd)
-        eventfd_write (self->event_fd, 1);
+        eventfd_write (resil__mailbox_annex (self)->event_fd, 1);
     atomic_fetch_add (&self->bell, 1);
     bool is_slept_on = atomic_load (&self->asleep) > 0;
     resil__unlock (&self->lock);
@@ -665,21 +691,21 @@ static void arm (resil__mailbox_t *self, bool found_any)
         return;
     atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
     if (!found_any && self->has_fd)
-        eventfd_read (self->event_fd, &rings);
+        eventfd_read (resil__mailbox_annex (self)->event_fd, &rings);
 }
 
 /*  With the reader held. Takes over what there is: the first of control, and all data where none is left. */
 static resil_message_t *take_over (resil__mailbox_t *self)
 {
     resil__lock (&self->lock);
-    resil_message_t *control = resil__chain_take (&self->control);
-    atomic_store_explicit (&self->has_control, self->control.first != NULL, memory_order_relaxed);
+    resil_message_t *control = resil__ring_take (&self->control);
+    atomic_store_explicit (&self->has_control, self->control.last != NULL, memory_order_relaxed);
     if (!mail_of (self)) {
-        set_mail (self, self->data.first);
-        self->mail_last = self->data.last;
-        self->data.first = NULL;
+        resil__chain_t data = resil__ring_take_all (&self->data);
+        set_mail (self, data.first);
+        self->mail_last = data.last;
     }
-    if (!self->control.first && !self->data.first)
+    if (!self->control.last && !self->data.last)
         arm (self, control || mail_of (self));
     resil__unlock (&self->lock);
     return control;
@@ -717,10 +743,10 @@ static inline resil_message_t *take_next (resil__mailbox_t *self)
 /*  With the reader held: room is awaited. Those for whom there may be some are woken, when that is worth it. */
 static void wake_senders (resil__mailbox_t *self, int64_t now_us)
 {
-    uint64_t taken = atomic_load_explicit (&self->taken, memory_order_relaxed);
-    uint64_t weight = atomic_load_explicit (&self->taken_weight, memory_order_relaxed);
-    if (taken < self->wake_at_taken && weight < self->wake_at_taken_weight &&
-        now_us < self->wake_at_us && mail_of (self))
+    const resil__annex_t *annex = resil__mailbox_annex (self);
+    if (annex && count_of (&self->taken) < annex->wake_at_taken &&
+        count_of (&self->taken_weight) < annex->wake_at_taken_weight &&
+        now_us < annex->wake_at_us && mail_of (self))
         return;
     size_t most = self->rules->max_messages / 2 + 1;
     int limit = most > INT_MAX ? INT_MAX : (int) most;
@@ -805,23 +831,30 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
     return is_reader;
 }
 
-bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
+int resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
 {
+    resil__annex_t *annex =
+        message ? resil__mailbox_need_annex (self) : resil__mailbox_annex (self);
     bool by_bias = hold (self);
-    bool is_reader = self->reader == reader;
-    resil_message_t *goes = is_reader ? self->saved : message;
-    if (is_reader)
-        self->saved = message;
+    int error = self->reader != reader ? ESTALE : message && !annex ? ENOMEM : 0;
+    resil_message_t *goes = message;
+    if (error == 0) {
+        goes = annex ? annex->saved : NULL;
+        if (annex)
+            annex->saved = message;
+    }
     let_go_of (self, by_bias);
     resil_message_destroy (&goes);
-    return is_reader;
+    return error;
 }
 
 resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
 {
     bool by_bias = hold (self);
-    *is_kept = self->saved;
-    resil_message_t *message = self->saved ? resil_message_dup (self->saved) : NULL;
+    const resil__annex_t *annex = resil__mailbox_annex (self);
+    resil_message_t *saved = annex ? annex->saved : NULL;
+    resil_message_t *message = saved ? resil_message_dup (saved) : NULL;
+    *is_kept = saved;
     let_go_of (self, by_bias);
     return message;
 }
@@ -921,7 +954,9 @@ resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
     resil__lock (&self->lock);
     uint64_t taken = count_of (&self->taken);
     uint64_t in_hand = self->in_hand && is_data (self->in_hand);
-    const resil_message_t *oldest = mail_of (self) ? mail_of (self) : self->data.first;
+    const resil_message_t *oldest = mail_of (self);
+    if (!oldest && self->data.last)
+        oldest = self->data.last->next;
     resil__mailbox_books_t books = {.sent = sent_of (self),
                                     .lost = self->lost,
                                     .in_hand = in_hand,

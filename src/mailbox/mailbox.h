@@ -51,6 +51,21 @@ typedef struct {
     struct _resil__dead_letters_t *dead_letters; /*  where what is lost goes                  */
 } resil__office_t;
 
+/*  What few of them need: made when it is first needed, and then it stays with the mailbox, whose component ever that
+    is. */
+typedef struct {
+    /*  with the reader held: senders who wait for room are woken when one of these has been reached */
+    uint64_t wake_at_taken;
+    uint64_t wake_at_taken_weight;
+    int64_t wake_at_us;
+
+    struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
+    struct _resil__lasting_t *lasting;  /*  under reader_lock: see lasting.h                  */
+    resil_message_t *saved; /*  under reader_lock: bytes for the next incarnation, or NULL   */
+    int event_fd;           /*  under both locks, if the mailbox has one                     */
+} resil__annex_t;
+
+/*  A line of the senders', one that is mostly read, and one of the reader's. */
 typedef struct _resil__mailbox_t resil__mailbox_t;
 struct _resil__mailbox_t {
     /*  under lock: the senders' side */
@@ -60,47 +75,46 @@ struct _resil__mailbox_t {
     atomic_bool is_watched; /*  or has been                                              */
     bool has_fd;
     uint64_t number; /*  of its address; another for each component               */
-    resil__chain_t data;
-    resil__chain_t control;
-    atomic_uint_fast64_t sent; /*  data, ever                                               */
-    uint64_t taken_seen;       /*  of `taken`, when it last had to be looked at             */
+    resil__ring_t data;
+    resil__ring_t control;
+    atomic_uint_fast64_t sent; /*  data, ever ...                                           */
+    atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
+    uint64_t taken_weight_seen;       /*  of `taken_weight`, when it last had to be looked at */
+    const resil__mailbox_rules_t *rules;
 
-    atomic_uint_fast64_t
-        sent_weight; /*  the same in bytes                                        */
-    uint64_t taken_weight_seen;
+    alignas (64) uint32_t taken_seen; /*  the same of `taken`, its low half: more never wait */
+    atomic_uint room; /*  odd while senders wait for room, on its change           */
+    _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
     atomic_uint_fast64_t
         sent_here; /*  under reader_lock: data, besides, from its reader's thread */
     atomic_uint_fast64_t sent_here_weight;
-    atomic_uint bell;   /*  moves when its reader is told                            */
-    atomic_uint asleep; /*  so many are, waiting for it: its reader, and stale ones  */
-    _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
-    const resil__mailbox_rules_t *rules;
+    uint64_t lost; /*  under reader_lock: of those taken                        */
     const resil__office_t *office;
+    const char *name;                 /*  its component's; the owner's                      */
+    _Atomic (resil__annex_t *) annex; /*  NULL: nothing of that has been needed             */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread             */
-    int event_fd;
-    const void *reader; /*  who may take                                             */
-    _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first ...        */
-    resil_message_t *mail_last;       /*  ... undefined if there is none                  */
+    atomic_bool has_control;
+    const void *reader;               /*  who may take                                      */
+    _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first ...          */
+    resil_message_t *mail_last;       /*  ... undefined if there is none                    */
     resil_message_t *in_hand;
     atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
     atomic_uint_fast64_t taken_weight;
-    atomic_bool has_control;
-    atomic_uint room; /*  odd while senders wait for room, on its change           */
-
-    /*  ... who are woken when one of these has been reached */
-    alignas (64) uint64_t wake_at_taken;
-    uint64_t wake_at_taken_weight;
-    int64_t wake_at_us;
-    uint64_t lost; /*  of those taken                                           */
-
-    struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
-    struct _resil__lasting_t *lasting;  /*  under reader_lock: see lasting.h                  */
-    resil_message_t *saved; /*  under reader_lock: bytes for the next incarnation, or NULL   */
-    const char *name;       /*  its component's; the owner's                             */
+    /*  of all that a sender touches only these wake it, and so the rest of what it needs comes with them */
+    atomic_uint bell;   /*  under lock: moves when its reader is told                */
+    atomic_uint asleep; /*  so many are, waiting for it: its reader, and stale ones  */
 };
-_Static_assert(sizeof (resil__mailbox_t) == 256, "four cache lines");
+_Static_assert(sizeof (resil__mailbox_t) == 192, "three cache lines");
+
+/*  NULL: there is none. And one in any case; NULL: no memory. */
+static inline resil__annex_t *resil__mailbox_annex (const resil__mailbox_t *self)
+{
+    return atomic_load_explicit (&self->annex, memory_order_acquire);
+}
+
+resil__annex_t *resil__mailbox_need_annex (resil__mailbox_t *self);
 
 /*  Hold the reader's side, for more than a few lines; and let go of it. */
 void resil__mailbox_hold_long (resil__mailbox_t *self);
@@ -194,8 +208,9 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader);
 resil_message_t *resil__mailbox_seize (resil__mailbox_t *self);
 
 /*  Keep that for the component's next incarnation in place of what was kept (NULL: nothing), which is taken whatever
-    comes; false: another one reads now. And another message with what is kept; NULL: *is_kept says whether there is any. */
-bool resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message);
+    comes; 0, or an errno, without a sentence: ESTALE (another one reads now), ENOMEM. And another message with what is
+    kept; NULL: *is_kept says whether there is any. */
+int resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message);
 resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept);
 
 /*  Sleep until told, at most until the deadline: `bell` is what resil__mailbox_bell was before there was nothing

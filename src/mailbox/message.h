@@ -78,6 +78,41 @@ static inline resil_message_t *resil__chain_take (resil__chain_t *chain)
     return message;
 }
 
+/*  The same in one pointer: a ring whose last leads to the first. */
+typedef struct {
+    resil_message_t *last;
+} resil__ring_t;
+
+static inline void resil__ring_append (resil__ring_t *ring, resil_message_t *message)
+{
+    message->next = ring->last ? ring->last->next : message;
+    if (ring->last)
+        ring->last->next = message;
+    ring->last = message;
+}
+
+static inline resil_message_t *resil__ring_take (resil__ring_t *ring)
+{
+    resil_message_t *last = ring->last, *message = last ? last->next : NULL;
+    if (message == last)
+        ring->last = NULL;
+    else
+        last->next = message->next;
+    return message;
+}
+
+/*  All of it, opened: as a chain, oldest first. */
+static inline resil__chain_t resil__ring_take_all (resil__ring_t *ring)
+{
+    resil__chain_t all = {NULL, ring->last};
+    if (ring->last) {
+        all.first = ring->last->next;
+        ring->last->next = NULL;
+    }
+    ring->last = NULL;
+    return all;
+}
+
 /*  What it counts for in a mailbox that is bounded in bytes: what it takes, about. */
 static inline size_t resil__message_weight (const resil_message_t *self)
 {

@@ -4,6 +4,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "mailbox/watcher.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "mailbox/afar.h"
@@ -12,9 +13,12 @@ static resil__lock_t lists;
 
 _Static_assert(sizeof (resil__watcher_t) <= RESIL__BLOCK_BYTES, "a watcher is one block");
 
-bool resil__watcher_add (resil__watcher_t *self)
+int resil__watcher_add (resil__watcher_t *self)
 {
     resil__mailbox_t *mailbox = self->whom.place;
+    resil__annex_t *annex = resil__mailbox_need_annex (mailbox);
+    if (!annex)
+        return ENOMEM;
     resil__lock (&lists);
     resil__lock (&mailbox->lock);
     bool exists = mailbox->number == self->whom.number;
@@ -22,17 +26,17 @@ bool resil__watcher_add (resil__watcher_t *self)
     resil__unlock (&mailbox->lock);
     self->previous = NULL;
     if (exists) {
-        self->next = mailbox->watchers;
+        self->next = annex->watchers;
         if (self->next)
             self->next->previous = &self->next;
-        self->previous = &mailbox->watchers;
-        mailbox->watchers = self;
+        self->previous = &annex->watchers;
+        annex->watchers = self;
         atomic_store_explicit (&mailbox->is_watched, true, memory_order_relaxed);
     }
     resil__unlock (&lists);
     if (resil__is_afar (mailbox))
         resil__afar->watch (self->whom.number, self->context);
-    return is_open || resil__is_afar (mailbox);
+    return is_open || resil__is_afar (mailbox) ? 0 : ESHUTDOWN;
 }
 
 static void unlink_it (resil__watcher_t *self)
@@ -55,9 +59,12 @@ void resil__watcher_remove (resil__watcher_t *self)
 
 void resil__watchers_drop (resil__mailbox_t *mailbox)
 {
+    resil__annex_t *annex = resil__mailbox_annex (mailbox);
+    if (!annex)
+        return;
     resil__lock (&lists);
-    while (mailbox->watchers)
-        unlink_it (mailbox->watchers);
+    while (annex->watchers)
+        unlink_it (annex->watchers);
     atomic_store_explicit (&mailbox->is_watched, false, memory_order_relaxed);
     resil__unlock (&lists);
 }
@@ -86,8 +93,9 @@ void resil__watcher_tell (const resil__watcher_t *self, int what, int code, cons
 
 void resil__watchers_tell_all (resil__mailbox_t *mailbox, int what, int code, const char *text)
 {
+    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
     resil__lock (&lists);
-    for (const resil__watcher_t *each = mailbox->watchers; each; each = each->next)
+    for (const resil__watcher_t *each = annex ? annex->watchers : NULL; each; each = each->next)
         resil__watcher_tell (each, what, code, text);
     resil__unlock (&lists);
 }

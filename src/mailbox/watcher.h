@@ -19,9 +19,9 @@ struct _resil__watcher_t {
     uint64_t context;
 };
 
-/*  It is told from now on. False: `whom` has ended for good; then it is told if that is started again, unless its
-    component was deleted. Any thread. */
-bool resil__watcher_add (resil__watcher_t *self);
+/*  It is told from now on. 0, or an errno, without a sentence: ESHUTDOWN (`whom` has ended for good; it is told if that is
+    started again, unless its component was deleted), ENOMEM (it is told of nothing). Any thread. */
+int resil__watcher_add (resil__watcher_t *self);
 
 /*  No more. */
 void resil__watcher_remove (resil__watcher_t *self);

@@ -23,7 +23,8 @@ static void fail_with (resil_self_t *self, resil_error_kind_t kind, int code, co
 {
     if (self->reported)
         return;
-    resil__error_set (self->error, kind, self->spec->name, self->incarnation, code, "%s", text);
+    resil__error_set (self->carrier->error, kind, self->spec->name, self->incarnation, code, "%s",
+                      text);
     self->reported = true;
 }
 
@@ -61,7 +62,7 @@ bool resil__incarnation_begin (resil_self_t *self, uint64_t incarnation, bool to
         return false;
     }
     self->owes_started = told_to;
-    if (!resil__type_has_handlers (self->spec->type))
+    if (!resil__type_has_handlers (resil__spec_type (self->spec)))
         resil__self_has_started (self);
     self->is_entered = true;
     return true;
@@ -118,15 +119,15 @@ static bool tell_end (resil_self_t *self, resil__outcome_t outcome)
                                         .outcome = outcome,
                                         .asks = !failed,
                                         .payment = is_news ? self->payment : RESIL__NOT_PAID},
-                      is_news ? self->error : NULL, true);
+                      is_news ? self->carrier->error : NULL, true);
     return false;
 }
 
 static int call_handler (resil_self_t *self, const resil_error_t *error)
 {
-    if (!self->has_args || !self->spec->type->handle_irrecoverable)
+    if (!self->has_args || !resil__spec_type (self->spec)->handle_irrecoverable)
         return 0;
-    return self->spec->type->handle_irrecoverable (self->args, error);
+    return resil__spec_type (self->spec)->handle_irrecoverable (self->args, error);
 }
 
 /*  Whoever comes first has it: the supervisor takes it back by an exchange. */
@@ -175,7 +176,7 @@ bool resil__incarnation_end (resil_self_t *self, const char *called, int rc)
     bool owes_end = tell_end (self, outcome);
     if (outcome != RESIL__FAILED)
         return false;
-    int answer = call_handler (self, self->error);
+    int answer = call_handler (self, self->carrier->error);
     if (atomic_load (&self->quarantined))
         return false;
     bool goes_on = answer == 0 && decide_to_go_on (self);
@@ -188,7 +189,7 @@ bool resil__incarnation_end (resil_self_t *self, const char *called, int rc)
     if (!goes_on)
         return false;
     permit_is_spent (self);
-    resil__outbox_prepare (self->outbox);
+    resil__outbox_prepare (self->carrier->outbox);
     return true;
 }
 

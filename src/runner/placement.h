@@ -34,19 +34,22 @@ typedef struct {
     bool (*kill) (resil__runner_t *self);
     /*  NULL: it sees its self. */
     void (*reload) (resil__runner_t *self);
+    /*  NULL: it has no sockets. */
+    int (*errors_fd) (const resil__runner_t *self);
+    int (*control_fd) (const resil__runner_t *self);
+    bool (*is_unread) (const resil__runner_t *self);
 } resil__runner_ops_t;
 
 struct _resil__runner_t {
     resil_self_t self; /*  first: a record is of it, and so of its runner              */
     const resil__runner_ops_t *ops;
-    void *child;
-    int errors_fd;
-    int control_fd;
-    bool unread; /*  there is something to take that no descriptor tells           */
+    union {
+        void *child;
+        resil__runner_t *next; /*  in the graveyard                                     */
+    };
     /*  of the thread that carries it */
-    atomic_int thread_id;  /*  0: it has not begun                                       */
-    atomic_int cpu_clock;  /*  its own, as a clockid_t; 0: not known                     */
-    resil__runner_t *next; /*  in the graveyard                                         */
+    atomic_int thread_id; /*  0: it has not begun                                       */
+    atomic_int cpu_clock; /*  its own, as a clockid_t; 0: not known                     */
 };
 
 /*  What all have, in memory that is zero otherwise; and give it back. */

@@ -576,5 +576,5 @@ void resil__post_release (resil__process_t *self)
 {
     if (self->post)
         resil__post_end (self, true);
-    resil__inbox_release (&self_of (self)->inbox);
+    resil__inbox_release (self_of (self));
 }

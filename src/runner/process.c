@@ -689,7 +689,7 @@ static void renew (resil__process_t *self, uint64_t incarnation)
 /*  Its arguments go to its process, anew for each. */
 static bool encodes_args (const resil__process_t *self)
 {
-    return self->program->speaks && self->base.self.spec->type->args_encode;
+    return self->program->speaks && resil__spec_type (self->base.self.spec)->args_encode;
 }
 
 static void begin (resil__process_t *self)
@@ -750,7 +750,8 @@ static int encode_args (resil__process_t *self)
     self->args_size = 0;
     errno = 0;
     if (!encodes_args (self) ||
-        inside->spec->type->args_encode (inside->args, &self->args, &self->args_size) == 0)
+        resil__spec_type (inside->spec)
+                ->args_encode (inside->args, &self->args, &self->args_size) == 0)
         return 0;
     int error = errno ? errno : EINVAL;
     self->args = NULL;
@@ -765,7 +766,7 @@ static int handle (resil__process_t *self)
     resil_self_t *inside = self_of (self);
     if (make_args (self) || resil__self_is_quarantined (inside))
         return 0;
-    return inside->spec->type->handle_irrecoverable (inside->args, &self->error);
+    return resil__spec_type (inside->spec)->handle_irrecoverable (inside->args, &self->error);
 }
 
 static int prepare (resil__process_t *self)
@@ -804,7 +805,7 @@ static void call_handler (resil__process_t *self)
 {
     const resil_self_t *inside = self_of (self);
     bool has_args = inside->has_args || resil__spec_makes_args (inside->spec);
-    if (!inside->spec->type->handle_irrecoverable || !has_args) {
+    if (!resil__spec_type (inside->spec)->handle_irrecoverable || !has_args) {
         is_handled (self, 0);
         return;
     }
@@ -1072,8 +1073,8 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
     resil__spare_init (self);
     resil_self_t *inside = &self->base.self;
     inside->supervisor = self->supervisor;
-    inside->outbox = &host->outbox;
-    inside->error = &self->error;
+    self->carrier = (resil__carrier_t){.outbox = &host->outbox, .error = &self->error};
+    inside->carrier = &self->carrier;
     resil__hosting_add_seat (host);
     if (self->program->speaks)
         resil__mailbox_set_reader (options->mailbox, inside, &self->hook);

@@ -99,7 +99,8 @@ struct _resil__process_t {
     char supervisor[RESIL_PATH_MAX + 1]; /*  of its self                                 */
 
     /*  the host's; while a chore is under way its too */
-    resil_error_t error; /*  of its self                                              */
+    resil__carrier_t carrier; /*  of its self, ...                                     */
+    resil_error_t error;      /*  ... and this                                         */
     resil__chore_t chore;
     int chore_rc; /*  an errno, or what the handler returned                   */
     char chore_why[RESIL_ERROR_TEXT_MAX];

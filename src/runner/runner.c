@@ -31,12 +31,10 @@ void resil__runner_init (resil__runner_t *self, const resil__runner_ops_t *ops,
     self->self.supervisor = options->supervisor;
     self->self.inbox.mailbox = options->mailbox;
     self->self.inbox.is_afar = options->is_afar;
-    self->errors_fd = self->control_fd = -1;
 }
 
 void resil__runner_clear (resil__runner_t *self)
 {
-    resil__inbox_release (&self->self.inbox);
     free (self->self.cleanups);
     resil__spec_release (&self->self.spec);
     resil__tokens_release (&self->self.tokens);
@@ -74,12 +72,12 @@ void *resil__runner_child (const resil__runner_t *self)
 
 int resil__runner_errors_fd (const resil__runner_t *self)
 {
-    return self->errors_fd;
+    return self->ops->errors_fd ? self->ops->errors_fd (self) : -1;
 }
 
 int resil__runner_control_fd (const resil__runner_t *self)
 {
-    return self->control_fd;
+    return self->ops->control_fd ? self->ops->control_fd (self) : -1;
 }
 
 bool resil__runner_take (resil__runner_t *self, resil__record_t *record, resil_error_t *error)
@@ -99,7 +97,7 @@ resil__raw_t resil__runner_take_raw (resil__runner_t *self, resil_error_t *error
 
 bool resil__runner_is_unread (const resil__runner_t *self)
 {
-    return self->unread;
+    return self->ops->is_unread && self->ops->is_unread (self);
 }
 
 void resil__runner_start (resil__runner_t *self, uint64_t incarnation)

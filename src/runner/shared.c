@@ -63,26 +63,30 @@ struct _seat_t {
     resil__runner_t base;
     _Atomic (shared_t *) host;
     seat_t *next_pushed;
-    atomic_uint state;        /*  IS_PUSHED, and TO_...: so that what follows is seen      */
-    uint64_t incarnation;     /*  ... to start                                             */
-    resil_error_t *to_handle; /*  ... to handle; NULL: see seat_handle                     */
-    /*  That goes on when it has done that; set before it is told. Whoever takes it out has it: the supervisor may put the row of
-        its end in the place of that of its start, from which the thread has not come back. */
-    _Atomic (resil__row_t *) row;
+    atomic_uint state; /*  IS_PUSHED, and TO_...: so that what follows is seen      */
 
     /*  the host's thread only */
-    seat_t *next;          /*  in its queue                                             */
-    atomic_bool is_queued; /*  it stands there; the supervisor looks                    */
+    atomic_bool is_queued; /*  it stands in its queue; the supervisor looks             */
     bool runs;             /*  an incarnation has begun, and not ended                  */
     bool has_more;         /*  it was served for its whole budget                       */
     bool goes_on;          /*  it has failed, and `incarnation` is to begin by a grant  */
+    seat_t *next;          /*  in its queue                                             */
+
+    /*  before the state says so */
+    uint64_t incarnation;     /*  to start                                                 */
+    resil_error_t *to_handle; /*  to handle; NULL: see seat_handle                         */
+    /*  That goes on when it has done that. Whoever takes it out has it: the supervisor may put the row of its end in the place
+        of that of its start, from which the thread has not come back. */
+    _Atomic (resil__row_t *) row;
 };
+_Static_assert(sizeof (seat_t) == 320, "five cache lines, the last of which is the queues'");
 
 struct _shared_t {
-    resil__host_t base;         /*  first: a host is one of these                            */
-    resil_error_t error;        /*  of whoever fails, from its report to the end of its handler */
+    resil__host_t base;       /*  first: a host is one of these                            */
+    resil__carrier_t carrier; /*  what follows ...                                         */
+    resil_error_t error;
     resil__mailbox_host_t mail; /*  of the mailboxes of all                              */
-    resil__clock_t clock;       /*  timers of all; and who is being served                   */
+    resil__clock_t clock;       /*  ... to here; it has timers of all, and who is being served */
     const seat_t *stays;  /*  given up: the supervisor's, the thread has but the seat that it is
                              in; NULL: it has not even that                            */
     uint64_t hung_handle; /*  in the process's list of hung threads                    */
@@ -419,7 +423,7 @@ static void leave_in_turn (seat_t *seat)
 static void handle (seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
-    resil_error_t *error = seat->to_handle ? seat->to_handle : self->error;
+    resil_error_t *error = seat->to_handle ? seat->to_handle : self->carrier->error;
     if (!seat->to_handle)
         resil__error_set (error, RESIL_ERROR_HUNG, self->spec->name, seat->incarnation, ENOMEM,
                           "there is no memory to tell of what");
@@ -638,6 +642,7 @@ resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil
     self->mail.notify = notify;
     self->mail.notify_here = notify_here;
     self->clock.bias = &self->mail.bias;
+    self->carrier = (resil__carrier_t){&self->base.outbox, &self->error, &self->clock};
     resil__hosting_begin (&self->base);
     return &self->base;
 }
@@ -672,11 +677,10 @@ void resil__seat_move (resil__runner_t *runner, resil__host_t *to_host)
         return;
     if (reads)
         resil__mailbox_set_reader (self->inbox.mailbox, self, NULL);
-    resil__inbox_move (self, &to->clock);
+    resil__inbox_move (self);
     resil__hosting_remove_seat (&from->base);
     resil__hosting_add_seat (&to->base);
-    self->outbox = &to->base.outbox;
-    self->error = &to->error;
+    self->carrier = &to->carrier;
     set_queued (seat, false);
     atomic_fetch_or (&seat->state, TO_ARRIVE | IS_PUSHED);
     atomic_store_explicit (&seat->host, to, memory_order_release);
@@ -808,9 +812,7 @@ static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_optio
     seat->host = host;
     resil__hosting_add_seat (base);
     resil_self_t *inside = &seat->base.self;
-    inside->outbox = &host->base.outbox;
-    inside->error = &host->error;
-    inside->inbox.clock = &host->clock;
+    inside->carrier = &host->carrier;
     resil__mailbox_set_reader (options->mailbox, inside, &host->mail);
     return &seat->base;
 }

@@ -126,7 +126,7 @@ static void say_start (resil__process_t *self)
     frame.start.name = resil__frame_text (self_of (self)->spec->name);
     frame.start.supervisor = resil__frame_text (self_of (self)->supervisor);
     frame.start.type = resil__frame_text (self->program->is.command ? NULL : is->type);
-    frame.start.has_args = self_of (self)->spec->type->args_encode != NULL;
+    frame.start.has_args = resil__spec_type (self_of (self)->spec)->args_encode != NULL;
     frame.start.args = (resil__bytes_t){self->args, self->args_size};
     frame.start.has_saved = saved != NULL;
     if (saved)
@@ -292,11 +292,11 @@ static void on_save (resil__process_t *self, const resil__frame_t *frame)
     size_t size = frame->save.bytes.size;
     resil_message_t *message = size ? resil_message_new (0, frame->save.bytes.at, size) : NULL;
     resil__frame_t saved = {.kind = RESIL__FRAME_SAVED};
-    if (size && !message) {
+    if ((size && !message) ||
+        resil__mailbox_save (self_of (self)->inbox.mailbox, self_of (self), message) == ENOMEM) {
         resil__post_answer (self, frame->save.ticket, ENOMEM, 0);
         return;
     }
-    resil__mailbox_save (self_of (self)->inbox.mailbox, self_of (self), message);
     saved.saved.ticket = frame->save.ticket;
     if (frame->save.ticket)
         say (self, &saved);

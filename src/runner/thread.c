@@ -41,7 +41,8 @@ enum { IS_UNBORN = 0, IS_BORN, IS_ABORTED };
 typedef struct {
     resil__runner_t base;
     resil__ports_t ports; /*  its self's, ...                                          */
-    resil_error_t error;  /*  ... and this                                             */
+    resil__carrier_t carrier;
+    resil_error_t error; /*  ... and these                                            */
     char supervisor[RESIL_PATH_MAX + 1];
     resil__maker_t *maker; /*  NULL: buried                                            */
     resil__job_t birth, death;
@@ -52,6 +53,9 @@ typedef struct {
     zsock_t *control_end;
     void *errors_handle;
     void *control_handle;
+    int errors_fd;
+    int control_fd;
+    bool unread; /*  there is something to take there that no descriptor tells           */
     sigset_t signals;
     resil_error_t to_handle;  /*  set before HANDLE is sent ...                            */
     atomic_bool handing_over; /*  ... and published by this                                */
@@ -72,8 +76,9 @@ static void run (resil_self_t *self, uint64_t incarnation)
 {
     int rc;
     bool told_to = true;
-    bool has_handlers = resil__type_has_handlers (self->spec->type);
-    resil_start_fn *start = has_handlers ? resil__handlers_run : self->spec->type->start;
+    bool has_handlers = resil__type_has_handlers (resil__spec_type (self->spec));
+    resil_start_fn *start =
+        has_handlers ? resil__handlers_run : resil__spec_type (self->spec)->start;
     do {
         bool begins = resil__incarnation_begin (self, incarnation++, told_to);
         rc = begins ? resil__self_call (self, start, self->args) : 0;
@@ -174,8 +179,8 @@ static int handles_set (thread_t *self)
     resil__ports_t *ports = &self->ports;
     self->errors_handle = zsock_resolve (self->errors_end);
     self->control_handle = zsock_resolve (self->control_end);
-    self->base.errors_fd = (int) zsock_fd (self->errors_end);
-    self->base.control_fd = (int) zsock_fd (self->control_end);
+    self->errors_fd = (int) zsock_fd (self->errors_end);
+    self->control_fd = (int) zsock_fd (self->control_end);
     ports->errors_handle = self->outbox.bell = zsock_resolve (ports->errors);
     ports->control_handle = zsock_resolve (ports->control);
     ports->control_fd = (int) zsock_fd (ports->control);
@@ -230,6 +235,7 @@ static void release (thread_t *self)
     resil__end_actor (&self->actor);
     sockets_destroy (self);
     resil__process_unlist_hung (self->hung_handle);
+    resil__inbox_release (&self->base.self);
     resil__runner_clear (&self->base);
     free (self);
 }
@@ -304,7 +310,7 @@ static resil__raw_t take_control (thread_t *self, resil_error_t *error)
         return RESIL__RAW_NOTHING; /*  nobody can have sent anything                        */
     int size = zmq_recv (self->control_handle, bytes, sizeof bytes, ZMQ_DONTWAIT);
     if (size < 0) {
-        self->base.unread = false;
+        self->unread = false;
         return RESIL__RAW_NOTHING;
     }
     skip_frames (self->control_handle);
@@ -346,7 +352,7 @@ static void send_message (thread_t *self, const char *message)
     zmq_send (self->control_handle, message, strlen (message), ZMQ_DONTWAIT);
     /*  A send may use up the signal of what has arrived, so the descriptor would be silent. */
     if (atomic_load (&self->base.self.uses_control))
-        self->base.unread = is_readable (self->control_handle);
+        self->unread = is_readable (self->control_handle);
 }
 
 static void send_number (thread_t *self, const char *verb, uint64_t number)
@@ -440,6 +446,21 @@ static bool thread_is_inside (resil__runner_t *runner)
     return true;
 }
 
+static int thread_errors_fd (const resil__runner_t *runner)
+{
+    return ((const thread_t *) runner)->errors_fd;
+}
+
+static int thread_control_fd (const resil__runner_t *runner)
+{
+    return ((const thread_t *) runner)->control_fd;
+}
+
+static bool thread_is_unread (const resil__runner_t *runner)
+{
+    return ((const thread_t *) runner)->unread;
+}
+
 static const resil__runner_ops_t thread_ops = {.destroy = thread_destroy,
                                                .take = thread_take,
                                                .hear = thread_hear,
@@ -454,7 +475,10 @@ static const resil__runner_ops_t thread_ops = {.destroy = thread_destroy,
                                                .cancelled = thread_cancelled,
                                                .quarantined = thread_quarantined,
                                                .buried = thread_buried,
-                                               .is_gone = thread_is_gone};
+                                               .is_gone = thread_is_gone,
+                                               .errors_fd = thread_errors_fd,
+                                               .control_fd = thread_control_fd,
+                                               .is_unread = thread_is_unread};
 
 resil__runner_t *resil__thread_new (const resil__runner_options_t *options)
 {
@@ -475,8 +499,8 @@ resil__runner_t *resil__thread_new (const resil__runner_options_t *options)
     self->outbox.size = sizeof self->records;
     resil_self_t *inside = &self->base.self;
     inside->supervisor = self->supervisor;
-    inside->outbox = &self->outbox;
-    inside->error = &self->error;
+    self->carrier = (resil__carrier_t){.outbox = &self->outbox, .error = &self->error};
+    inside->carrier = &self->carrier;
     inside->ports = &self->ports;
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
     if (pair_new (&self->errors_end, &self->ports.errors) ||

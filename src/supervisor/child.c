@@ -262,7 +262,8 @@ static bool is_outdated (const resil__child_t *child)
            (old->args != child->spec->args || old->is->placement != child->spec->is->placement ||
             old->is->pool != child->spec->is->pool ||
             old->is->process != child->spec->is->process ||
-            memcmp (old->type, child->spec->type, sizeof *old->type) != 0);
+            memcmp (resil__spec_type (old), resil__spec_type (child->spec),
+                    sizeof (resil_type_t)) != 0);
 }
 
 static void begin (resil__child_t *child, int64_t at_us)
@@ -304,7 +305,7 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     resil__spec_t *old = child->spec;
     child->spec = spec;
     resil__family_count_threads (child, old);
-    resil__mailbox_set_rules (child->mailbox, spec->mail, spec->name);
+    resil__mailbox_set_rules (child->mailbox, resil__spec_mail (spec), spec->name);
     resil__family_exchange_static (child);
     resil__spec_release (&old);
     resil__hang_spec_changed (child);

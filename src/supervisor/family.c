@@ -271,7 +271,7 @@ static resil__child_t *new_child (resil_supervisor_t *self, resil__spec_t *spec,
     if (!child)
         return NULL;
     if (!subtree)
-        child->mailbox = resil__mailbox_new (spec->mail, &self->office, spec->name);
+        child->mailbox = resil__mailbox_new (resil__spec_mail (spec), &self->office, spec->name);
     if (!subtree && (!child->mailbox || resil__hang_prepare (child, spec))) {
         free_child (child);
         return NULL;

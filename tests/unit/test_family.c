@@ -1096,7 +1096,7 @@ static void set_shutdown_ms (size_t at, const char *name, int64_t ms)
     resil__child_t *child = resil__family_find (nodes[at], name);
     resil_spec_t says = said_by (child->spec);
     says.shutdown_ms = ms;
-    child->spec = spec_instead (child->spec, &says, child->spec->type);
+    child->spec = spec_instead (child->spec, &says, resil__spec_type (child->spec));
 }
 
 static void a_supervisor_that_ends_in_time_or_not_is_stopped_now_once (void **state)

@@ -14,6 +14,7 @@
 static _Alignas(64) unsigned char bytes[RESIL__OUTBOX_BYTES];
 static resil__outbox_t outbox;
 static resil_error_t room;
+static resil__carrier_t carrier = {.outbox = &outbox, .error = &room};
 static resil__tokens_t *tokens;
 static resil_self_t seats[2];
 
@@ -80,8 +81,7 @@ static int set_up (void **state)
         seats[i] = (resil_self_t){.spec = resil__spec_new (&spec, &type, &none),
                                   .supervisor = "test",
                                   .tokens = tokens,
-                                  .outbox = &outbox,
-                                  .error = &room};
+                                  .carrier = &carrier};
         if (!seats[i].spec)
             return -1;
     }

@@ -177,7 +177,8 @@ static void no_record_is_lost_or_torn_between_two_threads (void **state)
 
 static void tell_that_it_is_gone (resil__outbox_t *to)
 {
-    resil_self_t self = {.outbox = to};
+    resil__carrier_t carrier = {.outbox = to};
+    resil_self_t self = {.carrier = &carrier};
     resil__self_tell (&self, (resil__record_t){.kind = RESIL__RECORD_GONE}, NULL, true);
 }
 

@@ -251,10 +251,10 @@ static void specs_that_differ_in_name_and_arguments_share_the_rest (void **state
     assert_ptr_equal (one->args, &args[0]);
     assert_ptr_equal (other->args, &args[1]);
     assert_ptr_equal (one->is, other->is);
-    assert_ptr_equal (one->type, other->type);
+    assert_ptr_equal (resil__spec_type (one), resil__spec_type (other));
     resil__spec_release (&one);
     assert_int_equal (other->is->shutdown_ms, 5000);
-    assert_ptr_equal (other->type->start, start);
+    assert_ptr_equal (resil__spec_type (other)->start, start);
     spec.hang_ms = 10;
     resil__spec_t *differs = resil__spec_new (&spec, &plain, &inherited);
     assert_ptr_not_equal (differs->is, other->is);
@@ -279,7 +279,7 @@ static void two_specs_exchange_what_they_say_and_keep_their_names (void **state)
     resil__spec_release (&other);
     assert_string_equal (one->name, "first");
     assert_int_equal (one->is->mailbox_messages, 7);
-    assert_int_equal (one->mail->max_messages, 7);
+    assert_int_equal (resil__spec_mail (one)->max_messages, 7);
     assert_ptr_equal (one->args, &args);
     resil__spec_release (&one);
 }
