@@ -2,7 +2,7 @@
     is a way back.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/ready.h"
+#include "pipeline/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ typedef struct {
 static int fail (resil_stage_t *stage, const lines_t *self, const char *what)
 {
     const char *path = self->options->path;
-    return resil__ready_fail (stage, what, path ? path : "the standard input");
+    return resil__builtin_fail (stage, what, path ? path : "the standard input");
 }
 
 /*  ---- Options --------------------------------------------------------------------------------------- */
@@ -60,26 +60,15 @@ static void lines_free (void *args)
     free (self);
 }
 
-/*  0, or -1 with errno and a sentence. */
-static int check (const resil_lines_t *options)
+static int check (const void *given)
 {
-    if (!options)
-        return resil__refuse (EINVAL, "a source of lines has no options");
-    if (resil__check_size ("the lines' options' size", options->size, sizeof *options, "them",
-                           "RESIL_LINES") != 0)
+    const resil_lines_t *options = given;
+    if (resil__options_check ("a source of lines", options, sizeof *options, "RESIL_LINES"))
         return -1;
     if (options->line_max == 0 || options->line_max > RESIL_RECORD_MAX)
         return resil__refuse (EINVAL, "line_max is %zu; it must be from 1 to RESIL_RECORD_MAX",
                               options->line_max);
     return 0;
-}
-
-static int on_start (resil_stage_t *stage, void *args)
-{
-    const lines_t *self = args;
-    return check (self->options) == 0
-               ? 0
-               : resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
 }
 
 /*  ---- How far all is done ----------------------------------------------------------------------------- */
@@ -203,37 +192,25 @@ static int read_more (resil_stage_t *stage, lines_t *self)
 
 /*  ---- Lines ----------------------------------------------------------------------------------------- */
 
-/*  The next record that is whole, and how many bytes it takes with its newline. 0: there is none. */
-static size_t next_line (const lines_t *self, const char **line, size_t *size)
-{
-    size_t offset = (size_t) (self->at - self->base), left = self->size - offset;
-    size_t most = self->options->line_max;
-    if (left == 0)
-        return 0;
-    *line = self->bytes + offset;
-    /*  The newline of a line that is just as long as it may be goes with it. */
-    const char *newline = memchr (*line, '\n', left <= most ? left : most + 1);
-    *size = newline ? (size_t) (newline - *line) : left <= most ? left : most;
-    if (newline)
-        return *size + 1;
-    return left > most || self->has_ended ? *size : 0;
-}
-
 static int produce (resil_stage_t *stage, void *args)
 {
     lines_t *self = args;
-    const char *line;
     size_t size, took;
     for (int i = 0; i < LINES_AT_ONCE; i++) {
-        if ((took = next_line (self, &line, &size)) == 0)
+        size_t offset = (size_t) (self->at - self->base);
+        const char *line = self->bytes + offset;
+        took = resil__next_line (line, self->size - offset, self->options->line_max,
+                                 self->has_ended, &size);
+        if (took == 0)
             return self->has_ended ? RESIL_DONE : read_more (stage, self);
         if (resil_emit_at (stage, self->at + took, line, size) != 0)
-            return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+            return resil__builtin_fail_call (stage);
         self->at += took;
     }
     return 0;
 }
 
-const resil_stage_type_t resil__lines_source = {
-    RESIL_STAGE_TYPE, .name = RESIL_LINES_SOURCE, .produce = produce,    .on_start = on_start,
-    .open = open_at,  .commit = commit,           .args_new = lines_new, .args_free = lines_free};
+const resil__builtin_t resil__lines_source = {
+    .type = {RESIL_STAGE_TYPE, .name = RESIL_LINES_SOURCE, .produce = produce, .open = open_at,
+             .commit = commit, .args_new = lines_new, .args_free = lines_free},
+    .check = check};

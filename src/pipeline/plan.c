@@ -9,6 +9,7 @@
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
+#include "pipeline/builtin.h"
 #include "pipeline/stage_type.h"
 
 #define LEAST_BATCH 64
@@ -94,6 +95,15 @@ static int check_stage (const resil_stage_spec_t *stage)
     return check_placement (stage);
 }
 
+static int check_options (const resil__plan_stage_t *stage)
+{
+    char sentence[RESIL__ERRMSG_MAX];
+    if (resil__builtin_check (stage->type, stage->spec.args) == 0)
+        return 0;
+    snprintf (sentence, sizeof sentence, "%s", resil_errmsg ());
+    return resil__refuse (errno, "stage \"%s\": %s", stage->spec.name, sentence);
+}
+
 static int find_type (resil__plan_stage_t *stage)
 {
     const char *name = stage->spec.type ? stage->spec.type : stage->spec.name;
@@ -108,7 +118,7 @@ static int find_type (resil__plan_stage_t *stage)
                               "stage \"%s\" is a source with %u workers; a source has one, as it "
                               "has one position",
                               stage->spec.name, stage->spec.workers);
-    return 0;
+    return check_options (stage);
 }
 
 /*  Who is fused with whom. */

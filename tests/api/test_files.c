@@ -83,7 +83,8 @@ static int pass_on (resil_stage_t *stage, void *args, const resil_record_t *reco
 
 static const resil_stage_type_t pass = {RESIL_STAGE_TYPE, .name = "pass", .on_record = pass_on};
 
-static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
+/*  NULL: it is refused. */
+static resil_pipeline_t *make (resil_lines_t *lines, resil_file_t *file)
 {
     ok (resil_stage_type_register (&pass));
     resil_stage_spec_t stages[] = {
@@ -93,7 +94,12 @@ static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
          .args = file}};
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "files", .stages = stages,
                                   .stage_count = 3};
-    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    return resil_pipeline_new (NULL, &spec);
+}
+
+static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
+{
+    resil_pipeline_t *pipeline = make (lines, file);
     if (!pipeline)
         fail_msg ("%s", resil_errmsg ());
     return pipeline;
@@ -296,20 +302,28 @@ static void what_cannot_be_opened_is_told_at_the_start (void **state)
     remove_folder ();
 }
 
-static void what_the_options_lack_is_told (void **state)
+static void not_made (resil_lines_t *lines, resil_file_t *file, const char *sentence)
+{
+    assert_null (make (lines, file));
+    assert_int_equal (errno, EINVAL);
+    if (!strstr (resil_errmsg (), sentence))
+        fail_msg ("%s", resil_errmsg ());
+}
+
+static void what_the_options_lack_is_told_before_anything_starts (void **state)
 {
     (void) state;
     resil_lines_t lines = {RESIL_LINES, .path = "/dev/null"};
     resil_file_t file = {RESIL_FILE, .path = "/dev/null"};
-    refused (NULL, &file, "a source of lines has no options");
+    not_made (NULL, &file, "stage \"from\": a source of lines has no options");
     lines.line_max = 0;
-    refused (&lines, &file, "line_max is 0; it must be from 1 to RESIL_RECORD_MAX");
+    not_made (&lines, &file, "line_max is 0; it must be from 1 to RESIL_RECORD_MAX");
     lines.line_max = 10;
     lines.size = 1;
-    refused (&lines, &file, "the lines' options' size");
+    not_made (&lines, &file, "stage \"from\": a source of lines: the size of its options is 1");
     lines.size = sizeof lines;
     file.size = 1;
-    refused (&lines, &file, "the file sink's options' size");
+    not_made (&lines, &file, "stage \"to\": a file sink: the size of its options is 1");
 }
 
 /*  Put that in the place of a standard descriptor; returns what is to be put back. */
@@ -390,7 +404,7 @@ int main (void)
         support_case (what_cannot_be_opened_is_told_at_the_start),
         support_case (the_standard_input_and_output_are_files_too),
         support_case (a_pipe_that_breaks_is_a_failure_and_no_signal),
-        support_case (what_the_options_lack_is_told),
+        support_case (what_the_options_lack_is_told_before_anything_starts),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
