@@ -26,5 +26,6 @@
 #include <resil/watcher.h>
 #include <resil/pipeline.h>
 #include <resil/files.h>
+#include <resil/sources.h>
 
 #endif

@@ -18,7 +18,8 @@ const resil__builtin_t resil__null_sink = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_NULL_SINK, .on_record = take, .is_sink = true}};
 
 static const resil__builtin_t *const all[] = {&resil__lines_source, &resil__file_sink,
-                                              &resil__null_sink};
+                                              &resil__null_sink,    &resil__interval_source,
+                                              &resil__tcp_source,   &resil__mailbox_source};
 
 const resil_stage_type_t *resil__builtin_find (const char *name)
 {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <resil/files.h>
+#include <resil/sources.h>
 
 /*  Are a spec's args sound as its options? 0, or -1 with errno and a sentence. */
 typedef int (resil__options_fn) (const void *options);
@@ -20,6 +21,9 @@ typedef struct {
 extern const resil__builtin_t resil__lines_source;
 extern const resil__builtin_t resil__file_sink;
 extern const resil__builtin_t resil__null_sink;
+extern const resil__builtin_t resil__interval_source;
+extern const resil__builtin_t resil__tcp_source;
+extern const resil__builtin_t resil__mailbox_source;
 
 /*  NULL: there is none of that name. */
 const resil_stage_type_t *resil__builtin_find (const char *name);
