@@ -27,5 +27,6 @@
 #include <resil/pipeline.h>
 #include <resil/files.h>
 #include <resil/sources.h>
+#include <resil/executable.h>
 
 #endif

@@ -2,6 +2,8 @@
 #include "pipeline/builtin.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "foundation/errmsg.h"
@@ -17,9 +19,9 @@ static int take (resil_stage_t *stage, void *args, const resil_record_t *record)
 const resil__builtin_t resil__null_sink = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_NULL_SINK, .on_record = take, .is_sink = true}};
 
-static const resil__builtin_t *const all[] = {&resil__lines_source, &resil__file_sink,
-                                              &resil__null_sink,    &resil__interval_source,
-                                              &resil__tcp_source,   &resil__mailbox_source};
+static const resil__builtin_t *const all[] = {
+    &resil__lines_source, &resil__file_sink,      &resil__null_sink, &resil__interval_source,
+    &resil__tcp_source,   &resil__mailbox_source, &resil__executable};
 
 const resil_stage_type_t *resil__builtin_find (const char *name)
 {
@@ -59,4 +61,12 @@ int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *wit
 int resil__builtin_fail_call (resil_stage_t *stage)
 {
     return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+}
+
+void resil__builtin_block_sigpipe (void)
+{
+    sigset_t pipe;
+    sigemptyset (&pipe);
+    sigaddset (&pipe, SIGPIPE);
+    pthread_sigmask (SIG_BLOCK, &pipe, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include <resil/executable.h>
 #include <resil/files.h>
 #include <resil/sources.h>
 
@@ -24,6 +25,7 @@ extern const resil__builtin_t resil__null_sink;
 extern const resil__builtin_t resil__interval_source;
 extern const resil__builtin_t resil__tcp_source;
 extern const resil__builtin_t resil__mailbox_source;
+extern const resil__builtin_t resil__executable;
 
 /*  NULL: there is none of that name. */
 const resil_stage_type_t *resil__builtin_find (const char *name);
@@ -40,6 +42,9 @@ int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *wit
 
 /*  The same of a call of resil, which has its own sentence. */
 int resil__builtin_fail_call (resil_stage_t *stage);
+
+/*  A pipe that nobody reads any more is an error of the write, and no signal: for a thread of the pipeline's. */
+void resil__builtin_block_sigpipe (void);
 
 /*  The next record of what has been read of lines, and how many of the `left` bytes it takes with its newline; a
     line longer than `most` comes in pieces. 0: there is none, or its end is still to be read. */

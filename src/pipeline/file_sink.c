@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -55,15 +53,11 @@ static int check (const void *options)
     return resil__options_check ("a file sink", options, sizeof (resil_file_t), "RESIL_FILE");
 }
 
-/*  A pipe that nobody reads any more is an error of the write, and no signal: this is a thread of the pipeline's. */
 static int on_start (resil_stage_t *stage, void *args)
 {
     file_t *self = args;
     struct stat is;
-    sigset_t pipe;
-    sigemptyset (&pipe);
-    sigaddset (&pipe, SIGPIPE);
-    pthread_sigmask (SIG_BLOCK, &pipe, NULL);
+    resil__builtin_block_sigpipe ();
     if (self->fd < 0)
         self->fd = self->options->path
                        ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "component/type.h"
+#include "foundation/command.h"
 #include "foundation/errmsg.h"
 #include "pipeline/builtin.h"
 #include "pipeline/stage_type.h"
@@ -36,23 +36,6 @@ static int no_memory (void)
 
 /*  ---- Stages ------------------------------------------------------------------------------------------ */
 
-/*  As execvp would find it. */
-static bool is_executable (const char *command)
-{
-    if (strchr (command, '/'))
-        return access (command, X_OK) == 0;
-    const char *path = getenv ("PATH");
-    char file[4096];
-    for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
-        size_t length = strcspn (at, ":");
-        snprintf (file, sizeof file, "%.*s/%s", (int) length, length ? at : ".", command);
-        if (access (file, X_OK) == 0)
-            return true;
-        at = at[length] ? at + length + 1 : NULL;
-    }
-    return false;
-}
-
 static int check_placement (const resil_stage_spec_t *stage)
 {
     const char *const *command = stage->process ? stage->process->command : NULL;
@@ -61,7 +44,7 @@ static int check_placement (const resil_stage_spec_t *stage)
                               "stage \"%s\" has `process`, which only the placement RESIL_PROCESS "
                               "has a use for",
                               stage->name);
-    if (command && *command && !is_executable (*command))
+    if (command && *command && !resil__command_is_there (*command))
         return resil__refuse (ENOENT, "stage \"%s\": there is no executable \"%s\"", stage->name,
                               *command);
     if (stage->placement == RESIL_OWN_THREAD)
