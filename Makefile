@@ -1,7 +1,8 @@
 #  The few things that one does with this project; CMake does them (see CMakePresets.json).
 #  SPDX-License-Identifier: Apache-2.0
 #
-#      make demo       build it and watch it work
+#      make demo       build it and watch it work: words counted by a pipeline whose workers die
+#      make demo-feed  a feed of lines, whose server is killed under it
 #      make test       everything that must hold
 #      make install    PREFIX=/usr/local DESTDIR=
 #      make bench      PEERS="go tokio" PEERS_DIR=folder ROUNDS=5: other systems in the same rounds
@@ -27,13 +28,20 @@ sources = $(shell find include src examples tests -name '*.[ch]')
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
-.PHONY: demo test test-dev test-clang test-asan test-tsan install bench soak coverage memcheck \
+.PHONY: demo demo-feed test test-dev test-clang test-asan test-tsan install bench soak coverage memcheck \
 	docs format clean
 
+#  WordNet is the text whose words are counted; there is another one where it cannot be had.
 demo:
 	@$(call need, $(LIBRARY_PACKAGES))
+	@($(call need, wordnet-base)) || true
 	@$(call build, release)
 	examples/demo.sh build/release
+
+demo-feed:
+	@$(call need, $(LIBRARY_PACKAGES))
+	@$(call build, release)
+	examples/feed_demo.sh build/release
 
 #  By `make -k test` all of them run, whichever fails.
 test: test-dev test-clang test-asan test-tsan

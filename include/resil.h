@@ -26,5 +26,7 @@
 #include <resil/watcher.h>
 #include <resil/pipeline.h>
 #include <resil/files.h>
+#include <resil/sources.h>
+#include <resil/executable.h>
 
 #endif

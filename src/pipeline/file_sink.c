@@ -2,20 +2,16 @@
     stage failed is written first by its next life, so that no record is torn.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/ready.h"
+#include "pipeline/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "foundation/errmsg.h"
 
 #define WRITE_FROM ((size_t) 64 << 10)
 
@@ -32,7 +28,7 @@ typedef struct {
 static int fail (resil_stage_t *stage, const file_t *self, const char *what)
 {
     const char *path = self->options->path;
-    return resil__ready_fail (stage, what, path ? path : "the standard output");
+    return resil__builtin_fail (stage, what, path ? path : "the standard output");
 }
 
 static void *file_new (const void *options)
@@ -52,25 +48,16 @@ static void file_free (void *args)
     free (self);
 }
 
-/*  0, or -1 with errno and a sentence. */
-static int check (const resil_file_t *options)
+static int check (const void *options)
 {
-    return options ? resil__check_size ("the file sink's options' size", options->size,
-                                        sizeof *options, "them", "RESIL_FILE")
-                   : resil__refuse (EINVAL, "a file sink has no options");
+    return resil__options_check ("a file sink", options, sizeof (resil_file_t), "RESIL_FILE");
 }
 
-/*  A pipe that nobody reads any more is an error of the write, and no signal: this is a thread of the pipeline's. */
 static int on_start (resil_stage_t *stage, void *args)
 {
     file_t *self = args;
     struct stat is;
-    sigset_t pipe;
-    if (check (self->options) != 0)
-        return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
-    sigemptyset (&pipe);
-    sigaddset (&pipe, SIGPIPE);
-    pthread_sigmask (SIG_BLOCK, &pipe, NULL);
+    resil__builtin_block_sigpipe ();
     if (self->fd < 0)
         self->fd = self->options->path
                        ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
@@ -144,6 +131,8 @@ static int on_flush (resil_stage_t *stage, void *args)
     return 0;
 }
 
-const resil_stage_type_t resil__file_sink = {
-    RESIL_STAGE_TYPE,     .name = RESIL_FILE_SINK, .on_record = on_record, .is_sink = true,
-    .on_start = on_start, .on_flush = on_flush,    .args_new = file_new,   .args_free = file_free};
+const resil__builtin_t resil__file_sink = {.type = {RESIL_STAGE_TYPE, .name = RESIL_FILE_SINK,
+                                                    .on_record = on_record, .is_sink = true,
+                                                    .on_start = on_start, .on_flush = on_flush,
+                                                    .args_new = file_new, .args_free = file_free},
+                                           .check = check};

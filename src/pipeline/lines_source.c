@@ -1,8 +1,8 @@
 /*  A window on the file: what has been read and not been emitted; of a pipe, what has not been confirmed too, so that there
-    is a way back.
+    is a way back. Positions go on from one file to the one that takes its place.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/ready.h"
+#include "pipeline/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,13 +20,22 @@
 #define READ_BYTES ((size_t) 64 << 10)
 #define LINES_AT_ONCE 256
 
+/*  A file, and the position of its first byte. */
+typedef struct {
+    uint64_t inode;
+    uint64_t start;
+} place_t;
+
 typedef struct {
     const resil_lines_t *options;
     int fd; /*  -1: not open                                                         */
     struct stat is;
-    bool is_file; /*  it can be read again from anywhere                                   */
-    bool has_ended;
-    char *bytes; /*  `size` of them, from `base` on in the file; emitted up to `at`        */
+    bool is_file;     /*  it can be read again from anywhere                               */
+    bool has_ended;   /*  there is no more of it                                            */
+    bool is_replaced; /*  another one has its path: this one is read to its end             */
+    place_t place;
+    place_t before; /*  the file that it has followed                                     */
+    char *bytes;    /*  `size` of them, from position `base` on; emitted up to `at`         */
     size_t size;
     size_t room;
     uint64_t base;
@@ -38,7 +47,7 @@ typedef struct {
 static int fail (resil_stage_t *stage, const lines_t *self, const char *what)
 {
     const char *path = self->options->path;
-    return resil__ready_fail (stage, what, path ? path : "the standard input");
+    return resil__builtin_fail (stage, what, path ? path : "the standard input");
 }
 
 /*  ---- Options --------------------------------------------------------------------------------------- */
@@ -60,26 +69,20 @@ static void lines_free (void *args)
     free (self);
 }
 
-/*  0, or -1 with errno and a sentence. */
-static int check (const resil_lines_t *options)
+static int check (const void *given)
 {
-    if (!options)
-        return resil__refuse (EINVAL, "a source of lines has no options");
-    if (resil__check_size ("the lines' options' size", options->size, sizeof *options, "them",
-                           "RESIL_LINES") != 0)
+    const resil_lines_t *options = given;
+    if (resil__options_check ("a source of lines", options, sizeof *options, "RESIL_LINES"))
         return -1;
     if (options->line_max == 0 || options->line_max > RESIL_RECORD_MAX)
         return resil__refuse (EINVAL, "line_max is %zu; it must be from 1 to RESIL_RECORD_MAX",
                               options->line_max);
+    if (options->follow_ms < 0 || options->follow_ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL, "follow_ms is %lld; it must be from 0 to RESIL_LONGEST_MS",
+                              (long long) options->follow_ms);
+    if (options->follow_ms && !options->path)
+        return resil__refuse (EINVAL, "follow_ms is for a file: give its path");
     return 0;
-}
-
-static int on_start (resil_stage_t *stage, void *args)
-{
-    const lines_t *self = args;
-    return check (self->options) == 0
-               ? 0
-               : resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
 }
 
 /*  ---- How far all is done ----------------------------------------------------------------------------- */
@@ -99,19 +102,15 @@ static uint64_t read_progress (const lines_t *self)
 }
 
 /*  One or the other is there whole, whenever the program ends. */
-static int commit (resil_stage_t *stage, void *args, uint64_t position)
+static int write_progress (resil_stage_t *stage, const lines_t *self, uint64_t inode,
+                           uint64_t offset)
 {
-    lines_t *self = args;
     char text[64], beside[PATH_MAX];
-    self->confirmed = position;
-    if (!self->options->progress || !self->is_file)
-        return 0;
     if (snprintf (beside, sizeof beside, "%s.new", self->options->progress) >= PATH_MAX) {
         errno = ENAMETOOLONG;
         return fail (stage, self, "cannot write down the progress in");
     }
-    int size = snprintf (text, sizeof text, "%" PRIu64 " %" PRIu64 "\n", (uint64_t) self->is.st_ino,
-                         position);
+    int size = snprintf (text, sizeof text, "%" PRIu64 " %" PRIu64 "\n", inode, offset);
     int fd = open (beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool is_written = fd >= 0 && write (fd, text, (size_t) size) == size;
     if (fd >= 0 && close (fd) != 0)
@@ -119,6 +118,17 @@ static int commit (resil_stage_t *stage, void *args, uint64_t position)
     return is_written && rename (beside, self->options->progress) == 0
                ? 0
                : fail (stage, self, "cannot write down the progress in");
+}
+
+/*  What lies further back than the file before is told with a later position. */
+static int commit (resil_stage_t *stage, void *args, uint64_t position)
+{
+    lines_t *self = args;
+    const place_t *place = position >= self->place.start ? &self->place : &self->before;
+    self->confirmed = position;
+    return self->options->progress && self->is_file && position >= place->start
+               ? write_progress (stage, self, place->inode, position - place->start)
+               : 0;
 }
 
 /*  ---- Reading --------------------------------------------------------------------------------------- */
@@ -132,7 +142,11 @@ static int open_file (resil_stage_t *stage, lines_t *self)
     if (self->fd < 0 || fstat (self->fd, &self->is) != 0)
         return fail (stage, self, "cannot open");
     self->is_file = S_ISREG (self->is.st_mode);
-    return 0;
+    self->place.inode = self->is.st_ino;
+    if (!self->options->follow_ms || self->is_file)
+        return 0;
+    errno = ESPIPE;
+    return fail (stage, self, "cannot follow what is no file,");
 }
 
 /*  What is in the window need not be read again. */
@@ -181,6 +195,43 @@ static int make_room (lines_t *self)
     return 0;
 }
 
+static uint64_t offset (const lines_t *self)
+{
+    return self->base + self->size - self->place.start;
+}
+
+/*  There was nothing more to read. */
+static int at_end (resil_stage_t *stage, lines_t *self)
+{
+    struct stat present;
+    self->has_ended = !self->options->follow_ms || self->is_replaced;
+    if (self->has_ended)
+        return 0;
+    if (fstat (self->fd, &self->is) != 0)
+        return fail (stage, self, "cannot look at");
+    self->has_ended = (uint64_t) self->is.st_size < offset (self);
+    if (self->has_ended)
+        return 0;
+    /*  Something may have been appended since the read: one more is to find nothing too. */
+    self->is_replaced = stat (self->options->path, &present) == 0 &&
+                        (present.st_ino != self->is.st_ino || present.st_dev != self->is.st_dev);
+    return self->is_replaced ? 0 : resil_stage_await_ms (stage, self->options->follow_ms);
+}
+
+/*  What is followed goes on: in the file that has its path now, or at the beginning of this one, which has become shorter. */
+static int go_on_behind (resil_stage_t *stage, lines_t *self)
+{
+    if (self->is_replaced) {
+        close (self->fd);
+        self->fd = -1;
+    }
+    self->before = self->place;
+    self->has_ended = self->is_replaced = false;
+    self->place.start = self->base = self->at;
+    self->size = 0;
+    return open_file (stage, self);
+}
+
 /*  0, RESIL_AGAIN, or it has failed. */
 static int read_more (resil_stage_t *stage, lines_t *self)
 {
@@ -189,51 +240,43 @@ static int read_more (resil_stage_t *stage, lines_t *self)
     if (!self->is_file && poll (&(struct pollfd){.fd = self->fd, .events = POLLIN}, 1, 0) <= 0)
         return resil_stage_await_fd (stage, self->fd);
     size_t most = self->room - self->size;
-    ssize_t got = self->is_file ? pread (self->fd, self->bytes + self->size, most,
-                                         (off_t) (self->base + self->size))
-                                : read (self->fd, self->bytes + self->size, most);
+    ssize_t got = self->is_file
+                      ? pread (self->fd, self->bytes + self->size, most, (off_t) offset (self))
+                      : read (self->fd, self->bytes + self->size, most);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))
         return resil_stage_await_ms (stage, 1);
     if (got < 0)
         return fail (stage, self, "cannot read");
     self->size += (size_t) got;
-    self->has_ended = got == 0;
-    return 0;
+    return got == 0 ? at_end (stage, self) : 0;
 }
 
 /*  ---- Lines ----------------------------------------------------------------------------------------- */
 
-/*  The next record that is whole, and how many bytes it takes with its newline. 0: there is none. */
-static size_t next_line (const lines_t *self, const char **line, size_t *size)
-{
-    size_t offset = (size_t) (self->at - self->base), left = self->size - offset;
-    size_t most = self->options->line_max;
-    if (left == 0)
-        return 0;
-    *line = self->bytes + offset;
-    /*  The newline of a line that is just as long as it may be goes with it. */
-    const char *newline = memchr (*line, '\n', left <= most ? left : most + 1);
-    *size = newline ? (size_t) (newline - *line) : left <= most ? left : most;
-    if (newline)
-        return *size + 1;
-    return left > most || self->has_ended ? *size : 0;
-}
-
 static int produce (resil_stage_t *stage, void *args)
 {
     lines_t *self = args;
-    const char *line;
-    size_t size, took;
+    size_t size;
     for (int i = 0; i < LINES_AT_ONCE; i++) {
-        if ((took = next_line (self, &line, &size)) == 0)
-            return self->has_ended ? RESIL_DONE : read_more (stage, self);
+        size_t past = (size_t) (self->at - self->base);
+        const char *line = self->bytes + past;
+        size_t took = resil__next_line (line, self->size - past, self->options->line_max,
+                                        self->has_ended, &size);
+        /*  The window moves when nothing has been emitted that might come back. */
+        if (took == 0 && i > 0)
+            return 0;
+        if (took == 0 && self->has_ended)
+            return self->options->follow_ms ? go_on_behind (stage, self) : RESIL_DONE;
+        if (took == 0)
+            return read_more (stage, self);
         if (resil_emit_at (stage, self->at + took, line, size) != 0)
-            return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+            return resil__builtin_fail_call (stage);
         self->at += took;
     }
     return 0;
 }
 
-const resil_stage_type_t resil__lines_source = {
-    RESIL_STAGE_TYPE, .name = RESIL_LINES_SOURCE, .produce = produce,    .on_start = on_start,
-    .open = open_at,  .commit = commit,           .args_new = lines_new, .args_free = lines_free};
+const resil__builtin_t resil__lines_source = {
+    .type = {RESIL_STAGE_TYPE, .name = RESIL_LINES_SOURCE, .produce = produce, .open = open_at,
+             .commit = commit, .args_new = lines_new, .args_free = lines_free},
+    .check = check};

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "component/type.h"
+#include "foundation/command.h"
 #include "foundation/errmsg.h"
+#include "pipeline/builtin.h"
 #include "pipeline/stage_type.h"
 
 #define LEAST_BATCH 64
@@ -35,23 +36,6 @@ static int no_memory (void)
 
 /*  ---- Stages ------------------------------------------------------------------------------------------ */
 
-/*  As execvp would find it. */
-static bool is_executable (const char *command)
-{
-    if (strchr (command, '/'))
-        return access (command, X_OK) == 0;
-    const char *path = getenv ("PATH");
-    char file[4096];
-    for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
-        size_t length = strcspn (at, ":");
-        snprintf (file, sizeof file, "%.*s/%s", (int) length, length ? at : ".", command);
-        if (access (file, X_OK) == 0)
-            return true;
-        at = at[length] ? at + length + 1 : NULL;
-    }
-    return false;
-}
-
 static int check_placement (const resil_stage_spec_t *stage)
 {
     const char *const *command = stage->process ? stage->process->command : NULL;
@@ -60,7 +44,7 @@ static int check_placement (const resil_stage_spec_t *stage)
                               "stage \"%s\" has `process`, which only the placement RESIL_PROCESS "
                               "has a use for",
                               stage->name);
-    if (command && *command && !is_executable (*command))
+    if (command && *command && !resil__command_is_there (*command))
         return resil__refuse (ENOENT, "stage \"%s\": there is no executable \"%s\"", stage->name,
                               *command);
     if (stage->placement == RESIL_OWN_THREAD)
@@ -94,6 +78,15 @@ static int check_stage (const resil_stage_spec_t *stage)
     return check_placement (stage);
 }
 
+static int check_options (const resil__plan_stage_t *stage)
+{
+    char sentence[RESIL__ERRMSG_MAX];
+    if (resil__builtin_check (stage->type, stage->spec.args) == 0)
+        return 0;
+    snprintf (sentence, sizeof sentence, "%s", resil_errmsg ());
+    return resil__refuse (errno, "stage \"%s\": %s", stage->spec.name, sentence);
+}
+
 static int find_type (resil__plan_stage_t *stage)
 {
     const char *name = stage->spec.type ? stage->spec.type : stage->spec.name;
@@ -108,7 +101,7 @@ static int find_type (resil__plan_stage_t *stage)
                               "stage \"%s\" is a source with %u workers; a source has one, as it "
                               "has one position",
                               stage->spec.name, stage->spec.workers);
-    return 0;
+    return check_options (stage);
 }
 
 /*  Who is fused with whom. */

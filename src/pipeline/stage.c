@@ -841,6 +841,7 @@ static void forget_trouble (resil_stage_t *self)
     resil__trouble_t *trouble = find_trouble (self);
     if (!trouble)
         return;
+    self->record.attempt = 1; /*  of those behind it in the batch                              */
     resil__flow_lock (self->flow);
     resil__worker_forget_trouble (self->worker, trouble);
     self->is_troubled = self->worker->troubles;

@@ -11,7 +11,7 @@
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
-#include "pipeline/ready.h"
+#include "pipeline/builtin.h"
 
 typedef struct _entry_t {
     struct _entry_t *next;
@@ -102,7 +102,7 @@ const resil_stage_type_t *resil__stage_type_find (const char *name)
     pthread_mutex_lock (&lock);
     entry_t *entry = find (name);
     pthread_mutex_unlock (&lock);
-    return entry ? &entry->type : resil__ready_find (name);
+    return entry ? &entry->type : resil__builtin_find (name);
 }
 
 static bool have_same_ports (const resil_stage_type_t *a, const resil_stage_type_t *b)

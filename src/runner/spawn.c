@@ -227,7 +227,7 @@ static bool is_set (const char *entry, const char *const *texts, size_t count)
 }
 
 /*  What is about this program itself: of resil, and of systemd, if that has started it. */
-static bool is_private (const char *entry)
+bool resil__spawn_is_private (const char *entry)
 {
     static const char *const kept[] = {"RESIL_LOG=", "RESIL_SHIM="};
     static const char *const dropped[] = {"RESIL_", "LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_"};
@@ -266,7 +266,7 @@ static int tell_environment (const resil__program_t *program, const char *const 
     if (!told->envp)
         return -1;
     for (size_t i = 0; i < inherited; i++) {
-        if (!is_private (environ[i]) && !is_set (environ[i], own, own_count))
+        if (!resil__spawn_is_private (environ[i]) && !is_set (environ[i], own, own_count))
             told->envp[at++] = environ[i];
     }
     for (size_t i = 0; i < own_count; i++)
@@ -295,17 +295,17 @@ static void close_all (int fds[PIPES])
             close (fds[i]);
 }
 
-/*  One that the child writes to. Its end is out of the way of the numbers that it is to have there. */
-static int make_pipe (int *ours, int *theirs)
+int resil__spawn_pipe (int *ours, int *theirs, bool is_to_child)
 {
     int ends[2];
     if (pipe2 (ends, O_CLOEXEC))
         return -1;
-    *ours = ends[0];
-    *theirs = ends[1];
+    *ours = ends[is_to_child];
+    *theirs = ends[!is_to_child];
     if (*theirs < RESIL__SPAWN_FIRST_FD) {
-        *theirs = fcntl (ends[1], F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
-        close (ends[1]);
+        int near = *theirs;
+        *theirs = fcntl (near, F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
+        close (near);
     }
     return *theirs < 0 ? -1 : fcntl (*ours, F_SETFL, O_NONBLOCK);
 }
@@ -329,7 +329,8 @@ static int make_pipes (pipes_t *pipes, bool traces)
     for (int i = 0; i < PIPES; i++)
         pipes->ours[i] = pipes->theirs[i] = -1;
     for (int i = 0; i < PIPES; i++)
-        if ((i != TRACE || traces) && make_pipe (&pipes->ours[i], &pipes->theirs[i])) {
+        if ((i != TRACE || traces) &&
+            resil__spawn_pipe (&pipes->ours[i], &pipes->theirs[i], false)) {
             int error = errno;
             close_all (pipes->ours);
             close_all (pipes->theirs);
@@ -377,35 +378,43 @@ static int set_attributes (posix_spawnattr_t *attributes)
     return error;
 }
 
-/*  An errno. */
+int resil__spawn_run (const char *shim, const posix_spawn_file_actions_t *actions,
+                      char *const *argv, char *const *envp, pid_t *pid)
+{
+    posix_spawnattr_t attributes;
+    int error = posix_spawnattr_init (&attributes);
+    if (!error) {
+        error = set_attributes (&attributes);
+        if (!error)
+            error = posix_spawn (pid, shim, actions, &attributes, argv, envp);
+        posix_spawnattr_destroy (&attributes);
+    }
+    if (!error)
+        return 0;
+    *pid = 0;
+    return error == ENOENT || error == EACCES || error == ENOEXEC
+               ? refuse_shim (shim, error)
+               : resil__refuse (error, "no process can be made: %s", strerror (error));
+}
+
 static int run_shim (const char *shim, const told_t *told, const pipes_t *pipes, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
     int error = posix_spawn_file_actions_init (&actions);
     if (error)
-        return error;
-    error = posix_spawnattr_init (&attributes);
-    if (!error) {
-        error = place_descriptors (&actions, pipes);
-        if (!error)
-            error = set_attributes (&attributes);
-        if (!error)
-            error = posix_spawn (pid, shim, &actions, &attributes, told->argv, told->envp);
-        posix_spawnattr_destroy (&attributes);
-    }
+        return resil__refuse (error, "no process can be made: %s", strerror (error));
+    error = place_descriptors (&actions, pipes);
+    int rc = error ? resil__refuse (error, "no process can be made: %s", strerror (error))
+                   : resil__spawn_run (shim, &actions, told->argv, told->envp, pid);
     posix_spawn_file_actions_destroy (&actions);
-    return error;
+    return rc;
 }
 
 static int start (const char *shim, const told_t *told, const pipes_t *pipes,
                   resil__spawned_t *spawned)
 {
-    int error = run_shim (shim, told, pipes, &spawned->pid);
-    if (error)
-        return error == ENOENT || error == EACCES || error == ENOEXEC
-                   ? refuse_shim (shim, error)
-                   : resil__refuse (error, "no process can be made: %s", strerror (error));
+    if (run_shim (shim, told, pipes, &spawned->pid))
+        return -1;
     spawned->pid_fd = (int) syscall (SYS_pidfd_open, spawned->pid, 0);
     if (spawned->pid_fd < 0) /*  nobody could tell when it ends                          */
         return resil__refuse (errno, "its process cannot be watched: %s", strerror (errno));

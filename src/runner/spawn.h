@@ -5,6 +5,8 @@
 #ifndef RESIL_RUNNER_SPAWN_H
 #define RESIL_RUNNER_SPAWN_H
 
+#include <spawn.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "component/program.h"
@@ -37,6 +39,20 @@ const char *resil__spawn_shim (char path[RESIL__SHIM_PATH_ROOM]);
 
 /*  Numbers that the child's descriptors have there are below this, so those that are to be the child's are not here. */
 #define RESIL__SPAWN_FIRST_FD (RESIL_SOCKETS_MOST + 10)
+
+/*  What others who start processes by the shim have use for. */
+
+/*  A pipe to or from a child: an end that is ours and does not block, one that is the child's and is out of the way. 0, or -1 with
+    errno. */
+int resil__spawn_pipe (int *ours, int *theirs, bool is_to_child);
+
+/*  Is that entry of the environment about this program itself, and no business of the child's? */
+bool resil__spawn_is_private (const char *entry);
+
+/*  Run the shim, in a process group of its own, with no signal blocked and each as it is by default. 0, or -1 with errno and a
+    sentence. */
+int resil__spawn_run (const char *shim, const posix_spawn_file_actions_t *actions,
+                      char *const *argv, char *const *envp, pid_t *pid);
 
 /*  Start it, with `added` ("NAME=value", `count` of them) in its environment; it tells its group to `survivor_fd`, unless that is
     -1. 0, or -1 with errno and a sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be

@@ -83,7 +83,8 @@ static int pass_on (resil_stage_t *stage, void *args, const resil_record_t *reco
 
 static const resil_stage_type_t pass = {RESIL_STAGE_TYPE, .name = "pass", .on_record = pass_on};
 
-static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
+/*  NULL: it is refused. */
+static resil_pipeline_t *make (resil_lines_t *lines, resil_file_t *file)
 {
     ok (resil_stage_type_register (&pass));
     resil_stage_spec_t stages[] = {
@@ -93,7 +94,12 @@ static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
          .args = file}};
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "files", .stages = stages,
                                   .stage_count = 3};
-    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    return resil_pipeline_new (NULL, &spec);
+}
+
+static resil_pipeline_t *made (resil_lines_t *lines, resil_file_t *file)
+{
+    resil_pipeline_t *pipeline = make (lines, file);
     if (!pipeline)
         fail_msg ("%s", resil_errmsg ());
     return pipeline;
@@ -113,6 +119,14 @@ static void refused (resil_lines_t *lines, resil_file_t *file, const char *sente
     if (!strstr (resil_errmsg (), sentence))
         fail_msg ("%s", resil_errmsg ());
     resil_pipeline_destroy (&pipeline);
+}
+
+static void not_made (resil_lines_t *lines, resil_file_t *file, const char *sentence)
+{
+    assert_null (make (lines, file));
+    assert_int_equal (errno, EINVAL);
+    if (!strstr (resil_errmsg (), sentence))
+        fail_msg ("%s", resil_errmsg ());
 }
 
 static void run (resil_lines_t lines, resil_file_t file)
@@ -277,6 +291,113 @@ static void what_comes_by_a_pipe_comes_whatever_fails (void **state)
     remove_folder ();
 }
 
+/*  ---- A file that is followed --------------------------------------------------------------------------- */
+
+static bool has_size (void *arg)
+{
+    struct stat is;
+    return stat (out, &is) == 0 && is.st_size == *(off_t *) arg;
+}
+
+static void await_out (const char *expected)
+{
+    off_t size = (off_t) strlen (expected);
+    if (!support_wait_until (has_size, &size, SUPPORT_PATIENCE_MS))
+        support_log_print ();
+    assert_out (expected);
+}
+
+static void end (resil_pipeline_t *pipeline)
+{
+    assert_int_equal (resil_pipeline_drain (pipeline, SUPPORT_PATIENCE_MS), 0);
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void what_is_appended_to_a_file_that_is_followed_comes_too (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "a\nb");
+    resil_lines_t lines = {RESIL_LINES, .path = in, .progress = progress, .follow_ms = 2};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    await_out ("a\n");
+    put_text (in, "c\nd\n");
+    await_out ("a\nbc\nd\n");
+    end (pipeline);
+    put_text (in, "e\n");
+    pipeline = started (&lines, &file);
+    await_out ("a\nbc\nd\ne\n");
+    end (pipeline);
+    remove_folder ();
+}
+
+static void a_file_that_takes_the_place_of_one_that_is_followed_is_read_after_it (void **state)
+{
+    (void) state;
+    char old[110], next[110];
+    make_folder ();
+    snprintf (old, sizeof old, "%s.1", in);
+    snprintf (next, sizeof next, "%s.2", in);
+    put_text (in, "a\n");
+    resil_lines_t lines = {RESIL_LINES, .path = in, .progress = progress, .follow_ms = 2};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    await_out ("a\n");
+    /*  It goes on while there is none. */
+    ok (rename (in, old));
+    put_text (old, "b\nno newline");
+    await_out ("a\nb\n");
+    put_text (next, "c\n");
+    ok (rename (next, in));
+    await_out ("a\nb\nno newline\nc\n");
+    put_text (in, "d\n");
+    await_out ("a\nb\nno newline\nc\nd\n");
+    end (pipeline);
+    /*  How far it is was said of the file that is there now. */
+    put_text (in, "e\n");
+    pipeline = started (&lines, &file);
+    await_out ("a\nb\nno newline\nc\nd\ne\n");
+    end (pipeline);
+    unlink (old);
+    remove_folder ();
+}
+
+static void a_file_that_has_become_shorter_is_read_from_its_beginning (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "aaaa\nbbbb\n");
+    resil_lines_t lines = {RESIL_LINES, .path = in, .progress = progress, .follow_ms = 2};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    atomic_store (&failures, 2);
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    await_out ("aaaa\nbbbb\n");
+    ok (truncate (in, 0));
+    put_text (in, "c\n");
+    await_out ("aaaa\nbbbb\nc\n");
+    put_text (in, "d\n");
+    await_out ("aaaa\nbbbb\nc\nd\n");
+    end (pipeline);
+    atomic_store (&failures, 0);
+    remove_folder ();
+}
+
+static void only_a_file_can_be_followed (void **state)
+{
+    (void) state;
+    resil_file_t file = {RESIL_FILE, .path = out};
+    resil_lines_t lines = {RESIL_LINES, .follow_ms = 1};
+    not_made (&lines, &file, "follow_ms is for a file: give its path");
+    lines.path = "/dev/null";
+    lines.follow_ms = -1;
+    not_made (&lines, &file, "follow_ms is -1; it must be from 0 to RESIL_LONGEST_MS");
+    lines.follow_ms = 1;
+    make_folder ();
+    refused (&lines, &file, "cannot follow what is no file, /dev/null");
+    remove_folder ();
+}
+
 static void what_cannot_be_opened_is_told_at_the_start (void **state)
 {
     (void) state;
@@ -296,20 +417,20 @@ static void what_cannot_be_opened_is_told_at_the_start (void **state)
     remove_folder ();
 }
 
-static void what_the_options_lack_is_told (void **state)
+static void what_the_options_lack_is_told_before_anything_starts (void **state)
 {
     (void) state;
     resil_lines_t lines = {RESIL_LINES, .path = "/dev/null"};
     resil_file_t file = {RESIL_FILE, .path = "/dev/null"};
-    refused (NULL, &file, "a source of lines has no options");
+    not_made (NULL, &file, "stage \"from\": a source of lines has no options");
     lines.line_max = 0;
-    refused (&lines, &file, "line_max is 0; it must be from 1 to RESIL_RECORD_MAX");
+    not_made (&lines, &file, "line_max is 0; it must be from 1 to RESIL_RECORD_MAX");
     lines.line_max = 10;
     lines.size = 1;
-    refused (&lines, &file, "the lines' options' size");
+    not_made (&lines, &file, "stage \"from\": a source of lines: the size of its options is 1");
     lines.size = sizeof lines;
     file.size = 1;
-    refused (&lines, &file, "the file sink's options' size");
+    not_made (&lines, &file, "stage \"to\": a file sink: the size of its options is 1");
 }
 
 /*  Put that in the place of a standard descriptor; returns what is to be put back. */
@@ -387,10 +508,14 @@ int main (void)
         support_case (a_stage_that_fails_between_loses_no_line),
         support_case (another_run_goes_on_where_all_was_done),
         support_case (what_comes_by_a_pipe_comes_whatever_fails),
+        support_case (what_is_appended_to_a_file_that_is_followed_comes_too),
+        support_case (a_file_that_takes_the_place_of_one_that_is_followed_is_read_after_it),
+        support_case (a_file_that_has_become_shorter_is_read_from_its_beginning),
+        support_case (only_a_file_can_be_followed),
         support_case (what_cannot_be_opened_is_told_at_the_start),
         support_case (the_standard_input_and_output_are_files_too),
         support_case (a_pipe_that_breaks_is_a_failure_and_no_signal),
-        support_case (what_the_options_lack_is_told),
+        support_case (what_the_options_lack_is_told_before_anything_starts),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

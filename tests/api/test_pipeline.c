@@ -337,6 +337,42 @@ static void a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_o
     }
 }
 
+static int count_attempts (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    int *attempts = args;
+    bool is_tenth = record->id.origin % 10 == 0;
+    if (record->attempt > 2 || (record->attempt == 2 && !is_tenth))
+        return resil_stage_reject (stage, "its neighbour's attempts");
+    attempts[record->attempt - 1]++;
+    if (is_tenth && record->attempt == 1)
+        resil_panic (resil_stage_self (stage), 0, "the first attempt");
+    return RESIL_OK;
+}
+
+static void each_record_has_its_own_attempts (void **state)
+{
+    (void) state;
+    int attempts[2] = {0};
+    resil_audit_t audit;
+    resil_interval_t numbers = {RESIL_INTERVAL, .count = 300};
+    ok (resil_stage_type_register (&(resil_stage_type_t){
+        RESIL_STAGE_TYPE, .name = "attempts", .on_record = count_attempts, .is_sink = true}));
+    resil_stage_spec_t stages[] = {
+        {RESIL_STAGE, .name = "numbers", .type = RESIL_INTERVAL_SOURCE, .args = &numbers},
+        {RESIL_STAGE, .name = "attempts", .args = attempts}};
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "line", .stages = stages,
+                                  .stage_count = 2};
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    ok (!pipeline);
+    ok (resil_pipeline_start (pipeline));
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, "attempts", &audit));
+    resil_pipeline_destroy (&pipeline);
+    assert_int_equal (audit.done, 300);
+    assert_int_equal (attempts[0], 300);
+    assert_int_equal (attempts[1], 30);
+}
+
 static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
 {
     (void) state;
@@ -647,6 +683,7 @@ int main (void)
         support_case (a_stage_that_fails_goes_on_with_its_record),
         support_case (a_source_that_fails_goes_on_behind_its_last_record),
         support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
+        support_case (each_record_has_its_own_attempts),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),

@@ -18,7 +18,7 @@ import unittest
 from support import BUILD, LAUNCHER, SOURCE
 
 FEED = [*LAUNCHER, BUILD / "examples" / "feed"]
-DEMO = [SOURCE / "examples" / "demo.sh", BUILD]
+DEMO = [SOURCE / "examples" / "feed_demo.sh", BUILD]
 DEADLINE_S = 60
 LINE_MAX = 65536
 

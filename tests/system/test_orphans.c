@@ -189,6 +189,41 @@ static void nor_does_one_that_ends_by_itself (void **state)
     }
 }
 
+/*  One that does not hear that its input has ended. */
+static int run_executables (void *arg)
+{
+    static const char *const command[] = {"/bin/sleep", "1000", NULL};
+    (void) arg;
+    resil_log_level (RESIL_LOG_SILENT);
+    child_check (putenv (variable) == 0);
+    resil_interval_t beat = {RESIL_INTERVAL, .every_ms = 1};
+    resil_executable_t executable = {RESIL_EXECUTABLE_OPTIONS, .command = command};
+    resil_stage_spec_t stages[] = {
+        {RESIL_STAGE, .name = "from", .type = RESIL_INTERVAL_SOURCE, .args = &beat},
+        {RESIL_STAGE, .name = "other", .type = RESIL_EXECUTABLE, .args = &executable},
+        {RESIL_STAGE, .name = "to", .type = RESIL_NULL_SINK}};
+    stages[1].workers = 3;
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "it", .stages = stages, .stage_count = 3};
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    child_check (pipeline && resil_pipeline_start (pipeline) == 0);
+    resil_pipeline_wait (pipeline, RESIL_FOREVER);
+    return 0;
+}
+
+static void nor_does_one_whose_stages_are_executables (void **state)
+{
+    (void) state;
+    int at_work = 0;
+    for (int round = 0; round < 10; round++) {
+        const child_t *child = child_run (run_executables, NULL, 20 * (round + 1));
+        at_work += processes_that_have (word, "environ") > 0;
+        if (child->signal != SIGKILL)
+            fail_msg ("it ended by itself: %s %s", child->out, child->err);
+        assert_true (support_wait_until (none_is_left, NULL, AT_MOST_MS));
+    }
+    print_message ("10 rounds, in %d of them some were seen before they had ended\n", at_work);
+}
+
 /*  Two processes of this program: one is at work, one waits. */
 static int supervise_with_spare (void *arg)
 {
@@ -250,6 +285,7 @@ int main (void)
     const struct CMUnitTest cases[] = {
         cmocka_unit_test (a_program_that_is_killed_leaves_no_orphan),
         cmocka_unit_test (nor_does_one_that_ends_by_itself),
+        cmocka_unit_test (nor_does_one_whose_stages_are_executables),
         cmocka_unit_test (nor_does_it_leave_one_that_waits),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);

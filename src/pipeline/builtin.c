@@ -1,0 +1,72 @@
+/*  SPDX-License-Identifier: Apache-2.0 */
+#include "pipeline/builtin.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "foundation/errmsg.h"
+
+static int take (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) stage;
+    (void) args;
+    (void) record;
+    return RESIL_OK;
+}
+
+const resil__builtin_t resil__null_sink = {
+    .type = {RESIL_STAGE_TYPE, .name = RESIL_NULL_SINK, .on_record = take, .is_sink = true}};
+
+static const resil__builtin_t *const all[] = {
+    &resil__lines_source, &resil__file_sink,      &resil__null_sink, &resil__interval_source,
+    &resil__tcp_source,   &resil__mailbox_source, &resil__executable};
+
+const resil_stage_type_t *resil__builtin_find (const char *name)
+{
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp (all[i]->type.name, name) == 0)
+            return &all[i]->type;
+    return NULL;
+}
+
+int resil__builtin_check (const resil_stage_type_t *type, const void *options)
+{
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (&all[i]->type == type)
+            return all[i]->check ? all[i]->check (options) : 0;
+    return 0;
+}
+
+int resil__options_check (const char *whose, const void *options, size_t expected,
+                          const char *initialiser)
+{
+    char what[128];
+    size_t size;
+    if (!options)
+        return resil__refuse (EINVAL, "%s has no options; give them as args, begun with %s", whose,
+                              initialiser);
+    memcpy (&size, options, sizeof size);
+    snprintf (what, sizeof what, "%s: the size of its options", whose);
+    return resil__check_size (what, size, expected, "them", initialiser);
+}
+
+int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *with)
+{
+    int error = errno;
+    return resil_fail (resil_stage_self (stage), error, "%s %s: %s", what, with, strerror (error));
+}
+
+int resil__builtin_fail_call (resil_stage_t *stage)
+{
+    return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+}
+
+void resil__builtin_block_sigpipe (void)
+{
+    sigset_t pipe;
+    sigemptyset (&pipe);
+    sigaddset (&pipe, SIGPIPE);
+    pthread_sigmask (SIG_BLOCK, &pipe, NULL);
+}

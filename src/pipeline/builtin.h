@@ -1,0 +1,64 @@
+/*  The types of stages that are there without being registered, and what they have in common: options that are checked
+    before anything starts, and a sentence for what the system refuses them.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_BUILTIN_H
+#define RESIL_PIPELINE_BUILTIN_H
+
+#include <string.h>
+
+#include <resil/executable.h>
+#include <resil/files.h>
+#include <resil/sources.h>
+
+/*  Are a spec's args sound as its options? 0, or -1 with errno and a sentence. */
+typedef int (resil__options_fn) (const void *options);
+
+typedef struct {
+    resil_stage_type_t type;
+    resil__options_fn *check; /*  NULL: it has no options                                       */
+} resil__builtin_t;
+
+extern const resil__builtin_t resil__lines_source;
+extern const resil__builtin_t resil__file_sink;
+extern const resil__builtin_t resil__null_sink;
+extern const resil__builtin_t resil__interval_source;
+extern const resil__builtin_t resil__tcp_source;
+extern const resil__builtin_t resil__mailbox_source;
+extern const resil__builtin_t resil__executable;
+
+/*  NULL: there is none of that name. */
+const resil_stage_type_t *resil__builtin_find (const char *name);
+
+/*  0, or -1 with errno and a sentence; also 0 for a type that is none of these. */
+int resil__builtin_check (const resil_stage_type_t *type, const void *options);
+
+/*  What every check begins with: are there options at all, and of this version? */
+int resil__options_check (const char *whose, const void *options, size_t expected,
+                          const char *initialiser);
+
+/*  Report errno as what has failed with that file or the like; what a callback returns then. */
+int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *with);
+
+/*  The same of a call of resil, which has its own sentence. */
+int resil__builtin_fail_call (resil_stage_t *stage);
+
+/*  A pipe that nobody reads any more is an error of the write, and no signal: for a thread of the pipeline's. */
+void resil__builtin_block_sigpipe (void);
+
+/*  The next record of what has been read of lines, and how many of the `left` bytes it takes with its newline; a
+    line longer than `most` comes in pieces. 0: there is none, or its end is still to be read. */
+static inline size_t resil__next_line (const char *bytes, size_t left, size_t most, bool has_ended,
+                                       size_t *size)
+{
+    if (left == 0)
+        return 0;
+    /*  The newline of a line that is just as long as it may be goes with it. */
+    const char *newline = memchr (bytes, '\n', left <= most ? left : most + 1);
+    *size = newline ? (size_t) (newline - bytes) : left <= most ? left : most;
+    if (newline)
+        return *size + 1;
+    return left > most || has_ended ? *size : 0;
+}
+
+#endif
