@@ -11,6 +11,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "pipeline/crew.h"
+#include "pipeline/figures.h"
 
 struct _resil_pipeline_t {
     resil__core_t *core;
@@ -335,24 +336,22 @@ int resil_pipeline_audit (resil_pipeline_t *self, const char *stage, resil_audit
     int number = resil__plan_find (self->core->plan, "resil_pipeline_audit", stage);
     if (number < 0)
         return -1;
-    resil__flow_t *flow = &self->core->flow;
-    *audit = (resil_audit_t){0};
-    resil__flow_lock (flow);
-    for (size_t i = 0; i < flow->worker_count; i++) {
-        const resil__worker_t *worker = &flow->workers[i];
-        if (worker->stage != &self->core->plan->stages[number])
-            continue;
-        audit->in += worker->audit.in;
-        audit->done += worker->audit.done;
-        audit->dropped += worker->audit.dropped;
-        audit->dead += worker->audit.dead;
-        audit->in_flight += resil__worker_in_flight (worker);
-        audit->emitted += worker->audit.emitted;
-        audit->retries += worker->audit.retries;
-        audit->failures += worker->audit.failures;
-        audit->replayed += worker->audit.replayed;
-    }
-    resil__flow_unlock (flow);
+    resil__audit_stage (&self->core->flow, (size_t) number, audit);
+    return 0;
+}
+
+int resil_pipeline_audit_link (resil_pipeline_t *self, size_t link, resil_link_audit_t *audit)
+{
+    if (!self || !audit)
+        return resil__refuse (EINVAL, "resil_pipeline_audit_link: the %s is NULL",
+                              self ? "audit" : "pipeline");
+    const resil__plan_t *plan = self->core->plan;
+    if (link >= plan->link_count)
+        return resil__refuse (ENOENT,
+                              "resil_pipeline_audit_link: pipeline \"%s\" has %zu links; there is "
+                              "no number %zu, counted from 0",
+                              plan->name, plan->link_count, link);
+    resil__audit_link (&self->core->flow, link, audit);
     return 0;
 }
 

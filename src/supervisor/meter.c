@@ -9,25 +9,14 @@
 #include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
-const int64_t resil__bucket_us[RESIL__BUCKETS] = {10,     100,     1000,     10000,
-                                                  100000, 1000000, 10000000, 100000000};
-
 /*  ---- Counting ------------------------------------------------------------------------------------- */
-
-static void measure (resil__histogram_t *self, int64_t us)
-{
-    self->count++;
-    self->sum_us += us;
-    for (size_t i = RESIL__BUCKETS; i > 0 && us <= resil__bucket_us[i - 1]; i--)
-        self->within[i - 1]++;
-}
 
 static void is_up (resil__meter_t *self, int64_t at_us)
 {
     if (self->began_at_us)
-        measure (&self->ready, at_us - self->began_at_us);
+        resil__histogram_add (&self->ready, 1, at_us - self->began_at_us);
     if (self->is_restarting)
-        measure (&self->restart, at_us - self->failed_at_us);
+        resil__histogram_add (&self->restart, 1, at_us - self->failed_at_us);
     self->began_at_us = self->failed_at_us = 0;
     self->is_restarting = false;
 }

@@ -7,29 +7,20 @@
 
 #include <resil/snapshot.h>
 
+#include "foundation/histogram.h"
 #include "mailbox/mailbox.h"
 #include "supervisor/event_codec.h"
 
 #define RESIL__STATES (RESIL_STOPPING + 1)
 #define RESIL__CAUSES (RESIL_ERROR_CRASHED + 1)
 
-/*  Upper ends of the buckets, in microseconds; what is longer is in none. */
-#define RESIL__BUCKETS 8
-extern const int64_t resil__bucket_us[RESIL__BUCKETS];
-
-typedef struct {
-    uint64_t count;
-    int64_t sum_us;
-    uint64_t within[RESIL__BUCKETS]; /*  no longer than that: each holds those before it too     */
-} resil__histogram_t;
-
 typedef struct {
     int64_t since_us;                /*  it is at what it is at                                   */
     int64_t state_us[RESIL__STATES]; /*  before that                                              */
     uint64_t restarts_by[RESIL__CAUSES];
-    resil__histogram_t restart; /*  from a failure until it is up again                      */
-    resil__histogram_t ready;   /*  from its start until it is up                            */
-    int64_t failed_at_us;       /*  0: it has not, or has been up since                      */
+    resil_histogram_t restart; /*  from a failure until it is up again                      */
+    resil_histogram_t ready;   /*  from its start until it is up                            */
+    int64_t failed_at_us;      /*  0: it has not, or has been up since                      */
     int64_t began_at_us;
     resil_error_kind_t failed_of;
     bool is_restarting;
