@@ -2,6 +2,7 @@
 #include "monitor/metrics_json.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +102,8 @@ void resil__metrics_json (resil__json_t *json, const resil__reading_t *reading,
     }
     else
         put_mail (json, &reading->mail, at_us);
+    if (reading->pipeline)
+        resil__json_raw (json, "pipeline", reading->pipeline, strlen (reading->pipeline));
     put_if_known (json, "cpu_us", usage->cpu_us);
     put_if_known (json, "rss_bytes", usage->rss_bytes);
     if (reading->has_meter)

@@ -12,8 +12,10 @@
 #include "foundation/futex.h"
 #include "pipeline/crew.h"
 #include "pipeline/figures.h"
+#include "supervisor/figures.h"
 
 struct _resil_pipeline_t {
+    resil__figures_t figures;
     resil__core_t *core;
     resil_supervisor_t *supervisor;
     resil_supervisor_t *above; /*  NULL: it is a root                                         */
@@ -76,6 +78,11 @@ static resil_supervisor_t *make_supervisor (resil_supervisor_t *above, const cha
                  : resil_supervisor_new (&options);
 }
 
+static char *take_figures (const resil__figures_t *figures)
+{
+    return resil__pipeline_json (((const resil_pipeline_t *) figures)->core);
+}
+
 resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pipeline_spec_t *spec)
 {
     resil__plan_t *plan = resil__plan_new (spec);
@@ -91,8 +98,11 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
     self->core = resil__core_new (plan);
     if (self->core && resil__seat_type_register () == 0)
         self->supervisor = make_supervisor (above, self->core->plan->name);
-    if (self->supervisor && add_seats (self) == 0)
+    if (self->supervisor && add_seats (self) == 0) {
+        self->figures.take = take_figures;
+        resil__set_figures (self->supervisor, &self->figures);
         return self;
+    }
     int error = errno;
     char sentence[RESIL__ERRMSG_MAX];
     strcpy (sentence, resil_errmsg ());
@@ -108,6 +118,8 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
     resil_pipeline_t *self = *self_p;
     if (self->core && check (self, "resil_pipeline_destroy"))
         return;
+    if (self->supervisor)
+        resil__set_figures (self->supervisor, NULL);
     if (self->supervisor && self->above) {
         resil_supervisor_terminate_child (self->above, self->core->plan->name);
         resil_supervisor_delete_child (self->above, self->core->plan->name);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "foundation/errmsg.h"
+#include "supervisor/figures.h"
 #include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
@@ -82,6 +83,7 @@ static void read_supervisor (resil__reading_t *reading, resil_supervisor_t *self
     reading->restarts_in_window = resil__limit_used (&self->limit, self->tree->now_us);
     reading->children = self->child_count;
     reading->quarantined = self->quarantined_count;
+    reading->pipeline = resil__take_figures (self);
 }
 
 static void read_child (resil__reading_t *reading, const resil__child_t *child)
@@ -138,4 +140,11 @@ resil__readings_t *resil__readings_take (resil_supervisor_t *root)
     read_supervisor (reading, root);
     read_below (readings, root);
     return readings;
+}
+
+void resil__readings_free (resil__readings_t *readings)
+{
+    for (size_t i = 0; readings && i < readings->count; i++)
+        free (readings->all[i].pipeline);
+    free (readings);
 }

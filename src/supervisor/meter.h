@@ -57,6 +57,7 @@ typedef struct {
     bool has_meter;
     resil__meter_t meter; /*  with the time until now                                  */
     resil__mailbox_books_t mail;
+    char *pipeline; /*  its figures as a JSON object, or NULL                    */
 } resil__reading_t;
 
 typedef struct {
@@ -66,7 +67,10 @@ typedef struct {
     resil__reading_t all[]; /*  each supervisor followed by its children                */
 } resil__readings_t;
 
-/*  In the actor: to be freed. NULL with ENOMEM and a sentence. */
+/*  In the actor. NULL with ENOMEM and a sentence. */
 resil__readings_t *resil__readings_take (resil_supervisor_t *root);
+
+/*  Any thread; takes NULL. */
+void resil__readings_free (resil__readings_t *readings);
 
 #endif

@@ -271,6 +271,46 @@ static void metrics_come_out_in_base_units_by_family (void **state)
     json_decref (metrics);
 }
 
+/*  A family's lines, as if there were nothing else. */
+static void has_family (const char *text, const char *lines)
+{
+    if (!strstr (text, lines))
+        fail_msg ("%s\nis not in\n%s", lines, text);
+}
+
+static void stages_and_links_have_labels_of_their_own (void **state)
+{
+    (void) state;
+    json_t *metrics = json_loads (
+        "[{\"path\":\"/app/line\",\"pipeline\":{\"stages\":[{\"name\":\"a \\\"b\\\"\",\"in\":9,"
+        "\"done\":5,\"dropped\":1,\"dead\":2,\"emitted\":7,\"retries\":3,\"replayed\":0,"
+        "\"in_flight\":1,\"latency_us\":{\"count\":8,\"sum\":160,\"buckets\":[[10,3],[100,8]]}}],"
+        "\"links\":[{\"from\":\"a\",\"to\":\"b\",\"stalls\":4,\"stalled_us\":2500000},{\"from\":"
+        "\"b\",\"port\":\"bad\",\"to\":\"c\",\"stalls\":0},7]}},{\"path\":\"/app/x\","
+        "\"pipeline\":{\"stages\":7,\"links\":[]}},{\"path\":\"/app/y\",\"pipeline\":[1]}]",
+        0, NULL);
+    assert_non_null (metrics);
+    char *text = tool_prom (metrics, "app");
+    has_family (text, "# TYPE resil_stage_records_total counter\n"
+                      "resil_stage_records_total{program=\"app\",path=\"/app/line\",stage=\"a "
+                      "\\\"b\\\"\",what=\"in\"} 9\n");
+    has_family (text, ",what=\"retried\"} 3\n");
+    has_family (text, "# TYPE resil_stage_in_flight gauge\n"
+                      "resil_stage_in_flight{program=\"app\",path=\"/app/line\",stage=\"a "
+                      "\\\"b\\\"\"} 1\n");
+    has_family (text, "resil_stage_latency_seconds_bucket{program=\"app\",path=\"/app/line\",stage="
+                      "\"a \\\"b\\\"\",le=\"0.0001\"} 8\n");
+    has_family (text, "# TYPE resil_link_stalls_total counter\n"
+                      "resil_link_stalls_total{program=\"app\",path=\"/app/line\",from=\"a\",port="
+                      "\"\",to=\"b\"} 4\n"
+                      "resil_link_stalls_total{program=\"app\",path=\"/app/line\",from=\"b\",port="
+                      "\"bad\",to=\"c\"} 0\n"
+                      "# HELP resil_link_stalled_seconds_total ");
+    has_family (text, "from=\"a\",port=\"\",to=\"b\"} 2.5\n");
+    free (text);
+    json_decref (metrics);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -284,6 +324,7 @@ int main (void)
         support_case (the_last_column_is_cut_with_a_sign),
         support_case (an_event_is_a_line_for_a_person),
         support_case (metrics_come_out_in_base_units_by_family),
+        support_case (stages_and_links_have_labels_of_their_own),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
