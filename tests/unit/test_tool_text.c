@@ -225,6 +225,31 @@ static void an_event_is_a_line_for_a_person (void **state)
     }
 }
 
+static void numbers_are_short (void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t number;
+        const char *text;
+    } table[] = {{0, "0"},
+                 {-7, "-7"},
+                 {99999, "99999"},
+                 {100000, "100k"},
+                 {999499, "999k"},
+                 {999500, "1.00M"},
+                 {1234567, "1.23M"},
+                 {9994999, "9.99M"},
+                 {9995000, "10.0M"},
+                 {99949999, "99.9M"},
+                 {99950000, "100M"},
+                 {45678901234, "45.7G"},
+                 {INT64_MAX, "9.22E"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[TOOL_DURATION_MAX];
+        assert_string_equal (tool_count (text, table[i].number), table[i].text);
+    }
+}
+
 /*  ---- Prometheus --------------------------------------------------------------------------- */
 
 static void metrics_come_out_in_base_units_by_family (void **state)
@@ -318,6 +343,7 @@ int main (void)
         support_case (all_bytes_in_all_pairs_come_out_as_what_is_safe),
         support_case (wide_characters_take_two_columns_and_are_never_cut),
         support_case (times_and_bytes_are_said_as_people_say_them),
+        support_case (numbers_are_short),
         support_case (columns_are_aligned_and_hostile_text_is_harmless),
         support_case (colours_stand_around_cells_and_only_when_asked_for),
         support_case (no_line_is_longer_than_the_terminal),
