@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Write pictures.md anew: what the command prints and shows of the example `tree`, which runs meanwhile.
+"""Write pictures.md anew: what the command prints and shows of examples, which run meanwhile.
 
 Usage: pictures.py BUILD_DIR [FILE]    another file than pictures.md; it needs tmux
 
 SPDX-License-Identifier: Apache-2.0
 """
 
+import contextlib
 import os
 import pathlib
 import socket
@@ -21,8 +22,9 @@ PAGE = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else pathlib.Path(__file__)
 
 HEAD = """# Pictures
 
-What the command `resil` prints and shows of the example [tree](../../examples/tree.c), whose injector has its parts fail in turn.
-This page is made by [pictures.py](pictures.py) from a program that runs.
+What the command `resil` prints and shows of the example [tree](../../examples/tree.c), whose injector has its parts fail in turn; and of
+the example [primes](../../examples/primes.c), a pipeline.
+This page is made by [pictures.py](pictures.py) from programs that run.
 """
 
 
@@ -32,7 +34,7 @@ def printed(environment, *words):
     return done.stdout
 
 
-def screen(environment, folder, columns, lines, *keys):
+def screen(environment, folder, columns, lines, *keys, wait=1):
     tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(folder, f"tmux-{columns}")]
 
     def run(*words):
@@ -45,23 +47,36 @@ def screen(environment, folder, columns, lines, *keys):
         for key in keys:
             run("send-keys", key)
             time.sleep(0.3)
-        time.sleep(1)
+        time.sleep(wait)
         return run("capture-pane", "-p")
     finally:
         run("kill-server")
 
 
-def main(folder):
-    environment = os.environ | {"XDG_RUNTIME_DIR": folder, "LC_ALL": "C.UTF-8"}
-    #  Built here, so that the paths of its sources are those of the project.
-    tree = pathlib.Path(folder) / "tree"
-    subprocess.run(["cc", "-D_GNU_SOURCE", "-Iinclude", "examples/tree.c", f"-L{BUILD / 'src'}",
-                    f"-Wl,-rpath,{BUILD / 'src'}", "-lresil", "-lczmq", "-lzmq", "-o", tree],
+def build(folder, name):
+    """Here, so that the paths of its sources are those of the project."""
+    program = pathlib.Path(folder) / name
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-Iinclude", f"examples/{name}.c", f"-L{BUILD / 'src'}",
+                    f"-Wl,-rpath,{BUILD / 'src'}", "-lresil", "-lczmq", "-lzmq", "-o", program],
                    cwd=SOURCE, check=True)
-    program = subprocess.Popen([tree], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    return program
+
+
+@contextlib.contextmanager
+def running(environment, folder, name, seconds):
+    program = subprocess.Popen([build(folder, name)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env=environment | {"RESIL_MONITOR": "1"})
     try:
-        time.sleep(8)
+        time.sleep(seconds)
+        yield
+    finally:
+        program.terminate()
+        program.wait(30)
+
+
+def main(folder):
+    environment = os.environ | {"XDG_RUNTIME_DIR": folder, "LC_ALL": "C.UTF-8"}
+    with running(environment, folder, "tree", 8):
         sensor = "/plant/processing/acquisition/sensor 1"
         pictures = [
             ("resil status", printed(environment, "status")),
@@ -72,9 +87,14 @@ def main(folder):
             ("resil top, 120 by 40, one of them selected and described",
              screen(environment, folder, 120, 40, "Down", "Down", "Enter")),
         ]
-    finally:
-        program.terminate()
-        program.wait(30)
+    with running(environment, folder, "primes", 3):
+        pictures += [
+            ("resil graph", printed(environment, "graph")),
+            ("resil status, of a pipeline", printed(environment, "status")),
+            ("resil top, 80 by 24, of a pipeline", screen(environment, folder, 80, 24)),
+            ("resil top, 80 by 24, a pipeline described",
+             screen(environment, folder, 80, 24, "Down", "Up", "Enter", wait=3)),
+        ]
     page = HEAD + "".join(f"\n## {title}\n\n```text\n{text.rstrip()}\n```\n"
                           for title, text in pictures)
     PAGE.write_text(page.replace(f"@{socket.gethostname()} ", "@host "))

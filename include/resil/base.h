@@ -41,6 +41,16 @@ typedef void (zactor_fn) (zsock_t *pipe, void *args);
 #define RESIL_PATH_MAX 511
 #define RESIL_LEVELS_MAX 16
 
+/*  The upper ends of a histogram: 10, 100, ... microseconds, up to 100 s. */
+#define RESIL_HISTOGRAM_BUCKETS 8
+
+/*  How long something took, each time. What is within an end is within the later ones too; what took longer is within none. */
+typedef struct {
+    uint64_t count; /*  how often                                                            */
+    int64_t sum_us; /*  all of it                                                            */
+    uint64_t within[RESIL_HISTOGRAM_BUCKETS]; /*  how often no longer                         */
+} resil_histogram_t;
+
 /*  The exit status of a program that would have ended with 0 while a quarantined
     thread still ran. A status other than 0 is kept as it is. */
 #define RESIL_EXIT_QUARANTINED 70

@@ -295,7 +295,8 @@ RESIL_EXPORT int resil_pipeline_pause (resil_pipeline_t *self, const char *stage
 RESIL_EXPORT int resil_pipeline_resume (resil_pipeline_t *self, const char *stage);
 
 /*  How a stage stands: in = done + dropped + dead + in_flight, each of them counted by itself. Of a source `in` is what it has
-    emitted. A record is in flight until it is confirmed to whom it came from, which is when all that came of it is. */
+    emitted. A record is in flight until it is confirmed to whom it came from, which is when all that came of it is. What grows
+    makes rates for who asks twice. */
 typedef struct {
     uint64_t in;        /*  that have come to it                                           */
     uint64_t done;      /*  RESIL_OK, and confirmed                                        */
@@ -308,11 +309,33 @@ typedef struct {
     uint64_t
         replayed; /*  given to it again though it was through with them, as a thread that hung was
                            replaced                                                            */
+    uint64_t waiting; /*  of those in flight, that it is not through with; of a source 0       */
+    resil_histogram_t latency; /*  of those confirmed: from when they came until then          */
 } resil_audit_t;
 
 /*  How the stage of that name stands, all its workers together, at one instant. 0, or -1 with errno: ENOENT, EINVAL. */
 RESIL_EXPORT int resil_pipeline_audit (resil_pipeline_t *self, const char *stage,
                                        resil_audit_t *audit);
+
+/*  How a link stands, between all workers of its two stages. Its texts are valid until the pipeline is destroyed. */
+typedef struct {
+    const char *from;    /*  the name of a stage                                               */
+    const char *port;    /*  of its ports; NULL: the default one                               */
+    const char *to;      /*  the name of a stage                                               */
+    resil_share_t share; /*  which of its workers gets a record                                */
+    uint64_t in_flight;  /*  records on it that are not confirmed                              */
+    uint64_t retained_bytes; /*  which are held, with what is held for them                     */
+    uint64_t window_bytes;   /*  of which there is no more put on it than that, and one batch    */
+    uint64_t stalls;         /*  how often a worker had something for it, and there was no room   */
+    int64_t stalled_us;      /*  how long they have waited for it, in all                         */
+    uint64_t resent;         /*  batches that were sent again                                     */
+    uint64_t duplicates;     /*  batches that came again, and were dropped                        */
+} resil_link_audit_t;
+
+/*  How the link of that number stands, at one instant. They have the order of the spec, from 0; in a chain that of the stages where
+    they begin. 0, or -1 with errno: ENOENT (there are not so many), EINVAL. */
+RESIL_EXPORT int resil_pipeline_audit_link (resil_pipeline_t *self, size_t link,
+                                            resil_link_audit_t *audit);
 
 /*  The supervisor that it is: for events, snapshots and a monitor. It belongs to the pipeline. */
 RESIL_EXPORT resil_supervisor_t *resil_pipeline_supervisor (resil_pipeline_t *self);

@@ -87,6 +87,9 @@ typedef struct {
                                       the root: what ended it                              */
     size_t story_size;            /*  how many: at most RESIL_FAILURES_MAX                 */
     uint64_t events; /*  about it, since it was added: the path_sequence of the last   */
+
+    const char *pipeline; /*  of a pipeline: how its stages and links stand, a JSON object as
+                              docs/protocols/monitor.md has it; else NULL                 */
 } resil_standing_t;
 
 /*  Take a snapshot of this supervisor and all below it. NULL with errno: EINVAL, ENOMEM,

@@ -37,8 +37,8 @@ typedef struct {
                                 RESIL_SERVER_KEY in the environment has, or none                */
     int64_t request_ms;     /*  the watcher's own requests are made again after this; 5000       */
     int64_t refresh_ms;     /*  counters that events do not tell (restarts, ...) are had anew so
-                                long after something has happened; RESIL_FOREVER, the default:
-                                never                                                           */
+                                long after something has happened, and again and again if there
+                                are pipelines; RESIL_FOREVER, the default: never                */
     int interrupt;          /*  a descriptor: when it can be read, resil_watcher_next returns with
                                 EINTR; -1: none                                                 */
 } resil_watcher_options_t;
@@ -111,6 +111,8 @@ typedef struct {
     int64_t worst_stop_us;    /*  see resil_standing_t; RESIL_FOREVER: there is no limit       */
     int64_t worst_restart_us; /*  likewise                                                     */
     uint64_t failures;        /*  all there ever were, when counters were last had              */
+    const char *pipeline;     /*  of a pipeline: how its stages and links stood, when counters were
+                                  last had, as a JSON object (docs/protocols/monitor.md); else NULL */
 } resil_remote_node_t;
 
 /*  Something that happened in a program that is watched. As resil_event_t, which says more. What does not apply is "", 0

@@ -18,6 +18,9 @@
 #include "monitor/state.h"
 #include "supervisor/event_codec.h"
 
+/*  Of a sample, which has 64 KiB in all. */
+#define PIPELINE_MOST ((size_t) 56 << 10)
+
 /*  ---- Replies --------------------------------------------------------------------------------------- */
 
 static void begin_reply (resil__json_t *json, const char *run, const char *id, bool is_ok)
@@ -252,10 +255,19 @@ static int show_metrics (resil_monitor_t *self, const resil__order_t *order, res
         found++;
     }
     resil__json_close (json, ']');
-    free (readings);
+    resil__readings_free (readings);
     return found ? 0
                  : resil__refuse (ENOENT, "nothing in this program has the path \"%s\"",
                                   order->request.path);
+}
+
+/*  What is published has a bound, which a pipeline of some hundred stages could be above. */
+static void leave_out_what_is_long (resil__reading_t *reading)
+{
+    if (!reading->pipeline || strlen (reading->pipeline) <= PIPELINE_MOST)
+        return;
+    free (reading->pipeline);
+    reading->pipeline = NULL;
 }
 
 /*  Each under its own topic. */
@@ -264,7 +276,8 @@ static void sample (resil_monitor_t *self, resil__json_t *json)
     char topic[sizeof RESIL__TOPIC_SAMPLE + RESIL__PATH_ROOM + 1];
     resil__readings_t *readings = resil__read_meters (self->root);
     for (size_t i = 0; readings && i < readings->count; i++) {
-        const resil__reading_t *reading = &readings->all[i];
+        resil__reading_t *reading = &readings->all[i];
+        leave_out_what_is_long (reading);
         resil__usage_t usage = resil__usage_of (reading);
         snprintf (topic, sizeof topic, "%s%s/", RESIL__TOPIC_SAMPLE, reading->path);
         resil__json_clear (json);
@@ -275,7 +288,7 @@ static void sample (resil_monitor_t *self, resil__json_t *json)
         resil__json_close (json, '}');
         resil__replies_publish (self, topic, json);
     }
-    free (readings);
+    resil__readings_free (readings);
     atomic_store (&self->publisher.is_sampling, false);
 }
 

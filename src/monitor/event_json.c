@@ -165,6 +165,8 @@ void resil__node_json (resil__json_t *json, const char *key, const resil_standin
         put_ms (json, "worst_restart_us", is->worst_restart_ms);
     resil__json_count (json, "failures", is->failures);
     resil__json_count (json, "nseq", is->events);
+    if (is->pipeline)
+        resil__json_raw (json, "pipeline", is->pipeline, strlen (is->pipeline));
     if (with_story) {
         resil__json_open (json, "story", '[');
         for (size_t i = 0; i < is->story_size; i++)

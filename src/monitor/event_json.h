@@ -6,7 +6,7 @@
 
 #include <resil/event.h>
 
-#include "monitor/json_writer.h"
+#include "foundation/json_writer.h"
 
 /*  The version of the protocol, and what its topics begin with. */
 #define RESIL__PROTOCOL 1

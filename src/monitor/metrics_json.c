@@ -2,6 +2,7 @@
 #include "monitor/metrics_json.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,23 +46,6 @@ resil__usage_t resil__usage_of (const resil__reading_t *reading)
 
 /*  ---- As JSON ------------------------------------------------------------------------------------------ */
 
-static void put_histogram (resil__json_t *json, const char *key,
-                           const resil__histogram_t *histogram)
-{
-    resil__json_open (json, key, '{');
-    resil__json_count (json, "count", histogram->count);
-    resil__json_number (json, "sum", histogram->sum_us);
-    resil__json_open (json, "buckets", '[');
-    for (size_t i = 0; i < RESIL__BUCKETS; i++) {
-        resil__json_open (json, NULL, '[');
-        resil__json_number (json, NULL, resil__bucket_us[i]);
-        resil__json_count (json, NULL, histogram->within[i]);
-        resil__json_close (json, ']');
-    }
-    resil__json_close (json, ']');
-    resil__json_close (json, '}');
-}
-
 static void put_meter (resil__json_t *json, const resil__meter_t *meter, bool is_supervisor)
 {
     if (!is_supervisor) {
@@ -78,8 +62,8 @@ static void put_meter (resil__json_t *json, const resil__meter_t *meter, bool is
     for (resil_state_t state = RESIL_DOWN; state < RESIL__STATES; state++)
         resil__json_number (json, resil_state_name (state), meter->state_us[state]);
     resil__json_close (json, '}');
-    put_histogram (json, "restart_latency_us", &meter->restart);
-    put_histogram (json, "ready_latency_us", &meter->ready);
+    resil__histogram_json (json, "restart_latency_us", &meter->restart);
+    resil__histogram_json (json, "ready_latency_us", &meter->ready);
 }
 
 static void put_mail (resil__json_t *json, const resil__mailbox_books_t *mail, int64_t at_us)
@@ -118,6 +102,8 @@ void resil__metrics_json (resil__json_t *json, const resil__reading_t *reading,
     }
     else
         put_mail (json, &reading->mail, at_us);
+    if (reading->pipeline)
+        resil__json_raw (json, "pipeline", reading->pipeline, strlen (reading->pipeline));
     put_if_known (json, "cpu_us", usage->cpu_us);
     put_if_known (json, "rss_bytes", usage->rss_bytes);
     if (reading->has_meter)

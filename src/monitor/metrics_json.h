@@ -4,7 +4,7 @@
 #ifndef RESIL_MONITOR_METRICS_JSON_H
 #define RESIL_MONITOR_METRICS_JSON_H
 
-#include "monitor/json_writer.h"
+#include "foundation/json_writer.h"
 #include "supervisor/meter.h"
 
 /*  What the kernel says of a thread or process; -1 what it does not. */

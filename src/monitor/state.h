@@ -10,11 +10,11 @@
 
 #include <resil/monitor.h>
 
+#include "foundation/json_writer.h"
 #include "foundation/latch.h"
 #include "monitor/access.h"
 #include "monitor/crew.h"
 #include "monitor/directory.h"
-#include "monitor/json_writer.h"
 #include "monitor/pace.h"
 #include "monitor/port.h"
 #include "supervisor/guest.h"

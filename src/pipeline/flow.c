@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
+#include "foundation/histogram.h"
 
 /*  Nothing is ever lost here, so nothing is said again, and no time passes. */
 static const resil__link_times_t no_times = {1, 1, 1};
@@ -172,6 +174,7 @@ void resil__flow_unlock (resil__flow_t *self)
     static const uint64_t ring = 1;
     int fds[16];
     size_t count = 0;
+    self->now_us = 0;
     for (; self->to_ring && count < sizeof fds / sizeof *fds; self->to_ring = self->to_ring->next)
         fds[count++] = self->to_ring->fd;
     /*  More than so many at once: while the lock is held. */
@@ -190,6 +193,13 @@ void resil__flow_turn (resil__flow_t *self)
     resil__futex_wake (&self->turn);
 }
 
+int64_t resil__flow_now_us (resil__flow_t *self)
+{
+    if (!self->now_us)
+        self->now_us = resil__now_us ();
+    return self->now_us;
+}
+
 /*  ---- The links ------------------------------------------------------------------------------------- */
 
 /*  How many bytes it holds. */
@@ -206,8 +216,11 @@ static void deliver (resil__flow_t *self, resil__line_t *line, const resil__link
     resil__worker_t *worker = line->to;
     assert (worker->next - worker->first < worker->room);
     resil__flow_entry_t *entry = resil__worker_entry (worker, worker->next++);
-    *entry = (resil__flow_entry_t){
-        .line = line, .delivery = *delivery, .batch = frame->batch, .count = frame->count};
+    *entry = (resil__flow_entry_t){.line = line,
+                                   .delivery = *delivery,
+                                   .batch = frame->batch,
+                                   .came_at_us = resil__flow_now_us (self),
+                                   .count = frame->count};
     if (entry->batch)
         resil__record_batch_retain (entry->batch);
     worker->audit.in += entry->count;
@@ -278,13 +291,18 @@ static void tell (resil__flow_t *self, resil__worker_t *worker)
         resil__flow_turn (self);
 }
 
-static void let_go (resil__worker_t *worker, resil__flow_entry_t *entry)
+static void let_go (resil__flow_t *self, resil__worker_t *worker, resil__flow_entry_t *entry)
 {
     worker->audit.done += entry->tally.done;
     worker->audit.dropped += entry->tally.dropped;
     worker->audit.dead += entry->tally.dead;
-    if (entry->line)
+    /*  They have all come at once, and go at once. */
+    resil__histogram_add (&worker->audit.latency, entry->count,
+                          resil__flow_now_us (self) - entry->came_at_us);
+    if (entry->line) {
+        entry->line->in_flight -= entry->count;
         resil__link_receiver_done (&entry->line->receiver, &entry->delivery);
+    }
     else if (entry->position)
         worker->confirmed = entry->position;
     resil__record_batch_release (entry->batch);
@@ -296,7 +314,7 @@ static void settle (resil__flow_t *self, resil__worker_t *worker)
 {
     uint64_t was = worker->first;
     for (; worker->first < worker->worked && is_confirmed (worker, worker->first); worker->first++)
-        let_go (worker, resil__worker_entry (worker, worker->first));
+        let_go (self, worker, resil__worker_entry (worker, worker->first));
     if (worker->first != was || worker->is_stalled)
         tell (self, worker);
     if (worker->first == was)
@@ -308,14 +326,27 @@ static void settle (resil__flow_t *self, resil__worker_t *worker)
 
 /*  ---- What a worker says ------------------------------------------------------------------------------ */
 
+/*  Was there room? Returns that. */
+static bool note_room (resil__flow_t *self, resil__line_t *line, bool has_room)
+{
+    bool was_stalled = line->stalled_at_us;
+    if (has_room == !was_stalled)
+        return has_room;
+    line->stalls += !has_room;
+    line->stalled_us += has_room ? resil__flow_now_us (self) - line->stalled_at_us : 0;
+    line->stalled_at_us = has_room ? 0 : resil__flow_now_us (self);
+    return has_room;
+}
+
 bool resil__flow_put (resil__flow_t *self, resil__line_t *line, resil__record_batch_t *batch)
 {
     uint32_t count = batch->count;
-    if (resil__link_sender_put (&line->sender, batch) != 0) {
+    if (!note_room (self, line, resil__link_sender_put (&line->sender, batch) == 0)) {
         assert (errno == EAGAIN);
         return false;
     }
     line->from->audit.emitted += count;
+    line->in_flight += count;
     pump (self, line);
     return true;
 }
@@ -324,7 +355,7 @@ bool resil__flow_end (resil__flow_t *self, resil__line_t *line)
 {
     if (line->sender.end)
         return true;
-    if (resil__link_sender_end (&line->sender) != 0)
+    if (!note_room (self, line, resil__link_sender_end (&line->sender) == 0))
         return false;
     pump (self, line);
     return true;
@@ -333,10 +364,12 @@ bool resil__flow_end (resil__flow_t *self, resil__line_t *line)
 void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t position,
                       uint32_t count)
 {
-    (void) self;
     assert (worker->next - worker->first < worker->room);
     *resil__worker_entry (worker, worker->next++) =
-        (resil__flow_entry_t){.position = position, .count = count, .tally.done = count};
+        (resil__flow_entry_t){.position = position,
+                              .came_at_us = resil__flow_now_us (self),
+                              .count = count,
+                              .tally.done = count};
     worker->audit.in += count;
     if (position)
         worker->position = position;
@@ -352,12 +385,22 @@ void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t 
     settle (self, worker);
 }
 
-uint64_t resil__worker_in_flight (const resil__worker_t *self)
+static uint64_t count_from (const resil__worker_t *self, uint64_t entry)
 {
     uint64_t count = 0;
-    for (uint64_t i = self->first; i < self->next; i++)
-        count += resil__worker_entry (self, i)->count;
+    for (; entry < self->next; entry++)
+        count += resil__worker_entry (self, entry)->count;
     return count;
+}
+
+uint64_t resil__worker_in_flight (const resil__worker_t *self)
+{
+    return count_from (self, self->first);
+}
+
+uint64_t resil__worker_waiting (const resil__worker_t *self)
+{
+    return count_from (self, self->worked) - self->cursor;
 }
 
 /*  ---- Troubles --------------------------------------------------------------------------------------- */

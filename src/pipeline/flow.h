@@ -40,6 +40,10 @@ typedef struct {
     resil__worker_t *from;
     resil__worker_t *to;
     atomic_uint_fast64_t load; /*  how many bytes are on it; read without the lock           */
+    uint64_t in_flight;        /*  records on it                                             */
+    uint64_t stalls;           /*  how often there was no room for more ...                  */
+    int64_t stalled_us;        /*  ... for so long, before ...                                */
+    int64_t stalled_at_us;     /*  ... the present time; 0: there is room, as far as is known */
 } resil__line_t;
 
 /*  How many records of an entry ended how. */
@@ -54,6 +58,7 @@ typedef struct {
     resil__link_delivery_t delivery;
     resil__record_batch_t *batch; /*  NULL: the end of that line, or a source's               */
     uint64_t position;            /*  a source's: of the last record                          */
+    int64_t came_at_us;
     uint32_t count;
     resil__tally_t tally;
 } resil__flow_entry_t;
@@ -98,7 +103,7 @@ struct _resil__worker_t {
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
     resil__trouble_t *troubles;
-    resil_audit_t audit; /*  but for in_flight                                               */
+    resil_audit_t audit; /*  but for in_flight and waiting                                   */
 };
 
 typedef struct {
@@ -110,6 +115,7 @@ typedef struct {
     resil__line_t *lines; /*  those of a link of the plan are in a row                        */
     size_t line_count;
     resil__bell_t *to_ring;
+    int64_t now_us;   /*  while the lock is held, if somebody has asked for the time; else 0 */
     atomic_uint turn; /*  for those who wait for sources: moves when there is news of one ...  */
     unsigned waiting; /*  ... if there are any                                                */
     bool is_draining;
@@ -163,8 +169,12 @@ static inline bool resil__worker_is_finished (const resil__worker_t *self)
     return self->is_ended && self->first == self->next;
 }
 
-/*  How many records are not confirmed: counted one entry after the other. */
+/*  How many records are not confirmed, and how many of them it is not through with: counted one entry after the other. */
 uint64_t resil__worker_in_flight (const resil__worker_t *self);
+uint64_t resil__worker_waiting (const resil__worker_t *self);
+
+/*  The time, which stands still while the lock is held. */
+int64_t resil__flow_now_us (resil__flow_t *self);
 
 /*  What is known of a record; NULL: nothing bad. The other makes it: NULL if there is no memory. */
 resil__trouble_t *resil__worker_trouble (resil__worker_t *self, uint64_t entry, uint32_t index);

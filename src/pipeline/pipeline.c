@@ -11,8 +11,11 @@
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
 #include "pipeline/crew.h"
+#include "pipeline/figures.h"
+#include "supervisor/figures.h"
 
 struct _resil_pipeline_t {
+    resil__figures_t figures;
     resil__core_t *core;
     resil_supervisor_t *supervisor;
     resil_supervisor_t *above; /*  NULL: it is a root                                         */
@@ -75,6 +78,11 @@ static resil_supervisor_t *make_supervisor (resil_supervisor_t *above, const cha
                  : resil_supervisor_new (&options);
 }
 
+static char *take_figures (const resil__figures_t *figures)
+{
+    return resil__pipeline_json (((const resil_pipeline_t *) figures)->core);
+}
+
 resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pipeline_spec_t *spec)
 {
     resil__plan_t *plan = resil__plan_new (spec);
@@ -90,8 +98,11 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
     self->core = resil__core_new (plan);
     if (self->core && resil__seat_type_register () == 0)
         self->supervisor = make_supervisor (above, self->core->plan->name);
-    if (self->supervisor && add_seats (self) == 0)
+    if (self->supervisor && add_seats (self) == 0) {
+        self->figures.take = take_figures;
+        resil__set_figures (self->supervisor, &self->figures);
         return self;
+    }
     int error = errno;
     char sentence[RESIL__ERRMSG_MAX];
     strcpy (sentence, resil_errmsg ());
@@ -107,6 +118,8 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
     resil_pipeline_t *self = *self_p;
     if (self->core && check (self, "resil_pipeline_destroy"))
         return;
+    if (self->supervisor)
+        resil__set_figures (self->supervisor, NULL);
     if (self->supervisor && self->above) {
         resil_supervisor_terminate_child (self->above, self->core->plan->name);
         resil_supervisor_delete_child (self->above, self->core->plan->name);
@@ -335,24 +348,22 @@ int resil_pipeline_audit (resil_pipeline_t *self, const char *stage, resil_audit
     int number = resil__plan_find (self->core->plan, "resil_pipeline_audit", stage);
     if (number < 0)
         return -1;
-    resil__flow_t *flow = &self->core->flow;
-    *audit = (resil_audit_t){0};
-    resil__flow_lock (flow);
-    for (size_t i = 0; i < flow->worker_count; i++) {
-        const resil__worker_t *worker = &flow->workers[i];
-        if (worker->stage != &self->core->plan->stages[number])
-            continue;
-        audit->in += worker->audit.in;
-        audit->done += worker->audit.done;
-        audit->dropped += worker->audit.dropped;
-        audit->dead += worker->audit.dead;
-        audit->in_flight += resil__worker_in_flight (worker);
-        audit->emitted += worker->audit.emitted;
-        audit->retries += worker->audit.retries;
-        audit->failures += worker->audit.failures;
-        audit->replayed += worker->audit.replayed;
-    }
-    resil__flow_unlock (flow);
+    resil__audit_stage (&self->core->flow, (size_t) number, audit);
+    return 0;
+}
+
+int resil_pipeline_audit_link (resil_pipeline_t *self, size_t link, resil_link_audit_t *audit)
+{
+    if (!self || !audit)
+        return resil__refuse (EINVAL, "resil_pipeline_audit_link: the %s is NULL",
+                              self ? "audit" : "pipeline");
+    const resil__plan_t *plan = self->core->plan;
+    if (link >= plan->link_count)
+        return resil__refuse (ENOENT,
+                              "resil_pipeline_audit_link: pipeline \"%s\" has %zu links; there is "
+                              "no number %zu, counted from 0",
+                              plan->name, plan->link_count, link);
+    resil__audit_link (&self->core->flow, link, audit);
     return 0;
 }
 

@@ -49,7 +49,7 @@ struct _resil__place_t {
 /*  0, or -1 with errno and a sentence: ENOENT, ESHUTDOWN. */
 int resil__locate (resil_supervisor_t *root, const char *path, resil__place_t *place);
 
-/*  Read all meters of the tree of that root: to be freed. NULL with errno and a sentence. */
+/*  Read all meters of the tree of that root: for resil__readings_free. NULL with errno and a sentence. */
 resil__readings_t *resil__read_meters (resil_supervisor_t *root);
 
 /*  Have an event told about what is at that path, or about the root if nothing is: a client has something done, or is

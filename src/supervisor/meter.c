@@ -6,28 +6,18 @@
 #include <string.h>
 
 #include "foundation/errmsg.h"
+#include "supervisor/figures.h"
 #include "supervisor/snapshot.h"
 #include "supervisor/state.h"
 
-const int64_t resil__bucket_us[RESIL__BUCKETS] = {10,     100,     1000,     10000,
-                                                  100000, 1000000, 10000000, 100000000};
-
 /*  ---- Counting ------------------------------------------------------------------------------------- */
-
-static void measure (resil__histogram_t *self, int64_t us)
-{
-    self->count++;
-    self->sum_us += us;
-    for (size_t i = RESIL__BUCKETS; i > 0 && us <= resil__bucket_us[i - 1]; i--)
-        self->within[i - 1]++;
-}
 
 static void is_up (resil__meter_t *self, int64_t at_us)
 {
     if (self->began_at_us)
-        measure (&self->ready, at_us - self->began_at_us);
+        resil__histogram_add (&self->ready, 1, at_us - self->began_at_us);
     if (self->is_restarting)
-        measure (&self->restart, at_us - self->failed_at_us);
+        resil__histogram_add (&self->restart, 1, at_us - self->failed_at_us);
     self->began_at_us = self->failed_at_us = 0;
     self->is_restarting = false;
 }
@@ -93,6 +83,7 @@ static void read_supervisor (resil__reading_t *reading, resil_supervisor_t *self
     reading->restarts_in_window = resil__limit_used (&self->limit, self->tree->now_us);
     reading->children = self->child_count;
     reading->quarantined = self->quarantined_count;
+    reading->pipeline = resil__take_figures (self);
 }
 
 static void read_child (resil__reading_t *reading, const resil__child_t *child)
@@ -149,4 +140,11 @@ resil__readings_t *resil__readings_take (resil_supervisor_t *root)
     read_supervisor (reading, root);
     read_below (readings, root);
     return readings;
+}
+
+void resil__readings_free (resil__readings_t *readings)
+{
+    for (size_t i = 0; readings && i < readings->count; i++)
+        free (readings->all[i].pipeline);
+    free (readings);
 }

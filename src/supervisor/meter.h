@@ -7,29 +7,20 @@
 
 #include <resil/snapshot.h>
 
+#include "foundation/histogram.h"
 #include "mailbox/mailbox.h"
 #include "supervisor/event_codec.h"
 
 #define RESIL__STATES (RESIL_STOPPING + 1)
 #define RESIL__CAUSES (RESIL_ERROR_CRASHED + 1)
 
-/*  Upper ends of the buckets, in microseconds; what is longer is in none. */
-#define RESIL__BUCKETS 8
-extern const int64_t resil__bucket_us[RESIL__BUCKETS];
-
-typedef struct {
-    uint64_t count;
-    int64_t sum_us;
-    uint64_t within[RESIL__BUCKETS]; /*  no longer than that: each holds those before it too     */
-} resil__histogram_t;
-
 typedef struct {
     int64_t since_us;                /*  it is at what it is at                                   */
     int64_t state_us[RESIL__STATES]; /*  before that                                              */
     uint64_t restarts_by[RESIL__CAUSES];
-    resil__histogram_t restart; /*  from a failure until it is up again                      */
-    resil__histogram_t ready;   /*  from its start until it is up                            */
-    int64_t failed_at_us;       /*  0: it has not, or has been up since                      */
+    resil_histogram_t restart; /*  from a failure until it is up again                      */
+    resil_histogram_t ready;   /*  from its start until it is up                            */
+    int64_t failed_at_us;      /*  0: it has not, or has been up since                      */
     int64_t began_at_us;
     resil_error_kind_t failed_of;
     bool is_restarting;
@@ -66,6 +57,7 @@ typedef struct {
     bool has_meter;
     resil__meter_t meter; /*  with the time until now                                  */
     resil__mailbox_books_t mail;
+    char *pipeline; /*  its figures as a JSON object, or NULL                    */
 } resil__reading_t;
 
 typedef struct {
@@ -75,7 +67,10 @@ typedef struct {
     resil__reading_t all[]; /*  each supervisor followed by its children                */
 } resil__readings_t;
 
-/*  In the actor: to be freed. NULL with ENOMEM and a sentence. */
+/*  In the actor. NULL with ENOMEM and a sentence. */
 resil__readings_t *resil__readings_take (resil_supervisor_t *root);
+
+/*  Any thread; takes NULL. */
+void resil__readings_free (resil__readings_t *readings);
 
 #endif

@@ -13,6 +13,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/text.h"
 #include "supervisor/event_codec.h"
+#include "supervisor/figures.h"
 #include "supervisor/narrate.h"
 #include "supervisor/worst_case.h"
 
@@ -29,6 +30,8 @@ struct _resil_snapshot_t {
     resil__worst_t *worst; /*  of each entry's own; while it is made                    */
     char *stories;         /*  of all entries that have one                             */
     size_t stories_bytes;  /*  so far                                                   */
+    char **figures;        /*  of all entries that have some                            */
+    size_t figures_count;
     entry_t entries[];
 };
 
@@ -123,6 +126,15 @@ static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const re
     keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
 }
 
+static void keep_figures (resil_snapshot_t *snapshot, entry_t *entry,
+                          const resil_supervisor_t *self)
+{
+    char *figures = resil__take_figures (self);
+    entry->is.pipeline = figures;
+    if (figures)
+        snapshot->figures[snapshot->figures_count++] = figures;
+}
+
 static void describe_supervisor (resil_snapshot_t *snapshot, entry_t *entry,
                                  const resil_supervisor_t *self)
 {
@@ -143,6 +155,7 @@ static void describe_supervisor (resil_snapshot_t *snapshot, entry_t *entry,
     }
     entry->is.restarts_in_window = resil__limit_used (&self->limit, self->tree->now_us);
     entry->is.quarantined = self->quarantined_count;
+    keep_figures (snapshot, entry, self);
 }
 
 /*  The children of a supervisor follow each other with all that is below them between; their worst
@@ -214,8 +227,9 @@ resil_snapshot_t *resil__snapshot_take (const resil_supervisor_t *self)
     if (snapshot) {
         snapshot->worst = calloc (count, sizeof *snapshot->worst);
         snapshot->stories = malloc (bytes_of_stories (top) + 1);
+        snapshot->figures = calloc (count, sizeof *snapshot->figures);
     }
-    if (snapshot && snapshot->worst && snapshot->stories) {
+    if (snapshot && snapshot->worst && snapshot->stories && snapshot->figures) {
         snapshot->size = 1;
         snapshot->sequence = self->tree->events.sequence;
         if (fill (snapshot, top, 0) == 0) {
@@ -236,6 +250,9 @@ void resil_snapshot_destroy (resil_snapshot_t **self_p)
 {
     if (!self_p || !*self_p)
         return;
+    for (size_t i = 0; i < (*self_p)->figures_count; i++)
+        free ((*self_p)->figures[i]);
+    free ((*self_p)->figures);
     free ((*self_p)->worst);
     free ((*self_p)->stories);
     free (*self_p);

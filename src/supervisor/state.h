@@ -276,6 +276,7 @@ struct _resil_supervisor_t {
     resil__author_t *group_author; /*  whose failure has its group started again                */
     resil__failures_t failures;    /*  of a root: what ended it                                 */
     uint64_t event_count;          /*  about it; of one below another its child has that        */
+    const struct _resil__figures_t *figures; /*  of what its children do together, or NULL       */
 
     /*  what it begins with, again at each restart; of one below another */
     struct resil__static {

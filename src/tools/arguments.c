@@ -22,7 +22,8 @@ typedef struct {
 
 static const option_t options[] = {
     {'e', "endpoint", "WHERE", "which program: tcp://HOST:PORT, its name or its process id"},
-    {'o', "output", "FORMAT", "table, wide, json or jsonl; of metrics also prom"},
+    {'o', "output", "FORMAT",
+     "table, wide, json or jsonl; of metrics prom; of graph text, dot or svg"},
     {'t', "timeout", "TIME", "how long to wait at most: 500ms, 5s (unless said), 2m"},
     {'K', "key", "FILE", "your own key pair; or RESIL_KEY"},
     {'S', "server-key", "KEY", "the program's public key; or RESIL_SERVER_KEY"},
@@ -52,6 +53,8 @@ static const tool_verb_t verbs[] = {
     {"call", "PATH TEXT", "send it a message, and print its answer", 2, 2, REMOTE "G", tool_call},
     {"metrics", "[PATH]", "numbers: restarts, times, CPU, memory, mail", 0, 1, REMOTE,
      tool_metrics},
+    {"graph", "[PATH]", "a picture of its pipelines: as text, or -o dot, -o svg", 0, 1, REMOTE,
+     tool_graph},
     {"health", "", "whether all is up that should be", 0, 0, REMOTE, tool_health},
     {"dead-letters", "", "messages that nobody has handled", 0, 0, REMOTE, tool_dead_letters},
     {"top", "[WHERE ...]", "all of it, live, of one program or several", 0, TOOL_WORDS_MAX, "eKSth",
@@ -129,14 +132,18 @@ static int64_t whole_number (const char *text)
 
 static int set_output (tool_arguments_t *self, const char *value)
 {
-    static const char *const names[] = {"table", "wide", "json", "jsonl", "prom"};
-    for (tool_output_t output = TOOL_TABLE; output <= TOOL_PROM; output++)
+    static const char *const names[] = {"table", "wide", "json", "jsonl",
+                                        "prom",  "text", "dot",  "svg"};
+    for (tool_output_t output = TOOL_TABLE; output <= TOOL_SVG; output++)
         if (strcmp (names[output], value) == 0) {
             self->output = output;
             return 0;
         }
-    return refuse (self, "there is no output \"%s\": table, wide, json, jsonl, or prom of metrics",
-                   value);
+    return refuse (
+        self,
+        "there is no output \"%s\": table, wide, json, jsonl; prom of metrics; text, dot, "
+        "svg of graph",
+        value);
 }
 
 static int set_number (tool_arguments_t *self, const char *name, const char *value, int64_t *number)
@@ -260,6 +267,8 @@ static int check (tool_arguments_t *self)
                        self->verb->usage);
     if (self->output == TOOL_PROM && self->verb->run != tool_metrics)
         return refuse (self, "only metrics can be printed as prom");
+    if (self->output >= TOOL_TEXT && self->verb->run != tool_graph)
+        return refuse (self, "only a graph can be drawn as text, dot or svg");
     if (self->endpoint_count > 1 && self->verb->run != tool_top)
         return refuse (self, "%s is about one program: say --endpoint once", self->verb->name);
     return 0;

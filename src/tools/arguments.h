@@ -12,7 +12,16 @@
 #define TOOL_ENDPOINTS_MAX 8
 
 /*  How what is found is printed. */
-typedef enum { TOOL_TABLE, TOOL_WIDE, TOOL_JSON, TOOL_JSONL, TOOL_PROM } tool_output_t;
+typedef enum {
+    TOOL_TABLE,
+    TOOL_WIDE,
+    TOOL_JSON,
+    TOOL_JSONL,
+    TOOL_PROM, /*  of metrics                                               */
+    TOOL_TEXT, /*  of a graph, as what follows                              */
+    TOOL_DOT,
+    TOOL_SVG
+} tool_output_t;
 
 typedef struct _tool_arguments_t tool_arguments_t;
 

@@ -35,14 +35,15 @@ int tool_completion (const tool_arguments_t *arguments)
     print_verbs ();
     printf (" --help --version'\n"
             "    elif [ \"$before\" = -o ] || [ \"$before\" = --output ]; then\n"
-            "        words='table wide json jsonl prom'\n"
+            "        words='table wide json jsonl prom text dot svg'\n"
             "    elif [ \"$before\" = -e ] || [ \"$before\" = --endpoint ]; then\n"
             "        words=$(resil ls 2>/dev/null | awk 'NR > 1 { print $1; print $2 }')\n"
             "    elif [ \"$before\" = --for ]; then\n"
             "        words='ready up down starting failing waiting stopping done removed'\n"
             "    elif [[ $current != -* && $verb =~ "
-            "^(status|tree|describe|start|stop|restart|wait|call|metrics)$ ]]; then\n"
-            "        words=$(resil status --timeout 1s 2>/dev/null | awk 'NR > 1 { print $1 }')\n"
+            "^(status|tree|describe|start|stop|restart|wait|call|metrics|graph)$ ]]; then\n"
+            "        words=$(resil status --timeout 1s 2>/dev/null | awk '!NF { exit } NR > 1 { "
+            "print $1 }')\n"
             "    else case $verb in\n");
     print_options ();
     printf ("        esac\n"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/pipeline.h"
 #include "tools/text.h"
 #include "tools/tool.h"
 
@@ -75,6 +76,35 @@ static void put_failure (FILE *out, const json_t *failure)
                delay, *why ? ": " : "", why, *by ? ", by " : "", by);
 }
 
+#define COLUMNS 80
+
+static void put_table (FILE *out, tool_table_t *table)
+{
+    char *text = tool_table_text (table, COLUMNS, false);
+    fprintf (out, "\n%s", text ? text : "");
+    free (text);
+    tool_table_destroy (&table);
+}
+
+static int64_t elapsed_us (const json_t *result, const json_t *before)
+{
+    int64_t from_us = tool_number_of (before, "at_us", 0);
+    int64_t to_us = tool_number_of (result, "at_us", 0);
+    return from_us > 0 && to_us > from_us ? to_us - from_us : 0;
+}
+
+static void put_pipeline (FILE *out, const json_t *result, const json_t *before)
+{
+    const tool_pipeline_t pipeline = {
+        .now = json_object_get (json_object_get (result, "node"), "pipeline"),
+        .before = json_object_get (json_object_get (before, "node"), "pipeline"),
+        .elapsed_us = elapsed_us (result, before)};
+    if (!pipeline.now)
+        return;
+    put_table (out, tool_pipeline_stages (&pipeline));
+    put_table (out, tool_pipeline_links (pipeline.now));
+}
+
 static void put_node (FILE *out, const json_t *node)
 {
     const json_t *story = json_object_get (node, "story");
@@ -103,14 +133,15 @@ static void put_node (FILE *out, const json_t *node)
         put_failure (out, json_array_get (story, i));
 }
 
-char *tool_describe_text (const json_t *node)
+char *tool_describe_text (const json_t *result, const json_t *before)
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream (&text, &size);
     if (!out)
         return NULL;
-    put_node (out, node);
+    put_node (out, json_object_get (result, "node"));
+    put_pipeline (out, result, before);
     fclose (out);
     return text;
 }

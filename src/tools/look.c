@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/pipeline.h"
 #include "tools/text.h"
 #include "tools/tool.h"
 
@@ -118,6 +119,17 @@ static void put_name (tool_table_t *table, resil_program_t *program, size_t inde
                     node->level == top ? node->path : node->name);
 }
 
+/*  How the stages of a pipeline stand, below all else. */
+static void print_pipeline (const resil_remote_node_t *node)
+{
+    json_t *json = json_loads (node->pipeline, 0, NULL);
+    tool_table_t *table = tool_pipeline_stages (&(tool_pipeline_t){.now = json});
+    printf ("\n");
+    tool_print_text (node->path);
+    tool_print_table (&table);
+    json_decref (json);
+}
+
 static int print_standings (tool_session_t *session, const char *path, bool is_tree)
 {
     bool is_wide = session->arguments->output == TOOL_WIDE;
@@ -143,6 +155,11 @@ static int print_standings (tool_session_t *session, const char *path, bool is_t
         put_standing (table, node, now_us, is_wide);
     }
     tool_print_table (&table);
+    for (size_t i = 0; !is_tree && i < resil_program_size (session->program); i++) {
+        const resil_remote_node_t *node = resil_program_at (session->program, i);
+        if (node->pipeline && is_at_or_below (node->path, top->path))
+            print_pipeline (node);
+    }
     return TOOL_OK;
 }
 
@@ -190,7 +207,7 @@ int tool_describe (const tool_arguments_t *arguments)
     if (result && arguments->output >= TOOL_JSON)
         tool_print_json (arguments, node);
     else if (result) {
-        char *text = tool_describe_text (node);
+        char *text = tool_describe_text (result, NULL);
         fputs (text ? text : "", stdout);
         free (text);
     }

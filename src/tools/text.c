@@ -165,6 +165,22 @@ char *tool_time (char text[TOOL_TIME_MAX], int64_t wall_at_us)
     return text;
 }
 
+char *tool_count (char text[TOOL_DURATION_MAX], int64_t number)
+{
+    static const char units[] = "kMGTPE";
+    double size = (double) number / 1000;
+    size_t unit = 0;
+    if (number < 100000) {
+        snprintf (text, TOOL_DURATION_MAX, "%" PRId64, number);
+        return text;
+    }
+    for (; size >= 999.5 && units[unit + 1]; unit++)
+        size /= 1000;
+    int digits = size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+    snprintf (text, TOOL_DURATION_MAX, "%.*f%c", digits, size, units[unit]);
+    return text;
+}
+
 char *tool_bytes (char text[TOOL_DURATION_MAX], int64_t bytes)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};

@@ -27,6 +27,9 @@ char *tool_duration (char text[TOOL_DURATION_MAX], int64_t us);
 char *tool_time (char text[TOOL_TIME_MAX], int64_t wall_at_us);
 char *tool_date (char text[TOOL_TIME_MAX], int64_t wall_at_us);
 
+/*  A number as a person says it: "12345", "123k", "1.23M". Returns `text`. */
+char *tool_count (char text[TOOL_DURATION_MAX], int64_t number);
+
 /*  Bytes as a person says them: "512 B", "12.3 MiB". Returns `text`. */
 char *tool_bytes (char text[TOOL_DURATION_MAX], int64_t bytes);
 

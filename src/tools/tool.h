@@ -92,8 +92,9 @@ char *tool_error_text (const char *kind, int64_t code, const char *text, const c
 /*  The same of what has a cause; NULL: it has none. To be freed. */
 char *tool_cause_text (const json_t *of);
 
-/*  What the answer to `describe` says, as lines. To be freed. */
-char *tool_describe_text (const json_t *node);
+/*  What the answer to `describe` says, as lines; with an answer of some time before, or NULL, what has come of a pipeline
+    since then. To be freed. */
+char *tool_describe_text (const json_t *result, const json_t *before);
 
 /*  An event in a line, without its time and number; and how it is to be taken. To be freed. */
 char *tool_event_text (const json_t *event);
@@ -113,6 +114,7 @@ int tool_steer (const tool_arguments_t *arguments);
 int tool_wait (const tool_arguments_t *arguments);
 int tool_call (const tool_arguments_t *arguments);
 int tool_metrics (const tool_arguments_t *arguments);
+int tool_graph (const tool_arguments_t *arguments);
 int tool_health (const tool_arguments_t *arguments);
 int tool_dead_letters (const tool_arguments_t *arguments);
 int tool_keys (const tool_arguments_t *arguments);

@@ -35,6 +35,7 @@ typedef struct {
     const resil_remote_node_t **nodes[TOP_PROGRAMS_MAX]; /*  what the view points to           */
     top_view_t view;
     const char *pending; /*  the verb that is to be confirmed, or NULL                */
+    json_t *described;   /*  what it shows; NULL: nothing yet                           */
     char describing[RESIL_REQUEST_ID_MAX]; /*  the request that the detail waits for; "": none   */
     int64_t described_ms;
     int64_t painted_ms;
@@ -250,7 +251,9 @@ static void on_reply (top_t *self, const resil_reply_t *reply)
     json_t *result = reply->ok ? json_loads (reply->result, 0, NULL) : NULL;
     if (result) {
         free (self->view.detail);
-        self->view.detail = tool_describe_text (json_object_get (result, "node"));
+        self->view.detail = tool_describe_text (result, self->described);
+        json_decref (self->described);
+        self->described = json_incref (result);
     }
     json_decref (result);
 }
@@ -290,6 +293,8 @@ static void open_detail (top_t *self)
         return;
     free (view->detail);
     view->detail = NULL;
+    json_decref (self->described);
+    self->described = NULL;
     view->page = TOP_DETAIL;
     view->scroll = 0;
     describe (self);
@@ -599,6 +604,7 @@ static void release (top_t *self)
         free (self->nodes[i]);
         thaw (&self->frozen[i]);
     }
+    json_decref (self->described);
     free (self->view.detail);
     resil_watcher_destroy (&self->watcher);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/pipeline.h"
 #include "tools/text.h"
 
 /*  ---- Rows --------------------------------------------------------------------------------- */
@@ -205,6 +206,29 @@ static void put_program (const top_row_t *row, brush_t *brush, bool is_selected)
                   *info->why ? ": " : "", info->why, info->role, info->runs);
 }
 
+/*  What the last column says: of a pipeline how it stands, and then the last failure. To be freed. */
+static char *remark_on (const resil_remote_node_t *node)
+{
+    char *remark = NULL;
+    size_t size;
+    FILE *out = open_memstream (&remark, &size);
+    if (!out)
+        return NULL;
+    json_t *pipeline = node->pipeline ? json_loads (node->pipeline, 0, NULL) : NULL;
+    char *summary = pipeline ? tool_pipeline_summary (pipeline) : NULL;
+    char *error = node->error
+                      ? tool_error_text (node->error->kind, node->error->code, node->error->text,
+                                         node->error->file, node->error->line)
+                      : NULL;
+    fprintf (out, "%s%s%s", summary ? summary : "", summary && error ? "; " : "",
+             error ? error : "");
+    fclose (out);
+    free (summary);
+    free (error);
+    json_decref (pipeline);
+    return remark;
+}
+
 static void put_node (const top_view_t *view, const top_row_t *row, brush_t *brush, size_t name,
                       bool is_selected)
 {
@@ -228,12 +252,9 @@ static void put_node (const top_view_t *view, const top_row_t *row, brush_t *bru
     size += (size_t) snprintf (line + size, sizeof line - size,
                                "  %-9s %6" PRIu64 " %8" PRIu64 " %8s  ", tool_state (node),
                                node->incarnation, node->restarts, since);
-    char *error = node->error
-                      ? tool_error_text (node->error->kind, node->error->code, node->error->text,
-                                         node->error->file, node->error->line)
-                      : NULL;
-    snprintf (line + size, sizeof line - size, "%s", error ? error : "");
-    free (error);
+    char *remark = remark_on (node);
+    snprintf (line + size, sizeof line - size, "%s", remark ? remark : "");
+    free (remark);
     put_line (brush, tool_state_tone (node->state, node->is_done), is_selected, "%s", line);
 }
 

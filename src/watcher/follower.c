@@ -408,6 +408,14 @@ static void join_at (resil__follower_t *self, uint64_t sequence, bool was_there)
     take_held (self);
 }
 
+/*  Events do not tell how pipelines stand. */
+static void refresh_pipelines (resil__follower_t *self, int64_t now_us)
+{
+    if (self->refresh_us >= 0 && self->refresh_at_us == RESIL__NEVER &&
+        resil__picture_has_pipeline (&self->picture))
+        self->refresh_at_us = now_us + self->refresh_us;
+}
+
 static void on_snapshot (resil__follower_t *self, const json_t *result, int64_t at_us)
 {
     int64_t sequence = resil__wire_number (result, "seq", -1);
@@ -464,6 +472,7 @@ static void on_wish (resil__follower_t *self, json_t *source, int64_t now_us)
             on_ring (self, result, now_us);
         else
             on_counters (self, result);
+        refresh_pipelines (self, now_us);
         catch_up (self, now_us);
     }
     else if (strcmp (kind, "refused") == 0 || strcmp (kind, "version") == 0)

@@ -12,6 +12,7 @@ struct _resil__seen_t {
     resil_remote_error_t error;
     json_t *source;       /*  what its texts belong to ...                             */
     json_t *error_source; /*  ... and those of its error                               */
+    char *pipeline;
     resil__entry_t entry;
 };
 
@@ -34,7 +35,17 @@ static void destroy (resil__seen_t *node)
 {
     json_decref (node->source);
     json_decref (node->error_source);
+    free (node->pipeline);
     free (node);
+}
+
+/*  Without memory it is as if there were none. */
+static void keep_pipeline (resil__seen_t *node, const json_t *source)
+{
+    const json_t *pipeline = json_object_get (source, "pipeline");
+    free (node->pipeline);
+    node->pipeline = pipeline ? json_dumps (pipeline, JSON_COMPACT) : NULL;
+    node->is.pipeline = node->pipeline;
 }
 
 static int make_room (resil__picture_t *self)
@@ -66,6 +77,7 @@ static int insert (resil__picture_t *self, size_t place, const resil_remote_node
         node->is.error = &node->error;
         node->error_source = json_incref (source);
     }
+    keep_pipeline (node, source);
     node->entry.hash = resil__text_hash (is->path);
     resil__index_add (&self->index, &node->entry);
     memmove (self->nodes + place + 1, self->nodes + place,
@@ -209,10 +221,11 @@ int resil__picture_fill (resil__picture_t *self, json_t *nodes, int64_t at_us)
 void resil__picture_count (resil__picture_t *self, const json_t *nodes)
 {
     for (size_t i = 0; i < json_array_size (nodes); i++) {
+        const json_t *source = json_array_get (nodes, i);
         resil_remote_node_t is;
         resil_remote_error_t error;
         resil__seen_t *node = NULL;
-        if (resil__wire_node (json_array_get (nodes, i), 0, &is, &error))
+        if (resil__wire_node (source, 0, &is, &error))
             node = find (self, is.path);
         if (!node)
             continue;
@@ -222,7 +235,16 @@ void resil__picture_count (resil__picture_t *self, const json_t *nodes)
         node->is.worst_stop_us = is.worst_stop_us;
         node->is.worst_restart_us = is.worst_restart_us;
         node->is.failures = is.failures;
+        keep_pipeline (node, source);
     }
+}
+
+bool resil__picture_has_pipeline (const resil__picture_t *self)
+{
+    size_t at = 0;
+    while (at < self->size && !self->nodes[at]->pipeline)
+        at++;
+    return at < self->size;
 }
 
 void resil__picture_clear (resil__picture_t *self)

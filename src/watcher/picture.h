@@ -28,6 +28,9 @@ int resil__picture_apply (resil__picture_t *self, const resil_remote_event_t *ev
 /*  Take over from a snapshot, of whatever moment, what events do not tell. */
 void resil__picture_count (resil__picture_t *self, const json_t *nodes);
 
+/*  Is there a pipeline in it, whose figures change without an event? */
+bool resil__picture_has_pipeline (const resil__picture_t *self);
+
 void resil__picture_clear (resil__picture_t *self);
 
 const resil_remote_node_t *resil__picture_at (const resil__picture_t *self, size_t index);

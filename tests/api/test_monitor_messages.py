@@ -41,7 +41,7 @@ check = {name: validator(schema, name) for name in ("event", "beat", "sample", "
 results = {name: validator(schema, "results", name) for name in schema["definitions"]["results"]}
 
 with tempfile.NamedTemporaryFile() as file:
-    for program in ("test_monitor", "test_monitor_keys"):
+    for program in ("test_monitor", "test_monitor_keys", "test_pipeline_seen"):
         done = subprocess.run([*LAUNCHER, BUILD / "tests/api" / program], timeout=250,
                               env={**os.environ, "RESIL_MESSAGES": file.name}, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

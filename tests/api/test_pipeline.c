@@ -230,6 +230,9 @@ static void balanced (resil_pipeline_t *pipeline, const char *stage, uint64_t in
         fail_msg ("%s: in %" PRIu64 " (%" PRIu64 " expected), done %" PRIu64 ", dropped %" PRIu64
                   ", dead %" PRIu64 ", in flight %" PRIu64,
                   stage, audit.in, in, audit.done, audit.dropped, audit.dead, audit.in_flight);
+    assert_int_equal (audit.latency.count, audit.in - audit.in_flight);
+    assert_true (audit.latency.sum_us >= 0);
+    assert_true (audit.waiting <= audit.in_flight);
 }
 
 /*  Run it to its end: each number came, once unless it is `but`, and in order. */
@@ -519,6 +522,57 @@ static void a_slow_sink_stalls_the_source (void **state)
     resil_pipeline_destroy (&pipeline);
 }
 
+static bool has_stalled (void *link)
+{
+    resil_link_audit_t audit;
+    ok (resil_pipeline_audit_link (watched, *(size_t *) link, &audit));
+    return audit.stalls > 0;
+}
+
+static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
+{
+    (void) state;
+    draft_t draft;
+    resil_link_audit_t audit;
+    size_t second = 1;
+    reset (1000);
+    begin (&draft, false);
+    draft.spec.batch_bytes = 256;
+    draft.links[0] = (resil_link_spec_t){RESIL_LINK, .from = "numbers", .to = "plot"};
+    draft.links[1] = (resil_link_spec_t){RESIL_LINK, .from = "plot", .to = "count"};
+    draft.links[1].window_batches = 4;
+    draft.links[1].share = RESIL_SHARE_BY_KEY;
+    draft.spec.links = draft.links;
+    draft.spec.link_count = 2;
+    atomic_store (&the.is_open, false);
+    resil_pipeline_t *pipeline = watched = started (&draft);
+    assert_true (support_wait_until (has_stalled, &second, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit_link (pipeline, 1, &audit));
+    assert_string_equal (audit.from, "plot");
+    assert_string_equal (audit.to, "count");
+    assert_null (audit.port);
+    assert_int_equal (audit.share, RESIL_SHARE_BY_KEY);
+    assert_int_equal (audit.window_bytes, 4 << 20);
+    assert_true (audit.in_flight > 0 && audit.in_flight < 1000);
+    assert_true (audit.retained_bytes > 8 * audit.in_flight && audit.retained_bytes <= 4 * 256);
+    resil_audit_t sink;
+    ok (resil_pipeline_audit (pipeline, "count", &sink));
+    assert_int_equal (sink.waiting, sink.in_flight);
+    assert_int_equal (sink.in_flight, audit.in_flight);
+    atomic_store (&the.is_open, true);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit_link (pipeline, 1, &audit));
+    assert_int_equal (audit.in_flight, 0);
+    assert_int_equal (audit.retained_bytes, 0);
+    assert_true (audit.stalls > 0 && audit.stalled_us > 0);
+    assert_int_equal (audit.resent, 0);
+    assert_int_equal (audit.duplicates, 0);
+    int64_t stalled_us = audit.stalled_us;
+    ok (resil_pipeline_audit_link (pipeline, 1, &audit));
+    assert_int_equal (audit.stalled_us, stalled_us);
+    resil_pipeline_destroy (&pipeline);
+}
+
 static void a_drain_past_its_deadline_says_how_many_are_left (void **state)
 {
     (void) state;
@@ -690,6 +744,7 @@ int main (void)
         support_case (more_of_one_have_ids_of_their_own),
         support_case (workers_share_the_records),
         support_case (a_slow_sink_stalls_the_source),
+        support_case (what_a_link_holds_and_how_long_it_stalls_is_counted),
         support_case (a_drain_past_its_deadline_says_how_many_are_left),
         support_case (a_flush_waits_for_what_was_emitted),
         support_case (what_is_paused_takes_nothing),

@@ -74,6 +74,22 @@ def tree(environment, **more):
         process.stderr.close()
 
 
+@contextlib.contextmanager
+def primes(environment, **more):
+    """The example `primes`, a pipeline, once all of it runs."""
+    process = subprocess.Popen([*LAUNCHER, BUILD / "examples" / "primes"],
+                               env=environment | {"RESIL_MONITOR": "1"} | more,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        code, out, err = resil(environment, "wait", "/primes", "--for", "up", "--timeout", "60s")
+        if code:
+            raise AssertionError(out + err)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
 def resil(environment, *words, **more):
     """Run the command. Returns its status, what it printed, and what it said on standard error."""
     done = subprocess.run([*COMMAND, *map(str, words)], env=environment | more, capture_output=True,

@@ -16,7 +16,7 @@ import threading
 import unittest
 
 from support import PATIENCE, SOURCE, need_module
-from watched import COMMAND, end, home, remote, resil, start, tree, wait_for
+from watched import COMMAND, end, home, primes, remote, resil, start, tree, wait_for
 
 LONG = ("--timeout", "60s")
 
@@ -113,6 +113,94 @@ class Looking(Case):
         self.assertIn('resil_up{program="remote",path="/remote/worker"} 1', lines)
         for family in "resil_cpu_seconds_total", "resil_progress_total", "resil_reports_dropped_total":
             self.assertTrue(any(line.startswith(family + "{") for line in lines), family)
+
+
+def records(stage):
+    return sum(stage[what] for what in ("done", "dropped", "dead", "in_flight"))
+
+
+class Pipelines(Case):
+    """The example `primes`: numbers, of which a stage of two workers drops and rejects some, to two sinks."""
+
+    def figures(self, *words):
+        return json.loads(self.ask(*words, "-o", "json"))
+
+    def test_how_its_stages_stand_is_seen_in_status_describe_and_metrics(self):
+        with primes(self.environment):
+            wait_for(lambda: self.figures("describe", "/primes")["pipeline"]["stages"][1]["dead"] > 1,
+                     "a dead record")
+            status, tree = self.ask("status", "/primes"), self.ask("tree")
+            described = self.ask("describe", "/primes")
+            nodes = self.figures("status")["nodes"]
+            lines = self.ask("metrics", "-o", "prom").splitlines()
+            self.assertNotIn("STAGE", self.ask("status", "/primes/sieve.0"))
+        self.assertRegex(status, r"(?m)^/primes\nSTAGE +IN +DONE .*\nnumbers +\d+ ")
+        self.assertNotIn("STAGE", tree)
+        self.assertRegex(described, r"(?m)^sieve +\d+ +\d+ +\d+ +[1-9]\d* ")
+        self.assertRegex(described, r"(?m)^sieve:palindromes -> palindromes +round robin ")
+        for line in (status + described).splitlines():
+            self.assertLessEqual(len(line), 80, line)
+        self.assertEqual([node["path"] for node in nodes if "pipeline" in node], ["/primes"])
+        pipeline = nodes[0]["pipeline"]
+        for stage in pipeline["stages"]:
+            self.assertEqual(stage["in"], records(stage), stage)
+            self.assertEqual(stage["latency_us"]["count"], stage["in"] - stage["in_flight"])
+        self.assertEqual(pipeline["stages"][1]["components"], ["sieve.0", "sieve.1"])
+        self.check_prometheus(lines)
+
+    def check_prometheus(self, lines):
+        label = r'[a-z]+="(?:[^"\\\n]|\\[\\"n])*"'
+        sample = re.compile(rf"([a-z_]+)\{{{label}(?:,{label})*\}} -?[0-9.e+-]+")
+        found = [sample.fullmatch(line) for line in lines if not line.startswith("# ")]
+        self.assertTrue(all(found), lines)
+        self.assertEqual(len(set(match[0].rsplit(" ", 1)[0] for match in found)), len(found))
+        for family in ("resil_stage_records_total", "resil_stage_latency_seconds", "resil_link_stalls_total"):
+            heading = next(i for i, line in enumerate(lines) if line.startswith(f"# TYPE {family} "))
+            self.assertTrue(lines[heading + 1].startswith(family))
+        buckets = [float(line.rsplit(" ", 1)[1]) for line in lines
+                   if line.startswith("resil_stage_latency_seconds_bucket") and 'stage="sieve"' in line]
+        self.assertEqual(buckets, sorted(buckets))
+        self.assertEqual(len(buckets), 9)
+
+    def test_it_is_drawn_as_text_and_for_graphviz(self):
+        with primes(self.environment):
+            text = self.ask("graph", LC_ALL="C")
+            same = self.ask("graph", "/primes", "-o", "text")
+            dot = self.ask("graph", "-o", "dot")
+            listed = self.figures("graph")
+            self.ask("graph", "/primes/sieve.0", status=4, says="no pipeline at or below")
+            svg = self.drawn_by("cat >$DRAWN; echo '<svg/>'")
+            self.drawn_by("exit 3", status=1, says="has failed")
+            self.ask("graph", "-o", "svg", status=1, says="install graphviz",
+                     PATH=self.environment["XDG_RUNTIME_DIR"])
+        self.assertRegex(text, r"(?m)\A/primes\nnumbers \(source\): \d+ done.*\n`--> sieve, most credit")
+        self.assertRegex(text, r"(?m)^sieve x2: .*\n\|--> primes.*\n`- palindromes -> palindromes")
+        self.assertRegex(same, "└─ palindromes ─> palindromes")
+        self.assertTrue(dot.startswith("digraph pipelines {\n") and dot.endswith("}\n}\n"), dot)
+        self.assertIn(r'label="numbers\n', dot)
+        self.assertEqual(listed[0]["path"], "/primes")
+        self.assertEqual(svg[0], "<svg/>\n")
+        self.assertTrue(svg[1].startswith("digraph pipelines {"))
+        with remote(self.environment):
+            self.ask("graph", status=4, says="there is no pipeline here")
+
+    def drawn_by(self, script, **expected):
+        """By a `dot` that does this: what is printed, and what it was given."""
+        with tempfile.TemporaryDirectory() as folder:
+            program, drawn = os.path.join(folder, "dot"), os.path.join(folder, "drawn")
+            with open(os.open(program, os.O_WRONLY | os.O_CREAT, 0o700), "w") as file:
+                file.write(f"#!/bin/sh\n{script}\n")
+            out = self.ask("graph", "-o", "svg", PATH=f"{folder}:{os.environ['PATH']}", DRAWN=drawn,
+                           **expected)
+            return out, open(drawn).read() if os.path.exists(drawn) else ""
+
+    def test_dot_is_not_waited_for_longer_than_said(self):
+        with primes(self.environment), tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, "dot")
+            with open(os.open(program, os.O_WRONLY | os.O_CREAT, 0o700), "w") as file:
+                file.write("#!/bin/sh\nexec sleep 1000\n")
+            self.ask("graph", "-o", "svg", "--timeout", "3s", status=1, says="in time",
+                     PATH=f"{folder}:{os.environ['PATH']}")
 
 
 def families_of(lines, line):

@@ -415,6 +415,34 @@ static void counters_are_had_anew_some_time_after_something_has_happened (void *
     end (&scene);
 }
 
+static void counters_of_pipelines_are_had_again_and_again (void **state)
+{
+    (void) state;
+    static const char nodes[] =
+        "\"ok\":true,\"result\":{\"at_us\":5000,\"seq\":1,\"nodes\":[{\"path\":\"/app\","
+        "\"pipeline\":{}}]}";
+    scene_t scene;
+    begin (&scene, REFRESH_US);
+    beat (&scene, RUN, 1);
+    reply (&scene, 0, nodes);
+    *scene.did = 0;
+    for (size_t i = 2; i < 5; i++) {
+        beat (&scene, RUN, 1);
+        resil__follower_time (scene.follower, scene.now_us += REFRESH_US - 1);
+        expect (&scene, "");
+        resil__follower_time (scene.follower, ++scene.now_us);
+        expect (&scene, "snapshot");
+        reply (&scene, i, nodes);
+    }
+    end (&scene);
+    begin (&scene, -1); /*  but not if they never are                                 */
+    beat (&scene, RUN, 1);
+    reply (&scene, 0, nodes);
+    *scene.did = 0;
+    resil__follower_time (scene.follower, scene.now_us += REFRESH_US);
+    end (&scene);
+}
+
 /*  ---- Requests ----------------------------------------------------------------------------- */
 
 static void a_request_is_answered_by_its_reply_or_when_its_time_is_over (void **state)
@@ -608,6 +636,7 @@ int main (void)
         support_case (another_run_is_noticed_by_its_beat_and_joined),
         support_case (three_beats_missing_are_silence_and_one_ends_it),
         support_case (counters_are_had_anew_some_time_after_something_has_happened),
+        support_case (counters_of_pipelines_are_had_again_and_again),
         support_case (a_request_is_answered_by_its_reply_or_when_its_time_is_over),
         support_case (a_command_that_takes_time_is_answered_by_its_last_event),
         support_case (the_last_event_of_a_command_may_come_before_its_reply),

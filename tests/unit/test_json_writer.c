@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
-#include "monitor/json_writer.h"
+#include "foundation/json_writer.h"
 #include "support.h"
 
 static const char *text_of (resil__json_t *json)

@@ -83,8 +83,8 @@ static void buckets_hold_those_before_them (void **state)
         resil__meter_move (&meter, RESIL_DOWN, RESIL_STARTING, 1000, 0);
         resil__meter_move (&meter, RESIL_STARTING, RESIL_UP, 1000 + took_us[i], 0);
     }
-    static const uint64_t within[RESIL__BUCKETS] = {2, 3, 3, 4, 4, 4, 4, 5};
-    for (size_t i = 0; i < RESIL__BUCKETS; i++)
+    static const uint64_t within[RESIL_HISTOGRAM_BUCKETS] = {2, 3, 3, 4, 4, 4, 4, 5};
+    for (size_t i = 0; i < RESIL_HISTOGRAM_BUCKETS; i++)
         assert_int_equal (meter.ready.within[i], within[i]);
     assert_int_equal (meter.ready.count, 6);
 }

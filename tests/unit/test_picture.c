@@ -114,6 +114,29 @@ static void a_thread_that_is_left_behind_counts_with_its_supervisor_too (void **
     resil__picture_clear (&picture);
 }
 
+static void how_a_pipeline_stands_comes_with_a_snapshot_and_with_the_counters (void **state)
+{
+    (void) state;
+    resil__picture_t picture = {0};
+    snapshot (&picture, TREE);
+    assert_false (resil__picture_has_pipeline (&picture));
+    snapshot (&picture,
+              "[{\"path\":\"/app\",\"pipeline\":{\"stages\":[7]}},{\"path\":\"/app/a\"}]");
+    assert_true (resil__picture_has_pipeline (&picture));
+    assert_string_equal (resil__picture_find (&picture, "/app")->pipeline, "{\"stages\":[7]}");
+    assert_null (resil__picture_find (&picture, "/app/a")->pipeline);
+    json_t *nodes = json_loads ("[{\"path\":\"/app\",\"pipeline\":{\"stages\":[8]}}]", 0, NULL);
+    resil__picture_count (&picture, nodes);
+    assert_string_equal (resil__picture_find (&picture, "/app")->pipeline, "{\"stages\":[8]}");
+    json_decref (nodes);
+    nodes = json_loads ("[{\"path\":\"/app\"}]", 0, NULL);
+    resil__picture_count (&picture, nodes);
+    assert_null (resil__picture_find (&picture, "/app")->pipeline);
+    assert_false (resil__picture_has_pipeline (&picture));
+    json_decref (nodes);
+    resil__picture_clear (&picture);
+}
+
 static void what_is_no_node_is_left_out (void **state)
 {
     (void) state;
@@ -133,6 +156,7 @@ int main (void)
         support_case (what_is_added_stands_behind_its_siblings_and_all_below_them),
         support_case (a_state_brings_its_times_and_its_failure),
         support_case (a_thread_that_is_left_behind_counts_with_its_supervisor_too),
+        support_case (how_a_pipeline_stands_comes_with_a_snapshot_and_with_the_counters),
         support_case (what_is_no_node_is_left_out),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -53,6 +53,8 @@ static void words_and_options_may_come_in_any_order (void **state)
     good ("wait /app/web --for done -t 2m", &is);
     assert_int_equal (is.timeout_ms, 120000);
     good ("metrics -o prom", &is);
+    good ("graph /app/line -o svg", &is);
+    assert_int_equal (is.output, TOOL_SVG);
     good ("--help", &is);
     assert_true (is.is_help);
     assert_null (is.verb);
@@ -76,6 +78,9 @@ static void what_is_wrong_is_named (void **state)
         {"status --output", "wants a value"},
         {"status --output xml", "no output \"xml\""},
         {"status -o prom", "only metrics"},
+        {"status -o dot", "only a graph"},
+        {"graph -o prom", "only metrics"},
+        {"graph /a /b", "one word too many"},
         {"events --follow=yes", "takes no value"},
         {"events --since soon", "neither a number nor a time"},
         {"status -t -5", "is no time"},

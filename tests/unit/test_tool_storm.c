@@ -9,6 +9,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/random.h"
+#include "tools/pipeline.h"
 #include "tools/prom.h"
 #include "tools/text.h"
 #include "tools/tool.h"
@@ -17,6 +18,13 @@
 #define FRAMES 20000
 #define FRAME_MAX 4096
 #define RUN "\"v\":1,\"run\":\"0123456789abcdef0123456789abcdef\",\"at_us\":7,\"wall_at_us\":8"
+
+/*  A pipeline of two stages. */
+#define PIPELINE                                                                                   \
+    "{\"stages\":[{\"name\":\"s\",\"source\":true,\"components\":[\"s\"],\"in\":7,\"done\":5,"     \
+    "\"latency_us\":{\"count\":3,\"sum\":9}},{\"name\":\"t\\u001b\",\"components\":[\"a\",\"b\"]," \
+    "\"dead\":1,\"in\":5}],\"links\":[{\"from\":\"s\",\"port\":\"p\",\"to\":\"t\\u001b\","         \
+    "\"share\":\"by key\",\"stalls\":2,\"in_flight\":3}]}"
 
 static const char *const seeds[] = {
     "{" RUN ",\"seq\":3,\"program\":\"p\",\"pid\":7,\"host\":\"h\",\"root\":\"/"
@@ -44,6 +52,10 @@ static const char *const seeds[] = {
     "{" RUN ",\"id\":\"me-2\",\"ok\":false,\"error\":{\"kind\":\"busy\",\"text\":\"later\"}}",
     ("{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"restarts_total\":3,\"state_us\":{\"up\":4},"
      "\"restart_latency_us\":{\"count\":1,\"sum\":2,\"buckets\":[[1,1]]},\"mail\":{\"sent\":1}}]}"),
+    ("{" RUN
+     ",\"id\":\"me-1\",\"ok\":true,\"result\":{\"at_us\":5,\"seq\":3,\"nodes\":[{\"path\":\"/a\","
+     "\"supervisor\":true,\"state\":\"up\",\"pipeline\":" PIPELINE "}]}}"),
+    "{\"metrics\":[{\"path\":\"/a\",\"state\":\"up\",\"pipeline\":" PIPELINE "}]}",
 };
 #define SEEDS (sizeof seeds / sizeof *seeds)
 
@@ -142,6 +154,27 @@ static void note_tell (void *owner, resil__notice_t *notice)
 
 static const resil__follower_ops_t ops = {note_connect, note_send, note_tell};
 
+static void is_lines (char *text)
+{
+    for (const char *at = text; at && *at; at++)
+        assert_true ((unsigned char) *at >= 0x20 || *at == '\n');
+    free (text);
+}
+
+static char *picture_of (const json_t *node, bool is_dot)
+{
+    const json_t *pipeline = json_object_get (node, "pipeline");
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream (&text, &size);
+    if (is_dot)
+        tool_pipeline_dot (out, tool_text_of (node, "path"), pipeline, 1);
+    else
+        tool_pipeline_draw (out, tool_text_of (node, "path"), pipeline, true);
+    fclose (out);
+    return text;
+}
+
 static void print_all (const char *frame, size_t size)
 {
     json_t *object = resil__wire_read (frame, size);
@@ -151,10 +184,11 @@ static void print_all (const char *frame, size_t size)
     is_printable (tool_prom (json_object_get (object, "metrics"), "p"));
     const json_t *nodes = json_object_get (json_object_get (object, "result"), "nodes");
     for (size_t i = 0; i < json_array_size (nodes); i++) {
-        char *text = tool_describe_text (json_array_get (nodes, i));
-        for (const char *at = text; at && *at; at++)
-            assert_true ((unsigned char) *at >= 0x20 || *at == '\n');
-        free (text);
+        json_t *described = json_pack ("{s:O}", "node", json_array_get (nodes, i));
+        is_lines (tool_describe_text (described, described));
+        is_lines (picture_of (json_array_get (nodes, i), false));
+        is_lines (picture_of (json_array_get (nodes, i), true));
+        json_decref (described);
     }
     json_decref (object);
 }

@@ -225,6 +225,31 @@ static void an_event_is_a_line_for_a_person (void **state)
     }
 }
 
+static void numbers_are_short (void **state)
+{
+    (void) state;
+    static const struct {
+        int64_t number;
+        const char *text;
+    } table[] = {{0, "0"},
+                 {-7, "-7"},
+                 {99999, "99999"},
+                 {100000, "100k"},
+                 {999499, "999k"},
+                 {999500, "1.00M"},
+                 {1234567, "1.23M"},
+                 {9994999, "9.99M"},
+                 {9995000, "10.0M"},
+                 {99949999, "99.9M"},
+                 {99950000, "100M"},
+                 {45678901234, "45.7G"},
+                 {INT64_MAX, "9.22E"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[TOOL_DURATION_MAX];
+        assert_string_equal (tool_count (text, table[i].number), table[i].text);
+    }
+}
+
 /*  ---- Prometheus --------------------------------------------------------------------------- */
 
 static void metrics_come_out_in_base_units_by_family (void **state)
@@ -271,6 +296,46 @@ static void metrics_come_out_in_base_units_by_family (void **state)
     json_decref (metrics);
 }
 
+/*  A family's lines, as if there were nothing else. */
+static void has_family (const char *text, const char *lines)
+{
+    if (!strstr (text, lines))
+        fail_msg ("%s\nis not in\n%s", lines, text);
+}
+
+static void stages_and_links_have_labels_of_their_own (void **state)
+{
+    (void) state;
+    json_t *metrics = json_loads (
+        "[{\"path\":\"/app/line\",\"pipeline\":{\"stages\":[{\"name\":\"a \\\"b\\\"\",\"in\":9,"
+        "\"done\":5,\"dropped\":1,\"dead\":2,\"emitted\":7,\"retries\":3,\"replayed\":0,"
+        "\"in_flight\":1,\"latency_us\":{\"count\":8,\"sum\":160,\"buckets\":[[10,3],[100,8]]}}],"
+        "\"links\":[{\"from\":\"a\",\"to\":\"b\",\"stalls\":4,\"stalled_us\":2500000},{\"from\":"
+        "\"b\",\"port\":\"bad\",\"to\":\"c\",\"stalls\":0},7]}},{\"path\":\"/app/x\","
+        "\"pipeline\":{\"stages\":7,\"links\":[]}},{\"path\":\"/app/y\",\"pipeline\":[1]}]",
+        0, NULL);
+    assert_non_null (metrics);
+    char *text = tool_prom (metrics, "app");
+    has_family (text, "# TYPE resil_stage_records_total counter\n"
+                      "resil_stage_records_total{program=\"app\",path=\"/app/line\",stage=\"a "
+                      "\\\"b\\\"\",what=\"in\"} 9\n");
+    has_family (text, ",what=\"retried\"} 3\n");
+    has_family (text, "# TYPE resil_stage_in_flight gauge\n"
+                      "resil_stage_in_flight{program=\"app\",path=\"/app/line\",stage=\"a "
+                      "\\\"b\\\"\"} 1\n");
+    has_family (text, "resil_stage_latency_seconds_bucket{program=\"app\",path=\"/app/line\",stage="
+                      "\"a \\\"b\\\"\",le=\"0.0001\"} 8\n");
+    has_family (text, "# TYPE resil_link_stalls_total counter\n"
+                      "resil_link_stalls_total{program=\"app\",path=\"/app/line\",from=\"a\",port="
+                      "\"\",to=\"b\"} 4\n"
+                      "resil_link_stalls_total{program=\"app\",path=\"/app/line\",from=\"b\",port="
+                      "\"bad\",to=\"c\"} 0\n"
+                      "# HELP resil_link_stalled_seconds_total ");
+    has_family (text, "from=\"a\",port=\"\",to=\"b\"} 2.5\n");
+    free (text);
+    json_decref (metrics);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -278,12 +343,14 @@ int main (void)
         support_case (all_bytes_in_all_pairs_come_out_as_what_is_safe),
         support_case (wide_characters_take_two_columns_and_are_never_cut),
         support_case (times_and_bytes_are_said_as_people_say_them),
+        support_case (numbers_are_short),
         support_case (columns_are_aligned_and_hostile_text_is_harmless),
         support_case (colours_stand_around_cells_and_only_when_asked_for),
         support_case (no_line_is_longer_than_the_terminal),
         support_case (the_last_column_is_cut_with_a_sign),
         support_case (an_event_is_a_line_for_a_person),
         support_case (metrics_come_out_in_base_units_by_family),
+        support_case (stages_and_links_have_labels_of_their_own),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

@@ -167,6 +167,23 @@ static void the_list_says_how_each_one_stands (void **state)
     free_view (view);
 }
 
+static void a_pipeline_says_how_much_it_has_done (void **state)
+{
+    (void) state;
+    top_view_t *view = view_of ("viewer");
+    resil_remote_node_t node = nodes[0];
+    node.pipeline = "{\"stages\":[{\"source\":true,\"done\":1234567,\"in_flight\":12},{\"done\":5,"
+                    "\"dead\":3}]}";
+    all[0] = &node;
+    shows (view, "-  1.23M done, 3 dead, 12 in flig\n");
+    node.pipeline = "{\"stages\":[{\"source\":true,\"done\":7}]}";
+    node.error = &error;
+    shows (view, "-  7 done; reported 7: a \\x1b[31");
+    node.pipeline = "[\"no pipeline";
+    shows (view, "-  reported 7: ");
+    free_view (view);
+}
+
 static void has_rows (top_view_t *view, const char *expected)
 {
     size_t count;
@@ -264,6 +281,7 @@ int main (void)
     const struct CMUnitTest cases[] = {
         support_case (a_screen_of_any_size_is_filled_and_never_overrun),
         support_case (the_list_says_how_each_one_stands),
+        support_case (a_pipeline_says_how_much_it_has_done),
         support_case (rows_are_in_the_order_and_the_choice_that_was_made),
         support_case (what_is_selected_is_always_seen),
         support_case (a_question_stands_in_the_last_line),

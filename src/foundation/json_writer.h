@@ -5,8 +5,8 @@
     nothing.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_MONITOR_JSON_WRITER_H
-#define RESIL_MONITOR_JSON_WRITER_H
+#ifndef RESIL_FOUNDATION_JSON_WRITER_H
+#define RESIL_FOUNDATION_JSON_WRITER_H
 
 #include <resil/base.h>
 

@@ -1,5 +1,5 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
-#include "monitor/json_writer.h"
+#include "foundation/json_writer.h"
 
 #include <stdlib.h>
 #include <string.h>
