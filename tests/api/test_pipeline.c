@@ -1,9 +1,10 @@
 /*  Pipelines: nothing is lost, whatever stage fails; what has failed goes on with the record that it had in hand.
 
     ctest timeout: 180
+    ctest also in processes
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,7 @@ typedef struct {
     atomic_int hanging;
 } plot_t;
 
-static struct {
+static SHARED struct {
     uint64_t total; /*  0: without an end                                                       */
     atomic_uint_fast64_t next, committed;
     atomic_int times;
@@ -193,7 +194,7 @@ static const resil_stage_type_t types[] = {
      .on_tick = stage_on_tick},
     {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true}};
 
-/*  numbers -> plot -> count, each in a thread of its own or all in one. */
+/*  numbers -> plot -> count, each in a thread of its own, or behind the source in a process, or all in one thread. */
 typedef struct {
     resil_stage_spec_t stages[4];
     resil_link_spec_t links[4];
@@ -205,9 +206,10 @@ static void begin (draft_t *draft, bool is_fused)
     static const char *const names[] = {"numbers", "plot", "count"};
     memset (draft, 0, sizeof *draft);
     for (int i = 0; i < 3; i++) {
-        ok (resil_stage_type_register (&types[i]));
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
                                                 .thread = is_fused ? "all" : NULL};
+        if (i > 0 && !is_fused)
+            draft->stages[i].placement = placed ();
     }
     draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,
                                           .stage_count = 3, .on_dead = on_dead};
@@ -595,6 +597,7 @@ static int call_from_inside (resil_stage_t *stage, void *args, const resil_recor
 static void its_own_stages_do_not_wait_for_it (void **state)
 {
     (void) state;
+    placed_only_in_threads ("its pipeline is not there");
     draft_t draft;
     static resil_pipeline_t *pipeline;
     reset (1);
@@ -641,6 +644,9 @@ static void what_is_wrong_is_refused (void **state)
 
 int main (void)
 {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        placed_stage_register (&types[i]);
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         support_case (all_records_come_once_and_in_order),
         support_case (tiny_windows_and_batches_stall_and_lose_nothing),
