@@ -543,6 +543,9 @@ static resil__step_t step (outpost_t *self, int *rc)
     atomic_store (&self->worker->is_paused, atomic_load (&self->page->is_paused));
     if (self->queue_count || stage->is_done)
         return RESIL__STEP_IDLE;
+    /*  It may be its last: what has gone is to have arrived. */
+    if (stage->is_troubled && resil__link_sender_held (&self->up))
+        return RESIL__STEP_IDLE;
     resil__step_t said = resil__stage_step (stage, &never, rc);
     if (said != RESIL__STEP_FAILED && collect (self)) {
         *rc = resil_fail (self->self, errno, "%s", resil_errmsg ());

@@ -928,8 +928,11 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
     if (!trouble)
         return true;
     self->record.attempt = 1 + trouble->failures + trouble->retries;
-    if (!is_dead (self, trouble))
-        return true;
+    if (!is_dead (self, trouble)) {
+        /*  Should it take its process with it, those before it are not to come again. */
+        *outcome = PUT_OFF;
+        return !trouble->failures || !self->is_uncommitted;
+    }
     *outcome = THROUGH;
     if (bury (self, trouble, &self->record) != 0) {
         wait_for (self, DEAD_AGAIN_MS);

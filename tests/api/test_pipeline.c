@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 
 #define MOST 20000
 
-typedef enum { DO_NOTHING, DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER, DO_HANG } deed_t;
+typedef enum { DO_NOTHING, DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER, DO_HANG, DO_CRASH } deed_t;
 
 /*  What a stage does, and with which number how often. */
 typedef struct {
@@ -30,6 +31,7 @@ typedef struct {
     unsigned copies;    /*  emitted for each                                                    */
     atomic_int starts, ends, stops, flushes, ticks;
     atomic_int hanging;
+    atomic_int worked_on[MOST + 1];
 } plot_t;
 
 static SHARED struct {
@@ -109,6 +111,9 @@ static int do_deed (resil_stage_t *stage, plot_t *plot)
         while (atomic_load (&plot->hanging) == 1)
             poll (NULL, 0, 1);
         return RESIL_OK;
+    case DO_CRASH:
+        raise (SIGSEGV);
+        abort ();
     default:
         resil_panic (self, 8, "told to panic");
     }
@@ -119,6 +124,7 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     plot_t *plot = args;
     uint64_t number;
     memcpy (&number, record->bytes, sizeof number);
+    atomic_fetch_add (&plot->worked_on[number], 1);
     bool is_it = number == plot->number && atomic_load (&plot->times) > 0;
     if (is_it)
         atomic_fetch_sub (&plot->times, 1);
@@ -337,6 +343,38 @@ static void a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_o
             !strstr (the.story, "\nattempt 3: panicked: told to panic"))
             fail_msg ("%s", the.story);
     }
+}
+
+static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void **state)
+{
+    (void) state;
+    draft_t draft;
+    resil_audit_t audit;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    reset (1000);
+    begin (&draft, false);
+    the.plot.number = 500;
+    the.plot.times = 100;
+    the.plot.deed = DO_CRASH;
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, "plot", &audit));
+    resil_pipeline_destroy (&pipeline);
+    assert_int_equal (audit.dead, 1);
+    assert_int_equal (audit.done, 999);
+    assert_int_equal (audit.failures, 3);
+    assert_int_equal (the.dead, 1);
+    assert_int_equal (the.dead_number, 500);
+    assert_int_equal (the.plot.times, 97);
+    if (!strstr (the.story, "attempt 1: crashed: killed by SIGSEGV") ||
+        !strstr (the.story, "\nattempt 3: crashed: killed by SIGSEGV"))
+        fail_msg ("%s", the.story);
+    /*  Those behind it are worked on once; those before it, which had not been handed on, twice. */
+    for (int i = 1; i <= 1000; i++)
+        if (the.seen[i] != (i != 500) || the.plot.worked_on[i] > (i == 500 ? 3 : i < 500 ? 2 : 1))
+            fail_msg ("number %d came %d times, and was worked on %d times", i, the.seen[i],
+                      the.plot.worked_on[i]);
 }
 
 static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
@@ -653,6 +691,7 @@ int main (void)
         support_case (a_stage_that_fails_goes_on_with_its_record),
         support_case (a_source_that_fails_goes_on_behind_its_last_record),
         support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
+        support_case (a_record_that_crashes_its_process_is_dead_after_three_attempts),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),
