@@ -91,20 +91,28 @@ typedef struct {
 
     const char *const *ports; /*  the names of those besides the default one, with a NULL at the
                                   end; NULL: there are none                                     */
-    /*  Each worker gets args_new (spec.args), its own, given back to args_free when the pipeline is destroyed or a hung
+    /*  Where the arguments of a worker come from: the first of these that it has. args_new: each worker gets
+        args_new (spec.args), its own, given back to args_free when the pipeline is destroyed or a hung
         thread has returned. NULL and errno when it cannot: the stage has failed. It runs in a thread of the stage, args_free there or in the thread that
-        destroys. Without: spec.args itself is what all get. */
+        destroys. args_encode, args_decode: each worker gets a copy, spec.args encoded and decoded again, given back in the same way.
+        Neither: spec.args itself is what all get.
+        A worker in a process of its own gets what args_decode makes there of the bytes of args_encode (spec.args), anew in
+        each incarnation; of a type without these, what args_new makes of NULL, else NULL. */
     void *(*args_new) (const void *recipe);
-    /*  Required with args_new. */
+    /*  Required with args_new and with args_decode. */
     void (*args_free) (void *args);
+    /*  To malloc'd bytes, which the caller frees; 0, or -1 with errno. It runs in a thread of the program. */
+    int (*args_encode) (const void *args, void **bytes_p, size_t *size_p);
+    /*  NULL and errno when it cannot. */
+    void *(*args_decode) (const void *bytes, size_t size);
 } resil_stage_type_t;
 
 /*  Begins a resil_stage_type_t:
     `resil_stage_type_t type = {RESIL_STAGE_TYPE, .name = "parse", .on_record = parse};`. */
 #define RESIL_STAGE_TYPE .size = sizeof (resil_stage_type_t)
 
-/*  Register a type of stages for the life of the program; `type` and its texts are copied. The same type
-    again, equal in every field, is no error. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field),
+/*  Register a type of stages for the life of the program; `type` and its texts are copied. One of a stage in a process is to be
+    registered before resil_host is called. The same type again, equal in every field, is no error. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field),
     EEXIST (another one has that name), ENOMEM. Any thread. */
 RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
 
@@ -160,27 +168,30 @@ RESIL_EXPORT unsigned resil_stage_worker (const resil_stage_t *stage);
 
 /*  One stage. Begin with RESIL_STAGE. */
 typedef struct {
-    size_t size;                 /*  of this struct; set by RESIL_STAGE                       */
-    const char *name;            /*  unique in the pipeline; as a component's name, 200 bytes at
+    size_t size;      /*  of this struct; set by RESIL_STAGE                       */
+    const char *name; /*  unique in the pipeline; as a component's name, 200 bytes at
                                      most                                                     */
-    const char *type;            /*  a registered type of stages; NULL: that of the same name  */
-    void *args;                  /*  see resil_stage_type_t                                   */
-    unsigned workers;            /*  so many do the same work, each with its own input; 1. A
+    const char *type; /*  a registered type of stages; NULL: that of the same name  */
+    void *args;       /*  see resil_stage_type_t                                   */
+    unsigned workers; /*  so many do the same work, each with its own input; 1. A
                                      source has 1                                             */
-    resil_placement_t placement; /*  RESIL_OWN_THREAD; others are not there yet: ENOTSUP       */
-    const char *thread;          /*  stages that say the same here are fused: they run in one
+    resil_placement_t
+        placement;       /*  RESIL_OWN_THREAD; RESIL_PROCESS: each worker is a process, as of a
+                                     component of this program (resil_host); not of a source yet.
+                                     Others are not there yet: ENOTSUP                         */
+    const char *thread;  /*  stages that say the same here are fused: they run in one
                                      thread, and have equally many workers; NULL: a thread of
                                      its own                                                  */
-    unsigned attempts;           /*  a record with which it fails so often is a dead letter; 3  */
-    unsigned retries;            /*  and one for which it says RESIL_RETRY so often; 0: it may
+    unsigned attempts;   /*  a record with which it fails so often is a dead letter; 3  */
+    unsigned retries;    /*  and one for which it says RESIL_RETRY so often; 0: it may
                                      for ever                                                 */
-    int64_t tick_ms;             /*  for on_tick; 1000                                        */
-    int64_t start_ms;            /*  as in resil_spec_t, of the component that runs it (fused: the
+    int64_t tick_ms;     /*  for on_tick; 1000                                        */
+    int64_t start_ms;    /*  as in resil_spec_t, of the component that runs it (fused: the
                                      first one's): 30000, ...                                 */
-    int64_t shutdown_ms;         /*  ... 5000, ...                                            */
-    int64_t hang_ms;             /*  ... RESIL_FOREVER, ...                                   */
-    resil_delay_t delay;         /*  ... 1 ms, doubling to 100 ms, reset after 10 ms              */
-    const resil_process_t *process; /*  of RESIL_PROCESS                                       */
+    int64_t shutdown_ms; /*  ... 5000, ...                                            */
+    int64_t hang_ms;     /*  ... RESIL_FOREVER, ...                                   */
+    resil_delay_t delay; /*  ... 1 ms, doubling to 100 ms, reset after 10 ms              */
+    const resil_process_t *process; /*  of RESIL_PROCESS: limits and the like, without a command  */
 } resil_stage_spec_t;
 
 /*  Begins a resil_stage_spec_t. */
@@ -227,7 +238,8 @@ typedef struct {
                            last is why                                                         */
 } resil_dead_record_t;
 
-/*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It runs in the stage's thread. */
+/*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It runs in the stage's thread; for stages in processes in a
+    thread of the program, one for all of these. */
 typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 
 /*  A pipeline. Begin with RESIL_PIPELINE. All of it is copied, but for what `args` point to. */
@@ -308,7 +320,7 @@ typedef struct {
     uint64_t failures;  /*  of the stage with a record in hand                                  */
     uint64_t
         replayed; /*  given to it again though it was through with them, as a thread that hung was
-                           replaced                                                            */
+                           replaced, or a process has died                                     */
     uint64_t waiting; /*  of those in flight, that it is not through with; of a source 0       */
     resil_histogram_t latency; /*  of those confirmed: from when they came until then          */
 } resil_audit_t;

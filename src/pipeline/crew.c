@@ -23,7 +23,7 @@ static void free_crew (resil__crew_t *crew)
     if (!crew)
         return;
     for (size_t i = 0; crew->stages && i < crew->seat->worker_count; i++)
-        resil__stage_destroy (crew->stages[i]);
+        resil__stage_destroy (&crew->stages[i]);
     free (crew->stages);
     free (crew);
 }
@@ -40,12 +40,13 @@ static void free_core (resil__core_t *self)
             close (seat->epoll);
     }
     free (self->seats);
+    resil__carrier_release (&self->carrier);
     resil__flow_release (&self->flow);
     resil__plan_destroy (&self->plan);
     free (self);
 }
 
-static void release_core (resil__core_t *self)
+void resil__core_release (resil__core_t *self)
 {
     if (atomic_fetch_sub (&self->references, 1) == 1)
         free_core (self);
@@ -66,9 +67,9 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
     const resil__plan_t *plan = self->plan;
     resil__seat_t *seat = &self->seats[self->seat_count++];
     seat->core = self;
-    seat->epoll = -1;
-    seat->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (seat->bell.fd < 0)
+    seat->epoll = seat->bell.fd = -1;
+    bool is_process = plan->stages[leader].spec.placement == RESIL_PROCESS;
+    if (!is_process && (seat->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return resil__refuse (errno, "no descriptor for a thread of pipeline \"%s\"", plan->name);
     seat->workers = calloc (plan->stage_count, sizeof (resil__worker_t *));
     if (!seat->workers)
@@ -81,11 +82,24 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
         worker->bell = &seat->bell;
         seat->workers[seat->worker_count++] = worker;
     }
-    return 0;
+    if (is_process)
+        seat->afar = resil__carrier_add (&self->carrier, seat->workers[0]);
+    return is_process && !seat->afar ? -1 : 0;
+}
+
+static size_t count_processes (const resil__plan_t *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->stage_count; i++)
+        if (plan->stages[i].spec.placement == RESIL_PROCESS)
+            count += plan->stages[i].spec.workers;
+    return count;
 }
 
 static int make_seats (resil__core_t *self)
 {
+    if (resil__carrier_init (&self->carrier, self, count_processes (self->plan)))
+        return -1;
     self->seats = calloc (self->flow.worker_count, sizeof *self->seats);
     if (!self->seats)
         return resil__refuse (ENOMEM, "no memory for the threads of a pipeline");
@@ -106,6 +120,7 @@ resil__core_t *resil__core_new (resil__plan_t *plan)
         return NULL;
     }
     atomic_init (&self->references, 1);
+    self->carrier.bell.fd = self->carrier.epoll = -1;
     self->plan = plan;
     if (resil__flow_init (&self->flow, plan) == 0 && make_seats (self) == 0)
         return self;
@@ -146,7 +161,7 @@ void resil__core_leave (resil__core_t *self)
         if (self->seats[i].crew && self->seats[i].crew->is_inside)
             give_up (&self->seats[i]);
     resil__flow_unlock (&self->flow);
-    release_core (self);
+    resil__core_release (self);
 }
 
 bool resil__core_is_inside (resil__core_t *self)
@@ -213,7 +228,7 @@ static void leave (void *arg)
     if (!is_given_up)
         return;
     free_crew (crew);
-    release_core (core);
+    resil__core_release (core);
 }
 
 /*  ---- Waiting --------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #ifndef RESIL_PIPELINE_CREW_H
 #define RESIL_PIPELINE_CREW_H
 
+#include "pipeline/carrier.h"
 #include "pipeline/flow.h"
 #include "pipeline/stage.h"
 
@@ -27,6 +28,7 @@ struct _resil__seat_t {
     int epoll; /*  the bell, and what sources wait for; -1: it was not needed yet             */
     resil__worker_t **workers;
     size_t worker_count;
+    resil__afar_t *afar; /*  it is a process; NULL: a thread                                  */
     resil__crew_t *crew; /*  under the lock of the books; NULL: nobody yet                    */
     char name[RESIL_NAME_MAX + 1];
 };
@@ -38,10 +40,14 @@ struct _resil__core_t {
     resil__flow_t flow;
     resil__seat_t *seats;
     size_t seat_count;
+    resil__carrier_t carrier; /*  for those that are processes                                  */
 };
 
 /*  The plan is its own then, in any case. NULL with errno and a sentence. */
 resil__core_t *resil__core_new (resil__plan_t *plan);
+
+/*  One that has taken a reference is through. */
+void resil__core_release (resil__core_t *self);
 
 /*  No thread is supervised any more. Who still hangs in it is left to itself. */
 void resil__core_leave (resil__core_t *self);

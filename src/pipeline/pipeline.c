@@ -40,7 +40,14 @@ static int add_seat (resil_supervisor_t *supervisor, resil__seat_t *seat)
 {
     const resil_stage_spec_t *stage = &seat->workers[0]->stage->spec;
     resil_spec_t spec = {RESIL_SPEC, .name = seat->name, .type = RESIL__SEAT_TYPE, .args = seat};
-    spec.args_shared = spec.ready_required = spec.significant = true;
+    spec.ready_required = spec.significant = true;
+    spec.args_shared = !seat->afar;
+    if (seat->afar) {
+        spec.type = RESIL__OUTPOST_TYPE;
+        spec.args = seat->afar;
+        spec.placement = RESIL_PROCESS;
+        spec.process = stage->process;
+    }
     spec.start_ms = stage->start_ms;
     spec.shutdown_ms = stage->shutdown_ms;
     spec.hang_ms = stage->hang_ms;
@@ -55,6 +62,15 @@ static size_t order_of (const resil__seat_t *seat)
         if (seat->workers[i]->stage->order > order)
             order = seat->workers[i]->stage->order;
     return order;
+}
+
+/*  Before all that it carries for, and not done before it is stopped. */
+static int add_carrier (resil_pipeline_t *self)
+{
+    resil_spec_t spec = {RESIL_SPEC, .name = RESIL__CARRIER_TYPE, .type = RESIL__CARRIER_TYPE,
+                         .args = &self->core->carrier};
+    spec.args_shared = spec.ready_required = true;
+    return self->core->carrier.count ? resil_supervisor_add (self->supervisor, &spec) : 0;
 }
 
 /*  Those first that are last in the stream: when a source starts, all behind it is there. */
@@ -96,9 +112,9 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
     }
     self->above = above;
     self->core = resil__core_new (plan);
-    if (self->core && resil__seat_type_register () == 0)
+    if (self->core && resil__seat_type_register () == 0 && resil__carrier_types_register () == 0)
         self->supervisor = make_supervisor (above, self->core->plan->name);
-    if (self->supervisor && add_seats (self) == 0) {
+    if (self->supervisor && add_carrier (self) == 0 && add_seats (self) == 0) {
         self->figures.take = take_figures;
         resil__set_figures (self->supervisor, &self->figures);
         return self;

@@ -47,12 +47,41 @@ static int check_placement (const resil_stage_spec_t *stage)
     if (command && *command && !resil__command_is_there (*command))
         return resil__refuse (ENOENT, "stage \"%s\": there is no executable \"%s\"", stage->name,
                               *command);
-    if (stage->placement == RESIL_OWN_THREAD)
+    if (command)
+        return resil__refuse (ENOTSUP,
+                              "stage \"%s\" has process.command; a stage runs in this program once "
+                              "more, and other commands are not there yet",
+                              stage->name);
+    if (stage->placement == RESIL_PROCESS && stage->thread)
+        return resil__refuse (EINVAL,
+                              "stage \"%s\" has a `thread`, and the placement RESIL_PROCESS; give "
+                              "either",
+                              stage->name);
+    if (stage->placement == RESIL_OWN_THREAD || stage->placement == RESIL_PROCESS)
         return 0;
-    return resil__refuse (ENOTSUP,
-                          "stage \"%s\": stages run in threads of their own, or fused "
-                          "(`thread`); other placements are not there yet",
-                          stage->name);
+    return resil__refuse (
+        ENOTSUP,
+        "stage \"%s\": stages run in threads of their own, fused (`thread`), or in "
+        "processes; other placements are not there yet",
+        stage->name);
+}
+
+/*  Can it go to another process? */
+static int check_process (const resil__plan_stage_t *stage)
+{
+    if (stage->spec.placement != RESIL_PROCESS)
+        return 0;
+    if (stage->type->produce)
+        return resil__refuse (ENOTSUP,
+                              "stage \"%s\" is a source; in processes there are no sources yet",
+                              stage->spec.name);
+    if (stage->spec.args && !stage->type->args_encode)
+        return resil__refuse (
+            EINVAL,
+            "stage \"%s\" has arguments, and its type \"%s\" has no args_encode and "
+            "args_decode to take them to another process",
+            stage->spec.name, stage->type->name);
+    return 0;
 }
 
 static int check_stage (const resil_stage_spec_t *stage)
@@ -101,7 +130,7 @@ static int find_type (resil__plan_stage_t *stage)
                               "stage \"%s\" is a source with %u workers; a source has one, as it "
                               "has one position",
                               stage->spec.name, stage->spec.workers);
-    return check_options (stage);
+    return check_options (stage) ? -1 : check_process (stage);
 }
 
 /*  Who is fused with whom. */

@@ -77,12 +77,10 @@ static void begin_at_the_books (resil_stage_t *self)
     atomic_init (&self->hand, 0);
 }
 
-resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
+int resil__stage_init (resil_stage_t *self, resil__flow_t *flow, resil__worker_t *worker)
 {
     size_t number = (size_t) (worker->stage - flow->plan->stages);
-    resil_stage_t *self = calloc (1, sizeof *self);
-    if (!self)
-        goto no_memory;
+    memset (self, 0, sizeof *self);
     self->flow = flow;
     self->worker = worker;
     self->type = worker->stage->type;
@@ -90,24 +88,17 @@ resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
     self->outs = calloc (worker->output_count + 1, sizeof *self->outs);
     self->routes = calloc (count_routes (flow, number) + 1, sizeof *self->routes);
     if (!self->outs || !self->routes)
-        goto no_memory;
+        return resil__refuse (ENOMEM, "no memory for stage \"%s\"", worker->stage->spec.name);
     /*  The first source's records have branch 0. */
     bool is_first = self->type->produce && worker->stage->order == 0;
     self->branch = is_first ? 0 : resil__branch_of (number + 1, worker->number + 1);
     set_routes (self, number);
     begin_at_the_books (self);
-    return self;
-
-no_memory:
-    resil__stage_destroy (self);
-    resil__refuse (ENOMEM, "no memory for stage \"%s\"", worker->stage->spec.name);
-    return NULL;
+    return 0;
 }
 
-void resil__stage_destroy (resil_stage_t *self)
+void resil__stage_release (resil_stage_t *self)
 {
-    if (!self)
-        return;
     for (size_t i = 0; self->outs && i < self->worker->output_count; i++) {
         for (size_t b = 0; b < self->outs[i].count; b++)
             resil__record_batch_release (self->outs[i].batches[b]);
@@ -118,6 +109,27 @@ void resil__stage_destroy (resil_stage_t *self)
         self->type->args_free (self->args);
     free (self->outs);
     free (self->routes);
+}
+
+resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker)
+{
+    resil_stage_t *self = malloc (sizeof *self);
+    if (!self) {
+        resil__refuse (ENOMEM, "no memory for stage \"%s\"", worker->stage->spec.name);
+        return NULL;
+    }
+    if (resil__stage_init (self, flow, worker))
+        resil__stage_destroy (&self);
+    return self;
+}
+
+void resil__stage_destroy (resil_stage_t **self_p)
+{
+    resil_stage_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    resil__stage_release (self);
     free (self);
 }
 
@@ -632,8 +644,12 @@ static void enter_stage (resil_stage_t *self)
     }
     self->base = at;
     worker->ends = self->ends;
-    worker->cursor = self->batch ? self->index : 0;
-    worker->cursor_offset = self->batch ? (size_t) (self->records.at - self->batch->payload) : 0;
+    /*  Otherwise it has not come to where the books are yet. */
+    if (self->batch || at != worker->worked) {
+        worker->cursor = self->batch ? self->index : 0;
+        worker->cursor_offset =
+            self->batch ? (size_t) (self->records.at - self->batch->payload) : 0;
+    }
     worker->is_ended = self->has_ended;
     resil__flow_worked (self->flow, worker, at);
 }
@@ -855,34 +871,34 @@ static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
            (spec->retries && trouble->retries >= spec->retries);
 }
 
-static void log_dead (const resil_stage_t *self, const resil__trouble_t *trouble,
-                      const resil_record_t *record)
+static void log_dead (const resil__plan_t *plan, const resil_dead_record_t *dead)
 {
-    resil__about_t about = {self->flow->plan->name, resil_stage_name (self), 0, 0};
-    const char *last = trouble->story ? strrchr (trouble->story, '\n') : NULL;
+    resil__about_t about = {plan->name, dead->stage, 0, 0};
+    const char *last = strrchr (dead->story, '\n');
     resil__log (RESIL_LOG_WARN, &about, 1, "record %llu of %zu bytes is a dead letter: %s",
-                (unsigned long long) record->id.origin, record->size,
-                last             ? last + 1
-                : trouble->story ? trouble->story
-                                 : "");
+                (unsigned long long) dead->record->id.origin, dead->record->size,
+                last ? last + 1 : dead->story);
+}
+
+int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead)
+{
+    if (plan->on_dead)
+        return plan->on_dead (plan->on_dead_arg, dead);
+    log_dead (plan, dead);
+    return 0;
 }
 
 /*  0, or else nobody takes it, or it has failed: FAILED. */
 static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const resil_record_t *record)
 {
-    const resil__plan_t *plan = self->flow->plan;
     resil_dead_record_t dead = {.stage = resil_stage_name (self),
                                 .worker = self->worker->number,
                                 .record = record,
                                 .is_rejected =
                                     trouble->failures < self->worker->stage->spec.attempts,
                                 .story = trouble->story ? trouble->story : ""};
-    if (!plan->on_dead) {
-        log_dead (self, trouble, record);
-        return 0;
-    }
     begin_own (self);
-    int rc = plan->on_dead (plan->on_dead_arg, &dead);
+    int rc = resil__plan_bury (self->flow->plan, &dead);
     self->inside = RESIL__OUTSIDE;
     return rc;
 }
@@ -913,8 +929,11 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
     if (!trouble)
         return true;
     self->record.attempt = 1 + trouble->failures + trouble->retries;
-    if (!is_dead (self, trouble))
-        return true;
+    if (!is_dead (self, trouble)) {
+        /*  Should it take its process with it, those before it are not to come again. */
+        *outcome = PUT_OFF;
+        return !trouble->failures || !self->is_uncommitted;
+    }
     *outcome = THROUGH;
     if (bury (self, trouble, &self->record) != 0) {
         wait_for (self, DEAD_AGAIN_MS);
@@ -1095,13 +1114,30 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
 
 /*  ---- Its life -------------------------------------------------------------------------------------- */
 
+/*  NULL and errno. */
+static void *copy_args (const resil_stage_t *self)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    if (self->type->args_encode (self->args, &bytes, &size))
+        return NULL;
+    void *args = self->type->args_decode (bytes, size);
+    int error = errno;
+    free (bytes);
+    errno = error;
+    return args;
+}
+
 static int make_args (resil_stage_t *self)
 {
     if (self->has_args)
         return 0;
+    errno = 0;
     self->args = self->worker->stage->spec.args;
     if (self->type->args_new && !(self->args = self->type->args_new (self->args)))
         return resil_fail (self->self, errno, "args_new has made no arguments");
+    if (!self->type->args_new && self->type->args_decode && !(self->args = copy_args (self)))
+        return resil_fail (self->self, errno, "args_encode and args_decode have made no arguments");
     self->has_args = true;
     return 0;
 }

@@ -113,7 +113,11 @@ struct _resil_stage_t {
 
 /*  NULL with ENOMEM and a sentence. Under the lock: it begins where the books are. */
 resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker);
-void resil__stage_destroy (resil_stage_t *self);
+void resil__stage_destroy (resil_stage_t **self_p);
+
+/*  The same in memory that is the caller's. 0, or -1 as before; to be released in any case. */
+int resil__stage_init (resil_stage_t *self, resil__flow_t *flow, resil__worker_t *worker);
+void resil__stage_release (resil_stage_t *self);
 
 /*  What comes of a step. */
 typedef enum {
@@ -131,6 +135,9 @@ resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, i
 
 /*  When it has something to do, if nothing happens: an instant, or RESIL__NEVER. */
 int64_t resil__stage_due_us (const resil_stage_t *self);
+
+/*  A record is a dead letter. As on_dead; without one it is told in the log. */
+int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead);
 
 /*  A line for a record's story. */
 void resil__trouble_tell (resil__trouble_t *self, const char *format, ...) RESIL_PRINTF (2, 3);

@@ -12,6 +12,7 @@
 #include "component/type.h"
 #include "foundation/errmsg.h"
 #include "pipeline/builtin.h"
+#include "pipeline/carrier.h"
 
 typedef struct _entry_t {
     struct _entry_t *next;
@@ -82,8 +83,12 @@ int resil__stage_type_check (const resil_stage_type_t *type)
         return refuse (type, "is a source and a sink at once");
     if (type->is_sink && type->ports)
         return refuse (type, "is a sink, and has ports to emit to; give either");
-    if (!type->args_new != !type->args_free)
-        return refuse (type, "has one of args_new and args_free; give both or neither");
+    bool makes_args = type->args_new || type->args_decode;
+    if (!type->args_encode != !type->args_decode)
+        return refuse (type, "has one of args_encode and args_decode; give both or neither");
+    if (makes_args != !!type->args_free)
+        return refuse (type, makes_args ? "makes arguments, and has no args_free"
+                                        : "has args_free, and neither args_new nor args_decode");
     return check_ports (type);
 }
 
@@ -122,6 +127,7 @@ static bool same (const resil_stage_type_t *a, const resil_stage_type_t *b)
            a->on_record == b->on_record && a->is_sink == b->is_sink && a->on_start == b->on_start &&
            a->on_tick == b->on_tick && a->on_flush == b->on_flush && a->on_end == b->on_end &&
            a->on_stop == b->on_stop && a->args_new == b->args_new && a->args_free == b->args_free &&
+           a->args_encode == b->args_encode && a->args_decode == b->args_decode &&
            have_same_ports (a, b);
 }
 
@@ -162,7 +168,7 @@ static entry_t *copy (const resil_stage_type_t *type)
 
 int resil_stage_type_register (const resil_stage_type_t *type)
 {
-    if (resil__stage_type_check (type))
+    if (resil__stage_type_check (type) || resil__carrier_types_register ())
         return -1;
     entry_t *entry = copy (type);
     if (!entry)

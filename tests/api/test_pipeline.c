@@ -1,13 +1,15 @@
 /*  Pipelines: nothing is lost, whatever stage fails; what has failed goes on with the record that it had in hand.
 
     ctest timeout: 180
+    ctest also in processes
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@
 
 #define MOST 20000
 
-typedef enum { DO_NOTHING, DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER, DO_HANG } deed_t;
+typedef enum { DO_NOTHING, DO_FAIL, DO_RETURN, DO_PANIC, DO_PANIC_AFTER, DO_HANG, DO_CRASH } deed_t;
 
 /*  What a stage does, and with which number how often. */
 typedef struct {
@@ -29,9 +31,10 @@ typedef struct {
     unsigned copies;    /*  emitted for each                                                    */
     atomic_int starts, ends, stops, flushes, ticks;
     atomic_int hanging;
+    atomic_int worked_on[MOST + 1];
 } plot_t;
 
-static struct {
+static SHARED struct {
     uint64_t total; /*  0: without an end                                                       */
     atomic_uint_fast64_t next, committed;
     atomic_int times;
@@ -108,6 +111,9 @@ static int do_deed (resil_stage_t *stage, plot_t *plot)
         while (atomic_load (&plot->hanging) == 1)
             poll (NULL, 0, 1);
         return RESIL_OK;
+    case DO_CRASH:
+        raise (SIGSEGV);
+        abort ();
     default:
         resil_panic (self, 8, "told to panic");
     }
@@ -118,6 +124,7 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     plot_t *plot = args;
     uint64_t number;
     memcpy (&number, record->bytes, sizeof number);
+    atomic_fetch_add (&plot->worked_on[number], 1);
     bool is_it = number == plot->number && atomic_load (&plot->times) > 0;
     if (is_it)
         atomic_fetch_sub (&plot->times, 1);
@@ -193,7 +200,7 @@ static const resil_stage_type_t types[] = {
      .on_tick = stage_on_tick},
     {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true}};
 
-/*  numbers -> plot -> count, each in a thread of its own or all in one. */
+/*  numbers -> plot -> count, each in a thread of its own, or behind the source in a process, or all in one thread. */
 typedef struct {
     resil_stage_spec_t stages[4];
     resil_link_spec_t links[4];
@@ -205,9 +212,10 @@ static void begin (draft_t *draft, bool is_fused)
     static const char *const names[] = {"numbers", "plot", "count"};
     memset (draft, 0, sizeof *draft);
     for (int i = 0; i < 3; i++) {
-        ok (resil_stage_type_register (&types[i]));
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
                                                 .thread = is_fused ? "all" : NULL};
+        if (i > 0 && !is_fused)
+            draft->stages[i].placement = placed ();
     }
     draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,
                                           .stage_count = 3, .on_dead = on_dead};
@@ -374,6 +382,38 @@ static void each_record_has_its_own_attempts (void **state)
     assert_int_equal (audit.done, 300);
     assert_int_equal (attempts[0], 300);
     assert_int_equal (attempts[1], 30);
+}
+
+static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void **state)
+{
+    (void) state;
+    draft_t draft;
+    resil_audit_t audit;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    reset (1000);
+    begin (&draft, false);
+    the.plot.number = 500;
+    the.plot.times = 100;
+    the.plot.deed = DO_CRASH;
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, "plot", &audit));
+    resil_pipeline_destroy (&pipeline);
+    assert_int_equal (audit.dead, 1);
+    assert_int_equal (audit.done, 999);
+    assert_int_equal (audit.failures, 3);
+    assert_int_equal (the.dead, 1);
+    assert_int_equal (the.dead_number, 500);
+    assert_int_equal (the.plot.times, 97);
+    if (!strstr (the.story, "attempt 1: crashed: killed by SIGSEGV") ||
+        !strstr (the.story, "\nattempt 3: crashed: killed by SIGSEGV"))
+        fail_msg ("%s", the.story);
+    /*  Those behind it are worked on once; those before it, which had not been handed on, twice. */
+    for (int i = 1; i <= 1000; i++)
+        if (the.seen[i] != (i != 500) || the.plot.worked_on[i] > (i == 500 ? 3 : i < 500 ? 2 : 1))
+            fail_msg ("number %d came %d times, and was worked on %d times", i, the.seen[i],
+                      the.plot.worked_on[i]);
 }
 
 static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
@@ -685,6 +725,7 @@ static int call_from_inside (resil_stage_t *stage, void *args, const resil_recor
 static void its_own_stages_do_not_wait_for_it (void **state)
 {
     (void) state;
+    placed_only_in_threads ("its pipeline is not there");
     draft_t draft;
     static resil_pipeline_t *pipeline;
     reset (1);
@@ -731,6 +772,9 @@ static void what_is_wrong_is_refused (void **state)
 
 int main (void)
 {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        placed_stage_register (&types[i]);
+    placed_begin ();
     const struct CMUnitTest cases[] = {
         support_case (all_records_come_once_and_in_order),
         support_case (tiny_windows_and_batches_stall_and_lose_nothing),
@@ -738,6 +782,7 @@ int main (void)
         support_case (a_source_that_fails_goes_on_behind_its_last_record),
         support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
         support_case (each_record_has_its_own_attempts),
+        support_case (a_record_that_crashes_its_process_is_dead_after_three_attempts),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),

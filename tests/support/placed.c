@@ -115,6 +115,20 @@ void placed_register (const resil_type_t *type)
     }
 }
 
+void placed_stage_register (const resil_stage_type_t *type)
+{
+    resil_stage_type_t crossing = *type;
+    if (placed () == RESIL_PROCESS && !type->args_new && !type->args_decode) {
+        crossing.args_encode = encode;
+        crossing.args_decode = decode;
+        crossing.args_free = keep;
+    }
+    if (resil_stage_type_register (&crossing)) {
+        fprintf (stderr, "placed.c: %s\n", resil_errmsg ());
+        abort ();
+    }
+}
+
 void placed_begin (void)
 {
     const char *path = getenv ("TEST_SHARED");

@@ -39,6 +39,9 @@ resil_placement_t placed (void);
 /*  Register a type; in processes its arguments cross. */
 void placed_register (const resil_type_t *type);
 
+/*  The same of a type of stages; before placed_begin, as its process is to find it. */
+void placed_stage_register (const resil_stage_type_t *type);
+
 /*  As resil_supervisor_add_simple, by a PLACED_TYPE that has both functions. */
 int placed_add (resil_supervisor_t *supervisor, const char *name, resil_start_fn *start,
                 resil_handle_irrecoverable_fn *handle, void *args);

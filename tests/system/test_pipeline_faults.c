@@ -1,15 +1,20 @@
 /*  Pipelines whose sources, stages and sinks fail at random, at any point; a ledger that knows nothing of the pipeline sees
     that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
-    Runs are seeded: SEED=n shows one again, RUNS=n makes more of them.
+    Runs are seeded: SEED=n shows one again, RUNS=n makes more of them. In processes all but the source may be killed too, by
+    themselves at a point of their work, or from outside at any.
 
     ctest timeout: 300
+    ctest also in processes
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <resil.h>
 
@@ -18,9 +23,13 @@
 #define RECORDS 3000
 #define COPIES 2
 #define RUNS 20
+#define RUNS_IN_PROCESSES 4
+#define STAGES 4
+#define MOST_WORKERS 3
+#define KILLS 10
 
 /*  What has come to the sink: by its number and copy. */
-static struct {
+static SHARED struct {
     atomic_uint seen[RECORDS + 1][COPIES];
     resil_record_id_t ids[RECORDS + 1][COPIES];
     uint64_t last;
@@ -32,30 +41,38 @@ static struct {
     uint64_t committed;
     bool went_back;
     bool is_ordered;
+    atomic_int pids[STAGES][MOST_WORKERS]; /*  of those in processes                          */
 } the;
 
 /*  In all runs. */
-static atomic_int faults;
+static SHARED atomic_int faults;
 
 typedef struct {
     uint64_t number;
     uint64_t copy;
 } row_t;
 
-/*  Does it fail here? If so, by an error, a bare status or a panic. */
+/*  Does it fail here? If so, by an error, a bare status or a panic; in a process also by what only that survives. */
 static int fault (resil_stage_t *stage)
 {
+    bool is_process = getenv ("RESIL_PATH");
     resil_self_t *self = resil_stage_self (stage);
     dice_t dice = {the.seed + atomic_fetch_add (&the.draw, 1) * 7919};
     if (roll (&dice, 200) || atomic_load (&the.faults_left) <= 0)
         return 0;
     atomic_fetch_sub (&the.faults_left, 1);
     atomic_fetch_add (&faults, 1);
-    switch (roll (&dice, 3)) {
+    switch (roll (&dice, is_process ? 6 : 3)) {
     case 0:
         return resil_fail (self, 5, "a fault at random");
     case 1:
         return 77;
+    case 3:
+        return kill (getpid (), SIGKILL);
+    case 4:
+        _exit (0);
+    case 5:
+        return kill (getpid (), SIGSEGV);
     default:
         resil_panic (self, 6, "a panic at random");
     }
@@ -147,15 +164,23 @@ static int any_fault (resil_stage_t *stage, void *args)
     return fault (stage);
 }
 
+/*  args is its row of process ids. */
+static int begins (resil_stage_t *stage, void *args)
+{
+    if (getenv ("RESIL_PATH"))
+        atomic_store (&((atomic_int *) args)[resil_stage_worker (stage)], getpid ());
+    return fault (stage);
+}
+
 static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "faulty source", .produce = source_produce, .open = source_open,
      .commit = source_commit, .on_start = any_fault, .on_end = any_fault},
-    {RESIL_STAGE_TYPE, .name = "faulty copy", .on_record = stage_on_record, .on_start = any_fault,
+    {RESIL_STAGE_TYPE, .name = "faulty copy", .on_record = stage_on_record, .on_start = begins,
      .on_flush = any_fault, .on_end = any_fault},
-    {RESIL_STAGE_TYPE, .name = "faulty pass", .on_record = pass_on_record, .on_flush = any_fault,
-     .on_end = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty pass", .on_record = pass_on_record, .on_start = begins,
+     .on_flush = any_fault, .on_end = any_fault},
     {RESIL_STAGE_TYPE, .name = "faulty sink", .on_record = sink_on_record, .is_sink = true,
-     .on_flush = any_fault, .on_stop = any_fault}};
+     .on_start = begins, .on_flush = any_fault, .on_stop = any_fault}};
 
 static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
 {
@@ -172,6 +197,13 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
             continue;
         stages[i].thread = threads[roll (dice, 3)];
     }
+    for (int i = 0; placed () == RESIL_PROCESS && i < 4; i++) {
+        stages[i].thread = NULL;
+        stages[i].args = the.pids[i];
+        /*  One or the other has a thread. */
+        if (i > 0 && roll (dice, 4))
+            stages[i].placement = RESIL_PROCESS;
+    }
 }
 
 static void draw_links (dice_t *dice, resil_link_spec_t links[3])
@@ -185,13 +217,47 @@ static void draw_links (dice_t *dice, resil_link_spec_t links[3])
 }
 
 /*  At the end all is in balance. */
-static void check_books (resil_pipeline_t *pipeline, const char *stage, uint64_t in)
+static void check_books (resil_pipeline_t *pipeline, const char *stage, uint64_t in, bool repeats)
 {
     resil_audit_t audit;
     ok (resil_pipeline_audit (pipeline, stage, &audit));
-    assert_int_equal (audit.in, in);
-    assert_int_equal (audit.done, in);
+    assert_true (audit.in == in || (repeats && audit.in > in));
+    assert_int_equal (audit.done, audit.in);
     assert_int_equal (audit.in_flight, 0);
+}
+
+/*  Some process of a stage, if it lives. */
+static void kill_one (dice_t *dice)
+{
+    int pid = atomic_load (&the.pids[1 + roll (dice, STAGES - 1)][roll (dice, MOST_WORKERS)]);
+    siginfo_t ended = {.si_pid = 0};
+    if (pid == 0 || waitid (P_PID, (id_t) pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid)
+        return;
+    kill (pid, SIGKILL);
+    atomic_fetch_add (&faults, 1);
+}
+
+/*  Its end; meanwhile its processes are killed from outside. */
+static int wait_for_end (resil_pipeline_t *pipeline, dice_t *dice)
+{
+    for (int i = 0; i < KILLS && placed () == RESIL_PROCESS; i++) {
+        if (resil_pipeline_wait (pipeline, roll (dice, 40)) == 0)
+            return 0;
+        kill_one (dice);
+    }
+    return resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS);
+}
+
+/*  How many may have come twice: what a stage was through with, or had in hand, when it failed. */
+static uint64_t count_repeated (resil_pipeline_t *pipeline)
+{
+    uint64_t count = 0;
+    for (int i = 1; i < STAGES; i++) {
+        resil_audit_t audit;
+        ok (resil_pipeline_audit (pipeline, types[i].name, &audit));
+        count += COPIES * COPIES * (audit.replayed + audit.failures);
+    }
+    return count;
 }
 
 static void run (uint64_t seed)
@@ -201,8 +267,6 @@ static void run (uint64_t seed)
     resil_link_spec_t links[3];
     memset (&the, 0, sizeof the);
     the.seed = seed;
-    for (int i = 0; i < 4; i++)
-        ok (resil_stage_type_register (&types[i]));
     draw_stages (&dice, stages);
     draw_links (&dice, links);
     resil_pipeline_spec_t spec = {RESIL_PIPELINE,   .name = "faults", .stages = stages,
@@ -216,10 +280,12 @@ static void run (uint64_t seed)
     ok (resil_pipeline_start (pipeline));
     atomic_store (&the.faults_left, 20 + (int) roll (&dice, 200));
     ok (resil_pipeline_resume (pipeline, NULL));
-    if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
+    if (wait_for_end (pipeline, &dice))
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
-    check_books (pipeline, types[0].name, RECORDS);
-    check_books (pipeline, types[3].name, RECORDS * COPIES);
+    bool repeats = placed () == RESIL_PROCESS;
+    uint64_t repeated = repeats ? count_repeated (pipeline) : 220;
+    check_books (pipeline, types[0].name, RECORDS, repeats);
+    check_books (pipeline, types[3].name, RECORDS * COPIES, repeats);
     resil_pipeline_destroy (&pipeline);
     for (uint64_t i = 1; i <= RECORDS; i++)
         for (unsigned copy = 0; copy < COPIES; copy++)
@@ -228,7 +294,7 @@ static void run (uint64_t seed)
                           (int) i, copy);
     /*  What the sink had counted when it failed with it in hand it counts again; nothing else. */
     if (the.other_ids || the.went_back || (the.is_ordered && the.out_of_order) ||
-        the.duplicates > 220 || the.committed != RECORDS)
+        the.duplicates > repeated || the.committed != RECORDS)
         fail_msg ("seed %llu: %u ids changed, %u out of order, %u duplicates, committed %d",
                   (unsigned long long) seed, the.other_ids, the.out_of_order, the.duplicates,
                   (int) the.committed);
@@ -239,7 +305,7 @@ static void nothing_is_lost_whatever_fails (void **state)
     (void) state;
     const char *seed = getenv ("SEED"), *runs = getenv ("RUNS");
     uint64_t first = seed ? strtoull (seed, NULL, 0) : 1;
-    int count = runs ? atoi (runs) : RUNS;
+    int count = runs ? atoi (runs) : placed_times (RUNS, RUNS_IN_PROCESSES);
     for (int i = 0; i < count; i++)
         run (first + (uint64_t) i);
     if (atomic_load (&faults) < 10 * count)
@@ -248,6 +314,9 @@ static void nothing_is_lost_whatever_fails (void **state)
 
 int main (void)
 {
+    for (int i = 0; i < STAGES; i++)
+        placed_stage_register (&types[i]);
+    placed_begin ();
     const struct CMUnitTest cases[] = {support_case (nothing_is_lost_whatever_fails)};
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

@@ -209,8 +209,24 @@ static void a_place_that_is_not_there_yet_is_refused (void **state)
     begin (&draft);
     draft.stages[1].placement = RESIL_SHARED;
     refused (&draft, ENOTSUP, "stage \"plain\"");
+}
+
+static void a_stage_that_cannot_go_to_a_process_is_refused (void **state)
+{
+    (void) state;
+    int some = 0;
+    draft_t draft;
+    begin (&draft);
     draft.stages[1].placement = RESIL_PROCESS;
-    refused (&draft, ENOTSUP, "stage \"plain\"");
+    accepted (&draft);
+    draft.stages[1].args = &some;
+    refused (&draft, EINVAL, "\"plain\" has no args_encode");
+    draft.stages[1].args = NULL;
+    draft.stages[1].thread = "a";
+    refused (&draft, EINVAL, "give either");
+    begin (&draft);
+    draft.stages[0].placement = RESIL_PROCESS;
+    refused (&draft, ENOTSUP, "stage \"source\" is a source");
 }
 
 static void a_missing_executable_is_named (void **state)
@@ -415,6 +431,7 @@ int main (void)
         support_case (what_is_no_pipeline_is_refused),
         support_case (each_field_of_a_stage_has_its_bounds),
         support_case (a_place_that_is_not_there_yet_is_refused),
+        support_case (a_stage_that_cannot_go_to_a_process_is_refused),
         support_case (a_missing_executable_is_named),
         support_case (fused_stages_have_one_leader_and_equally_many_workers),
         support_case (a_link_joins_what_is_there),

@@ -1,0 +1,95 @@
+/*  A worker whose stage runs in a process of its own. The books stay here, entries, troubles, audit and all; the process has
+    nothing that is not here too, or comes again.
+
+    Two links go there and back. Down go the batches that have come to the worker, in order. Up come notes, each of what the process
+    is through with since the last, and behind it the batches that came of it: when these are on the worker's lines the note is entered
+    in the books. So to lose a process is to lose what it had not sent.
+
+    And there is a page of memory in which both see what the process has in hand, however it ends.
+
+    Each process is a *life* of its worker. The next one begins where the books are, and what an earlier one has said is not
+    believed any more.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_PIPELINE_AFAR_H
+#define RESIL_PIPELINE_AFAR_H
+
+#include <resil/error.h>
+
+#include "pipeline/afar_words.h"
+#include "pipeline/flow.h"
+#include "pipeline/stage.h"
+#include "pipeline/transport_ipc.h"
+
+/*  On their way to a process, and from it. */
+#define RESIL__DOWN_BATCHES 32
+#define RESIL__UP_BATCHES 64
+#define RESIL__AFAR_BYTES ((size_t) 4 << 20)
+
+extern const resil__link_times_t resil__afar_times;
+
+/*  What both see. The stage is the process's, and lies here so that it can be read when the process is gone: which
+    record it has in hand, and whether it is within a callback for it; nothing else of it means anything here. */
+typedef struct {
+    atomic_bool is_paused;
+    resil_stage_t stage;
+} resil__page_t;
+
+/*  A batch that has come up, and is not entered. */
+typedef struct {
+    resil__record_batch_t *batch; /*  NULL: the end                                           */
+    resil__link_delivery_t delivery;
+} resil__arrival_t;
+
+typedef struct {
+    resil__flow_t *flow;
+    resil__worker_t *worker;
+    int page_fd;
+    resil__page_t *page;
+
+    /*  of who carries */
+    resil__ipc_t *ipc;
+    resil__ipc_peer_t peer;
+    bool is_expected;
+    int64_t buries_at_us; /*  nobody has taken a dead letter: it is asked again then        */
+
+    /*  under the lock of the books */
+    uint64_t life; /*  0: there has been none                                             */
+    resil__link_sender_t down;
+    resil__link_slot_t slots[RESIL__DOWN_BATCHES];
+    resil__link_receiver_t up;
+    resil__link_landing_t landings[RESIL__UP_BATCHES];
+    uint64_t fed;          /*  entries below it have gone down                                 */
+    size_t fed_ends;       /*  ... so many ends among all that have come                       */
+    uint64_t through;      /*  so many batches of this life are in the books                   */
+    resil__tally_t before; /*  of the first entry of this life, in those before it             */
+    resil__arrival_t arrivals[RESIL__UP_BATCHES];
+    uint64_t arrived; /*  so many, ...                                                        */
+    uint64_t entered; /*  ... of which so many are no longer there                             */
+    bool has_note;    /*  that is to take effect when so many of its batches have been put     */
+    resil__note_t note;
+    size_t put;
+    size_t buried; /*  of its dead letters                                                 */
+} resil__afar_t;
+
+/*  For a worker of the books. 0, or -1 with errno and a sentence; to be released in any case. */
+int resil__afar_init (resil__afar_t *self, resil__flow_t *flow, resil__worker_t *worker,
+                      resil__ipc_t *ipc);
+void resil__afar_release (resil__afar_t *self);
+
+/*  Another life begins: what its process is to be told, as malloc'd bytes. 0, or -1 with errno and a sentence. Any thread. */
+int resil__afar_begin (resil__afar_t *self, void **bytes_p, size_t *size_p);
+
+/*  Its process has ended so: if there was a record in hand, that one is to blame. Any thread; before the next life. */
+void resil__afar_blame (resil__afar_t *self, const resil_error_t *error);
+
+/*  ---- For who carries: one thread ---------------------------------------------------------------------- */
+
+/*  A frame has come from it. */
+void resil__afar_take (resil__afar_t *self, const resil__link_frame_t *frame);
+
+/*  Do what there is to do, and send what there is to be sent. Has anything been sent? If it is earlier, `*due_us` is when there
+    will be something if nothing happens. */
+bool resil__afar_turn (resil__afar_t *self, int64_t *due_us);
+
+#endif
