@@ -18,9 +18,9 @@
 
 /*  ---- Making it --------------------------------------------------------------------------------------- */
 
-int resil__carrier_init (resil__carrier_t *self, resil__core_t *core, size_t room)
+int resil__link_carrier_init (resil__link_carrier_t *self, resil__core_t *core, size_t room)
 {
-    *self = (resil__carrier_t){.core = core, .bell.fd = -1, .epoll = -1};
+    *self = (resil__link_carrier_t){.core = core, .bell.fd = -1, .epoll = -1};
     if (room == 0)
         return 0;
     self->afars = calloc (room, sizeof *self->afars);
@@ -36,7 +36,7 @@ int resil__carrier_init (resil__carrier_t *self, resil__core_t *core, size_t roo
     return 0;
 }
 
-void resil__carrier_release (resil__carrier_t *self)
+void resil__link_carrier_release (resil__link_carrier_t *self)
 {
     for (size_t i = 0; i < self->count; i++)
         resil__afar_release (&self->afars[i]);
@@ -49,7 +49,7 @@ void resil__carrier_release (resil__carrier_t *self)
     free (self->afars);
 }
 
-resil__afar_t *resil__carrier_add (resil__carrier_t *self, resil__worker_t *worker)
+resil__afar_t *resil__link_carrier_add (resil__link_carrier_t *self, resil__worker_t *worker)
 {
     resil__afar_t *afar = &self->afars[self->count++];
     worker->bell = &self->bell;
@@ -58,7 +58,7 @@ resil__afar_t *resil__carrier_add (resil__carrier_t *self, resil__worker_t *work
 
 /*  ---- Carrying ---------------------------------------------------------------------------------------- */
 
-static int open_links (resil__carrier_t *self)
+static int open_links (resil__link_carrier_t *self)
 {
     if (!self->is_open) {
         if (resil__ipc_listen (&self->ipc))
@@ -83,7 +83,7 @@ static resil__afar_t *afar_of (const resil__ipc_peer_t *peer)
     return (resil__afar_t *) ((char *) (uintptr_t) peer - offsetof (resil__afar_t, peer));
 }
 
-static bool receive_all (resil__carrier_t *self)
+static bool receive_all (resil__link_carrier_t *self)
 {
     resil__link_frame_t frame;
     resil__ipc_peer_t *from;
@@ -95,7 +95,7 @@ static bool receive_all (resil__carrier_t *self)
     return any;
 }
 
-static uint64_t calls_of (resil__carrier_t *self)
+static uint64_t calls_of (resil__link_carrier_t *self)
 {
     resil__flow_lock (&self->core->flow);
     uint64_t calls = self->bell.calls;
@@ -103,7 +103,8 @@ static uint64_t calls_of (resil__carrier_t *self)
     return calls;
 }
 
-static void rest (resil__carrier_t *self, resil_self_t *component, uint64_t calls, int64_t due_us)
+static void rest (resil__link_carrier_t *self, resil_self_t *component, uint64_t calls,
+                  int64_t due_us)
 {
     resil__flow_t *flow = &self->core->flow;
     uint64_t rung;
@@ -119,7 +120,7 @@ static void rest (resil__carrier_t *self, resil_self_t *component, uint64_t call
     (void) !read (self->bell.fd, &rung, sizeof rung);
 }
 
-static int carry (resil__carrier_t *self, resil_self_t *component)
+static int carry (resil__link_carrier_t *self, resil_self_t *component)
 {
     if (open_links (self))
         return resil_fail (component, errno, "%s", resil_errmsg ());
@@ -143,7 +144,7 @@ static void leave (void *arg)
 
 static int start_carrier (resil_self_t *component, void *args)
 {
-    resil__carrier_t *self = args;
+    resil__link_carrier_t *self = args;
     resil__core_t *core = self->core;
     atomic_fetch_add (&core->references, 1);
     if (resil_cleanup (component, leave, core)) {
@@ -204,7 +205,7 @@ static int handle_outpost (void *args, const resil_error_t *error)
     return 0;
 }
 
-int resil__carrier_types_register (void)
+int resil__link_carrier_types_register (void)
 {
     static const resil_type_t carrier = {RESIL_TYPE, .name = RESIL__CARRIER_TYPE,
                                          .start = start_carrier};

@@ -40,7 +40,7 @@ static void free_core (resil__core_t *self)
             close (seat->epoll);
     }
     free (self->seats);
-    resil__carrier_release (&self->carrier);
+    resil__link_carrier_release (&self->carrier);
     resil__flow_release (&self->flow);
     resil__plan_destroy (&self->plan);
     free (self);
@@ -83,7 +83,7 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
         seat->workers[seat->worker_count++] = worker;
     }
     if (is_process)
-        seat->afar = resil__carrier_add (&self->carrier, seat->workers[0]);
+        seat->afar = resil__link_carrier_add (&self->carrier, seat->workers[0]);
     return is_process && !seat->afar ? -1 : 0;
 }
 
@@ -98,7 +98,7 @@ static size_t count_processes (const resil__plan_t *plan)
 
 static int make_seats (resil__core_t *self)
 {
-    if (resil__carrier_init (&self->carrier, self, count_processes (self->plan)))
+    if (resil__link_carrier_init (&self->carrier, self, count_processes (self->plan)))
         return -1;
     self->seats = calloc (self->flow.worker_count, sizeof *self->seats);
     if (!self->seats)

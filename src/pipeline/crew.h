@@ -40,7 +40,8 @@ struct _resil__core_t {
     resil__flow_t flow;
     resil__seat_t *seats;
     size_t seat_count;
-    resil__carrier_t carrier; /*  for those that are processes                                  */
+    resil__link_carrier_t
+        carrier; /*  for those that are processes                                  */
 };
 
 /*  The plan is its own then, in any case. NULL with errno and a sentence. */

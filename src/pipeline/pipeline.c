@@ -112,7 +112,8 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
     }
     self->above = above;
     self->core = resil__core_new (plan);
-    if (self->core && resil__seat_type_register () == 0 && resil__carrier_types_register () == 0)
+    if (self->core && resil__seat_type_register () == 0 &&
+        resil__link_carrier_types_register () == 0)
         self->supervisor = make_supervisor (above, self->core->plan->name);
     if (self->supervisor && add_carrier (self) == 0 && add_seats (self) == 0) {
         self->figures.take = take_figures;

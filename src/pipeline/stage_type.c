@@ -168,7 +168,7 @@ static entry_t *copy (const resil_stage_type_t *type)
 
 int resil_stage_type_register (const resil_stage_type_t *type)
 {
-    if (resil__stage_type_check (type) || resil__carrier_types_register ())
+    if (resil__stage_type_check (type) || resil__link_carrier_types_register ())
         return -1;
     entry_t *entry = copy (type);
     if (!entry)
