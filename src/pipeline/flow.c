@@ -115,7 +115,8 @@ int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
                  plan->stages[plan->links[i].to].spec.workers;
     self->workers = calloc (self->worker_count, sizeof *self->workers);
     self->lines = calloc (lines + 1, sizeof *self->lines);
-    if (!self->workers || !self->lines || make_workers (self))
+    self->gate = resil__gate_new (self);
+    if (!self->workers || !self->lines || !self->gate || make_workers (self))
         return no_memory ();
     for (size_t i = 0; i < plan->link_count; i++)
         if (make_link (self, &plan->links[i]))
@@ -134,6 +135,7 @@ static void release_worker (resil__worker_t *worker)
         resil__record_batch_release (resil__worker_entry (worker, i)->batch);
     while (worker->troubles)
         resil__worker_forget_trouble (worker, worker->troubles);
+    resil__deferrals_release (&worker->deferrals);
     free (worker->entries);
     free (worker->marks);
     free (worker->inputs);
@@ -142,6 +144,9 @@ static void release_worker (resil__worker_t *worker)
 
 void resil__flow_release (resil__flow_t *self)
 {
+    if (self->gate)
+        resil__gate_close (self->gate);
+    resil__gate_release (self->gate);
     for (size_t i = 0; self->workers && i < self->worker_count; i++)
         release_worker (&self->workers[i]);
     for (size_t i = 0; i < self->line_count; i++) {
@@ -295,7 +300,9 @@ static void let_go (resil__worker_t *worker, resil__flow_entry_t *entry)
 static void settle (resil__flow_t *self, resil__worker_t *worker)
 {
     uint64_t was = worker->first;
-    for (; worker->first < worker->worked && is_confirmed (worker, worker->first); worker->first++)
+    for (; worker->first < worker->worked && !resil__worker_entry (worker, worker->first)->open &&
+           is_confirmed (worker, worker->first);
+         worker->first++)
         let_go (worker, resil__worker_entry (worker, worker->first));
     if (worker->first != was || worker->is_stalled)
         tell (self, worker);
@@ -342,14 +349,26 @@ void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t pos
         worker->position = position;
 }
 
+/*  What is on the links by now may have come of that entry. */
+static void mark (resil__worker_t *worker, uint64_t number)
+{
+    uint64_t *marks = marks_of (worker, number);
+    for (size_t i = 0; i < worker->output_count; i++)
+        marks[i] = worker->outputs[i]->sender.next - 1;
+}
+
 void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked)
 {
-    for (; worker->worked < worked; worker->worked++) {
-        uint64_t *marks = marks_of (worker, worker->worked);
-        for (size_t i = 0; i < worker->output_count; i++)
-            marks[i] = worker->outputs[i]->sender.next - 1;
-    }
+    for (; worker->worked < worked; worker->worked++)
+        mark (worker, worker->worked);
     settle (self, worker);
+}
+
+void resil__worker_close (resil__worker_t *self, uint64_t entry)
+{
+    resil__worker_entry (self, entry)->open--;
+    if (entry < self->worked)
+        mark (self, entry);
 }
 
 uint64_t resil__worker_in_flight (const resil__worker_t *self)

@@ -4,8 +4,8 @@
     A worker's entries are the batches that have come to it, in the order in which they have; of a source, what it has emitted
     between two commits. first <= worked <= next: below `first` all is confirmed, below `worked` it is through with them and all
     that came of it is on the links behind it, below `next` they have come. An entry is confirmed to where it came from when
-    it is worked, and all that was on the links behind the worker by then is confirmed. That goes in order: so only
-    the first is looked at.
+    it is worked, none of its records is deferred any more, and all that was on the links behind the worker by then is confirmed. That
+    goes in order: so only the first is looked at.
 
     One lock for all of it, taken once or twice a batch, so that a confirmation goes from a sink to the source in one go. Within
     a process nothing is lost between the two sides of a link: what they have to say is said at once, under the lock, and they need no
@@ -17,6 +17,7 @@
 
 #include "foundation/lock.h"
 #include "pipeline/batch.h"
+#include "pipeline/deferred.h"
 #include "pipeline/link_receiver.h"
 #include "pipeline/link_sender.h"
 #include "pipeline/plan.h"
@@ -55,6 +56,7 @@ typedef struct {
     resil__record_batch_t *batch; /*  NULL: the end of that line, or a source's               */
     uint64_t position;            /*  a source's: of the last record                          */
     uint32_t count;
+    uint32_t open; /*  so many of its records are deferred                                    */
     resil__tally_t tally;
 } resil__flow_entry_t;
 
@@ -98,10 +100,11 @@ struct _resil__worker_t {
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
     resil__trouble_t *troubles;
+    resil__deferrals_t deferrals;
     resil_audit_t audit; /*  but for in_flight                                               */
 };
 
-typedef struct {
+typedef struct _resil__flow_t {
     resil__lock_t lock;
     resil__batch_pool_t pool;
     const resil__plan_t *plan;
@@ -110,8 +113,9 @@ typedef struct {
     resil__line_t *lines; /*  those of a link of the plan are in a row                        */
     size_t line_count;
     resil__bell_t *to_ring;
-    atomic_uint turn; /*  for those who wait for sources: moves when there is news of one ...  */
-    unsigned waiting; /*  ... if there are any                                                */
+    resil__gate_t *gate; /*  for handles of deferred records                                  */
+    atomic_uint turn;    /*  for those who wait for sources: moves when there is news of one ...  */
+    unsigned waiting;    /*  ... if there are any                                                */
     bool is_draining;
 } resil__flow_t;
 
@@ -156,6 +160,10 @@ void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t pos
 
 /*  The worker is through with entries below `worked`, and all that came of it is put. */
 void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked);
+
+/*  A deferred record of that entry has ended, and all that came of it is put: the entry is open by one less. Confirmed is what it
+    makes so when resil__flow_worked is called. */
+void resil__worker_close (resil__worker_t *self, uint64_t entry);
 
 /*  Has it ended, and is all confirmed? */
 static inline bool resil__worker_is_finished (const resil__worker_t *self)

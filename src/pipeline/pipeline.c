@@ -351,6 +351,7 @@ int resil_pipeline_audit (resil_pipeline_t *self, const char *stage, resil_audit
         audit->retries += worker->audit.retries;
         audit->failures += worker->audit.failures;
         audit->replayed += worker->audit.replayed;
+        audit->deferred += worker->deferrals.lists[RESIL__OPEN].count;
     }
     resil__flow_unlock (flow);
     return 0;

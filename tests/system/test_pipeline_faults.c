@@ -1,5 +1,6 @@
 /*  Pipelines whose sources, stages and sinks fail at random, at any point; a ledger that knows nothing of the pipeline sees
-    that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
+    that each record has come to its end: at least once, in order where order is promised, and as the same one each time. In half of the
+    runs a stage defers records, and another thread settles them in any order.
     Runs are seeded: SEED=n shows one again, RUNS=n makes more of them.
 
     ctest timeout: 300
@@ -8,6 +9,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +34,7 @@ static struct {
     uint64_t committed;
     bool went_back;
     bool is_ordered;
+    bool defers;
 } the;
 
 /*  In all runs. */
@@ -110,13 +113,94 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     return rc;
 }
 
+/*  ---- Who settles what is deferred ---- */
+
+#define MOST_DEFERRED (RECORDS * COPIES)
+
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    resil_deferred_t *handles[MOST_DEFERRED];
+    size_t count;
+    bool is_over;
+    unsigned settled, stale, wrong;
+} settler = {.lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+
+static void hand_over (resil_deferred_t *deferred)
+{
+    pthread_mutex_lock (&settler.lock);
+    bool has_room = settler.count < MOST_DEFERRED;
+    if (has_room)
+        settler.handles[settler.count++] = deferred;
+    pthread_cond_signal (&settler.turn);
+    pthread_mutex_unlock (&settler.lock);
+    if (!has_room)
+        resil_deferred_settle (&deferred, RESIL_OK);
+}
+
+/*  Any of them; NULL: it is over, and there is none. */
+static resil_deferred_t *take_any (dice_t *dice)
+{
+    resil_deferred_t *deferred = NULL;
+    pthread_mutex_lock (&settler.lock);
+    while (!settler.count && !settler.is_over)
+        pthread_cond_wait (&settler.turn, &settler.lock);
+    if (settler.count) {
+        resil_deferred_t **chosen = &settler.handles[roll (dice, (uint32_t) settler.count)];
+        deferred = *chosen;
+        *chosen = settler.handles[--settler.count];
+    }
+    pthread_mutex_unlock (&settler.lock);
+    return deferred;
+}
+
+static void *settle_all (void *dice)
+{
+    resil_deferred_t *deferred;
+    while ((deferred = take_any (dice))) {
+        int rc = resil_deferred_settle (&deferred, roll (dice, 10) ? RESIL_OK : RESIL_RETRY);
+        settler.settled += rc == 0;
+        settler.stale += rc != 0 && errno == ESTALE;
+        settler.wrong += rc != 0 && errno != ESTALE;
+    }
+    return NULL;
+}
+
+static void begin_to_settle (dice_t *dice)
+{
+    settler.is_over = false;
+    if (pthread_create (&settler.thread, NULL, settle_all, dice))
+        fail_msg ("no thread");
+}
+
+/*  Those are left that a stage had deferred when it failed for the last time. */
+static void end_settling (void)
+{
+    pthread_mutex_lock (&settler.lock);
+    settler.is_over = true;
+    pthread_cond_signal (&settler.turn);
+    pthread_mutex_unlock (&settler.lock);
+    pthread_join (settler.thread, NULL);
+    assert_int_equal (settler.wrong, 0);
+}
+
 static int pass_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) args;
+    dice_t dice = {the.seed + record->id.origin * 31 + record->attempt};
+    bool is_deferred = the.defers && roll (&dice, 3) == 0;
+    if (is_deferred) {
+        resil_deferred_t *deferred = resil_stage_defer (stage);
+        if (!deferred)
+            return -1;
+        hand_over (deferred);
+    }
     int rc = fault (stage);
     if (rc == 0 && resil_emit (stage, record->bytes, record->size))
         return -1;
-    return rc ? rc : fault (stage);
+    rc = rc ? rc : fault (stage);
+    return rc == 0 && is_deferred ? RESIL_DEFER : rc;
 }
 
 static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
@@ -161,7 +245,8 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
 {
     static const char *const threads[] = {NULL, "x", "y"};
     unsigned workers = 1 + roll (dice, 3);
-    the.is_ordered = workers == 1;
+    the.defers = roll (dice, 2);
+    the.is_ordered = workers == 1 && !the.defers;
     for (int i = 0; i < 4; i++) {
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
         stages[i].attempts = 1000000;
@@ -211,6 +296,8 @@ static void run (uint64_t seed)
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     if (!pipeline)
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    dice_t settling = {seed};
+    begin_to_settle (&settling);
     /*  What fails in its first start is not started again. */
     ok (resil_pipeline_pause (pipeline, NULL));
     ok (resil_pipeline_start (pipeline));
@@ -218,6 +305,7 @@ static void run (uint64_t seed)
     ok (resil_pipeline_resume (pipeline, NULL));
     if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    end_settling ();
     check_books (pipeline, types[0].name, RECORDS);
     check_books (pipeline, types[3].name, RECORDS * COPIES);
     resil_pipeline_destroy (&pipeline);
@@ -244,6 +332,8 @@ static void nothing_is_lost_whatever_fails (void **state)
         run (first + (uint64_t) i);
     if (atomic_load (&faults) < 10 * count)
         fail_msg ("only %d faults in %d runs", atomic_load (&faults), count);
+    if (count >= RUNS && (settler.settled < 1000 || settler.stale == 0))
+        fail_msg ("only %u settled, %u of them too late", settler.settled, settler.stale);
 }
 
 int main (void)
