@@ -129,12 +129,19 @@ int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
     return 0;
 }
 
+static resil__trouble_t *trouble_of (resil__entry_t *found)
+{
+    return (resil__trouble_t *) ((char *) found - offsetof (resil__trouble_t, found));
+}
+
 static void release_worker (resil__worker_t *worker)
 {
     for (uint64_t i = worker->first; worker->entries && i < worker->next; i++)
         resil__record_batch_release (resil__worker_entry (worker, i)->batch);
-    while (worker->troubles)
-        resil__worker_forget_trouble (worker, worker->troubles);
+    for (size_t i = 0; i < worker->troubles.room; i++)
+        while (worker->troubles.chains[i])
+            resil__worker_forget_trouble (worker, trouble_of (worker->troubles.chains[i]));
+    resil__index_release (&worker->troubles);
     resil__deferrals_release (&worker->deferrals);
     free (worker->entries);
     free (worker->marks);
@@ -381,12 +388,18 @@ uint64_t resil__worker_in_flight (const resil__worker_t *self)
 
 /*  ---- Troubles --------------------------------------------------------------------------------------- */
 
+static uint64_t hash_of (uint64_t entry, uint32_t index)
+{
+    return entry << 20 ^ index;
+}
+
 resil__trouble_t *resil__worker_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
 {
-    resil__trouble_t *trouble = self->troubles;
-    while (trouble && (trouble->entry != entry || trouble->index != index))
-        trouble = trouble->next;
-    return trouble;
+    resil__entry_t *found = resil__index_first (&self->troubles, hash_of (entry, index));
+    for (; found; found = resil__index_next (found))
+        if (trouble_of (found)->entry == entry && trouble_of (found)->index == index)
+            return trouble_of (found);
+    return NULL;
 }
 
 resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
@@ -394,20 +407,20 @@ resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t ent
     resil__trouble_t *trouble = resil__worker_trouble (self, entry, index);
     if (trouble)
         return trouble;
+    if (resil__index_reserve (&self->troubles, self->troubles.count + 1))
+        return NULL;
     trouble = calloc (1, sizeof *trouble);
     if (!trouble)
         return NULL;
-    *trouble = (resil__trouble_t){.next = self->troubles, .entry = entry, .index = index};
-    self->troubles = trouble;
+    *trouble = (resil__trouble_t){.entry = entry, .index = index};
+    trouble->found.hash = hash_of (entry, index);
+    resil__index_add (&self->troubles, &trouble->found);
     return trouble;
 }
 
 void resil__worker_forget_trouble (resil__worker_t *self, resil__trouble_t *trouble)
 {
-    resil__trouble_t **at = &self->troubles;
-    while (*at != trouble)
-        at = &(*at)->next;
-    *at = trouble->next;
+    resil__index_remove (&self->troubles, &trouble->found);
     free (trouble->story);
     free (trouble);
 }

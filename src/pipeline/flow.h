@@ -15,6 +15,7 @@
 #ifndef RESIL_PIPELINE_FLOW_H
 #define RESIL_PIPELINE_FLOW_H
 
+#include "foundation/index.h"
 #include "foundation/lock.h"
 #include "pipeline/batch.h"
 #include "pipeline/deferred.h"
@@ -61,8 +62,8 @@ typedef struct {
 } resil__flow_entry_t;
 
 /*  A record with which a worker has failed, or which it has put off. */
-typedef struct _resil__trouble_t {
-    struct _resil__trouble_t *next;
+typedef struct {
+    resil__entry_t found; /*  among those of the worker                                       */
     uint64_t entry;
     uint32_t index;
     unsigned failures;
@@ -99,7 +100,7 @@ struct _resil__worker_t {
     bool is_stalled;  /*  it waits for room                                               */
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
-    resil__trouble_t *troubles;
+    resil__index_t troubles;
     resil__deferrals_t deferrals;
     resil_audit_t audit; /*  but for in_flight                                               */
 };

@@ -923,7 +923,7 @@ static resil__trouble_t *find_trouble (resil_stage_t *self)
     find_hand (self, &entry, &index);
     resil__flow_lock (self->flow);
     resil__trouble_t *trouble = resil__worker_trouble (self->worker, entry, index);
-    self->is_troubled = self->worker->troubles;
+    self->is_troubled = self->worker->troubles.count > 0;
     resil__flow_unlock (self->flow);
     return trouble;
 }
@@ -962,7 +962,7 @@ static void forget_trouble_of (resil_stage_t *self, uint64_t entry, uint32_t ind
     resil__trouble_t *trouble = resil__worker_trouble (self->worker, entry, index);
     if (trouble)
         resil__worker_forget_trouble (self->worker, trouble);
-    self->is_troubled = self->worker->troubles;
+    self->is_troubled = self->worker->troubles.count > 0;
 }
 
 /*  The record in hand is not deferred, though there is a handle for it. */
@@ -1196,6 +1196,9 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
 
 /*  ---- Records that have been deferred ----------------------------------------------------------------- */
 
+/*  So many are looked at before others may have the lock. */
+#define MOST_AT_ONCE 64
+
 /*  What was kept of it is emitted now. 0, or -1 without memory: none of it. */
 static int emit_held (resil_stage_t *self, const resil__held_t *held)
 {
@@ -1234,8 +1237,10 @@ static int expire_deferred (resil_stage_t *self)
     const resil_deferred_t *first = resil__deferrals_first (deferrals, RESIL__OPEN);
     int64_t now_us = first && first->due_us != RESIL__NEVER ? resil__now_us () : 0;
     resil_deferred_t *open;
-    while ((open = resil__deferrals_first (deferrals, RESIL__OPEN)) && open->due_us <= now_us) {
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
         char reason[64];
+        if (!(open = resil__deferrals_first (deferrals, RESIL__OPEN)) || open->due_us > now_us)
+            break;
         snprintf (reason, sizeof reason, "not settled within %lld ms",
                   (long long) self->worker->stage->spec.defer_ms);
         if (give_again (self, open, false, reason))
@@ -1245,13 +1250,15 @@ static int expire_deferred (resil_stage_t *self)
     return 0;
 }
 
-/*  Go through those that have been settled, up to the first for which there is something to be emitted. It has ended, and is
-    returned with a reference. NULL: there are no more, or `rc` is -1. */
+/*  Go through some of those that have been settled, up to the first for which there is something to be emitted. It has ended, and is
+    returned with a reference. NULL: there is none, or `rc` is -1. */
 static resil_deferred_t *take_settled (resil_stage_t *self, int *rc)
 {
     resil__deferrals_t *deferrals = &self->worker->deferrals;
     resil_deferred_t *settled;
-    while ((settled = resil__deferrals_first (deferrals, RESIL__SETTLED))) {
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
+        if (!(settled = resil__deferrals_first (deferrals, RESIL__SETTLED)))
+            break;
         if (settled->verdict == RESIL_RETRY || settled->verdict == RESIL_REJECT) {
             bool is_rejected = settled->verdict == RESIL_REJECT;
             *rc = give_again (self, settled, is_rejected,
@@ -1280,19 +1287,21 @@ static resil_deferred_t *take_settled (resil_stage_t *self, int *rc)
 static resil__step_t tend_deferred (resil_stage_t *self, int *rc)
 {
     resil__deferrals_t *deferrals = &self->worker->deferrals;
-    resil_deferred_t *settled;
     resil__flow_lock (self->flow);
     bool is_mine = deferrals->era == self->era;
     int failed = is_mine ? expire_deferred (self) : 0;
     while (is_mine && !failed && !self->is_full && !self->fresh.first &&
-           (settled = take_settled (self, &failed))) {
+           resil__deferrals_first (deferrals, RESIL__SETTLED)) {
+        resil_deferred_t *settled = take_settled (self, &failed);
         resil__flow_unlock (self->flow);
-        failed = emit_held (self, settled->held);
+        if (settled)
+            failed = emit_held (self, settled->held);
         resil__flow_lock (self->flow);
         is_mine = deferrals->era == self->era;
-        if (failed && is_mine)
+        if (settled && failed && is_mine)
             resil__deferred_put_back (deferrals, settled);
-        resil__deferred_release (settled);
+        if (settled)
+            resil__deferred_release (settled);
     }
     if (is_mine)
         see_deferred (self);
@@ -1503,7 +1512,7 @@ int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
     resil__flow_lock (self->flow);
     self->era = resil__deferrals_begin (&self->worker->deferrals);
     see_deferred (self);
-    self->is_troubled = self->worker->troubles;
+    self->is_troubled = self->worker->troubles.count > 0;
     self->is_done = resil__worker_is_finished (self->worker);
     resil__flow_unlock (self->flow);
     self->ticks_at_us = resil__now_us () + self->worker->stage->spec.tick_ms * 1000;
