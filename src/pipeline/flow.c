@@ -261,6 +261,8 @@ static uint64_t *marks_of (const resil__worker_t *worker, uint64_t number)
 static bool is_confirmed (const resil__worker_t *worker, uint64_t number)
 {
     const uint64_t *marks = marks_of (worker, number);
+    if (resil__worker_entry (worker, number)->open)
+        return false;
     for (size_t i = 0; i < worker->output_count; i++)
         if (worker->outputs[i]->sender.first <= marks[i])
             return false;
@@ -307,9 +309,7 @@ static void let_go (resil__worker_t *worker, resil__flow_entry_t *entry)
 static void settle (resil__flow_t *self, resil__worker_t *worker)
 {
     uint64_t was = worker->first;
-    for (; worker->first < worker->worked && !resil__worker_entry (worker, worker->first)->open &&
-           is_confirmed (worker, worker->first);
-         worker->first++)
+    for (; worker->first < worker->worked && is_confirmed (worker, worker->first); worker->first++)
         let_go (worker, resil__worker_entry (worker, worker->first));
     if (worker->first != was || worker->is_stalled)
         tell (self, worker);
@@ -364,18 +364,18 @@ static void mark (resil__worker_t *worker, uint64_t number)
         marks[i] = worker->outputs[i]->sender.next - 1;
 }
 
-void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked)
-{
-    for (; worker->worked < worked; worker->worked++)
-        mark (worker, worker->worked);
-    settle (self, worker);
-}
-
 void resil__worker_close (resil__worker_t *self, uint64_t entry)
 {
     resil__worker_entry (self, entry)->open--;
     if (entry < self->worked)
         mark (self, entry);
+}
+
+void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked)
+{
+    for (; worker->worked < worked; worker->worked++)
+        mark (worker, worker->worked);
+    settle (self, worker);
 }
 
 uint64_t resil__worker_in_flight (const resil__worker_t *self)

@@ -81,6 +81,7 @@ struct _resil__worker_t {
         *outputs; /*  in the order of the plan's links, and of the workers at their ends */
     size_t output_count;
     resil__bell_t *bell; /*  of the thread that it works in                                  */
+    resil__deferrals_t deferrals;
 
     resil__flow_entry_t *entries; /*  number n is at its remainder by the room                */
     uint64_t *marks;              /*  of each entry and output: what must be confirmed there  */
@@ -101,11 +102,11 @@ struct _resil__worker_t {
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
     resil__index_t troubles;
-    resil__deferrals_t deferrals;
     resil_audit_t audit; /*  but for in_flight                                               */
 };
 
 typedef struct _resil__flow_t {
+    resil__gate_t *gate; /*  for handles of deferred records                                  */
     resil__lock_t lock;
     resil__batch_pool_t pool;
     const resil__plan_t *plan;
@@ -114,9 +115,8 @@ typedef struct _resil__flow_t {
     resil__line_t *lines; /*  those of a link of the plan are in a row                        */
     size_t line_count;
     resil__bell_t *to_ring;
-    resil__gate_t *gate; /*  for handles of deferred records                                  */
-    atomic_uint turn;    /*  for those who wait for sources: moves when there is news of one ...  */
-    unsigned waiting;    /*  ... if there are any                                                */
+    atomic_uint turn; /*  for those who wait for sources: moves when there is news of one ...  */
+    unsigned waiting; /*  ... if there are any                                                */
     bool is_draining;
 } resil__flow_t;
 
@@ -159,12 +159,12 @@ bool resil__flow_end (resil__flow_t *self, resil__line_t *line);
 void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t position,
                       uint32_t count);
 
-/*  The worker is through with entries below `worked`, and all that came of it is put. */
-void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked);
-
 /*  A deferred record of that entry has ended, and all that came of it is put: the entry is open by one less. Confirmed is what it
     makes so when resil__flow_worked is called. */
 void resil__worker_close (resil__worker_t *self, uint64_t entry);
+
+/*  The worker is through with entries below `worked`, and all that came of it is put. */
+void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked);
 
 /*  Has it ended, and is all confirmed? */
 static inline bool resil__worker_is_finished (const resil__worker_t *self)

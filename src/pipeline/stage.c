@@ -64,6 +64,28 @@ static void set_routes (resil_stage_t *self, size_t stage)
         self->only = found->outs;
 }
 
+/*  One that has been deferred before is in hand, and will stay what it is, even if this thread is given up; or none. */
+static void set_again (resil_stage_t *self, resil_deferred_t *again)
+{
+    if (again)
+        resil__deferred_retain (again);
+    if (self->again)
+        resil__deferred_release (self->again);
+    resil__record_batch_release (self->again_batch);
+    self->again_batch = NULL;
+    self->again = again;
+    atomic_store_explicit (&self->again_hand, again ? again->index + 1 : 0, memory_order_relaxed);
+    atomic_store_explicit (&self->again_at, again ? again->entry : 0, memory_order_relaxed);
+}
+
+/*  The handle for the record in hand is its user's alone. */
+static void drop_deferred (resil_stage_t *self)
+{
+    if (self->deferred)
+        resil__deferred_release (self->deferred);
+    self->deferred = NULL;
+}
+
 static void begin_at_the_books (resil_stage_t *self)
 {
     resil__worker_t *worker = self->worker;
@@ -105,28 +127,6 @@ no_memory:
     resil__stage_destroy (self);
     resil__refuse (ENOMEM, "no memory for stage \"%s\"", worker->stage->spec.name);
     return NULL;
-}
-
-/*  One that has been deferred before is in hand, and will stay what it is, even if this thread is given up; or none. */
-static void set_again (resil_stage_t *self, resil_deferred_t *again)
-{
-    if (again)
-        resil__deferred_retain (again);
-    if (self->again)
-        resil__deferred_release (self->again);
-    resil__record_batch_release (self->again_batch);
-    self->again_batch = NULL;
-    self->again = again;
-    atomic_store_explicit (&self->again_hand, again ? again->index + 1 : 0, memory_order_relaxed);
-    atomic_store_explicit (&self->again_at, again ? again->entry : 0, memory_order_relaxed);
-}
-
-/*  The handle for the record in hand is its user's alone. */
-static void drop_deferred (resil_stage_t *self)
-{
-    if (self->deferred)
-        resil__deferred_release (self->deferred);
-    self->deferred = NULL;
 }
 
 void resil__stage_destroy (resil_stage_t *self)
@@ -578,6 +578,11 @@ static int refuse_to_defer (const resil_stage_t *self)
                               "resil_stage_defer: stage \"%s\" is a source, which has no record "
                               "to settle; `commit` tells it what is done",
                               resil_stage_name (self));
+    if (self->worker->bell->fd < 0)
+        return resil__refuse (ENOTSUP,
+                              "resil_stage_defer: stage \"%s\" runs in a process of its own, where "
+                              "records cannot be deferred yet; give it a thread",
+                              resil_stage_name (self));
     return resil__refuse (EINVAL,
                           self->deferred
                               ? "resil_stage_defer: stage \"%s\" has called it for this record "
@@ -589,7 +594,9 @@ static int refuse_to_defer (const resil_stage_t *self)
 
 resil_deferred_t *resil_stage_defer (resil_stage_t *self)
 {
-    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce) {
+    /*  Without a bell nobody could wake it. */
+    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce ||
+        self->worker->bell->fd < 0) {
         refuse_to_defer (self);
         return NULL;
     }
@@ -983,6 +990,7 @@ static void forget_trouble (resil_stage_t *self)
     if (!self->is_troubled)
         return;
     find_hand (self, &entry, &index);
+    self->record.attempt = 1; /*  of those behind it in the batch                              */
     resil__flow_lock (self->flow);
     forget_trouble_of (self, entry, index);
     resil__flow_unlock (self->flow);
@@ -1561,6 +1569,11 @@ int64_t resil__stage_due_us (const resil_stage_t *self)
     return due_us;
 }
 
+int resil__stage_end (resil_stage_t *self)
+{
+    return self->has_args ? call (self, self->type->on_stop) : 0;
+}
+
 bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index)
 {
     uint32_t hand = atomic_load_explicit (&self->again_hand, memory_order_relaxed);
@@ -1569,9 +1582,4 @@ bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *in
         hand = atomic_load_explicit (&self->hand, memory_order_relaxed);
     *index = hand - 1;
     return hand > 0;
-}
-
-int resil__stage_end (resil_stage_t *self)
-{
-    return self->has_args ? call (self, self->type->on_stop) : 0;
 }

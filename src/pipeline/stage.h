@@ -145,13 +145,13 @@ resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, i
 /*  When it has something to do, if nothing happens: an instant, or RESIL__NEVER. */
 int64_t resil__stage_due_us (const resil_stage_t *self);
 
-/*  Which record it has in hand; any thread. false: none. */
-bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index);
-
 /*  A line for a record's story. */
 void resil__trouble_tell (resil__trouble_t *self, const char *format, ...) RESIL_PRINTF (2, 3);
 
 /*  on_stop. */
 int resil__stage_end (resil_stage_t *self);
+
+/*  Which record it has in hand; any thread. false: none. */
+bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index);
 
 #endif

@@ -36,6 +36,10 @@ static struct {
     atomic_int taken, deferred, ends, flushes, starts;
     uint64_t only; /*  that number alone is deferred; 0: each is                                  */
     uint64_t
+        every; /*  each of which this is a divisor is deferred; 0: see `only`                 */
+    uint64_t
+        killer; /*  a panic each time that it comes again; 0: none                             */
+    uint64_t
         panics; /*  a panic when it comes first; 0: none                                       */
     uint64_t hangs;
     atomic_int hanging;
@@ -114,7 +118,9 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
             poll (NULL, 0, 1);
         return RESIL_OK;
     }
-    if (the.only && number != the.only)
+    if (number == the.killer && before > 0)
+        resil_panic (resil_stage_self (stage), 0, "again at %d", (int) number);
+    if ((the.only && number != the.only) || (the.every && number % the.every != 0))
         return RESIL_OK;
     resil_deferred_t *deferred = resil_stage_defer (stage);
     expect (deferred != NULL);
@@ -475,6 +481,64 @@ static void what_nobody_settles_in_time_comes_again_and_is_a_dead_letter_at_last
                                     "attempt 3: not settled within 20 ms");
 }
 
+static void what_kills_its_stage_when_it_comes_again_is_to_blame_itself (void **state)
+{
+    (void) state;
+    draft_t draft;
+    begin (&draft, 10);
+    the.killer = 5;
+    resil_pipeline_t *pipeline = started (&draft);
+    await_deferred (pipeline, 10);
+    settle (5, RESIL_RETRY);
+    support_await_count ("dead", &the.dead, 1, SUPPORT_PATIENCE_MS);
+    assert_string_equal (the.story, "attempt 1: put off\n"
+                                    "attempt 2: panicked: again at 5\n"
+                                    "attempt 3: panicked: again at 5\n"
+                                    "attempt 4: panicked: again at 5");
+    await_deferred (pipeline, 9);
+    assert_int_equal (the.given[5], 4);
+    for (uint64_t i = 1; i <= 10; i++) {
+        assert_int_equal (the.attempt[i], i == 5 ? 4 : 1);
+        if (i != 5)
+            settle (i, RESIL_OK);
+    }
+    finish (pipeline);
+    assert_int_equal (the.taken, 9);
+}
+
+static void what_was_emitted_over_many_batches_is_kept (void **state)
+{
+    (void) state;
+    draft_t draft;
+    begin (&draft, 300);
+    draft.spec.batch_bytes = 64;
+    draft.links[1].share = RESIL_SHARE_BROADCAST;
+    the.every = 3;
+    the.copies = 20;
+    the.settles_itself = true;
+    finish (started (&draft));
+    each_came (20);
+}
+
+static void what_is_settled_takes_effect_while_the_stage_is_paused (void **state)
+{
+    (void) state;
+    draft_t draft;
+    begin (&draft, 10);
+    resil_pipeline_t *pipeline = started (&draft);
+    await_deferred (pipeline, 10);
+    ok (resil_pipeline_pause (pipeline, "later"));
+    for (uint64_t i = 1; i < 10; i++)
+        settle (i, RESIL_OK);
+    support_await_count ("taken", &the.taken, 9, SUPPORT_PATIENCE_MS);
+    settle (10, RESIL_RETRY);
+    ok (resil_pipeline_resume (pipeline, "later"));
+    await_deferred (pipeline, 1);
+    settle (10, RESIL_OK);
+    finish (pipeline);
+    each_came (1);
+}
+
 static void a_drain_counts_what_is_not_settled (void **state)
 {
     (void) state;
@@ -630,6 +694,9 @@ int main (void)
         support_case (what_is_settled_before_the_failure_is_not_given_again),
         support_case (who_takes_the_place_of_a_hung_one_is_given_what_is_not_settled),
         support_case (what_nobody_settles_in_time_comes_again_and_is_a_dead_letter_at_last),
+        support_case (what_kills_its_stage_when_it_comes_again_is_to_blame_itself),
+        support_case (what_was_emitted_over_many_batches_is_kept),
+        support_case (what_is_settled_takes_effect_while_the_stage_is_paused),
         support_case (a_drain_counts_what_is_not_settled),
         support_case (the_windows_bound_how_many_are_deferred),
         support_case (a_handle_outlives_its_pipeline),

@@ -1,7 +1,8 @@
 /*  Pipelines whose sources, stages and sinks fail at random, at any point; a ledger that knows nothing of the pipeline sees
-    that each record has come to its end: at least once, in order where order is promised, and as the same one each time. In half of the
-    runs a stage defers records, and another thread settles them in any order.
+    that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
     Runs are seeded: SEED=n shows one again, RUNS=n makes more of them.
+
+    In half of the runs a stage defers records, and another thread settles them in any order.
 
     ctest timeout: 300
 
@@ -305,10 +306,10 @@ static void run (uint64_t seed)
     ok (resil_pipeline_resume (pipeline, NULL));
     if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
-    end_settling ();
     check_books (pipeline, types[0].name, RECORDS);
     check_books (pipeline, types[3].name, RECORDS * COPIES);
     resil_pipeline_destroy (&pipeline);
+    end_settling ();
     for (uint64_t i = 1; i <= RECORDS; i++)
         for (unsigned copy = 0; copy < COPIES; copy++)
             if (the.seen[i][copy] == 0)
