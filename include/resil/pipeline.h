@@ -44,7 +44,8 @@ typedef enum {
     RESIL_RETRY = 17,  /*  again, later: resil_stage_retry_after. Emits are undone, and the next
                            records wait                                                       */
     RESIL_REJECT = 18, /*  to the dead letters: resil_stage_reject says why. Emits are undone */
-    RESIL_DEFER = 19   /*  it is not done yet: resil_stage_defer has been called              */
+    RESIL_DEFER = 19   /*  it is not done yet: resil_stage_defer has been called, and what that
+                           returned settles it later                                          */
 } resil_verdict_t;
 
 /*  What a source says besides RESIL_DONE, which is that there is no more, and 0: call me again. */
@@ -86,7 +87,8 @@ typedef struct {
     resil_stage_fn *on_flush; /*  before what it has done since is confirmed, which happens when the
                                   input runs dry or a batch has been gone through: write
                                   through here what must not be lost. May emit                  */
-    resil_stage_fn *on_end;   /*  there is no more input; may emit                              */
+    resil_stage_fn *on_end;   /*  there is no more input, and all that was deferred is settled;
+                                  may emit                                                      */
     resil_stage_fn *on_stop;  /*  last of all in an incarnation that has not failed             */
 
     const char *const *ports; /*  the names of those besides the default one, with a NULL at the
@@ -145,16 +147,28 @@ RESIL_EXPORT int resil_stage_reject (resil_stage_t *stage, const char *format, .
 RESIL_EXPORT int resil_stage_await_ms (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_await_fd (resil_stage_t *stage, int fd);
 
-/*  A record that is acknowledged later. */
+/*  A record that is acknowledged later: the handle to settle it by. Whoever has it settles it once, in any thread; until then it takes
+    some memory, also when its pipeline is no more. */
 typedef struct _resil_deferred_t resil_deferred_t;
 
-/*  For RESIL_DEFER: what the record in hand is to be settled by. What was emitted for it takes effect when it is settled as
-    RESIL_OK. NULL with errno: ENOTSUP, ENOMEM, EINVAL (there is no record in hand). */
+/*  For RESIL_DEFER: what the record in hand is to be settled by, which may happen at once, even before the callback returns. The stage
+    goes on with the next records. What was emitted for this one is kept, and takes effect when it is settled as RESIL_OK: what
+    comes of deferred records is in the order in which they are settled. What the stage has taken is confirmed only up to the first
+    that is not settled, so the windows of its links bound how many there can be. What is not settled when the stage fails is given to
+    it again, and so is what is not settled within its defer_ms. Its on_end comes when all are settled. NULL with errno: EINVAL (there is no
+    record in hand; a source; it has been called for this record already), ENOTSUP (a stage in a process of its
+    own), ENOMEM. */
 RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
 
-/*  Settle it, as RESIL_OK, RESIL_DROP, RESIL_RETRY or RESIL_REJECT, and free it; sets the caller's pointer to NULL. Any
-    thread. Returns 0, or -1 with errno: ESTALE (the stage has failed since, and has been given the record again), EINVAL. */
+/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again at once) or RESIL_REJECT. It is freed and the caller's
+    pointer set to NULL, with ESTALE too. Any thread, also in callbacks of stages, and after the pipeline has been destroyed; it never waits
+    for one. Returns 0, or -1 with errno: ESTALE (the stage has failed since, or the time was over: it has been given the record again; or
+    RESIL_DEFER was not returned; or the pipeline is no more), EINVAL (it is NULL, or that is no such verdict: nothing has changed). */
 RESIL_EXPORT int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict_t verdict);
+
+/*  Settle it as RESIL_REJECT, and say why: a printf format and its arguments. Returns as resil_deferred_settle. */
+RESIL_EXPORT int resil_deferred_reject (resil_deferred_t **self_p, const char *format, ...)
+    RESIL_PRINTF (2, 3);
 
 /*  The component that the stage runs in: for resil_fail, resil_panic, resil_cancelled, resil_progress and the like. Fused stages
     have the same. */
@@ -185,6 +199,8 @@ typedef struct {
     unsigned attempts;   /*  a record with which it fails so often is a dead letter; 3  */
     unsigned retries;    /*  and one for which it says RESIL_RETRY so often; 0: it may
                                      for ever                                                 */
+    int64_t defer_ms;    /*  a deferred record that is not settled by then counts as one
+                                      for which it says RESIL_RETRY; RESIL_FOREVER             */
     int64_t tick_ms;     /*  for on_tick; 1000                                        */
     int64_t start_ms;    /*  as in resil_spec_t, of the component that runs it (fused: the
                                      first one's): 30000, ...                                 */
@@ -196,8 +212,8 @@ typedef struct {
 
 /*  Begins a resil_stage_spec_t. */
 #define RESIL_STAGE                                                                                \
-    .size = sizeof (resil_stage_spec_t), .workers = 1, .attempts = 3, .tick_ms = 1000,             \
-    .start_ms = 30000, .shutdown_ms = 5000, .hang_ms = RESIL_FOREVER,                              \
+    .size = sizeof (resil_stage_spec_t), .workers = 1, .attempts = 3, .defer_ms = RESIL_FOREVER,   \
+    .tick_ms = 1000, .start_ms = 30000, .shutdown_ms = 5000, .hang_ms = RESIL_FOREVER,             \
     .delay = {1, 100, 2.0, 20, 10}
 
 /*  Which of the workers at the end of a link gets a record. */
@@ -323,6 +339,7 @@ typedef struct {
                            replaced, or a process has died                                     */
     uint64_t waiting; /*  of those in flight, that it is not through with; of a source 0       */
     resil_histogram_t latency; /*  of those confirmed: from when they came until then          */
+    uint64_t deferred; /*  of those in flight: that are to be settled                          */
 } resil_audit_t;
 
 /*  How the stage of that name stands, all its workers together, at one instant. 0, or -1 with errno: ENOENT, EINVAL. */

@@ -79,3 +79,14 @@ resil__entry_t *resil__index_next (const resil__entry_t *entry)
 {
     return of_hash (entry->next, entry->hash);
 }
+
+resil__entry_t *resil__index_after (const resil__index_t *self, const resil__entry_t *entry)
+{
+    if (entry && entry->next)
+        return entry->next;
+    resil__entry_t **chain = entry ? chain_of (self, entry->hash) + 1 : self->chains;
+    for (; chain < self->chains + self->room; chain++)
+        if (*chain)
+            return *chain;
+    return NULL;
+}

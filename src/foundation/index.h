@@ -34,4 +34,8 @@ void resil__index_remove (resil__index_t *self, resil__entry_t *entry);
 resil__entry_t *resil__index_first (const resil__index_t *self, uint64_t hash);
 resil__entry_t *resil__index_next (const resil__entry_t *entry);
 
+/*  All of them, in any order: the first for NULL, then the one after it, or NULL; as long as none is added. One that is to be removed
+    is when the one after it is known. */
+resil__entry_t *resil__index_after (const resil__index_t *self, const resil__entry_t *entry);
+
 #endif

@@ -125,14 +125,12 @@ static uint64_t batch_of (const resil__afar_t *self, uint64_t entry)
 /*  0, or -1 without memory. */
 static int tell_troubles (const resil__afar_t *self, resil__orders_t *orders)
 {
-    size_t count = 0;
-    for (const resil__trouble_t *trouble = self->worker->troubles; trouble; trouble = trouble->next)
-        count++;
-    orders->troubles = calloc (count + 1, sizeof *orders->troubles);
+    const resil__worker_t *worker = self->worker;
+    orders->troubles = calloc (worker->troubles.count + 1, sizeof *orders->troubles);
     if (!orders->troubles)
         return -1;
-    for (const resil__trouble_t *trouble = self->worker->troubles; trouble;
-         trouble = trouble->next) {
+    for (const resil__trouble_t *trouble = resil__worker_trouble_after (worker, NULL); trouble;
+         trouble = resil__worker_trouble_after (worker, trouble)) {
         resil__order_trouble_t *told = &orders->troubles[orders->trouble_count++];
         *told = (resil__order_trouble_t){batch_of (self, trouble->entry),
                                          trouble->index,
@@ -426,9 +424,9 @@ static void set_tally (resil__afar_t *self, resil__flow_entry_t *entry, uint64_t
 
 static void forget_troubles (resil__worker_t *worker, uint64_t worked)
 {
-    resil__trouble_t *next;
-    for (resil__trouble_t *trouble = worker->troubles; trouble; trouble = next) {
-        next = trouble->next;
+    resil__trouble_t *next, *trouble = resil__worker_trouble_after (worker, NULL);
+    for (; trouble; trouble = next) {
+        next = resil__worker_trouble_after (worker, trouble);
         if (trouble->entry < worked ||
             (trouble->entry == worked && trouble->index < worker->cursor))
             resil__worker_forget_trouble (worker, trouble);

@@ -156,6 +156,7 @@ static void give_up (resil__seat_t *seat)
 
 void resil__core_leave (resil__core_t *self)
 {
+    resil__gate_close (self->flow.gate);
     resil__flow_lock (&self->flow);
     for (size_t i = 0; i < self->seat_count; i++)
         if (self->seats[i].crew && self->seats[i].crew->is_inside)
@@ -395,12 +396,12 @@ static int handle (void *args, const resil_error_t *error)
     resil__crew_t *crew = seat->crew;
     resil_stage_t *stage =
         crew ? crew->stages[atomic_load_explicit (&crew->active, memory_order_relaxed)] : NULL;
-    uint32_t hand = stage ? atomic_load_explicit (&stage->hand, memory_order_relaxed) : 0;
-    if (hand) {
+    uint64_t entry;
+    uint32_t index;
+    if (stage && resil__stage_hand (stage, &entry, &index)) {
         resil__worker_t *worker = stage->worker;
         worker->audit.failures++;
-        resil__trouble_t *trouble = resil__worker_new_trouble (
-            worker, atomic_load_explicit (&stage->at, memory_order_relaxed), hand - 1);
+        resil__trouble_t *trouble = resil__worker_new_trouble (worker, entry, index);
         if (trouble) {
             trouble->failures++;
             resil__trouble_tell (trouble, "attempt %u: %s: %s",

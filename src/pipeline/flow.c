@@ -117,7 +117,8 @@ int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
                  plan->stages[plan->links[i].to].spec.workers;
     self->workers = calloc (self->worker_count, sizeof *self->workers);
     self->lines = calloc (lines + 1, sizeof *self->lines);
-    if (!self->workers || !self->lines || make_workers (self))
+    self->gate = resil__gate_new (self);
+    if (!self->workers || !self->lines || !self->gate || make_workers (self))
         return no_memory ();
     for (size_t i = 0; i < plan->link_count; i++)
         if (make_link (self, &plan->links[i]))
@@ -130,12 +131,22 @@ int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
     return 0;
 }
 
+static resil__trouble_t *trouble_of (resil__entry_t *found)
+{
+    return (resil__trouble_t *) ((char *) found - offsetof (resil__trouble_t, found));
+}
+
 static void release_worker (resil__worker_t *worker)
 {
     for (uint64_t i = worker->first; worker->entries && i < worker->next; i++)
         resil__record_batch_release (resil__worker_entry (worker, i)->batch);
-    while (worker->troubles)
-        resil__worker_forget_trouble (worker, worker->troubles);
+    resil__trouble_t *next, *trouble = resil__worker_trouble_after (worker, NULL);
+    for (; trouble; trouble = next) {
+        next = resil__worker_trouble_after (worker, trouble);
+        resil__worker_forget_trouble (worker, trouble);
+    }
+    resil__index_release (&worker->troubles);
+    resil__deferrals_release (&worker->deferrals);
     free (worker->entries);
     free (worker->marks);
     free (worker->inputs);
@@ -144,6 +155,9 @@ static void release_worker (resil__worker_t *worker)
 
 void resil__flow_release (resil__flow_t *self)
 {
+    if (self->gate)
+        resil__gate_close (self->gate);
+    resil__gate_release (self->gate);
     for (size_t i = 0; self->workers && i < self->worker_count; i++)
         release_worker (&self->workers[i]);
     for (size_t i = 0; i < self->line_count; i++) {
@@ -262,6 +276,8 @@ static uint64_t *marks_of (const resil__worker_t *worker, uint64_t number)
 static bool is_confirmed (const resil__worker_t *worker, uint64_t number)
 {
     const uint64_t *marks = marks_of (worker, number);
+    if (resil__worker_entry (worker, number)->open)
+        return false;
     for (size_t i = 0; i < worker->output_count; i++)
         if (worker->outputs[i]->sender.first <= marks[i])
             return false;
@@ -375,13 +391,25 @@ void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t pos
         worker->position = position;
 }
 
+/*  What is on the links by now may have come of that entry. */
+static void mark (resil__worker_t *worker, uint64_t number)
+{
+    uint64_t *marks = marks_of (worker, number);
+    for (size_t i = 0; i < worker->output_count; i++)
+        marks[i] = worker->outputs[i]->sender.next - 1;
+}
+
+void resil__worker_close (resil__worker_t *self, uint64_t entry)
+{
+    resil__worker_entry (self, entry)->open--;
+    if (entry < self->worked)
+        mark (self, entry);
+}
+
 void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked)
 {
-    for (; worker->worked < worked; worker->worked++) {
-        uint64_t *marks = marks_of (worker, worker->worked);
-        for (size_t i = 0; i < worker->output_count; i++)
-            marks[i] = worker->outputs[i]->sender.next - 1;
-    }
+    for (; worker->worked < worked; worker->worked++)
+        mark (worker, worker->worked);
     settle (self, worker);
 }
 
@@ -405,12 +433,25 @@ uint64_t resil__worker_waiting (const resil__worker_t *self)
 
 /*  ---- Troubles --------------------------------------------------------------------------------------- */
 
+static uint64_t hash_of (uint64_t entry, uint32_t index)
+{
+    return entry << 20 ^ index;
+}
+
 resil__trouble_t *resil__worker_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
 {
-    resil__trouble_t *trouble = self->troubles;
-    while (trouble && (trouble->entry != entry || trouble->index != index))
-        trouble = trouble->next;
-    return trouble;
+    resil__entry_t *found = resil__index_first (&self->troubles, hash_of (entry, index));
+    for (; found; found = resil__index_next (found))
+        if (trouble_of (found)->entry == entry && trouble_of (found)->index == index)
+            return trouble_of (found);
+    return NULL;
+}
+
+resil__trouble_t *resil__worker_trouble_after (const resil__worker_t *self,
+                                               const resil__trouble_t *trouble)
+{
+    resil__entry_t *found = resil__index_after (&self->troubles, trouble ? &trouble->found : NULL);
+    return found ? trouble_of (found) : NULL;
 }
 
 resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t entry, uint32_t index)
@@ -418,20 +459,20 @@ resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t ent
     resil__trouble_t *trouble = resil__worker_trouble (self, entry, index);
     if (trouble)
         return trouble;
+    if (resil__index_reserve (&self->troubles, self->troubles.count + 1))
+        return NULL;
     trouble = calloc (1, sizeof *trouble);
     if (!trouble)
         return NULL;
-    *trouble = (resil__trouble_t){.next = self->troubles, .entry = entry, .index = index};
-    self->troubles = trouble;
+    *trouble = (resil__trouble_t){.entry = entry, .index = index};
+    trouble->found.hash = hash_of (entry, index);
+    resil__index_add (&self->troubles, &trouble->found);
     return trouble;
 }
 
 void resil__worker_forget_trouble (resil__worker_t *self, resil__trouble_t *trouble)
 {
-    resil__trouble_t **at = &self->troubles;
-    while (*at != trouble)
-        at = &(*at)->next;
-    *at = trouble->next;
+    resil__index_remove (&self->troubles, &trouble->found);
     free (trouble->story);
     free (trouble);
 }

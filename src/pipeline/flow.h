@@ -4,8 +4,8 @@
     A worker's entries are the batches that have come to it, in the order in which they have; of a source, what it has emitted
     between two commits. first <= worked <= next: below `first` all is confirmed, below `worked` it is through with them and all
     that came of it is on the links behind it, below `next` they have come. An entry is confirmed to where it came from when
-    it is worked, and all that was on the links behind the worker by then is confirmed. That goes in order: so only
-    the first is looked at.
+    it is worked, none of its records is deferred any more, and all that was on the links behind the worker by then is confirmed. That
+    goes in order: so only the first is looked at.
 
     One lock for all of it, taken once or twice a batch, so that a confirmation goes from a sink to the source in one go. Within
     a process nothing is lost between the two sides of a link: what they have to say is said at once, under the lock, and they need no
@@ -15,8 +15,10 @@
 #ifndef RESIL_PIPELINE_FLOW_H
 #define RESIL_PIPELINE_FLOW_H
 
+#include "foundation/index.h"
 #include "foundation/lock.h"
 #include "pipeline/batch.h"
+#include "pipeline/deferred.h"
 #include "pipeline/link_receiver.h"
 #include "pipeline/link_sender.h"
 #include "pipeline/plan.h"
@@ -60,12 +62,13 @@ typedef struct {
     uint64_t position;            /*  a source's: of the last record                          */
     int64_t came_at_us;
     uint32_t count;
+    uint32_t open; /*  so many of its records are deferred                                    */
     resil__tally_t tally;
 } resil__flow_entry_t;
 
 /*  A record with which a worker has failed, or which it has put off. */
-typedef struct _resil__trouble_t {
-    struct _resil__trouble_t *next;
+typedef struct {
+    resil__entry_t found; /*  among those of the worker                                       */
     uint64_t entry;
     uint32_t index;
     unsigned failures;
@@ -83,6 +86,7 @@ struct _resil__worker_t {
         *outputs; /*  in the order of the plan's links, and of the workers at their ends */
     size_t output_count;
     resil__bell_t *bell; /*  of the thread that it works in                                  */
+    resil__deferrals_t deferrals;
 
     resil__flow_entry_t *entries; /*  number n is at its remainder by the room                */
     uint64_t *marks;              /*  of each entry and output: what must be confirmed there  */
@@ -102,11 +106,12 @@ struct _resil__worker_t {
     bool is_stalled;  /*  it waits for room                                               */
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
-    resil__trouble_t *troubles;
-    resil_audit_t audit; /*  but for in_flight and waiting                                   */
+    resil__index_t troubles;
+    resil_audit_t audit; /*  but for in_flight, waiting and deferred                         */
 };
 
-typedef struct {
+typedef struct _resil__flow_t {
+    resil__gate_t *gate; /*  for handles of deferred records                                  */
     resil__lock_t lock;
     resil__batch_pool_t pool;
     const resil__plan_t *plan;
@@ -160,6 +165,10 @@ bool resil__flow_end (resil__flow_t *self, resil__line_t *line);
 void resil__flow_add (resil__flow_t *self, resil__worker_t *worker, uint64_t position,
                       uint32_t count);
 
+/*  A deferred record of that entry has ended, and all that came of it is put: the entry is open by one less. Confirmed is what it
+    makes so when resil__flow_worked is called. */
+void resil__worker_close (resil__worker_t *self, uint64_t entry);
+
 /*  The worker is through with entries below `worked`, and all that came of it is put. */
 void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked);
 
@@ -179,6 +188,9 @@ int64_t resil__flow_now_us (resil__flow_t *self);
 /*  What is known of a record; NULL: nothing bad. The other makes it: NULL if there is no memory. */
 resil__trouble_t *resil__worker_trouble (resil__worker_t *self, uint64_t entry, uint32_t index);
 resil__trouble_t *resil__worker_new_trouble (resil__worker_t *self, uint64_t entry, uint32_t index);
+/*  All of them in turn: the first for NULL; NULL: no more. The one had before may have been forgotten only after the next was had. */
+resil__trouble_t *resil__worker_trouble_after (const resil__worker_t *self,
+                                               const resil__trouble_t *trouble);
 void resil__worker_forget_trouble (resil__worker_t *self, resil__trouble_t *trouble);
 
 #endif

@@ -104,6 +104,12 @@ static int check_stage (const resil_stage_spec_t *stage)
                               "stage \"%s\": tick_ms is %lld; it must be at least 1, and "
                               "at most a year",
                               stage->name, (long long) stage->tick_ms);
+    if (stage->defer_ms != RESIL_FOREVER &&
+        (stage->defer_ms < 1 || stage->defer_ms > RESIL_LONGEST_MS))
+        return resil__refuse (EINVAL,
+                              "stage \"%s\": defer_ms is %lld; it must be at least 1, and at most "
+                              "a year, or RESIL_FOREVER",
+                              stage->name, (long long) stage->defer_ms);
     return check_placement (stage);
 }
 

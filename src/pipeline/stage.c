@@ -64,9 +64,31 @@ static void set_routes (resil_stage_t *self, size_t stage)
         self->only = found->outs;
 }
 
+/*  One that has been deferred before is in hand, and will stay what it is, even if this thread is given up; or none. */
+static void set_again (resil_stage_t *self, resil_deferred_t *again)
+{
+    if (again)
+        resil__deferred_retain (again);
+    if (self->again)
+        resil__deferred_release (self->again);
+    resil__record_batch_release (self->again_batch);
+    self->again_batch = NULL;
+    self->again = again;
+    atomic_store_explicit (&self->again_hand, again ? again->index + 1 : 0, memory_order_relaxed);
+    atomic_store_explicit (&self->again_at, again ? again->entry : 0, memory_order_relaxed);
+}
+
+/*  The handle for the record in hand is its user's alone. */
+static void drop_deferred (resil_stage_t *self)
+{
+    if (self->deferred)
+        resil__deferred_release (self->deferred);
+    self->deferred = NULL;
+}
+
 static void begin_at_the_books (resil_stage_t *self)
 {
-    const resil__worker_t *worker = self->worker;
+    resil__worker_t *worker = self->worker;
     self->own = worker->own;
     self->ends = worker->ends;
     self->position = worker->position;
@@ -75,6 +97,9 @@ static void begin_at_the_books (resil_stage_t *self)
     self->base = worker->worked;
     atomic_init (&self->at, worker->worked);
     atomic_init (&self->hand, 0);
+    atomic_init (&self->again_at, 0);
+    atomic_init (&self->again_hand, 0);
+    resil__deferrals_take_over (&worker->deferrals);
 }
 
 int resil__stage_init (resil_stage_t *self, resil__flow_t *flow, resil__worker_t *worker)
@@ -105,6 +130,9 @@ void resil__stage_release (resil_stage_t *self)
         free (self->outs[i].batches);
     }
     resil__record_batch_release (self->batch);
+    set_again (self, NULL);
+    drop_deferred (self);
+    resil__deferred_row_release (&self->fresh);
     if (self->has_args && self->type->args_free)
         self->type->args_free (self->args);
     free (self->outs);
@@ -271,21 +299,33 @@ static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
     return 0;
 }
 
+/*  One with so much room. NULL: there is no memory. */
+static inline resil__record_batch_t *batch_with_room (resil_stage_t *self, resil__out_t *out,
+                                                      size_t need)
+{
+    touch (self, out);
+    resil__record_batch_t *batch = out->count ? out->batches[out->count - 1] : NULL;
+    if (batch && batch->room - batch->size >= need)
+        return batch;
+    return add_batch (self, out, need) ? NULL : out->batches[out->count - 1];
+}
+
+/*  Would the next one not fit? */
+static inline void note_room (resil_stage_t *self, const resil__record_batch_t *batch, size_t need)
+{
+    if (batch->room - batch->size < need)
+        self->is_full = true;
+}
+
 static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_id_t id,
                           const void *bytes, size_t size)
 {
     size_t need = resil__record_room (resil__id_size (id) + size);
-    touch (self, out);
-    resil__record_batch_t *batch = out->count ? out->batches[out->count - 1] : NULL;
-    if (!batch || batch->room - batch->size < need) {
-        if (add_batch (self, out, need))
-            return -1;
-        batch = out->batches[out->count - 1];
-    }
+    resil__record_batch_t *batch = batch_with_room (self, out, need);
+    if (!batch)
+        return -1;
     resil__record_write (batch, id, bytes, size);
-    /*  The next one would not fit. */
-    if (batch->room - batch->size < need)
-        self->is_full = true;
+    note_room (self, batch, need);
     return 0;
 }
 
@@ -541,18 +581,48 @@ int resil_stage_await_fd (resil_stage_t *self, int fd)
     return RESIL_AGAIN;
 }
 
-resil_deferred_t *resil_stage_defer (resil_stage_t *self)
+static int refuse_to_defer (const resil_stage_t *self)
 {
-    resil__refuse (self ? ENOTSUP : EINVAL,
-                   "resil_stage_defer: a record cannot be acknowledged later yet");
-    return NULL;
+    if (!self)
+        return resil__refuse (EINVAL, "resil_stage_defer: the stage is NULL");
+    if (self->type->produce)
+        return resil__refuse (EINVAL,
+                              "resil_stage_defer: stage \"%s\" is a source, which has no record "
+                              "to settle; `commit` tells it what is done",
+                              resil_stage_name (self));
+    if (self->worker->bell->fd < 0)
+        return resil__refuse (ENOTSUP,
+                              "resil_stage_defer: stage \"%s\" runs in a process of its own, where "
+                              "records cannot be deferred yet; give it a thread",
+                              resil_stage_name (self));
+    return resil__refuse (EINVAL,
+                          self->deferred
+                              ? "resil_stage_defer: stage \"%s\" has called it for this record "
+                                "already"
+                              : "resil_stage_defer: stage \"%s\" has no record in hand; call it "
+                                "in on_record",
+                          resil_stage_name (self));
 }
 
-int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict_t verdict)
+resil_deferred_t *resil_stage_defer (resil_stage_t *self)
 {
-    (void) self_p;
-    (void) verdict;
-    return resil__refuse (EINVAL, "resil_deferred_settle: that is no deferred record");
+    /*  Without a bell nobody could wake it. */
+    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce ||
+        self->worker->bell->fd < 0) {
+        refuse_to_defer (self);
+        return NULL;
+    }
+    resil_deferred_t *deferred = resil__deferred_new (self->flow->gate, self->worker, self->era);
+    if (!deferred)
+        return NULL;
+    resil__stage_hand (self, &deferred->entry, &deferred->index);
+    deferred->offset =
+        self->again ? self->again->offset : (size_t) (self->records.at - self->batch->payload);
+    self->deferred = deferred;
+    /*  So that it is looked at, whatever the callback returns. */
+    self->was_troubled = self->is_troubled;
+    self->is_troubled = true;
+    return deferred;
 }
 
 resil_self_t *resil_stage_self (resil_stage_t *self)
@@ -629,6 +699,42 @@ static void count_done (resil_stage_t *self)
     self->counted = self->index;
 }
 
+/*  What there is to look after. Under the lock. */
+static void see_deferred (resil_stage_t *self)
+{
+    const resil__deferrals_t *deferrals = &self->worker->deferrals;
+    const resil_deferred_t *open = resil__deferrals_first (deferrals, RESIL__OPEN);
+    self->has_deferred = self->fresh.first || resil__deferrals_has_any (deferrals);
+    self->has_settled = resil__deferrals_first (deferrals, RESIL__SETTLED);
+    self->has_again = resil__deferrals_first (deferrals, RESIL__AGAIN);
+    self->deferred_due_us = open ? open->due_us : RESIL__NEVER;
+}
+
+static void count_ending (resil__tally_t *to, resil__ending_t ending)
+{
+    to->done += ending == RESIL__END_DONE;
+    to->dropped += ending == RESIL__END_DROPPED;
+    to->dead += ending == RESIL__END_DEAD;
+}
+
+/*  Put in the books what has been deferred since, and take out what has ended. */
+static void enter_deferred (resil_stage_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    resil__deferrals_t *deferrals = &worker->deferrals;
+    resil_deferred_t *deferred;
+    for (deferred = self->fresh.first; deferred; deferred = deferred->next)
+        resil__worker_entry (worker, deferred->entry)->open++;
+    resil__deferrals_enter (deferrals, &self->fresh);
+    while ((deferred = resil__deferrals_first (deferrals, RESIL__ENDED))) {
+        count_ending (&resil__worker_entry (worker, deferred->entry)->tally, deferred->ending);
+        resil__worker_close (worker, deferred->entry);
+        resil__deferred_remove (&deferrals->lists[RESIL__ENDED], deferred);
+        resil__deferred_release (deferred);
+    }
+    see_deferred (self);
+}
+
 static void enter_stage (resil_stage_t *self)
 {
     resil__worker_t *worker = self->worker;
@@ -643,6 +749,8 @@ static void enter_stage (resil_stage_t *self)
         *from = (resil__tally_t){0};
     }
     self->base = at;
+    if (self->has_deferred)
+        enter_deferred (self);
     worker->ends = self->ends;
     /*  Otherwise it has not come to where the books are yet. */
     if (self->batch || at != worker->worked) {
@@ -803,6 +911,14 @@ static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_u
                                                               : RESIL__STEP_IDLE;
 }
 
+/*  Where the record is that is worked on, or to be. */
+static void find_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index)
+{
+    *entry =
+        self->again ? self->again->entry : atomic_load_explicit (&self->at, memory_order_relaxed);
+    *index = self->again ? self->again->index : self->index;
+}
+
 /*  ---- Records with which it fails ------------------------------------------------------------------- */
 
 void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
@@ -822,45 +938,77 @@ void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
     sprintf (story + length, "%s%s", length ? "\n" : "", line);
 }
 
+/*  Of the record in hand. */
 static resil__trouble_t *find_trouble (resil_stage_t *self)
 {
+    uint64_t entry;
+    uint32_t index;
+    find_hand (self, &entry, &index);
     resil__flow_lock (self->flow);
-    resil__trouble_t *trouble = resil__worker_trouble (
-        self->worker, atomic_load_explicit (&self->at, memory_order_relaxed), self->index);
-    self->is_troubled = self->worker->troubles;
+    resil__trouble_t *trouble = resil__worker_trouble (self->worker, entry, index);
+    self->is_troubled = self->worker->troubles.count > 0;
     resil__flow_unlock (self->flow);
     return trouble;
 }
 
-/*  0, or -1 without memory. */
+/*  Under the lock. 0, or -1 without memory. */
+static int note_trouble_of (resil_stage_t *self, uint64_t entry, uint32_t index, bool is_rejected,
+                            const char *reason)
+{
+    resil__trouble_t *trouble = resil__worker_new_trouble (self->worker, entry, index);
+    if (!trouble)
+        return resil__refuse (ENOMEM, "no memory for a record's story");
+    unsigned attempt = 1 + trouble->failures + trouble->retries;
+    trouble->retries += !is_rejected;
+    trouble->is_rejected |= is_rejected;
+    resil__trouble_tell (trouble, "attempt %u: %s", attempt, reason);
+    self->worker->audit.retries += !is_rejected;
+    self->is_troubled = true;
+    return 0;
+}
+
+/*  The same of the record in hand. */
 static int note_trouble (resil_stage_t *self, bool is_rejected, const char *reason)
 {
+    uint64_t entry;
+    uint32_t index;
+    find_hand (self, &entry, &index);
     resil__flow_lock (self->flow);
-    resil__trouble_t *trouble = resil__worker_new_trouble (
-        self->worker, atomic_load_explicit (&self->at, memory_order_relaxed), self->index);
-    if (trouble) {
-        unsigned attempt = 1 + trouble->failures + trouble->retries;
-        trouble->retries += !is_rejected;
-        trouble->is_rejected |= is_rejected;
-        resil__trouble_tell (trouble, "attempt %u: %s", attempt, reason);
-        self->worker->audit.retries += !is_rejected;
-        self->is_troubled = true;
-    }
+    int rc = note_trouble_of (self, entry, index, is_rejected, reason);
     resil__flow_unlock (self->flow);
-    return trouble ? 0 : resil__refuse (ENOMEM, "no memory for a record's story");
+    return rc;
+}
+
+/*  Under the lock. */
+static void forget_trouble_of (resil_stage_t *self, uint64_t entry, uint32_t index)
+{
+    resil__trouble_t *trouble = resil__worker_trouble (self->worker, entry, index);
+    if (trouble)
+        resil__worker_forget_trouble (self->worker, trouble);
+    self->is_troubled = self->worker->troubles.count > 0;
+}
+
+/*  The record in hand is not deferred, though there is a handle for it. */
+static void void_deferred (resil_stage_t *self)
+{
+    resil__flow_lock (self->flow);
+    self->deferred->is_void = true;
+    resil__flow_unlock (self->flow);
+    drop_deferred (self);
 }
 
 static void forget_trouble (resil_stage_t *self)
 {
+    uint64_t entry;
+    uint32_t index;
+    if (self->deferred)
+        void_deferred (self);
     if (!self->is_troubled)
         return;
-    resil__trouble_t *trouble = find_trouble (self);
-    if (!trouble)
-        return;
+    find_hand (self, &entry, &index);
     self->record.attempt = 1; /*  of those behind it in the batch                              */
     resil__flow_lock (self->flow);
-    resil__worker_forget_trouble (self->worker, trouble);
-    self->is_troubled = self->worker->troubles;
+    forget_trouble_of (self, entry, index);
     resil__flow_unlock (self->flow);
 }
 
@@ -898,6 +1046,7 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
                                     trouble->failures < self->worker->stage->spec.attempts,
                                 .story = trouble->story ? trouble->story : ""};
     begin_own (self);
+    atomic_store_explicit (&self->again_hand, 0, memory_order_relaxed);
     int rc = resil__plan_bury (self->flow->plan, &dead);
     self->inside = RESIL__OUTSIDE;
     return rc;
@@ -922,6 +1071,25 @@ static void go_past (resil_stage_t *self, const unsigned char *behind)
     self->counted++;
 }
 
+/*  The record in hand has ended so. */
+static void conclude (resil_stage_t *self, resil__ending_t ending, const unsigned char *behind)
+{
+    if (!self->again) {
+        if (ending != RESIL__END_DEFERRED)
+            count_ending (tally (self), ending);
+        go_past (self, behind);
+        return;
+    }
+    resil__deferrals_t *deferrals = &self->worker->deferrals;
+    resil__flow_lock (self->flow);
+    if (deferrals->era == self->era) {
+        self->again->ending = ending;
+        resil__deferred_move (deferrals, self->again, RESIL__ENDED);
+    }
+    resil__flow_unlock (self->flow);
+    self->is_uncommitted = true;
+}
+
 /*  It has been here before. Is it to be worked on again? */
 static bool may_try_again (resil_stage_t *self, const unsigned char *behind, outcome_t *outcome)
 {
@@ -941,21 +1109,58 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
         return false;
     }
     forget_trouble (self);
-    tally (self)->dead++;
-    go_past (self, behind);
+    conclude (self, RESIL__END_DEAD, behind);
     return false;
+}
+
+/*  Have all that was emitted for the record in hand kept until it is settled. 0, or -1 without memory. */
+static int hold_emitted (resil_stage_t *self)
+{
+    fold (self);
+    for (size_t i = 0; i < self->worker->output_count; i++) {
+        const resil__out_t *out = &self->outs[i];
+        if (out->touched != self->callback)
+            continue;
+        for (size_t b = out->count_before ? out->count_before - 1 : 0; b < out->count; b++) {
+            const resil__record_batch_t *batch = out->batches[b];
+            size_t from = b + 1 == out->count_before ? out->size_before : 0;
+            if (batch->size > from &&
+                resil__deferred_hold (self->deferred, i, batch->payload + from, batch->size - from))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+/*  It has said RESIL_DEFER, and has a handle. 0, or -1 without memory. */
+static int defer (resil_stage_t *self, const unsigned char *behind)
+{
+    int64_t defer_ms = self->worker->stage->spec.defer_ms;
+    if (hold_emitted (self))
+        return -1;
+    undo (self);
+    self->inside = RESIL__OUTSIDE;
+    self->deferred->due_us =
+        defer_ms == RESIL_FOREVER ? RESIL__NEVER : resil__deadline_us (resil__now_us (), defer_ms);
+    resil__deferred_push (&self->fresh, self->deferred);
+    self->deferred = NULL;
+    self->is_troubled = self->was_troubled;
+    self->has_deferred = true;
+    conclude (self, RESIL__END_DEFERRED, behind);
+    return 0;
 }
 
 /*  What is not simply done. */
 static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *behind, int *rc)
 {
+    if (self->deferred && verdict != RESIL_DEFER)
+        void_deferred (self);
     switch (verdict) {
     case RESIL_DROP:
         undo (self);
         self->inside = RESIL__OUTSIDE;
         forget_trouble (self);
-        tally (self)->dropped++;
-        go_past (self, behind);
+        conclude (self, RESIL__END_DROPPED, behind);
         return THROUGH;
     case RESIL_RETRY:
     case RESIL_REJECT:
@@ -973,9 +1178,14 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
         self->retry_after_ms = 0;
         return PUT_OFF;
     case RESIL_DEFER:
-        *rc = resil_fail (self->self, ENOTSUP,
-                          "it said RESIL_DEFER without a record from resil_stage_defer");
-        return FAILED;
+        if (!self->deferred) {
+            *rc = resil_fail (self->self, EINVAL,
+                              "it said RESIL_DEFER without a call of resil_stage_defer");
+            return FAILED;
+        }
+        if (defer (self, behind))
+            break;
+        return THROUGH;
     default:
         *rc = verdict;
         return FAILED;
@@ -1011,6 +1221,187 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
     return THROUGH;
 }
 
+/*  ---- Records that have been deferred ----------------------------------------------------------------- */
+
+/*  So many are looked at before others may have the lock. */
+#define MOST_AT_ONCE 64
+
+/*  What was kept of it is emitted now. 0, or -1 without memory: none of it. */
+static int emit_held (resil_stage_t *self, const resil__held_t *held)
+{
+    fold (self);
+    self->callback++;
+    for (; held; held = held->next) {
+        resil__records_t records = resil__records_of (held->payload, held->size);
+        while (resil__records_next (&records)) {
+            size_t need = resil__record_room (records.size);
+            resil__record_batch_t *batch = batch_with_room (self, &self->outs[held->out], need);
+            if (!batch) {
+                undo (self);
+                return -1;
+            }
+            resil__record_batch_append (batch, records.record, records.size);
+            note_room (self, batch, need);
+        }
+    }
+    return 0;
+}
+
+/*  It is to be worked on again, or is a dead letter: who works on it again will see. */
+static int give_again (resil_stage_t *self, resil_deferred_t *deferred, bool is_rejected,
+                       const char *reason)
+{
+    if (note_trouble_of (self, deferred->entry, deferred->index, is_rejected, reason))
+        return -1;
+    resil__deferred_move (&self->worker->deferrals, deferred, RESIL__AGAIN);
+    return 0;
+}
+
+/*  Those that have not been settled in time. */
+static int expire_deferred (resil_stage_t *self)
+{
+    const resil__deferrals_t *deferrals = &self->worker->deferrals;
+    const resil_deferred_t *first = resil__deferrals_first (deferrals, RESIL__OPEN);
+    int64_t now_us = first && first->due_us != RESIL__NEVER ? resil__now_us () : 0;
+    resil_deferred_t *open;
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
+        char reason[64];
+        if (!(open = resil__deferrals_first (deferrals, RESIL__OPEN)) || open->due_us > now_us)
+            break;
+        snprintf (reason, sizeof reason, "not settled within %lld ms",
+                  (long long) self->worker->stage->spec.defer_ms);
+        if (give_again (self, open, false, reason))
+            return -1;
+        open->is_void = true;
+    }
+    return 0;
+}
+
+/*  Go through some of those that have been settled, up to the first for which there is something to be emitted. It has ended, and is
+    returned with a reference. NULL: there is none, or `rc` is -1. */
+static resil_deferred_t *take_settled (resil_stage_t *self, int *rc)
+{
+    resil__deferrals_t *deferrals = &self->worker->deferrals;
+    resil_deferred_t *settled;
+    for (int i = 0; i < MOST_AT_ONCE; i++) {
+        if (!(settled = resil__deferrals_first (deferrals, RESIL__SETTLED)))
+            break;
+        if (settled->verdict == RESIL_RETRY || settled->verdict == RESIL_REJECT) {
+            bool is_rejected = settled->verdict == RESIL_REJECT;
+            *rc = give_again (self, settled, is_rejected,
+                              !is_rejected      ? "put off"
+                              : settled->reason ? settled->reason
+                                                : "rejected");
+            if (*rc)
+                return NULL;
+            continue;
+        }
+        bool is_done = settled->verdict == RESIL_OK;
+        settled->ending = is_done ? RESIL__END_DONE : RESIL__END_DROPPED;
+        forget_trouble_of (self, settled->entry, settled->index);
+        resil__deferred_move (deferrals, settled, RESIL__ENDED);
+        self->is_uncommitted = true;
+        if (is_done && settled->held) {
+            resil__deferred_retain (settled);
+            return settled;
+        }
+    }
+    return NULL;
+}
+
+/*  Have what was settled, and what was not settled in time, take effect; but not before what may have been settled earlier is in the
+    books. WORKED: it goes on. */
+static resil__step_t tend_deferred (resil_stage_t *self, int *rc)
+{
+    resil__deferrals_t *deferrals = &self->worker->deferrals;
+    resil__flow_lock (self->flow);
+    bool is_mine = deferrals->era == self->era;
+    int failed = is_mine ? expire_deferred (self) : 0;
+    while (is_mine && !failed && !self->is_full && !self->fresh.first &&
+           resil__deferrals_first (deferrals, RESIL__SETTLED)) {
+        resil_deferred_t *settled = take_settled (self, &failed);
+        resil__flow_unlock (self->flow);
+        if (settled)
+            failed = emit_held (self, settled->held);
+        resil__flow_lock (self->flow);
+        is_mine = deferrals->era == self->era;
+        if (settled && failed && is_mine)
+            resil__deferred_put_back (deferrals, settled);
+        if (settled)
+            resil__deferred_release (settled);
+    }
+    if (is_mine)
+        see_deferred (self);
+    resil__flow_unlock (self->flow);
+    if (!failed || !is_mine)
+        return is_mine ? RESIL__STEP_WORKED : RESIL__STEP_GIVEN_UP;
+    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    *rc = resil_fail (self->self, ENOMEM, "%s", resil_errmsg ());
+    return RESIL__STEP_FAILED;
+}
+
+/*  Does something wait until what is deferred is in the books? That is what has been settled, and what another incarnation has deferred,
+    which comes again. */
+static bool is_entering_due (const resil_stage_t *self)
+{
+    return self->fresh.first && (self->has_settled || self->fresh.first->era != self->era);
+}
+
+/*  Take in hand the first that is to be worked on again. false: it is another thread's by now. */
+static bool take_again (resil_stage_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    resil__flow_lock (self->flow);
+    bool is_mine = worker->deferrals.era == self->era;
+    if (is_mine) {
+        set_again (self, resil__deferrals_first (&worker->deferrals, RESIL__AGAIN));
+        self->again_batch = resil__worker_entry (worker, self->again->entry)->batch;
+        resil__record_batch_retain (self->again_batch);
+    }
+    resil__flow_unlock (self->flow);
+    return is_mine;
+}
+
+static outcome_t work_on_again (resil_stage_t *self, int *rc)
+{
+    const resil__record_batch_t *batch = self->again_batch;
+    size_t offset = self->again->offset;
+    resil__records_t present = resil__records_of (batch->payload + offset, batch->size - offset);
+    outcome_t outcome;
+    resil__records_next (&present);
+    resil__record_read (&self->record, &present);
+    self->record.attempt = 1;
+    if (!may_try_again (self, NULL, &outcome))
+        return outcome;
+    self->callback++;
+    self->emitted = 0;
+    self->inside = RESIL__FOR_RECORD;
+    int verdict = self->type->on_record (self, self->args, &self->record);
+    if (verdict != RESIL_OK)
+        return judge (self, verdict, NULL, rc);
+    self->inside = RESIL__OUTSIDE;
+    forget_trouble (self);
+    conclude (self, RESIL__END_DONE, NULL);
+    return THROUGH;
+}
+
+/*  One of those that come again. */
+static resil__step_t step_again (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    if (!take_again (self))
+        return RESIL__STEP_GIVEN_UP;
+    outcome_t outcome = work_on_again (self, rc);
+    if (outcome == FAILED)
+        return RESIL__STEP_FAILED;
+    set_again (self, NULL);
+    if (outcome == PUT_OFF)
+        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    return self->is_full || has_lingered (self) ? commit (self, is_given_up, rc)
+                                                : RESIL__STEP_WORKED;
+}
+
+/*  ---- A step -------------------------------------------------------------------------------------------- */
+
 /*  Take the next entry in hand. false: there is none. */
 static bool take (resil_stage_t *self)
 {
@@ -1036,7 +1427,7 @@ static bool take (resil_stage_t *self)
 
 static bool has_all_ends (const resil_stage_t *self)
 {
-    return self->ends == self->worker->input_count && !self->has_ended;
+    return self->ends == self->worker->input_count && !self->has_ended && !self->has_deferred;
 }
 
 static resil__step_t end_stage (resil_stage_t *self, const bool *is_given_up, int *rc)
@@ -1082,6 +1473,13 @@ static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up
 
 static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up, int *rc)
 {
+    if (self->has_deferred) {
+        resil__step_t step = tend_deferred (self, rc);
+        if (step != RESIL__STEP_WORKED)
+            return step;
+        if (self->is_full || is_entering_due (self))
+            return commit (self, is_given_up, rc);
+    }
     if (self->resumes_at_us) {
         if (self->resumes_at_us > resil__now_us ())
             return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
@@ -1089,6 +1487,8 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
     }
     if (atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed))
         return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    if (self->has_again)
+        return step_again (self, is_given_up, rc);
     if (self->batch)
         return work_on_batch (self, is_given_up, rc);
     if (has_all_ends (self))
@@ -1151,8 +1551,12 @@ int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
         undo (self);
     self->inside = RESIL__OUTSIDE;
     atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    set_again (self, NULL);
+    drop_deferred (self);
     resil__flow_lock (self->flow);
-    self->is_troubled = self->worker->troubles;
+    self->era = resil__deferrals_begin (&self->worker->deferrals);
+    see_deferred (self);
+    self->is_troubled = self->worker->troubles.count > 0;
     self->is_done = resil__worker_is_finished (self->worker);
     resil__flow_unlock (self->flow);
     self->ticks_at_us = resil__now_us () + self->worker->stage->spec.tick_ms * 1000;
@@ -1194,6 +1598,8 @@ int64_t resil__stage_due_us (const resil_stage_t *self)
     if (self->is_done || self->is_unput)
         return RESIL__NEVER;
     int64_t due_us = self->resumes_at_us ? self->resumes_at_us : RESIL__NEVER;
+    if (self->has_deferred && self->deferred_due_us < due_us)
+        due_us = self->deferred_due_us;
     if (self->type->on_tick && !self->has_ended && self->ticks_at_us < due_us)
         due_us = self->ticks_at_us;
     return due_us;
@@ -1202,4 +1608,14 @@ int64_t resil__stage_due_us (const resil_stage_t *self)
 int resil__stage_end (resil_stage_t *self)
 {
     return self->has_args ? call (self, self->type->on_stop) : 0;
+}
+
+bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index)
+{
+    uint32_t hand = atomic_load_explicit (&self->again_hand, memory_order_relaxed);
+    *entry = atomic_load_explicit (hand ? &self->again_at : &self->at, memory_order_relaxed);
+    if (!hand)
+        hand = atomic_load_explicit (&self->hand, memory_order_relaxed);
+    *index = hand - 1;
+    return hand > 0;
 }

@@ -73,7 +73,7 @@ struct _resil_stage_t {
     bool is_full;                 /*  a batch is, or nearly                                    */
     bool is_uncommitted;          /*  something has been done since the last commit           */
     bool is_unput;                /*  ... which has begun, and there was no room for all      */
-    bool is_troubled;             /*  there are troubles                                      */
+    bool is_troubled;             /*  there are troubles, or a handle for the record in hand  */
     bool has_ended;               /*  there is no more, and on_end has said its last          */
     bool is_done;                 /*  all is confirmed, and it has nothing more to do         */
     bool is_awaiting_fd;
@@ -99,9 +99,22 @@ struct _resil_stage_t {
     uint32_t steps;  /*  ... after so many from now on                                        */
     char reason[RESIL_ERROR_TEXT_MAX];
 
+    bool has_deferred; /*  some that are deferred have not ended, or this is not committed     */
+    bool has_settled;  /*  ... some have been settled, ...                                     */
+    bool has_again;    /*  ... and some are to be worked on again                              */
+    bool was_troubled; /*  before there was ...                                                */
+    resil_deferred_t *deferred;         /*  ... the handle for the record in hand              */
+    resil__deferred_row_t fresh;        /*  deferred since the last commit                     */
+    resil_deferred_t *again;            /*  what is in hand has been deferred before, ...      */
+    resil__record_batch_t *again_batch; /*  ... and is in this one                             */
+    uint64_t era;                       /*  of this incarnation, as the books count            */
+    int64_t deferred_due_us;            /*  the first of those that nobody has settled         */
+
     /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
     atomic_uint_fast64_t at; /*  the entry                                                    */
     atomic_uint_fast32_t hand;
+    atomic_uint_fast64_t again_at; /*  the same of one that has been deferred before         */
+    atomic_uint_fast32_t again_hand;
 
     uint64_t base; /*  the entry whose tally is the first                                     */
     resil__tally_t tallies[RESIL__COMMIT_ENTRIES + 1];
@@ -144,5 +157,8 @@ void resil__trouble_tell (resil__trouble_t *self, const char *format, ...) RESIL
 
 /*  on_stop. */
 int resil__stage_end (resil_stage_t *self);
+
+/*  Which record it has in hand; any thread. false: none. */
+bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index);
 
 #endif

@@ -3,6 +3,8 @@
     Runs are seeded: SEED=n shows one again, RUNS=n makes more of them. In processes all but the source may be killed too, by
     themselves at a point of their work, or from outside at any.
 
+    In half of the runs a stage defers records, and another thread settles them in any order.
+
     ctest timeout: 300
     ctest also in processes
 
@@ -10,6 +12,7 @@
 #include "placed.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +45,7 @@ static SHARED struct {
     bool went_back;
     bool is_ordered;
     atomic_int pids[STAGES][MOST_WORKERS]; /*  of those in processes                          */
+    bool defers;
 } the;
 
 /*  In all runs. */
@@ -127,13 +131,94 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     return rc;
 }
 
+/*  ---- Who settles what is deferred ---- */
+
+#define MOST_DEFERRED (RECORDS * COPIES)
+
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    resil_deferred_t *handles[MOST_DEFERRED];
+    size_t count;
+    bool is_over;
+    unsigned settled, stale, wrong;
+} settler = {.lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+
+static void hand_over (resil_deferred_t *deferred)
+{
+    pthread_mutex_lock (&settler.lock);
+    bool has_room = settler.count < MOST_DEFERRED;
+    if (has_room)
+        settler.handles[settler.count++] = deferred;
+    pthread_cond_signal (&settler.turn);
+    pthread_mutex_unlock (&settler.lock);
+    if (!has_room)
+        resil_deferred_settle (&deferred, RESIL_OK);
+}
+
+/*  Any of them; NULL: it is over, and there is none. */
+static resil_deferred_t *take_any (dice_t *dice)
+{
+    resil_deferred_t *deferred = NULL;
+    pthread_mutex_lock (&settler.lock);
+    while (!settler.count && !settler.is_over)
+        pthread_cond_wait (&settler.turn, &settler.lock);
+    if (settler.count) {
+        resil_deferred_t **chosen = &settler.handles[roll (dice, (uint32_t) settler.count)];
+        deferred = *chosen;
+        *chosen = settler.handles[--settler.count];
+    }
+    pthread_mutex_unlock (&settler.lock);
+    return deferred;
+}
+
+static void *settle_all (void *dice)
+{
+    resil_deferred_t *deferred;
+    while ((deferred = take_any (dice))) {
+        int rc = resil_deferred_settle (&deferred, roll (dice, 10) ? RESIL_OK : RESIL_RETRY);
+        settler.settled += rc == 0;
+        settler.stale += rc != 0 && errno == ESTALE;
+        settler.wrong += rc != 0 && errno != ESTALE;
+    }
+    return NULL;
+}
+
+static void begin_to_settle (dice_t *dice)
+{
+    settler.is_over = false;
+    if (pthread_create (&settler.thread, NULL, settle_all, dice))
+        fail_msg ("no thread");
+}
+
+/*  Those are left that a stage had deferred when it failed for the last time. */
+static void end_settling (void)
+{
+    pthread_mutex_lock (&settler.lock);
+    settler.is_over = true;
+    pthread_cond_signal (&settler.turn);
+    pthread_mutex_unlock (&settler.lock);
+    pthread_join (settler.thread, NULL);
+    assert_int_equal (settler.wrong, 0);
+}
+
 static int pass_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) args;
+    dice_t dice = {the.seed + record->id.origin * 31 + record->attempt};
+    bool is_deferred = the.defers && roll (&dice, 3) == 0;
+    if (is_deferred) {
+        resil_deferred_t *deferred = resil_stage_defer (stage);
+        if (!deferred)
+            return -1;
+        hand_over (deferred);
+    }
     int rc = fault (stage);
     if (rc == 0 && resil_emit (stage, record->bytes, record->size))
         return -1;
-    return rc ? rc : fault (stage);
+    rc = rc ? rc : fault (stage);
+    return rc == 0 && is_deferred ? RESIL_DEFER : rc;
 }
 
 static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
@@ -186,7 +271,10 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
 {
     static const char *const threads[] = {NULL, "x", "y"};
     unsigned workers = 1 + roll (dice, 3);
-    the.is_ordered = workers == 1;
+    bool defers = roll (dice, 2);
+    the.defers =
+        defers && placed () != RESIL_PROCESS; /*  where that is not there yet             */
+    the.is_ordered = workers == 1 && !the.defers;
     for (int i = 0; i < 4; i++) {
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
         stages[i].attempts = 1000000;
@@ -275,6 +363,8 @@ static void run (uint64_t seed)
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     if (!pipeline)
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    dice_t settling = {seed};
+    begin_to_settle (&settling);
     /*  What fails in its first start is not started again. */
     ok (resil_pipeline_pause (pipeline, NULL));
     ok (resil_pipeline_start (pipeline));
@@ -287,6 +377,7 @@ static void run (uint64_t seed)
     check_books (pipeline, types[0].name, RECORDS, repeats);
     check_books (pipeline, types[3].name, RECORDS * COPIES, repeats);
     resil_pipeline_destroy (&pipeline);
+    end_settling ();
     for (uint64_t i = 1; i <= RECORDS; i++)
         for (unsigned copy = 0; copy < COPIES; copy++)
             if (the.seen[i][copy] == 0)
@@ -310,6 +401,9 @@ static void nothing_is_lost_whatever_fails (void **state)
         run (first + (uint64_t) i);
     if (atomic_load (&faults) < 10 * count)
         fail_msg ("only %d faults in %d runs", atomic_load (&faults), count);
+    if (count >= RUNS && placed () != RESIL_PROCESS &&
+        (settler.settled < 1000 || settler.stale == 0))
+        fail_msg ("only %u settled, %u of them too late", settler.settled, settler.stale);
 }
 
 int main (void)

@@ -83,6 +83,23 @@ static void chains_stay_short (void **state)
     resil__index_release (&all);
 }
 
+static void all_are_gone_through_once (void **state)
+{
+    (void) state;
+    size_t count = 0;
+    assert_null (resil__index_after (&all, NULL));
+    for (size_t i = 0; i < ENTRIES; i++)
+        add (i, i / 3);
+    for (resil__entry_t *next, *entry = resil__index_after (&all, NULL); entry; entry = next) {
+        next = resil__index_after (&all, entry);
+        resil__index_remove (&all, entry);
+        count++;
+    }
+    assert_int_equal (count, ENTRIES);
+    assert_int_equal (all.count, 0);
+    resil__index_release (&all);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -90,6 +107,7 @@ int main (void)
         cmocka_unit_test (entries_of_one_hash_are_found_one_after_the_other),
         cmocka_unit_test (what_is_there_is_found_whatever_came_and_went),
         cmocka_unit_test (chains_stay_short),
+        cmocka_unit_test (all_are_gone_through_once),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }
