@@ -79,19 +79,19 @@ struct _resil__mailbox_t {
     resil__ring_t control;
     atomic_uint_fast64_t sent; /*  data, ever ...                                           */
     atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
-    uint64_t taken_weight_seen;       /*  of `taken_weight`, when it last had to be looked at */
-    const resil__mailbox_rules_t *rules;
+    uint64_t taken_weight_seen; /*  of `taken_weight`, when it last had to be looked at      */
+    uint32_t taken_seen;        /*  the same of `taken`, its low half: more never wait       */
+    atomic_uint asleep; /*  so many are, waiting for the bell: its reader, and stale ones    */
 
-    alignas (64) uint32_t taken_seen; /*  the same of `taken`, its low half: more never wait */
-    atomic_uint room; /*  odd while senders wait for room, on its change           */
+    alignas (64) const resil__mailbox_rules_t *rules;
     _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
-    atomic_uint_fast64_t
-        sent_here; /*  under reader_lock: data, besides, from its reader's thread */
-    atomic_uint_fast64_t sent_here_weight;
-    uint64_t lost; /*  under reader_lock: of those taken                        */
     const resil__office_t *office;
     const char *name;                 /*  its component's; the owner's                      */
     _Atomic (resil__annex_t *) annex; /*  NULL: nothing of that has been needed             */
+    /*  under reader_lock */
+    atomic_uint_fast64_t sent_here; /*  data, besides, from its reader's thread           */
+    atomic_uint_fast64_t sent_here_weight;
+    uint64_t lost; /*  of those taken                                           */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread             */
@@ -102,9 +102,9 @@ struct _resil__mailbox_t {
     resil_message_t *in_hand;
     atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
     atomic_uint_fast64_t taken_weight;
-    /*  of all that a sender touches only these wake it, and so the rest of what it needs comes with them */
-    atomic_uint bell;   /*  under lock: moves when its reader is told                */
-    atomic_uint asleep; /*  so many are, waiting for it: its reader, and stale ones  */
+    atomic_uint room; /*  odd while senders wait for room, on its change           */
+    atomic_uint
+        bell; /*  under lock: moves when its reader is told, which looks at nothing else then */
 };
 _Static_assert(sizeof (resil__mailbox_t) == 192, "three cache lines");
 
