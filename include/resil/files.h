@@ -34,7 +34,8 @@ typedef struct {
 #define RESIL_LINES .size = sizeof (resil_lines_t), .line_max = 64 << 10
 
 /*  The type of a sink: appends each record to a file, and a newline. What has been written is confirmed, not before. After a
-    failure records may be in the file again, each whole. */
+    failure records may be in the file again, each whole. A program that is killed may leave the beginning of one as the last line; the
+    next one that appends begins a new line behind it. */
 #define RESIL_FILE_SINK "file"
 
 /*  When what was written is on the disk. */

@@ -53,19 +53,56 @@ static int check (const void *options)
     return resil__options_check ("a file sink", options, sizeof (resil_file_t), "RESIL_FILE");
 }
 
+static int make_room (file_t *self, size_t more)
+{
+    if (self->room - self->size >= more)
+        return 0;
+    size_t room = self->size + more > 2 * WRITE_FROM ? self->size + more : 2 * WRITE_FROM;
+    char *bytes = realloc (self->bytes, room);
+    if (!bytes)
+        return -1;
+    self->bytes = bytes;
+    self->room = room;
+    return 0;
+}
+
+/*  Its last line, if it has no newline, is what a program that was killed has left of a record: that is to stay by itself. */
+static bool ends_within_a_line (const char *path)
+{
+    char last = '\n';
+    int fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    off_t size = fd < 0 ? 0 : lseek (fd, 0, SEEK_END);
+    bool is_read = size > 0 && pread (fd, &last, 1, size - 1) == 1;
+    if (fd >= 0)
+        close (fd);
+    return is_read && last != '\n';
+}
+
+static int begin_a_line (resil_stage_t *stage, file_t *self)
+{
+    if (self->options->is_raw || self->may_block || !self->options->path ||
+        !ends_within_a_line (self->options->path))
+        return 0;
+    if (make_room (self, 1))
+        return fail (stage, self, "there is no memory to write to");
+    self->bytes[self->size++] = '\n';
+    return 0;
+}
+
 static int on_start (resil_stage_t *stage, void *args)
 {
     file_t *self = args;
     struct stat is;
     resil__builtin_block_sigpipe ();
-    if (self->fd < 0)
-        self->fd = self->options->path
-                       ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
-                       : STDOUT_FILENO;
+    if (self->fd >= 0)
+        return 0;
+    self->fd = self->options->path
+                   ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
+                   : STDOUT_FILENO;
     if (self->fd < 0)
         return fail (stage, self, "cannot open");
     self->may_block = fstat (self->fd, &is) != 0 || !S_ISREG (is.st_mode);
-    return 0;
+    return begin_a_line (stage, self);
 }
 
 /*  So much as can be written at once. -1 with errno. */
@@ -90,19 +127,6 @@ static int write_all (resil_stage_t *stage, file_t *self)
             self->written += (size_t) wrote;
     }
     self->size = self->written = 0;
-    return 0;
-}
-
-static int make_room (file_t *self, size_t more)
-{
-    if (self->room - self->size >= more)
-        return 0;
-    size_t room = self->size + more > 2 * WRITE_FROM ? self->size + more : 2 * WRITE_FROM;
-    char *bytes = realloc (self->bytes, room);
-    if (!bytes)
-        return -1;
-    self->bytes = bytes;
-    self->room = room;
     return 0;
 }
 

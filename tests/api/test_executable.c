@@ -3,6 +3,7 @@
     ctest timeout: 180
 
     SPDX-License-Identifier: Apache-2.0 */
+#include "document.h"
 #include "support.h"
 
 #include <errno.h>
@@ -322,6 +323,37 @@ static void by_frames_a_record_becomes_none_or_several (void **state)
     assert_true (was_rejected);
 }
 
+static char shown[3][128];
+static int shown_count;
+
+/*  The frames of the document's example, in hexadecimal. */
+static int note_frames (const unsigned char *bytes, size_t size)
+{
+    for (size_t at = 0; at < size; shown_count++) {
+        size_t end = at + 4 + bytes[at];
+        assert_true (shown_count < 3 && end <= size);
+        for (size_t i = 0; at < end; i++, at++)
+            snprintf (shown[shown_count] + 2 * i, 3, "%02x", bytes[at]);
+    }
+    return shown_count;
+}
+
+static void frames_are_as_the_document_has_them (void **state)
+{
+    (void) state;
+    static const char *const records[] = {"", "", "", "", "", "", "ab"};
+    list_t list = {.records = records, .count = 7};
+    shown_count = 0;
+    assert_int_equal (document_check ("docs/protocols/executable.md", note_frames), 3);
+    run_framed (FRAMED "    if data == b'ab': say (1, (head + data).hex ().encode ())\n"
+                       "    say (2); sys.stdout.flush ()\n",
+                &list);
+    kept[kept_size - 1] = 0;
+    assert_string_equal (kept, shown[0]);
+    assert_string_equal (shown[1], "03000000014142");
+    assert_string_equal (shown[2], "0100000002");
+}
+
 static void a_frame_that_there_is_not_is_a_failure (void **state)
 {
     (void) state;
@@ -415,6 +447,7 @@ int main (void)
         support_case (one_that_ends_after_each_answer_is_started_again),
         support_case (a_large_record_is_written_while_its_answer_is_read),
         support_case (by_frames_a_record_becomes_none_or_several),
+        support_case (frames_are_as_the_document_has_them),
         support_case (a_frame_that_there_is_not_is_a_failure),
         support_case (what_is_not_there_is_told_before_anything_starts),
         support_case (what_cannot_be_run_is_told_at_the_start),

@@ -209,6 +209,19 @@ static void what_is_raw_has_no_newlines (void **state)
     remove_folder ();
 }
 
+static void what_a_program_has_left_of_a_line_stays_by_itself (void **state)
+{
+    (void) state;
+    make_folder ();
+    put_text (in, "a\n");
+    put_text (out, "x\ntor");
+    run_lines ((resil_lines_t){RESIL_LINES, .path = in});
+    assert_out ("x\ntor\na\n");
+    run_lines ((resil_lines_t){RESIL_LINES, .path = in});
+    assert_out ("x\ntor\na\na\n");
+    remove_folder ();
+}
+
 static void put_numbers (const char *path, int from, int to)
 {
     char line[32];
@@ -505,6 +518,7 @@ int main (void)
         support_case (a_line_that_is_too_long_comes_in_pieces),
         support_case (a_line_longer_than_what_is_read_at_once_comes_whole),
         support_case (what_is_raw_has_no_newlines),
+        support_case (what_a_program_has_left_of_a_line_stays_by_itself),
         support_case (a_stage_that_fails_between_loses_no_line),
         support_case (another_run_goes_on_where_all_was_done),
         support_case (what_comes_by_a_pipe_comes_whatever_fails),
