@@ -191,7 +191,7 @@ typedef struct {
                                      source has 1                                             */
     resil_placement_t
         placement;       /*  RESIL_OWN_THREAD; RESIL_PROCESS: each worker is a process, as of a
-                                     component of this program (resil_host); not of a source yet.
+                                     component of this program (resil_host).
                                      Others are not there yet: ENOTSUP                         */
     const char *thread;  /*  stages that say the same here are fused: they run in one
                                      thread, and have equally many workers; NULL: a thread of

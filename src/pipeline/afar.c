@@ -86,6 +86,8 @@ static void begin_life (resil__afar_t *self)
 {
     const resil__worker_t *worker = self->worker;
     drop_all (self);
+    self->worker->in_hand = 0;
+    self->owes_ring = true;
     self->life++;
     resil__link_sender_init (&self->down, link_of (self), self->life, self->life, self->slots,
                              RESIL__DOWN_BATCHES, RESIL__AFAR_BYTES, &resil__afar_times);
@@ -97,6 +99,7 @@ static void begin_life (resil__afar_t *self)
     self->before = (resil__tally_t){0};
     if (worker->worked < worker->next)
         self->before = resil__worker_entry (worker, worker->worked)->tally;
+    atomic_store (&self->page->is_finished, resil__worker_is_finished (worker));
     self->page->stage.inside = RESIL__OUTSIDE;
     self->page->stage.index = worker->cursor;
     atomic_store (&self->page->stage.at, 0);
@@ -178,6 +181,12 @@ static void tell_numbers (const resil__afar_t *self, resil__orders_t *orders)
     orders->cursor_offset = worker->cursor_offset;
     orders->own = worker->own;
     orders->has_ended = worker->is_ended;
+    orders->order = worker->stage->order;
+    orders->position = worker->position;
+    orders->told = self->page->stage.told;
+    orders->flush_done = worker->flush_done;
+    if (orders->told > worker->confirmed)
+        orders->told = worker->confirmed;
 }
 
 /*  The texts are not the orders' own. */
@@ -276,6 +285,42 @@ void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
 
 /*  ---- Down ------------------------------------------------------------------------------------------- */
 
+static bool is_source (const resil__afar_t *self)
+{
+    return self->worker->stage->type->produce;
+}
+
+/*  true: it says something else than before. */
+#define TELL(place, news) (atomic_exchange ((place), (news)) != (news))
+
+static bool write_page (resil__afar_t *self)
+{
+    resil__page_t *page = self->page;
+    const resil__worker_t *worker = self->worker;
+    bool is_news = TELL (&page->is_paused, atomic_load (&worker->is_paused));
+    is_news |= TELL (&page->is_draining, self->flow->is_draining);
+    is_news |= TELL (&page->confirmed, worker->confirmed);
+    is_news |= TELL (&page->is_finished, resil__worker_is_finished (worker));
+    is_news |= TELL (&page->flush_asked, worker->flush_asked);
+    return is_news;
+}
+
+/*  Have a source look at the page. Without memory it is tried again at the next turn. */
+static void ring (resil__afar_t *self)
+{
+    self->owes_ring |= write_page (self);
+    if (!self->owes_ring || resil__link_sender_held (&self->down))
+        return;
+    resil__record_batch_t *batch = resil__record_batch_new (resil__record_room (0));
+    if (!batch)
+        return;
+    resil__record_batch_append (batch, NULL, 0);
+    if (resil__link_sender_put (&self->down, batch))
+        resil__record_batch_release (batch);
+    else
+        self->owes_ring = false;
+}
+
 static void feed (resil__afar_t *self)
 {
     const resil__worker_t *worker = self->worker;
@@ -340,6 +385,12 @@ static bool is_sound (const resil__afar_t *self, const resil__note_t *note)
 {
     const resil__worker_t *worker = self->worker;
     uint64_t last = note->through + (note->cursor > 0);
+    if (is_source (self) && (last || note->dead_count))
+        return false;
+    if (note->produced &&
+        (!is_source (self) || worker->is_ended || note->position <= worker->position ||
+         note->produced > UINT32_MAX || worker->next - worker->first >= worker->room - 1))
+        return false;
     if (note->from != self->through ||
         (last && entry_of (self, last - 1) == UINT64_MAX && last > self->through))
         return false;
@@ -433,12 +484,29 @@ static void forget_troubles (resil__worker_t *worker, uint64_t worked)
     }
 }
 
+/*  What a source has produced is through as soon as it is on its lines. */
+static void enter_produced (resil__afar_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    const resil__note_t *note = &self->note;
+    if (note->produced)
+        resil__flow_add (self->flow, worker, note->position, (uint32_t) note->produced);
+    if (note->has_ended && !worker->is_ended)
+        resil__flow_add (self->flow, worker, 0, 0);
+    if (worker->flush_done != note->flush_done) {
+        worker->flush_done = note->flush_done;
+        resil__flow_turn (self->flow);
+    }
+}
+
 /*  An end is through when all before it is. */
 static void enter (resil__afar_t *self)
 {
     resil__worker_t *worker = self->worker;
     const resil__note_t *note = &self->note;
-    uint64_t n = worker->worked;
+    if (is_source (self))
+        enter_produced (self);
+    uint64_t n = is_source (self) ? worker->next : worker->worked;
     for (; n < worker->next; n++) {
         resil__flow_entry_t *entry = resil__worker_entry (worker, n);
         if (!entry->batch) {
@@ -457,6 +525,7 @@ static void enter (resil__afar_t *self)
     worker->own = note->own;
     worker->is_ended |= note->has_ended != 0;
     worker->audit.retries += note->retries;
+    worker->in_hand = 0;
     forget_troubles (worker, n);
     forget_note (self);
     resil__flow_worked (self->flow, worker, n);
@@ -469,6 +538,7 @@ static bool look_at_arrivals (resil__afar_t *self)
         if (self->has_note)
             put_batches (self);
         if (self->has_note) {
+            self->worker->in_hand = self->note.produced;
             if (self->put < self->note.output_count)
                 return false;
             if (self->buried < self->note.dead_count)
@@ -550,8 +620,12 @@ static bool do_what_there_is (resil__afar_t *self)
     resil__flow_lock (self->flow);
     bool buries = false;
     if (self->life) {
-        atomic_store (&self->page->is_paused, atomic_load (&self->worker->is_paused));
-        feed (self);
+        if (is_source (self))
+            ring (self);
+        else {
+            write_page (self);
+            feed (self);
+        }
         buries = look_at_arrivals (self);
     }
     resil__flow_unlock (self->flow);

@@ -7,6 +7,8 @@
 
     And there is a page of memory in which both see what the process has in hand, however it ends.
 
+    A source has no batches that come: what goes down to it says that there is news on the page.
+
     Each process is a *life* of its worker. The next one begins where the books are, and what an earlier one has said is not
     believed any more.
 
@@ -32,6 +34,10 @@ extern const resil__link_times_t resil__afar_times;
     record it has in hand, and whether it is within a callback for it; nothing else of it means anything here. */
 typedef struct {
     atomic_bool is_paused;
+    atomic_bool is_draining; /*  a source: it is to produce no more, ...                     */
+    atomic_bool is_finished; /*  ... it has ended, and all is confirmed, ...                  */
+    atomic_uint_fast64_t confirmed; /*  ... up to there it is; ...                            */
+    atomic_uint_fast64_t flush_asked;
     resil_stage_t stage;
 } resil__page_t;
 
@@ -60,6 +66,7 @@ typedef struct {
     resil__link_receiver_t up;
     resil__link_landing_t landings[RESIL__UP_BATCHES];
     uint64_t fed;          /*  entries below it have gone down                                 */
+    bool owes_ring;        /*  a source is to look at the page                                   */
     size_t fed_ends;       /*  ... so many ends among all that have come                       */
     uint64_t through;      /*  so many batches of this life are in the books                   */
     resil__tally_t before; /*  of the first entry of this life, in those before it             */

@@ -157,11 +157,12 @@ static void code_trouble (coder_t *coder, resil__order_trouble_t *trouble)
 
 static void code_orders (coder_t *coder, resil__orders_t *orders)
 {
-    uint64_t *const numbers[] = {&orders->life,        &orders->down,        &orders->up,
-                                 &orders->number,      &orders->stage_count, &orders->worker,
-                                 &orders->batch_bytes, &orders->attempts,    &orders->retries,
-                                 &orders->tick_ms,     &orders->cursor,      &orders->cursor_offset,
-                                 &orders->own,         &orders->has_ended,   &orders->has_args};
+    uint64_t *const numbers[] = {
+        &orders->life,        &orders->down,       &orders->up,          &orders->number,
+        &orders->stage_count, &orders->worker,     &orders->batch_bytes, &orders->attempts,
+        &orders->retries,     &orders->tick_ms,    &orders->cursor,      &orders->cursor_offset,
+        &orders->own,         &orders->has_ended,  &orders->order,       &orders->position,
+        &orders->told,        &orders->flush_done, &orders->has_args};
     char **const texts[] = {&orders->endpoint, &orders->token, &orders->page,
                             &orders->pipeline, &orders->stage, &orders->type};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -230,8 +231,9 @@ static void code_dead (coder_t *coder, resil__note_dead_t *dead)
 
 static void code_note (coder_t *coder, resil__note_t *note)
 {
-    uint64_t *const numbers[] = {&note->from, &note->through,   &note->cursor, &note->cursor_offset,
-                                 &note->own,  &note->has_ended, &note->retries};
+    uint64_t *const numbers[] = {
+        &note->from,      &note->through, &note->cursor,   &note->cursor_offset, &note->own,
+        &note->has_ended, &note->retries, &note->produced, &note->position,      &note->flush_done};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         code_number (coder, numbers[i]);
     CODE_ROWS (coder, note->outputs, note->output_count, 8);

@@ -52,6 +52,10 @@ typedef struct {
     uint64_t cursor_offset;
     uint64_t own;
     uint64_t has_ended;
+    uint64_t order;    /*  as in the plan                                                    */
+    uint64_t position; /*  a source: where it goes on; ...                                   */
+    uint64_t told;     /*  ... up to there it knows that all is confirmed; ...               */
+    uint64_t flush_done;
     uint64_t has_args;
     void *args;
     size_t args_size;
@@ -87,7 +91,10 @@ typedef struct {
     uint64_t cursor_offset;
     uint64_t own;
     uint64_t has_ended;
-    uint64_t retries; /*  since the note before                                       */
+    uint64_t retries;  /*  since the note before                                            */
+    uint64_t produced; /*  a source: so many records, since the note before, ...             */
+    uint64_t position; /*  ... the last one of which is that of this position                */
+    uint64_t flush_done;
     resil__tally_t
         *tallies; /*  of the batches from `from` on, and of the next one if it is begun */
     size_t tally_count;

@@ -35,8 +35,8 @@ typedef struct {
     resil_stage_type_t type; /*  as it is here: its arguments are made of bytes              */
     resil__plan_t *plan;
     resil__flow_t flow;
-    resil__bell_t bell; /*  of all workers: nobody sleeps                                    */
-    resil__worker_t *inlet;
+    resil__bell_t bell;     /*  of all workers: nobody sleeps                                    */
+    resil__worker_t *inlet; /*  of a source it has nothing                                  */
     resil__worker_t *worker;
     uint64_t *sent; /*  of each worker: entries of an outlet below it have been taken         */
     resil__page_t *page;
@@ -59,6 +59,7 @@ typedef struct {
 
     resil__note_t told; /*  the last note, but for its rows                                  */
     uint64_t told_retries;
+    uint64_t told_in; /*  a source: so many records                                         */
     resil__note_dead_t *dead; /*  for the next one                                            */
     size_t dead_count;
     size_t dead_room;
@@ -116,7 +117,7 @@ static int fill_in (outpost_t *self)
         resil__plan_stage_t *stage = &plan->stages[plan->stage_count];
         stage->spec = (resil_stage_spec_t){RESIL_STAGE};
         stage->type = &self->type;
-        stage->order = 1;
+        stage->order = orders->order;
         if (!(stage->spec.name = strdup (orders->stage)))
             return -1;
     }
@@ -125,10 +126,12 @@ static int fill_in (outpost_t *self)
     spec->retries = (unsigned) orders->retries;
     spec->tick_ms = (int64_t) orders->tick_ms;
     spec->args = orders->has_args ? self : NULL;
-    plan->links[plan->link_count++] = (resil__plan_link_t){
-        .spec = {RESIL_LINK}, .from = orders->stage_count, .to = orders->number};
-    plan->links[0].spec.window_batches = RESIL__DOWN_BATCHES + 1;
-    plan->links[0].spec.window_bytes = NO_BOUND;
+    if (!self->type.produce) {
+        plan->links[plan->link_count++] = (resil__plan_link_t){
+            .spec = {RESIL_LINK}, .from = orders->stage_count, .to = orders->number};
+        plan->links[0].spec.window_batches = RESIL__DOWN_BATCHES + 1;
+        plan->links[0].spec.window_bytes = NO_BOUND;
+    }
     for (size_t i = 0; i < orders->link_count; i++) {
         const resil__order_link_t *told = &orders->links[i];
         plan->stages[told->to].spec.workers = (unsigned) told->workers;
@@ -187,6 +190,11 @@ static int recall_troubles (outpost_t *self)
     return 0;
 }
 
+static bool is_source (const outpost_t *self)
+{
+    return self->type.produce;
+}
+
 /*  Where the books are. */
 static int set_worker (outpost_t *self)
 {
@@ -200,6 +208,15 @@ static int set_worker (outpost_t *self)
     self->told.cursor = orders->cursor;
     self->told.own = orders->own;
     self->told.has_ended = orders->has_ended;
+    self->told.flush_done = orders->flush_done;
+    worker->position = orders->position;
+    worker->confirmed = orders->told;
+    worker->flush_asked = worker->flush_done = orders->flush_done;
+    /*  It may still have to be told that all is confirmed. */
+    if (is_source (self) && worker->is_ended &&
+        (!atomic_load (&self->page->is_finished) ||
+         orders->told < atomic_load (&self->page->confirmed)))
+        resil__flow_add (&self->flow, worker, 0, 0);
     return recall_troubles (self);
 }
 
@@ -294,6 +311,10 @@ static int on_dead (void *arg, const resil_dead_record_t *dead)
 static void take_in (outpost_t *self, const resil__link_frame_t *frame,
                      const resil__link_delivery_t *delivery)
 {
+    if (is_source (self)) { /*  the page has been written                                   */
+        resil__link_receiver_done (&self->down, delivery);
+        return;
+    }
     resil__line_t *line = self->inlet->outputs[0];
     self->deliveries[delivery->sequence % RESIL__DOWN_BATCHES] = *delivery;
     if (delivery->is_end)
@@ -338,13 +359,32 @@ static int receive (outpost_t *self)
 
 /*  ---- What is confirmed --------------------------------------------------------------------------------- */
 
-/*  An outlet is through with one more, and with the end behind it. */
+/*  An outlet is through with one more, and with the end behind it. The end of a source is not through before it has been
+    told that all is confirmed. */
 static void confirm_outlet (outpost_t *self, resil__worker_t *outlet, uint64_t worked)
 {
     uint64_t taken = self->sent[outlet - self->flow.workers];
+    if (is_source (self) && !atomic_load (&self->page->is_finished))
+        taken = worked;
     while (worked < taken && !resil__worker_entry (outlet, worked)->batch)
         worked++;
     resil__flow_worked (&self->flow, outlet, worked);
+}
+
+/*  What is news of the books is so here. */
+static void read_page (outpost_t *self)
+{
+    resil__worker_t *worker = self->worker;
+    bool is_finished = atomic_load (&self->page->is_finished);
+    self->flow.is_draining = atomic_load (&self->page->is_draining);
+    worker->flush_asked = atomic_load (&self->page->flush_asked);
+    if (is_finished && worker->is_ended) {
+        for (size_t i = 0; i < self->flow.worker_count; i++)
+            if (self->flow.workers[i].stage != worker->stage && self->sent[i])
+                confirm_outlet (self, &self->flow.workers[i], self->flow.workers[i].worked);
+        resil__flow_worked (&self->flow, worker, worker->next);
+    }
+    worker->confirmed = atomic_load (&self->page->confirmed);
 }
 
 static void confirm (outpost_t *self)
@@ -354,6 +394,8 @@ static void confirm (outpost_t *self)
         if (outlet)
             confirm_outlet (self, outlet, outlet->worked + 1);
     }
+    if (is_source (self))
+        read_page (self);
     for (; self->confirmed < self->inlet->confirmed; self->confirmed++)
         resil__link_receiver_done (&self->down,
                                    &self->deliveries[(self->confirmed + 1) % RESIL__DOWN_BATCHES]);
@@ -386,7 +428,7 @@ static int take_outlet (outpost_t *self, resil__worker_t *outlet, resil__note_t 
         if (enqueue (self, entry->batch, outlet))
             return -1;
         resil__record_batch_retain (entry->batch);
-        note->outputs[note->output_count++] = (uint64_t) (entry->line - self->flow.lines) - 1;
+        note->outputs[note->output_count++] = (uint64_t) (entry->line - self->worker->outputs[0]);
     }
     /*  An end alone: nothing is sent for it. */
     if (outlet->worked < *taken)
@@ -410,14 +452,19 @@ static void describe (const outpost_t *self, resil__note_t *note)
 {
     const resil__worker_t *worker = self->worker;
     *note = (resil__note_t){.from = self->told.through,
-                            .through = worker->worked,
+                            .through = is_source (self) ? 0 : worker->worked,
                             .cursor = worker->cursor,
                             .cursor_offset = worker->cursor_offset,
                             .own = worker->own,
                             .has_ended = worker->is_ended,
-                            .retries = worker->audit.retries - self->told_retries};
+                            .retries = worker->audit.retries - self->told_retries,
+                            .flush_done = worker->flush_done};
+    if (is_source (self)) {
+        note->produced = worker->audit.in - self->told_in;
+        note->position = worker->position;
+    }
     /*  The end is no batch. */
-    if (self->down.end && note->through > self->down.end - 1)
+    if (self->down.end && !is_source (self) && note->through > self->down.end - 1)
         note->through = self->down.end - 1;
 }
 
@@ -425,7 +472,8 @@ static bool is_news (const outpost_t *self, const resil__note_t *note, size_t fr
 {
     const resil__note_t *told = &self->told;
     return fresh || note->through != told->through || note->cursor != told->cursor ||
-           note->own != told->own || note->has_ended != told->has_ended || note->retries;
+           note->own != told->own || note->has_ended != told->has_ended || note->retries ||
+           note->produced || note->flush_done != told->flush_done;
 }
 
 static int add_tallies (const outpost_t *self, resil__note_t *note)
@@ -486,6 +534,7 @@ static int collect (outpost_t *self)
     if (rc)
         return resil__refuse (ENOMEM, "no memory for a note of what it has done");
     self->told_retries += note.retries;
+    self->told_in += note.produced;
     self->told = note;
     return 0;
 }

@@ -71,10 +71,6 @@ static int check_process (const resil__plan_stage_t *stage)
 {
     if (stage->spec.placement != RESIL_PROCESS)
         return 0;
-    if (stage->type->produce)
-        return resil__refuse (ENOTSUP,
-                              "stage \"%s\" is a source; in processes there are no sources yet",
-                              stage->spec.name);
     if (stage->spec.args && !stage->type->args_encode)
         return resil__refuse (
             EINVAL,

@@ -48,7 +48,7 @@ static SHARED struct {
     atomic_int dead;
     atomic_bool refuses_dead;
     uint64_t dead_number;
-    char story[2048];
+    char story[16384];
     unsigned attempt;
     bool was_rejected;
 } the;
@@ -200,7 +200,7 @@ static const resil_stage_type_t types[] = {
      .on_tick = stage_on_tick},
     {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true}};
 
-/*  numbers -> plot -> count, each in a thread of its own, or behind the source in a process, or all in one thread. */
+/*  numbers -> plot -> count, each in a thread of its own, or in a process, or all in one thread. */
 typedef struct {
     resil_stage_spec_t stages[4];
     resil_link_spec_t links[4];
@@ -214,7 +214,7 @@ static void begin (draft_t *draft, bool is_fused)
     for (int i = 0; i < 3; i++) {
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
                                                 .thread = is_fused ? "all" : NULL};
-        if (i > 0 && !is_fused)
+        if (!is_fused)
             draft->stages[i].placement = placed ();
     }
     draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,

@@ -224,9 +224,6 @@ static void a_stage_that_cannot_go_to_a_process_is_refused (void **state)
     draft.stages[1].args = NULL;
     draft.stages[1].thread = "a";
     refused (&draft, EINVAL, "give either");
-    begin (&draft);
-    draft.stages[0].placement = RESIL_PROCESS;
-    refused (&draft, ENOTSUP, "stage \"source\" is a source");
 }
 
 static void a_missing_executable_is_named (void **state)
