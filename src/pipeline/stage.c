@@ -854,16 +854,19 @@ static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
            (spec->retries && trouble->retries >= spec->retries);
 }
 
+/*  Why it is dead. */
+static const char *last_line (const resil__trouble_t *trouble)
+{
+    const char *last = trouble->story ? strrchr (trouble->story, '\n') : NULL;
+    return last ? last + 1 : trouble->story ? trouble->story : "";
+}
+
 static void log_dead (const resil_stage_t *self, const resil__trouble_t *trouble,
                       const resil_record_t *record)
 {
     resil__about_t about = {self->flow->plan->name, resil_stage_name (self), 0, 0};
-    const char *last = trouble->story ? strrchr (trouble->story, '\n') : NULL;
     resil__log (RESIL_LOG_WARN, &about, 1, "record %llu of %zu bytes is a dead letter: %s",
-                (unsigned long long) record->id.origin, record->size,
-                last             ? last + 1
-                : trouble->story ? trouble->story
-                                 : "");
+                (unsigned long long) record->id.origin, record->size, last_line (trouble));
 }
 
 /*  0, or else nobody takes it, or it has failed: FAILED. */
@@ -920,6 +923,9 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
         *outcome = PUT_OFF;
         return false;
     }
+    resil__flow_lock (self->flow);
+    resil__flow_buried (self->flow, self->worker, last_line (trouble));
+    resil__flow_unlock (self->flow);
     forget_trouble (self);
     tally (self)->dead++;
     go_past (self, behind);
