@@ -22,7 +22,9 @@ typedef enum {
     RESIL_EVENT_ESCALATED,   /*  a supervisor gives up and begins to stop its children     */
     RESIL_EVENT_ENDED,       /*  supervision has ended, of a supervisor                    */
     RESIL_EVENT_COMMAND,     /*  a client of a monitor (resil/monitor.h) has something changed  */
-    RESIL_EVENT_REFUSED      /*  a monitor has refused that to one                         */
+    RESIL_EVENT_REFUSED,     /*  a monitor has refused that to one                         */
+    RESIL_EVENT_DEAD /*  records of a pipeline have become dead letters there; one of these a
+                                 second for each component, at most                        */
 } resil_event_kind_t;
 
 /*  How far a client's command is. */
@@ -66,8 +68,11 @@ typedef struct {
     const char *command;        /*  of COMMAND and REFUSED what was asked for: "restart"; else "" */
     const char *request;        /*  of COMMAND the id of the request; else ""                */
     resil_command_stage_t stage; /*  of COMMAND                                               */
-    int code;         /*  of REFUSED, and of COMMAND that failed: why, an errno; else 0 */
-    const char *text; /*  ... and a sentence; else ""                              */
+    int code; /*  of REFUSED, and of COMMAND that failed: why, an errno; else 0 */
+    const char
+        *text;      /*  ... and a sentence. Of DEAD why the last one is; of ENDED of a pipeline how
+                          many records are done, dropped and dead; else ""                 */
+    uint64_t count; /*  of DEAD how many there are by now; else 0                        */
 } resil_event_t;
 
 /*  What gets the events; see resil_supervisor_on_event. `arg` is what was given there. */
@@ -96,8 +101,8 @@ RESIL_EXPORT int resil_supervisor_on_event (resil_supervisor_t *self, resil_even
         from=up to=failing cause=reported code=104 text="read: Connection reset by peer"
 
     (in one line). What says nothing is left out. The keys, in their order: seq, at_us, wall_at_us; kind (state,
-    added, removed, quarantined, returned, escalated, ended, command, refused); path; supervisor (yes); incarnation;
-    from, to; done (yes); delay_ms; reason (completed, stopped, escalated); commanded (yes); by; command, request, stage
+    added, removed, quarantined, returned, escalated, ended, command, refused, dead); path; supervisor (yes); incarnation;
+    from, to; done (yes); delay_ms; reason (completed, stopped, escalated); commanded (yes); by; count; command, request, stage
     (accepted, done, failed), errno, why; of the error: cause, code, error_incarnation, error_at_us, text, file, line.
 
     Each subscription is answered by a message whose first frame is what was subscribed to, and whose line has
@@ -111,7 +116,7 @@ RESIL_EXPORT int resil_supervisor_on_event (resil_supervisor_t *self, resil_even
 RESIL_EXPORT const char *resil_supervisor_events (resil_supervisor_t *self);
 
 /*  The kind as a word: "state", "added", "removed", "quarantined", "returned", "escalated", "ended", "command",
-    "refused". */
+    "refused", "dead". */
 RESIL_EXPORT const char *resil_event_kind_name (resil_event_kind_t kind);
 
 /*  The stage as a word: "accepted", "done", "failed". */

@@ -123,7 +123,7 @@ typedef struct {
     int64_t at_us;          /*  when, by the program's clock                                  */
     int64_t wall_at_us;     /*  when, in microseconds since 1970                              */
     const char *type;       /*  "state", "added", "removed", "quarantined", "returned", "escalated",
-                                  "ended", "command", "refused"; or what later versions have     */
+                                  "ended", "command", "refused", "dead"; or what later versions have */
     const char *path;       /*  of whom                                                       */
     bool is_supervisor;     /*  else a component                                              */
     uint64_t incarnation;   /*  of it                                                         */
@@ -139,7 +139,10 @@ typedef struct {
     const char *action;  /*  of "command" and "refused": what was asked for, as "restart"  */
     const char *stage;   /*  of "command": "accepted", "done", "failed"                    */
     const char *failure; /*  of "refused", and of a command that failed: the sentence       */
-    const char *json;    /*  all of it, as it was published                                */
+    const char *text; /*  of "dead": why the last one is; of "ended" of a pipeline: how many records
+                             are done, dropped and dead                                     */
+    uint64_t count;   /*  of "dead": how many there are by now                           */
+    const char *json; /*  all of it, as it was published                                */
 } resil_remote_event_t;
 
 /*  The answer to a request. No text is NULL. */

@@ -132,3 +132,9 @@ char *resil__text_signal (char text[RESIL__SIGNAL_TEXT], int number)
         snprintf (text, RESIL__SIGNAL_TEXT, "signal %d", number);
     return text;
 }
+
+const char *resil__text_last_line (const char *text)
+{
+    const char *newline = text ? strrchr (text, '\n') : NULL;
+    return newline ? newline + 1 : text ? text : "";
+}

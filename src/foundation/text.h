@@ -28,4 +28,7 @@ uint64_t resil__text_hash (const char *text);
 #define RESIL__SIGNAL_TEXT 32
 char *resil__text_signal (char text[RESIL__SIGNAL_TEXT], int number);
 
+/*  What follows the last newline in it, or all of it; "" for NULL. */
+const char *resil__text_last_line (const char *text);
+
 #endif

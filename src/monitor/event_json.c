@@ -83,6 +83,10 @@ static void put_change (resil__json_t *json, const resil_event_t *event)
         resil__json_number (json, "delay_us", event->delay_ms * 1000);
     if (event->kind == RESIL_EVENT_ENDED)
         resil__json_text (json, "reason", resil__ended_name (event->reason));
+    if (event->kind == RESIL_EVENT_DEAD)
+        resil__json_count (json, "count", event->count);
+    if (event->kind == RESIL_EVENT_ENDED || event->kind == RESIL_EVENT_DEAD)
+        resil__json_text_if (json, "text", event->text);
 }
 
 static void put_command (resil__json_t *json, const resil_event_t *event)

@@ -10,6 +10,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/text.h"
 #include "pipeline/record.h"
 
 #define BURY_AGAIN_MS 100
@@ -602,6 +603,8 @@ static bool bury (resil__afar_t *self)
 
     resil__flow_lock (self->flow);
     if (self->life == life && self->has_note) {
+        if (is_taken)
+            resil__flow_buried (self->flow, self->worker, resil__text_last_line (story));
         self->note.dead[self->buried].story = story;
         story = NULL;
         self->buried += is_taken;

@@ -1,6 +1,8 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/figures.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "foundation/histogram.h"
@@ -114,6 +116,7 @@ static void put_stage (resil__json_t *json, resil__core_t *core, size_t number)
     resil__json_count (json, "dead", audit.dead);
     resil__json_count (json, "in_flight", audit.in_flight);
     resil__json_count (json, "waiting", audit.waiting);
+    resil__json_count (json, "deferred", audit.deferred);
     resil__json_count (json, "emitted", audit.emitted);
     resil__json_count (json, "retries", audit.retries);
     resil__json_count (json, "failures", audit.failures);
@@ -161,4 +164,21 @@ char *resil__pipeline_json (resil__core_t *core)
     char *text = json.failed ? NULL : strndup (json.text, json.size);
     resil__json_release (&json);
     return text;
+}
+
+void resil__pipeline_sum_up (resil__core_t *core, char *text, size_t room)
+{
+    resil_audit_t audit, all = {0};
+    for (size_t i = 0; i < core->plan->stage_count; i++) {
+        resil__audit_stage (&core->flow, i, &audit);
+        all.dropped += audit.dropped;
+        all.dead += audit.dead;
+        if (!core->plan->stages[i].type->produce)
+            continue;
+        all.in += audit.in;
+        all.done += audit.done;
+    }
+    snprintf (text, room,
+              "%" PRIu64 " of %" PRIu64 " records done, %" PRIu64 " dropped, %" PRIu64 " dead",
+              all.done, all.in, all.dropped, all.dead);
 }

@@ -15,6 +15,8 @@
 static const resil__link_times_t no_times = {1, 1, 1};
 #define NOW 0
 
+#define TELL_DEAD_US 1000000
+
 /*  ---- Construction ------------------------------------------------------------------------------------ */
 
 resil__worker_t *resil__flow_workers (const resil__flow_t *self, size_t stage)
@@ -411,6 +413,16 @@ void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t 
     for (; worker->worked < worked; worker->worked++)
         mark (worker, worker->worked);
     settle (self, worker);
+}
+
+void resil__flow_buried (resil__flow_t *self, resil__worker_t *worker, const char *why)
+{
+    int64_t now_us = resil__flow_now_us (self);
+    worker->buried++;
+    if (!self->tell_dead || now_us < worker->tells_dead_at_us)
+        return;
+    worker->tells_dead_at_us = now_us + TELL_DEAD_US;
+    self->tell_dead (self->herald, worker, why);
 }
 
 static uint64_t count_from (const resil__worker_t *self, uint64_t entry)

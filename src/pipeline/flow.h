@@ -107,7 +107,9 @@ struct _resil__worker_t {
     bool is_ended;    /*  it has said on all outputs that there is no more                */
     atomic_bool is_paused;
     resil__index_t troubles;
-    resil_audit_t audit; /*  but for in_flight, waiting and deferred                         */
+    uint64_t buried;          /*  how many have been given to the dead letters                  */
+    int64_t tells_dead_at_us; /*  it is not told before                                        */
+    resil_audit_t audit;      /*  but for in_flight, waiting and deferred                       */
 };
 
 typedef struct _resil__flow_t {
@@ -120,6 +122,9 @@ typedef struct _resil__flow_t {
     resil__line_t *lines; /*  those of a link of the plan are in a row                        */
     size_t line_count;
     resil__bell_t *to_ring;
+    /*  Tells others of a worker's dead; NULL: nobody wants to know. */
+    void (*tell_dead) (void *herald, const resil__worker_t *worker, const char *why);
+    void *herald;
     int64_t now_us;   /*  while the lock is held, if somebody has asked for the time; else 0 */
     atomic_uint turn; /*  for those who wait for sources: moves when there is news of one ...  */
     unsigned waiting; /*  ... if there are any                                                */
@@ -171,6 +176,9 @@ void resil__worker_close (resil__worker_t *self, uint64_t entry);
 
 /*  The worker is through with entries below `worked`, and all that came of it is put. */
 void resil__flow_worked (resil__flow_t *self, resil__worker_t *worker, uint64_t worked);
+
+/*  One more has been given to the dead letters: that is told, but not more often than once a second. */
+void resil__flow_buried (resil__flow_t *self, resil__worker_t *worker, const char *why);
 
 /*  Has it ended, and is all confirmed? */
 static inline bool resil__worker_is_finished (const resil__worker_t *self)

@@ -99,6 +99,37 @@ static char *take_figures (const resil__figures_t *figures)
     return resil__pipeline_json (((const resil_pipeline_t *) figures)->core);
 }
 
+static void sum_up (const resil__figures_t *figures, char text[RESIL__SUM_ROOM])
+{
+    resil__pipeline_sum_up (((const resil_pipeline_t *) figures)->core, text, RESIL__SUM_ROOM);
+}
+
+static void tell_dead (void *herald, const resil__worker_t *worker, const char *why)
+{
+    const resil_pipeline_t *self = herald;
+    size_t offset = offsetof (resil__seat_t, bell);
+    const resil__seat_t *seat = (const resil__seat_t *) ((const char *) worker->bell - offset);
+    resil__tell_dead (self->supervisor, seat->name, worker->buried, why);
+}
+
+/*  Have its dead be told, or (NULL) no longer. */
+static void set_herald (resil_pipeline_t *self,
+                        void (*tell) (void *herald, const resil__worker_t *worker, const char *why))
+{
+    resil__flow_t *flow = &self->core->flow;
+    resil__flow_lock (flow);
+    flow->herald = self;
+    flow->tell_dead = tell;
+    resil__flow_unlock (flow);
+}
+
+static void show (resil_pipeline_t *self)
+{
+    self->figures = (resil__figures_t){.take = take_figures, .sum_up = sum_up};
+    resil__set_figures (self->supervisor, &self->figures);
+    set_herald (self, tell_dead);
+}
+
 resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pipeline_spec_t *spec)
 {
     resil__plan_t *plan = resil__plan_new (spec);
@@ -116,8 +147,7 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
         resil__link_carrier_types_register () == 0)
         self->supervisor = make_supervisor (above, self->core->plan->name);
     if (self->supervisor && add_carrier (self) == 0 && add_seats (self) == 0) {
-        self->figures.take = take_figures;
-        resil__set_figures (self->supervisor, &self->figures);
+        show (self);
         return self;
     }
     int error = errno;
@@ -136,9 +166,10 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
     if (self->core && check (self, "resil_pipeline_destroy"))
         return;
     if (self->supervisor)
-        resil__set_figures (self->supervisor, NULL);
+        set_herald (self, NULL);
     if (self->supervisor && self->above) {
         resil_supervisor_terminate_child (self->above, self->core->plan->name);
+        resil__set_figures (self->supervisor, NULL);
         resil_supervisor_delete_child (self->above, self->core->plan->name);
     }
     else if (self->supervisor)

@@ -13,6 +13,7 @@
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
+#include "foundation/text.h"
 #include "pipeline/record.h"
 #include "pipeline/stage_type.h"
 
@@ -1022,10 +1023,9 @@ static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
 static void log_dead (const resil__plan_t *plan, const resil_dead_record_t *dead)
 {
     resil__about_t about = {plan->name, dead->stage, 0, 0};
-    const char *last = strrchr (dead->story, '\n');
     resil__log (RESIL_LOG_WARN, &about, 1, "record %llu of %zu bytes is a dead letter: %s",
                 (unsigned long long) dead->record->id.origin, dead->record->size,
-                last ? last + 1 : dead->story);
+                resil__text_last_line (dead->story));
 }
 
 int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead)
@@ -1108,6 +1108,9 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
         *outcome = PUT_OFF;
         return false;
     }
+    resil__flow_lock (self->flow);
+    resil__flow_buried (self->flow, self->worker, resil__text_last_line (trouble->story));
+    resil__flow_unlock (self->flow);
     forget_trouble (self);
     conclude (self, RESIL__END_DEAD, behind);
     return false;

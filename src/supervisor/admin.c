@@ -497,6 +497,14 @@ static void tell_client (resil_supervisor_t *self, resil__command_t *command)
     agree (self, command);
 }
 
+static void tell_dead (resil_supervisor_t *self, resil__command_t *command)
+{
+    resil__child_t *child = check_exists (self) ? NULL : resil__family_find (self, command->name);
+    if (child)
+        resil__event_dead (child, command->dead, command->message);
+    agree (self, command);
+}
+
 static void take_snapshot (resil_supervisor_t *self, resil__command_t *command)
 {
     *command->snapshot = check_exists (self) ? NULL : resil__snapshot_take (self);
@@ -637,6 +645,9 @@ static void execute (resil_supervisor_t *self, resil__command_t *command)
         break;
     case RESIL__TELL_CLIENT:
         tell_client (self, command);
+        break;
+    case RESIL__TELL_DEAD:
+        tell_dead (self, command);
         break;
     case RESIL__READ_METERS:
         *command->readings = resil__readings_take (self);

@@ -17,6 +17,7 @@
 #include "foundation/errmsg.h"
 #include "supervisor/event_codec.h"
 #include "supervisor/snapshot.h"
+#include "supervisor/figures.h"
 #include "supervisor/state.h"
 
 /*  ---- To who listens ------------------------------------------------------------------ */
@@ -353,9 +354,23 @@ void resil__event_ended (resil_supervisor_t *self)
     if (!count (self->tree, counter_of (self)))
         return;
     resil_event_t event = about_all (self, RESIL_EVENT_ENDED);
+    char sum[RESIL__SUM_ROOM];
     event.reason = self->reason_to_be;
     event.error = self->has_error ? &self->error : NULL;
+    event.text = resil__sum_up_figures (self, sum);
     tell (self->tree, &event, self->author);
+}
+
+void resil__event_dead (resil__child_t *child, uint64_t many, const char *why)
+{
+    resil__tree_t *tree = child->supervisor->tree;
+    char path[RESIL__PATH_ROOM];
+    if (!count (tree, &child->event_count))
+        return;
+    resil_event_t event = about (child, RESIL_EVENT_DEAD, tree->now_us, path);
+    event.count = many;
+    event.text = why;
+    tell (tree, &event, NULL);
 }
 
 void resil__event_client (resil_supervisor_t *self, resil__child_t *child,

@@ -44,6 +44,9 @@ void resil__event_ended (resil_supervisor_t *self);
 void resil__event_client (resil_supervisor_t *self, struct _resil__child_t *child,
                           const resil_event_t *what);
 
+/*  So many records have become dead letters there by now, the last one for that reason. */
+void resil__event_dead (struct _resil__child_t *child, uint64_t many, const char *why);
+
 /*  Have another callback. 0, or -1 with ENOMEM and a sentence. */
 int resil__event_listen (resil_supervisor_t *self, resil_event_fn *listen, void *arg);
 

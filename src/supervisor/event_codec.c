@@ -11,7 +11,7 @@ static const char *const kinds[] = {
     [RESIL_EVENT_REMOVED] = "removed",   [RESIL_EVENT_QUARANTINED] = "quarantined",
     [RESIL_EVENT_RETURNED] = "returned", [RESIL_EVENT_ESCALATED] = "escalated",
     [RESIL_EVENT_ENDED] = "ended",       [RESIL_EVENT_COMMAND] = "command",
-    [RESIL_EVENT_REFUSED] = "refused",
+    [RESIL_EVENT_REFUSED] = "refused",   [RESIL_EVENT_DEAD] = "dead",
 };
 
 static const char *const stages[] = {
@@ -29,7 +29,7 @@ static const char *const reasons[] = {
 
 const char *resil_event_kind_name (resil_event_kind_t kind)
 {
-    return kind >= RESIL_EVENT_STATE && kind <= RESIL_EVENT_REFUSED ? kinds[kind] : "";
+    return kind >= RESIL_EVENT_STATE && kind <= RESIL_EVENT_DEAD ? kinds[kind] : "";
 }
 
 const char *resil_command_stage_name (resil_command_stage_t stage)
@@ -93,6 +93,8 @@ size_t resil__event_line (const resil_event_t *event, char text[RESIL__EVENT_LIN
         resil__logfmt_field (&line, "reason", resil__ended_name (event->reason));
     put_yes (&line, "commanded", event->commanded);
     resil__logfmt_field (&line, "by", event->by);
+    if (event->count)
+        resil__logfmt_number (&line, "count", (int64_t) event->count);
     put_command (&line, event);
     if (event->error)
         put_error (&line, event->error);
@@ -137,9 +139,10 @@ static char *put_cut (char *at, const char *string, size_t room)
     return at + size + 1;
 }
 
-static bool is_clients (const resil_event_t *event)
+static bool has_words (const resil_event_t *event)
 {
-    return event->kind == RESIL_EVENT_COMMAND || event->kind == RESIL_EVENT_REFUSED;
+    return event->kind == RESIL_EVENT_COMMAND || event->kind == RESIL_EVENT_REFUSED ||
+           event->kind == RESIL_EVENT_DEAD || event->kind == RESIL_EVENT_ENDED;
 }
 
 size_t resil__event_pack (const resil_event_t *event, char bytes[RESIL__EVENT_BYTES_MAX])
@@ -154,7 +157,7 @@ size_t resil__event_pack (const resil_event_t *event, char bytes[RESIL__EVENT_BY
         end = put_string (end, error->component);
         end = put_string (end, error->text);
     }
-    if (is_clients (event)) {
+    if (has_words (event)) {
         end = put_cut (end, event->command, RESIL__COMMAND_ROOM);
         end = put_cut (end, event->request, RESIL__COMMAND_ROOM);
         end = put_cut (end, event->text, RESIL__WHY_ROOM);
@@ -183,7 +186,7 @@ void resil__event_unpack (const char *bytes, resil_event_t *event, resil_error_t
         event->error = error;
     }
     event->command = event->request = event->text = "";
-    if (is_clients (event)) {
+    if (has_words (event)) {
         event->command = next_string (&at);
         event->request = next_string (&at);
         event->text = next_string (&at);

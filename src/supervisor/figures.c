@@ -21,3 +21,13 @@ char *resil__take_figures (const resil_supervisor_t *supervisor)
     pthread_mutex_unlock (&lock);
     return taken;
 }
+
+const char *resil__sum_up_figures (const resil_supervisor_t *supervisor, char text[RESIL__SUM_ROOM])
+{
+    *text = 0;
+    pthread_mutex_lock (&lock);
+    if (supervisor->figures)
+        supervisor->figures->sum_up (supervisor->figures, text);
+    pthread_mutex_unlock (&lock);
+    return text;
+}

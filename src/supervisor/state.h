@@ -166,6 +166,7 @@ typedef enum {
     RESIL__RECEIVE_GUEST,
     RESIL__LOCATE,
     RESIL__TELL_CLIENT,
+    RESIL__TELL_DEAD,
     RESIL__READ_METERS,
     RESIL__STOP_ALL, /*  in order, each within its deadline                       */
     RESIL__STOP_NOW, /*  a moment for all together, then quarantine               */
@@ -211,6 +212,7 @@ struct _resil__command_t {
     resil__place_t *place;        /*  of LOCATE; the caller's                                */
     const resil_event_t *client_event; /*  of TELL_CLIENT; the caller's ...                    */
     uint64_t *sequence;                /*  ... and so is where its number goes                 */
+    uint64_t dead;             /*  of TELL_DEAD, how many; `message` has why                   */
     const char *client;        /*  of a monitor, in whose name the call is; the caller's, or NULL */
     uint64_t only_incarnation; /*  else it is refused; 0: any                             */
     bool from_inside;          /*  it is answered when it has been accepted                 */

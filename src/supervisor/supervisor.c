@@ -19,6 +19,7 @@
 #include "foundation/log.h"
 #include "foundation/process.h"
 #include "supervisor/attendant.h"
+#include "supervisor/figures.h"
 #include "supervisor/guest.h"
 #include "supervisor/living.h"
 #include "supervisor/state.h"
@@ -209,8 +210,20 @@ static void node_free (resil_supervisor_t *self)
     free (self);
 }
 
+/*  That came when the actor had left, and nobody waits for. */
+static void free_commands (resil__tree_t *tree)
+{
+    while (tree->commands) {
+        resil__command_t *command = tree->commands;
+        tree->commands = command->next;
+        if (command->detached)
+            free (command);
+    }
+}
+
 static void tree_free (resil__tree_t *tree)
 {
+    free_commands (tree);
     while (tree->supervisors) {
         resil_supervisor_t *next = tree->supervisors->next;
         node_free (tree->supervisors);
@@ -710,6 +723,20 @@ int resil__supervisor_spawn_soon (resil_supervisor_t *self)
     command->detached = true;
     post (command);
     return 0;
+}
+
+void resil__tell_dead (resil_supervisor_t *self, const char *name, uint64_t many, const char *why)
+{
+    resil__command_t *command = calloc (1, sizeof *command);
+    if (!command)
+        return;
+    command->supervisor = self;
+    command->verb = RESIL__TELL_DEAD;
+    command->detached = true;
+    command->name = name;
+    command->dead = many;
+    snprintf (command->message, sizeof command->message, "%s", why);
+    post (command);
 }
 
 int resil__supervisor_ask (resil_supervisor_t *self, resil__verb_t verb, resil__author_t *by)

@@ -213,15 +213,15 @@ static int check_types (const char *types)
     for (const char *at = types; at; at = strchr (at, ',') ? strchr (at, ',') + 1 : NULL) {
         int size = (int) strcspn (at, ",");
         resil_event_kind_t kind = RESIL_EVENT_STATE;
-        while (kind <= RESIL_EVENT_REFUSED &&
+        while (kind <= RESIL_EVENT_DEAD &&
                (strncmp (resil_event_kind_name (kind), at, (size_t) size) ||
                 resil_event_kind_name (kind)[size]))
             kind++;
-        if (kind > RESIL_EVENT_REFUSED)
+        if (kind > RESIL_EVENT_DEAD)
             return tool_fail (
                 TOOL_USAGE,
                 "--type: there are no events of type \"%.*s\": state, added, removed, "
-                "quarantined, returned, escalated, ended, command, refused",
+                "quarantined, returned, escalated, ended, command, refused, dead",
                 size, at);
     }
     return TOOL_OK;

@@ -112,7 +112,7 @@ static void put_command (FILE *out, const json_t *event)
 char *tool_event_text (const json_t *event)
 {
     const char *type = tool_text_of (event, "type"), *by = tool_text_of (event, "by");
-    const char *reason = tool_text_of (event, "reason");
+    const char *reason = tool_text_of (event, "reason"), *words = tool_text_of (event, "text");
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream (&text, &size);
@@ -123,7 +123,12 @@ char *tool_event_text (const json_t *event)
     else if (strcmp (type, "command") == 0 || strcmp (type, "refused") == 0)
         put_command (out, event);
     else {
+        int64_t count = tool_number_of (event, "count", 0);
         fprintf (out, "%s%s%s", type, *reason ? ": " : "", reason);
+        if (count)
+            fprintf (out, ": %" PRId64 " by now", count);
+        if (*words)
+            fprintf (out, ": %s", words);
         put_cause (out, event);
     }
     if (*by)
@@ -146,6 +151,7 @@ tool_tone_t tool_event_tone (const json_t *event)
         {"failing", TOOL_BAD},      {"waiting", TOOL_WARNING}, {"up", TOOL_GOOD},
         {"quarantined", TOOL_BAD},  {"escalated", TOOL_BAD},   {"refused", TOOL_BAD},
         {"stopping", TOOL_WARNING}, {"ended", TOOL_WARNING},   {"failed", TOOL_BAD},
+        {"dead", TOOL_BAD},
     };
     const char *type = tool_text_of (event, "type");
     const char *word = strcmp (type, "state") == 0     ? tool_text_of (event, "to")

@@ -117,7 +117,9 @@ bool resil__wire_event (const json_t *object, resil_remote_event_t *event,
         .id = resil__wire_text (object, "id"),
         .action = resil__wire_text (object, "do"),
         .stage = resil__wire_text (object, "stage"),
-        .failure = resil__wire_text (json_object_get (object, "error"), "text")};
+        .failure = resil__wire_text (json_object_get (object, "error"), "text"),
+        .text = resil__wire_text (object, "text"),
+        .count = count_of (object, "count")};
     return event->sequence > 0 && *event->type && *event->path == '/';
 }
 

@@ -844,7 +844,7 @@ static void what_is_wrong_is_refused (void **state)
     assert_null (resil_supervisor_events (NULL));
     assert_int_equal (errno, EINVAL);
     assert_string_equal (resil_event_kind_name ((resil_event_kind_t) 0), "");
-    assert_string_equal (resil_event_kind_name ((resil_event_kind_t) 10), "");
+    assert_string_equal (resil_event_kind_name ((resil_event_kind_t) 11), "");
     assert_string_equal (resil_event_kind_name (RESIL_EVENT_QUARANTINED), "quarantined");
 }
 

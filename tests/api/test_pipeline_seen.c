@@ -15,7 +15,7 @@
 #define TOTAL 1000
 
 static atomic_uint_fast64_t taken;
-static atomic_bool is_over;
+static atomic_bool is_over, is_deadly;
 
 static int produce (resil_stage_t *stage, void *args)
 {
@@ -31,6 +31,8 @@ static int sift (resil_stage_t *stage, void *args, const resil_record_t *record)
     uint64_t number;
     (void) args;
     memcpy (&number, record->bytes, sizeof number);
+    if (atomic_load (&is_deadly))
+        return resil_stage_reject (stage, "all are");
     if (number % 10 == 0)
         return RESIL_DROP;
     if (number == 5)
@@ -316,6 +318,62 @@ static void a_sample_leaves_out_what_is_longer_than_it_may_be (void **state)
     resil_pipeline_destroy (&pipeline);
 }
 
+static void the_dead_and_the_end_are_events (void **state)
+{
+    (void) state;
+    watch (new_root ());
+    resil_pipeline_t *pipeline = worked_through (root);
+    client_await (&client, "type", "dead");
+    assert_int_equal (client_number (&client, "count"), 1);
+    assert_string_equal (client_text (&client, "text"), "attempt 1: a five");
+    assert_memory_equal (client_text (&client, "path"), "/app/line/sift \"2\".", 18);
+    atomic_store (&is_over, true);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    client_await (&client, "type", "ended");
+    assert_string_equal (client_text (&client, "path"), "/app/line");
+    assert_string_equal (client_text (&client, "reason"), "completed");
+    assert_string_equal (client_text (&client, "text"),
+                         "1000 of 1000 records done, 100 dropped, 1 dead");
+    resil_pipeline_destroy (&pipeline);
+    leave ();
+    resil_supervisor_destroy (&root);
+}
+
+static void all_are_dead_and_not_all_of_them_are_told (void **state)
+{
+    (void) state;
+    watch (new_root ());
+    atomic_store (&is_deadly, true);
+    resil_pipeline_t *pipeline = worked_through (root);
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (pipeline, "sift \"2\"", &audit));
+    assert_int_equal (audit.dead, TOTAL);
+    client_must (&client, "events", "\"from\":1");
+    const json_t *events = client_field (&client, "result.events");
+    size_t told = 0;
+    for (size_t i = 0; i < json_array_size (events); i++)
+        told += strcmp (text (json_array_get (events, i), "type"), "dead") == 0;
+    assert_true (told >= 1 && told < TOTAL / 2);
+    resil_pipeline_destroy (&pipeline);
+    leave ();
+    resil_supervisor_destroy (&root);
+    atomic_store (&is_deadly, false);
+}
+
+static void one_that_is_stopped_says_how_far_it_was (void **state)
+{
+    (void) state;
+    watch (new_root ());
+    resil_pipeline_t *pipeline = worked_through (root);
+    resil_pipeline_destroy (&pipeline);
+    client_await (&client, "type", "ended");
+    assert_string_equal (client_text (&client, "reason"), "stopped");
+    assert_string_equal (client_text (&client, "text"),
+                         "1000 of 1000 records done, 100 dropped, 1 dead");
+    leave ();
+    resil_supervisor_destroy (&root);
+}
+
 /*  ---- While it comes and goes ------------------------------------------------------------------------- */
 
 static void *look_on (void *until)
@@ -358,6 +416,9 @@ int main (void)
         support_case (what_is_asked_for_has_them_too),
         support_case (samples_have_them),
         support_case (a_sample_leaves_out_what_is_longer_than_it_may_be),
+        support_case (the_dead_and_the_end_are_events),
+        support_case (one_that_is_stopped_says_how_far_it_was),
+        support_case (all_are_dead_and_not_all_of_them_are_told),
         support_case (pipelines_come_and_go_while_they_are_looked_at),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -70,12 +70,13 @@ static void a_line_has_all_fields_in_order (void **state)
 static void each_kind_has_its_word_and_an_end_its_reason (void **state)
 {
     (void) state;
-    static const char *const words[] = {NULL,       "state",     "added", "removed", "quarantined",
-                                        "returned", "escalated", "ended", "command", "refused"};
+    static const char *const words[] = {NULL,          "state",    "added",     "removed",
+                                        "quarantined", "returned", "escalated", "ended",
+                                        "command",     "refused",  "dead"};
     static const char *const reasons[] = {"completed", "stopped", "escalated"};
     resil_event_t event = plain_event ();
     char wanted[256];
-    for (int kind = RESIL_EVENT_ADDED; kind <= RESIL_EVENT_REFUSED; kind++) {
+    for (int kind = RESIL_EVENT_ADDED; kind <= RESIL_EVENT_DEAD; kind++) {
         if (kind == RESIL_EVENT_ENDED)
             continue;
         event.kind = (resil_event_kind_t) kind;
@@ -222,6 +223,23 @@ static void bytes_hold_all_of_it (void **state)
     there_and_back (&event);
 }
 
+static void what_is_dead_says_how_many_and_why (void **state)
+{
+    (void) state;
+    resil_event_t event = plain_event ();
+    event.kind = RESIL_EVENT_DEAD;
+    event.count = 12;
+    event.text = "attempt 1: no date";
+    assert_string_equal (line_of (&event),
+                         START "kind=dead path=/app/web incarnation=4 count=12 why=\"attempt 1: no "
+                               "date\"");
+    there_and_back (&event);
+    event.kind = RESIL_EVENT_ENDED;
+    event.reason = RESIL_ENDED_COMPLETED;
+    event.count = 0;
+    there_and_back (&event);
+}
+
 static void what_is_too_long_of_a_client_is_cut (void **state)
 {
     (void) state;
@@ -249,6 +267,7 @@ int main (void)
         support_case (a_beat_is_a_line_too),
         support_case (bytes_hold_all_of_it),
         support_case (what_a_client_has_done_says_what_and_why_not),
+        support_case (what_is_dead_says_how_many_and_why),
         support_case (what_is_too_long_of_a_client_is_cut),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

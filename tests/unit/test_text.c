@@ -180,6 +180,15 @@ static void a_signal_has_its_name (void **state)
     assert_string_equal (resil__text_signal (text, 99), "signal 99");
 }
 
+static void the_last_line_is_what_follows_the_last_newline (void **state)
+{
+    (void) state;
+    assert_string_equal (resil__text_last_line ("one\ntwo"), "two");
+    assert_string_equal (resil__text_last_line ("one"), "one");
+    assert_string_equal (resil__text_last_line ("one\n"), "");
+    assert_string_equal (resil__text_last_line (NULL), "");
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -190,6 +199,7 @@ int main (void)
         cmocka_unit_test (a_byte_that_is_not_plain_is_found_wherever_it_is),
         cmocka_unit_test (a_hash_tells_texts_apart),
         support_case (a_signal_has_its_name),
+        cmocka_unit_test (the_last_line_is_what_follows_the_last_newline),
     };
     return cmocka_run_group_tests (cases, NULL, NULL);
 }

@@ -210,6 +210,10 @@ static void an_event_is_a_line_for_a_person (void **state)
         {"{\"type\":\"refused\",\"do\":\"stop\",\"by\":\"uid "
          "7@ipc\",\"error\":{\"text\":\"viewer\"}}",
          "stop: refused: viewer (by uid 7@ipc)", TOOL_BAD},
+        {"{\"type\":\"ended\",\"reason\":\"completed\",\"text\":\"9 of 9 records done\"}",
+         "ended: completed: 9 of 9 records done", TOOL_WARNING},
+        {"{\"type\":\"dead\",\"count\":12,\"text\":\"attempt 1: no date\"}",
+         "dead: 12 by now: attempt 1: no date", TOOL_BAD},
         {"{\"type\":\"added\"}", "added", TOOL_PLAIN},
         {"{\"type\":\"polished\",\"shine\":7}", "polished", TOOL_PLAIN},
         {"{}", "", TOOL_PLAIN},
