@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/pipeline.h"
 #include "tools/prom.h"
 #include "tools/text.h"
 #include "tools/tool.h"
@@ -53,6 +54,22 @@ static void require_clean (char *text, bool has_lines)
     free (text);
 }
 
+/*  A picture of what may be no pipeline. To be freed. */
+static char *drawn (const json_t *node, bool is_dot)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream (&text, &size);
+    if (!out)
+        return NULL;
+    if (is_dot)
+        tool_pipeline_dot (out, "/a", json_object_get (node, "pipeline"), 0);
+    else
+        tool_pipeline_draw (out, "/a", json_object_get (node, "pipeline"), true);
+    fclose (out);
+    return text;
+}
+
 static void print (const char *line, size_t size)
 {
     json_t *object = resil__wire_read (line, size);
@@ -60,8 +77,13 @@ static void print (const char *line, size_t size)
     if (text)
         require_clean (tool_clean (text), false);
     free (text);
-    if (object)
-        require_clean (tool_describe_text (object), true);
+    json_t *described = object ? json_pack ("{s:O}", "node", object) : NULL;
+    if (object) {
+        require_clean (tool_describe_text (described, described), true);
+        require_clean (drawn (object, false), true);
+        require_clean (drawn (object, true), true);
+    }
+    json_decref (described);
     free (object ? tool_prom (json_object_get (object, "metrics"), "p") : NULL);
     json_decref (object);
 }
