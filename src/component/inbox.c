@@ -421,8 +421,10 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     resil__inbox_t *inbox = &self->inbox;
     inbox->is_used = true;
     resil_message_t *message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    while (message && !is_wanted (self, message))
+    while (message && !is_wanted (self, message)) {
+        resil__self_note_progress (self); /*  it may have very many from the one before          */
         message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
+    }
     if (!message)
         let_go (inbox, !*is_stale);
     inbox->in_hand = message; /*  what was there before is the mailbox's, and handled       */

@@ -154,8 +154,7 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     set_count (&self->sent_here_weight, 0);
     set_count (&self->taken, 0);
     set_count (&self->taken_weight, 0);
-    self->lost = self->taken_weight_seen = 0;
-    self->taken_seen = 0;
+    self->lost = self->taken_seen = self->taken_weight_seen = 0;
     resil__unlock (&self->lock);
     let_go_of (self, by_bias);
     return self;
@@ -437,12 +436,12 @@ static bool has_room (resil__mailbox_t *self, size_t weight)
 {
     const resil__mailbox_rules_t *rules = self->rules;
     for (int i = 0;; i++) {
-        if ((uint32_t) (sent_of (self) - self->taken_seen) < rules->max_messages &&
+        if (sent_of (self) - self->taken_seen < rules->max_messages &&
             sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
             return true;
         if (i == 1)
             return false;
-        self->taken_seen = (uint32_t) atomic_load_explicit (&self->taken, memory_order_acquire);
+        self->taken_seen = atomic_load_explicit (&self->taken, memory_order_acquire);
         self->taken_weight_seen = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
     }
 }

@@ -79,9 +79,8 @@ struct _resil__mailbox_t {
     resil__ring_t control;
     atomic_uint_fast64_t sent; /*  data, ever ...                                           */
     atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
-    uint64_t taken_weight_seen; /*  of `taken_weight`, when it last had to be looked at      */
-    uint32_t taken_seen;        /*  the same of `taken`, its low half: more never wait       */
-    atomic_uint asleep; /*  so many are, waiting for the bell: its reader, and stale ones    */
+    uint64_t taken_seen;        /*  of `taken`, when it last had to be looked at ...         */
+    uint64_t taken_weight_seen; /*  ... and of `taken_weight`                               */
 
     alignas (64) const resil__mailbox_rules_t *rules;
     _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
@@ -96,7 +95,8 @@ struct _resil__mailbox_t {
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread             */
     atomic_bool has_control;
-    const void *reader;               /*  who may take                                      */
+    atomic_ushort asleep; /*  so many are, waiting for the bell: its reader, and stale ones    */
+    const void *reader;   /*  who may take                                      */
     _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first ...          */
     resil_message_t *mail_last;       /*  ... undefined if there is none                    */
     resil_message_t *in_hand;
