@@ -242,7 +242,7 @@ static resil__spec_t *spec_of (const char *name, const model_policy_t *policy, b
         return self;
     resil_spec_t says = said_by (self);
     says.start_ms = says.handler_ms = says.shutdown_ms = 0;
-    return spec_instead (self, &says, self->type);
+    return spec_instead (self, &says, resil__spec_type (self));
 }
 
 /*  ---- Threads that do as planned ---- */
@@ -1497,7 +1497,7 @@ static resil__spec_t *wild_spec (const char *name, bool is_subtree)
     bool is_fresh = throw_percent (30);
     if (is_fresh)
         says.args_shared = false;
-    return spec_instead (self, &says, is_fresh ? &fresh_type : self->type);
+    return spec_instead (self, &says, is_fresh ? &fresh_type : resil__spec_type (self));
 }
 
 /*  In start: anything. */
