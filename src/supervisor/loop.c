@@ -273,6 +273,17 @@ static void block_signals (void)
     pthread_sigmask (SIG_SETMASK, &all, NULL);
 }
 
+/*  Those that nobody waits for. The others are their callers', who may free them as soon as it is known that it has left. */
+static void drop_commands (resil__tree_t *tree)
+{
+    while (tree->commands) {
+        resil__command_t *command = tree->commands;
+        tree->commands = command->next;
+        if (command->detached)
+            free (command);
+    }
+}
+
 void resil__loop_clear_up (resil__tree_t *tree)
 {
     free_what_is_gone (tree);
@@ -289,6 +300,7 @@ void resil__loop_clear_up (resil__tree_t *tree)
     if (tree->attendant)
         tree->attendant->leave (tree->attendant);
     pthread_mutex_lock (&tree->lock);
+    drop_commands (tree);
     tree->left = true;
     pthread_cond_broadcast (&tree->changed);
     pthread_mutex_unlock (&tree->lock);

@@ -116,9 +116,16 @@ static void post (resil__command_t *command)
     static const uint64_t ring = 1;
     resil__tree_t *tree = command->supervisor->tree;
     pthread_mutex_lock (&tree->lock);
-    command->next = tree->commands;
-    tree->commands = command;
+    bool is_late = tree->left; /*  who waits for it sees that                                   */
+    if (!is_late) {
+        command->next = tree->commands;
+        tree->commands = command;
+    }
     pthread_mutex_unlock (&tree->lock);
+    if (is_late && command->detached)
+        free (command);
+    if (is_late)
+        return;
     ssize_t written = write (tree->wake_fd, &ring, sizeof ring);
     (void) written; /*  a full counter rings as well                             */
 }
@@ -210,20 +217,8 @@ static void node_free (resil_supervisor_t *self)
     free (self);
 }
 
-/*  That came when the actor had left, and nobody waits for. */
-static void free_commands (resil__tree_t *tree)
-{
-    while (tree->commands) {
-        resil__command_t *command = tree->commands;
-        tree->commands = command->next;
-        if (command->detached)
-            free (command);
-    }
-}
-
 static void tree_free (resil__tree_t *tree)
 {
-    free_commands (tree);
     while (tree->supervisors) {
         resil_supervisor_t *next = tree->supervisors->next;
         node_free (tree->supervisors);
