@@ -69,7 +69,7 @@ void support_log_print (void);
     do {                                                                                           \
         if ((call) != 0) {                                                                         \
             support_log_print ();                                                                  \
-            fail_msg (#call ": %s (%s)", resil_errmsg (), strerror (errno));                       \
+            fail_msg ("%s: %s (%s)", #call, resil_errmsg (), strerror (errno));                    \
         }                                                                                          \
     } while (0)
 
