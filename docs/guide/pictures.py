@@ -35,7 +35,8 @@ def printed(environment, *words):
 
 
 def screen(environment, folder, columns, lines, *keys, wait=1):
-    tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(folder, f"tmux-{columns}")]
+    #  A server of its own: one that has been told to end takes its time to leave its socket.
+    tmux = ["tmux", "-f", "/dev/null", "-S", os.path.join(tempfile.mkdtemp(dir=folder), "tmux")]
 
     def run(*words):
         return subprocess.run([*tmux, *words], env=environment | {"TERM": "xterm-256color"},
