@@ -171,7 +171,7 @@ static unsigned within_means (unsigned most)
 }
 
 /*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
-int resil__door_open (resil__door_t *self, void *handle, unsigned most)
+int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned most)
 {
     static atomic_uint doors; /*  a former one may not have left its name yet              */
     char endpoint[64];
@@ -184,7 +184,8 @@ int resil__door_open (resil__door_t *self, void *handle, unsigned most)
     if (!self->told)
         return resil__refuse (EMFILE, "no socket could be made for the door of a monitor");
     zsock_set_rcvhwm (self->told, 0);
-    if (zmq_socket_monitor (handle, endpoint, FAILED_HANDSHAKES | CONNECTIONS) ||
+    if (zmq_socket_monitor (handle, endpoint,
+                            has_keys ? CONNECTIONS | FAILED_HANDSHAKES : CONNECTIONS) ||
         zsock_connect (self->told, "%s", endpoint))
         return resil__refuse (errno, "the door of a monitor cannot be watched: %s",
                               zmq_strerror (errno));

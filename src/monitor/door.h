@@ -19,8 +19,8 @@ typedef struct {
 } resil__door_t;
 
 /*  Look at a socket of libzmq's before it is bound: by tcp at most so many may be connected, or an eighth of the descriptors that the
-    process may have, if that is less. 0, or -1 with errno and a sentence; it is to be closed in any case, and before the socket. */
-int resil__door_open (resil__door_t *self, void *handle, unsigned most);
+    process may have, if that is less. With keys it is told too who does not get as far as to show one. 0, or -1 with errno and a sentence; it is to be closed in any case, and before the socket. */
+int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned most);
 void resil__door_close (resil__door_t *self, void *handle);
 
 /*  Take what there is to be told, which keeps the count: to be called whenever `told` can be read. Why somebody has not come in who

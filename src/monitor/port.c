@@ -175,7 +175,7 @@ int resil__port_open (resil__port_t *self, int type, const char *endpoint,
         (is_ipc && set_owner (self->handle)))
         return resil__refuse (errno, "ZeroMQ refuses an option of the socket for %s: %s", endpoint,
                               zmq_strerror (errno));
-    if (!is_ipc && resil__door_open (&self->door, self->handle, connections))
+    if (!is_ipc && resil__door_open (&self->door, self->handle, *keys->secret_key, connections))
         return -1;
     return bind_it (self, endpoint);
 }

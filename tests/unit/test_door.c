@@ -20,7 +20,7 @@ static int door_before (void **state)
     int rc = support_before (state);
     bound = zsock_new (ZMQ_ROUTER);
     said = NULL;
-    ok (resil__door_open (&door, zsock_resolve (bound), MOST));
+    ok (resil__door_open (&door, zsock_resolve (bound), false, MOST));
     assert_true (zsock_bind (bound, "tcp://127.0.0.1:*") > 0);
     snprintf (endpoint, sizeof endpoint, "%s", zsock_endpoint (bound));
     return rc;
@@ -143,6 +143,19 @@ static void those_that_have_gone_keep_nobody_out (void **state)
     leave (fds);
 }
 
+/*  Where there are no keys there is nobody to be turned away. */
+static void without_keys_it_is_not_told_who_speaks_otherwise (void **state)
+{
+    (void) state;
+    static const unsigned char greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'P', 'L', 'A', 'I', 'N'};
+    int fd = raw_connect (endpoint);
+    come_to_be (1);
+    say (fd, greeting, sizeof greeting);
+    come_to_be (0);
+    assert_null (said);
+    close (fd);
+}
+
 /*  ZeroMQ takes its time to forget the name of the last one. */
 static void it_is_opened_where_one_has_just_been_closed (void **state)
 {
@@ -150,7 +163,7 @@ static void it_is_opened_where_one_has_just_been_closed (void **state)
     for (int i = 0; i < 50; i++) {
         zsock_t *socket = zsock_new (ZMQ_ROUTER);
         resil__door_close (&door, zsock_resolve (bound));
-        ok (resil__door_open (&door, zsock_resolve (socket), MOST));
+        ok (resil__door_open (&door, zsock_resolve (socket), false, MOST));
         zsock_destroy (&bound);
         bound = socket;
     }
@@ -163,6 +176,7 @@ int main (void)
         door_case (it_is_said_again_only_when_half_had_gone),
         door_case (when_it_is_bound_again_it_is_empty),
         door_case (those_that_have_gone_keep_nobody_out),
+        door_case (without_keys_it_is_not_told_who_speaks_otherwise),
         door_case (it_is_opened_where_one_has_just_been_closed),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
