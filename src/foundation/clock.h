@@ -20,6 +20,11 @@ static inline int64_t resil__now_us (void)
     return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static inline int64_t resil__now_ms (void)
+{
+    return resil__now_us () / 1000;
+}
+
 /*  The same clock, a tick behind at most, at an eighth of the cost. */
 #define RESIL__COARSE_US 10000
 static inline int64_t resil__coarse_now_us (void)

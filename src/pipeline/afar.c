@@ -20,11 +20,6 @@
 const resil__link_times_t resil__afar_times = {
     .repeat_ms = 100, .ping_ms = 1000, .silence_ms = 5000};
 
-static int64_t now_ms (void)
-{
-    return resil__now_us () / 1000;
-}
-
 /*  ---- Making it --------------------------------------------------------------------------------------- */
 
 int resil__afar_init (resil__afar_t *self, resil__flow_t *flow, resil__worker_t *worker,
@@ -254,19 +249,6 @@ static uint64_t count_lost (const resil__afar_t *self, uint64_t entry, uint32_t 
     return count > worker->cursor ? count - worker->cursor : 0;
 }
 
-static void blame_record (resil__afar_t *self, uint64_t entry, uint32_t index,
-                          const resil_error_t *error)
-{
-    resil__worker_t *worker = self->worker;
-    worker->audit.failures++;
-    resil__trouble_t *trouble = resil__worker_new_trouble (worker, entry, index);
-    if (!trouble)
-        return;
-    trouble->failures++;
-    resil__trouble_tell (trouble, "attempt %u: %s: %s", trouble->failures + trouble->retries,
-                         resil_error_kind_name (error), resil_error_text (error));
-}
-
 /*  Whatever it has written to the page, no more than that is believed: there is such a record, and it is not through. */
 void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
 {
@@ -279,7 +261,7 @@ void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
         self->worker->audit.replayed += count_lost (self, entry, index);
         if (stage->inside >= RESIL__PLAIN && entry != UINT64_MAX &&
             index < resil__worker_entry (self->worker, entry)->count)
-            blame_record (self, entry, index, error);
+            resil__worker_blame (self->worker, entry, index, error);
     }
     resil__flow_unlock (self->flow);
 }
@@ -357,9 +339,9 @@ void resil__afar_take (resil__afar_t *self, const resil__link_frame_t *frame)
     resil__link_delivery_t delivery;
     resil__flow_lock (self->flow);
     if (self->life && frame->link == self->down.link)
-        resil__link_sender_take (&self->down, now_ms (), frame);
-    else if (self->life && resil__link_receiver_take (&self->up, now_ms (), frame, &delivery) ==
-                               RESIL__LINK_DELIVERED)
+        resil__link_sender_take (&self->down, resil__now_ms (), frame);
+    else if (self->life && resil__link_receiver_take (&self->up, resil__now_ms (), frame,
+                                                      &delivery) == RESIL__LINK_DELIVERED)
         keep (self, frame, &delivery);
     resil__flow_unlock (self->flow);
 }
@@ -639,8 +621,8 @@ static bool do_what_there_is (resil__afar_t *self)
 static bool next_frame (resil__afar_t *self, resil__link_frame_t *frame)
 {
     resil__flow_lock (self->flow);
-    bool found = self->life && (resil__link_receiver_next (&self->up, now_ms (), frame) ||
-                                resil__link_sender_next (&self->down, now_ms (), frame));
+    bool found = self->life && (resil__link_receiver_next (&self->up, resil__now_ms (), frame) ||
+                                resil__link_sender_next (&self->down, resil__now_ms (), frame));
     if (found && frame->batch)
         resil__record_batch_retain (frame->batch);
     resil__flow_unlock (self->flow);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "foundation/errmsg.h"
 
@@ -61,6 +62,16 @@ int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *wit
 int resil__builtin_fail_call (resil_stage_t *stage)
 {
     return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
+}
+
+int resil__builtin_grow (char **bytes, size_t *room, size_t to)
+{
+    char *larger = realloc (*bytes, to);
+    if (!larger)
+        return -1;
+    *bytes = larger;
+    *room = to;
+    return 0;
 }
 
 void resil__builtin_block_sigpipe (void)

@@ -43,6 +43,9 @@ int resil__builtin_fail (resil_stage_t *stage, const char *what, const char *wit
 /*  The same of a call of resil, which has its own sentence. */
 int resil__builtin_fail_call (resil_stage_t *stage);
 
+/*  Have room for so much in a buffer of malloc's, or none yet. 0, or -1 with ENOMEM, and it is as it was. */
+int resil__builtin_grow (char **bytes, size_t *room, size_t to);
+
 /*  A pipe that nobody reads any more is an error of the write, and no signal: for a thread of the pipeline's. */
 void resil__builtin_block_sigpipe (void);
 

@@ -398,17 +398,8 @@ static int handle (void *args, const resil_error_t *error)
         crew ? crew->stages[atomic_load_explicit (&crew->active, memory_order_relaxed)] : NULL;
     uint64_t entry;
     uint32_t index;
-    if (stage && resil__stage_hand (stage, &entry, &index)) {
-        resil__worker_t *worker = stage->worker;
-        worker->audit.failures++;
-        resil__trouble_t *trouble = resil__worker_new_trouble (worker, entry, index);
-        if (trouble) {
-            trouble->failures++;
-            resil__trouble_tell (trouble, "attempt %u: %s: %s",
-                                 trouble->failures + trouble->retries,
-                                 resil_error_kind_name (error), resil_error_text (error));
-        }
-    }
+    if (stage && resil__stage_hand (stage, &entry, &index))
+        resil__worker_blame (stage->worker, entry, index, error);
     resil__flow_unlock (flow);
     return 0;
 }

@@ -2,6 +2,7 @@
     other, until its answer is whole and all of it has been taken.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +24,6 @@
 
 /*  Frames: docs/protocols/executable.md. */
 #define LENGTH_BYTES 4
-#define RECORD_HEAD 25
 enum { FRAME_RECORD = 1, FRAME_EMIT = 1, FRAME_OK, FRAME_DROP, FRAME_RETRY, FRAME_REJECT };
 
 typedef struct {
@@ -107,12 +107,7 @@ static int make_room (buffer_t *buffer, size_t more)
     if (buffer->room - buffer->size >= more)
         return 0;
     size_t room = 2 * buffer->room > buffer->size + more ? 2 * buffer->room : buffer->size + more;
-    char *bytes = realloc (buffer->bytes, room);
-    if (!bytes)
-        return -1;
-    buffer->bytes = bytes;
-    buffer->room = room;
-    return 0;
+    return resil__builtin_grow (&buffer->bytes, &buffer->room, room);
 }
 
 /*  ---- Failures: the process goes with them ------------------------------------------------------------------ */
@@ -243,16 +238,11 @@ static answer_t take_line (resil_stage_t *stage, executable_t *self, int *verdic
     return ANSWER_FAILED;
 }
 
-static void put_number (unsigned char *at, uint64_t number, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        at[i] = (unsigned char) (number >> (8 * i));
-}
-
 static uint32_t get_number (const char *bytes)
 {
-    const unsigned char *at = (const unsigned char *) bytes;
-    return at[0] | (uint32_t) at[1] << 8 | (uint32_t) at[2] << 16 | (uint32_t) at[3] << 24;
+    uint32_t number;
+    memcpy (&number, bytes, sizeof number);
+    return le32toh (number);
 }
 
 /*  A frame that is whole; `kind` is its first byte. */
@@ -311,18 +301,22 @@ static answer_t take_frames (resil_stage_t *stage, executable_t *self, int *verd
 static int put_question (executable_t *self, const resil_record_t *record)
 {
     buffer_t *to = &self->to;
-    unsigned char head[RECORD_HEAD];
+    const struct {
+        uint32_t length;
+        uint8_t kind;
+        uint64_t origin;
+        uint64_t branch;
+        uint32_t attempt;
+    } __attribute__ ((packed))
+    head = {htole32 ((uint32_t) (sizeof head - LENGTH_BYTES + record->size)), FRAME_RECORD,
+            htole64 (record->id.origin), htole64 (record->id.branch), htole32 (record->attempt)};
     bool is_line = self->options->framing == RESIL_FRAMED_BY_LINES;
     size_t head_size = is_line ? 0 : sizeof head;
     to->size = to->past = 0;
     if (make_room (to, head_size + record->size + 1))
         return -1;
-    put_number (head, sizeof head - LENGTH_BYTES + record->size, LENGTH_BYTES);
-    head[LENGTH_BYTES] = FRAME_RECORD;
-    put_number (head + 5, record->id.origin, 8);
-    put_number (head + 13, record->id.branch, 8);
-    put_number (head + 21, record->attempt, 4);
-    memcpy (to->bytes, head, head_size);
+    if (!is_line)
+        memcpy (to->bytes, &head, head_size);
     if (record->size)
         memcpy (to->bytes + head_size, record->bytes, record->size);
     to->size = head_size + record->size;

@@ -58,12 +58,7 @@ static int make_room (file_t *self, size_t more)
     if (self->room - self->size >= more)
         return 0;
     size_t room = self->size + more > 2 * WRITE_FROM ? self->size + more : 2 * WRITE_FROM;
-    char *bytes = realloc (self->bytes, room);
-    if (!bytes)
-        return -1;
-    self->bytes = bytes;
-    self->room = room;
-    return 0;
+    return resil__builtin_grow (&self->bytes, &self->room, room);
 }
 
 /*  Its last line, if it has no newline, is what a program that was killed has left of a record: that is to stay by itself. */

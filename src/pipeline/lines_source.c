@@ -187,12 +187,7 @@ static int make_room (lines_t *self)
         return 0;
     size_t room =
         2 * self->room > self->size + READ_BYTES ? 2 * self->room : self->size + READ_BYTES;
-    char *bytes = realloc (self->bytes, room);
-    if (!bytes)
-        return -1;
-    self->bytes = bytes;
-    self->room = room;
-    return 0;
+    return resil__builtin_grow (&self->bytes, &self->room, room);
 }
 
 static uint64_t offset (const lines_t *self)

@@ -65,11 +65,6 @@ typedef struct {
     size_t dead_room;
 } outpost_t;
 
-static int64_t now_ms (void)
-{
-    return resil__now_us () / 1000;
-}
-
 /*  ---- Its plan --------------------------------------------------------------------------------------- */
 
 /*  As args_new of the type that it is here. */
@@ -332,12 +327,12 @@ static int take_frame (outpost_t *self, const resil__link_frame_t *frame)
 {
     resil__link_delivery_t delivery;
     if (frame->link == self->up.link) {
-        resil__link_sender_take (&self->up, now_ms (), frame);
+        resil__link_sender_take (&self->up, resil__now_ms (), frame);
         return self->up.state == RESIL__SENDER_ABORTED
                    ? resil__refuse (EPROTO, "the program has refused what this process has said")
                    : 0;
     }
-    if (resil__link_receiver_take (&self->down, now_ms (), frame, &delivery) ==
+    if (resil__link_receiver_take (&self->down, resil__now_ms (), frame, &delivery) ==
         RESIL__LINK_DELIVERED)
         take_in (self, frame, &delivery);
     return 0;
@@ -558,8 +553,8 @@ static int send_all (outpost_t *self)
     resil__link_frame_t frame;
     int any = 0;
     while (resil__ipc_has_room (&self->ipc, &self->ipc.listener) &&
-           (resil__link_receiver_next (&self->down, now_ms (), &frame) ||
-            resil__link_sender_next (&self->up, now_ms (), &frame))) {
+           (resil__link_receiver_next (&self->down, resil__now_ms (), &frame) ||
+            resil__link_sender_next (&self->up, resil__now_ms (), &frame))) {
         any = 1;
         resil__ipc_send (&self->ipc, &self->ipc.listener, &frame);
     }

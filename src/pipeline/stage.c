@@ -939,6 +939,18 @@ void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
     sprintf (story + length, "%s%s", length ? "\n" : "", line);
 }
 
+void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t index,
+                          const resil_error_t *error)
+{
+    worker->audit.failures++;
+    resil__trouble_t *trouble = resil__worker_new_trouble (worker, entry, index);
+    if (!trouble)
+        return;
+    trouble->failures++;
+    resil__trouble_tell (trouble, "attempt %u: %s: %s", trouble->failures + trouble->retries,
+                         resil_error_kind_name (error), resil_error_text (error));
+}
+
 /*  Of the record in hand. */
 static resil__trouble_t *find_trouble (resil_stage_t *self)
 {

@@ -155,6 +155,10 @@ int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead
 /*  A line for a record's story. */
 void resil__trouble_tell (resil__trouble_t *self, const char *format, ...) RESIL_PRINTF (2, 3);
 
+/*  The stage has failed of that with this record in hand. Under the lock of the books. */
+void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t index,
+                          const resil_error_t *error);
+
 /*  on_stop. */
 int resil__stage_end (resil_stage_t *self);
 

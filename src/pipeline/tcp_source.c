@@ -291,12 +291,7 @@ static int make_room (const tcp_t *self, client_t *client)
     size_t most = self->options->line_max + 1;
     size_t room = client->room ? 2 * client->room : FIRST_ROOM;
     room = room < most ? room : most;
-    char *bytes = realloc (client->bytes, room);
-    if (!bytes)
-        return -1;
-    client->bytes = bytes;
-    client->room = room;
-    return 0;
+    return resil__builtin_grow (&client->bytes, &client->room, room);
 }
 
 /*  What a connection that breaks leaves of a line is none. */

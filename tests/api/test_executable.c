@@ -4,10 +4,9 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "document.h"
-#include "support.h"
+#include "kept.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,11 +16,7 @@
 
 /*  ---- What comes out, and what does not ------------------------------------------------------------------ */
 
-#define MOST_BYTES (32 << 20)
-
-static char kept[MOST_BYTES];
-static size_t kept_size;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/*  Under the lock of what is kept. */
 static int dead_count;
 static bool was_rejected;
 static char dead_text[256], story[4096];
@@ -30,27 +25,20 @@ static int keep (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) stage;
     (void) args;
-    pthread_mutex_lock (&lock);
-    if (kept_size + record->size + 2 < sizeof kept) {
-        memcpy (kept + kept_size, record->bytes, record->size);
-        kept_size += record->size;
-        kept[kept_size++] = '\n';
-        kept[kept_size] = 0;
-    }
-    pthread_mutex_unlock (&lock);
+    kept_add (record);
     return RESIL_OK;
 }
 
 static int bury (void *arg, const resil_dead_record_t *dead)
 {
     (void) arg;
-    pthread_mutex_lock (&lock);
+    pthread_mutex_lock (&kept_lock);
     dead_count++;
     was_rejected = dead->is_rejected;
     snprintf (dead_text, sizeof dead_text, "%.*s", (int) dead->record->size,
               (const char *) dead->record->bytes);
     snprintf (story, sizeof story, "%s", dead->story);
-    pthread_mutex_unlock (&lock);
+    pthread_mutex_unlock (&kept_lock);
     return 0;
 }
 
@@ -106,7 +94,7 @@ static const char *const moody[] = {"sh", "-c",
 static resil_pipeline_t *make (resil_executable_t *options, list_t *list, unsigned workers,
                                int64_t hang_ms)
 {
-    kept[kept_size = 0] = 0;
+    kept_begin ();
     dead_count = 0;
     was_rejected = false;
     dead_text[0] = story[0] = 0;
@@ -153,14 +141,7 @@ static void each_record_is_answered_by_a_line (void **state)
     resil_executable_t options = executable (command);
     list_t list = {.count = 3000};
     run (&options, &list, 1, RESIL_FOREVER);
-    const char *at = kept;
-    for (int i = 0; i < 3000; i++) {
-        char line[32];
-        int size = snprintf (line, sizeof line, "N%d\n", i);
-        assert_memory_equal (at, line, (size_t) size);
-        at += size;
-    }
-    assert_int_equal (*at, 0);
+    assert_string_equal (kept_behind ("N", 0, 2999), "");
 }
 
 static void several_workers_have_one_each (void **state)

@@ -3,13 +3,12 @@
     ctest timeout: 120
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "kept.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,11 +18,6 @@
 
 /*  ---- A sink that keeps what comes, and a stage before it that fails when told to --------------------------- */
 
-#define MOST_BYTES (4 << 20)
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char kept[MOST_BYTES];
-static size_t kept_size;
 static atomic_int kept_count;
 static atomic_int failures;
 static atomic_bool is_slow; /*  the sink takes nothing                                        */
@@ -33,14 +27,7 @@ static int keep (resil_stage_t *stage, void *args, const resil_record_t *record)
     (void) args;
     if (atomic_load (&is_slow))
         return resil_stage_retry_after (stage, 1);
-    pthread_mutex_lock (&lock);
-    if (kept_size + record->size + 2 < sizeof kept) {
-        memcpy (kept + kept_size, record->bytes, record->size);
-        kept_size += record->size;
-        kept[kept_size++] = '\n';
-        kept[kept_size] = 0;
-    }
-    pthread_mutex_unlock (&lock);
+    kept_add (record);
     atomic_fetch_add (&kept_count, 1);
     return RESIL_OK;
 }
@@ -57,7 +44,7 @@ static int pass_on (resil_stage_t *stage, void *args, const resil_record_t *reco
 
 static resil_pipeline_t *make (const char *type, void *options)
 {
-    kept[kept_size = 0] = 0;
+    kept_begin ();
     atomic_store (&kept_count, 0);
     ok (resil_stage_type_register (
         &(resil_stage_type_t){RESIL_STAGE_TYPE, .name = "pass", .on_record = pass_on}));
@@ -120,14 +107,7 @@ static void a_count_comes_to_its_end_in_order_whatever_fails (void **state)
     ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
     resil_pipeline_destroy (&pipeline);
     assert_int_equal (failures, 0);
-    const char *at = kept;
-    for (int i = 1; i <= 5000; i++) {
-        char line[32];
-        int size = snprintf (line, sizeof line, "n=%d\n", i);
-        assert_memory_equal (at, line, (size_t) size);
-        at += size;
-    }
-    assert_int_equal (*at, 0);
+    assert_string_equal (kept_behind ("n=", 1, 5000), "");
 }
 
 static void an_interval_goes_on_until_it_is_drained (void **state)
@@ -420,13 +400,7 @@ static void what_is_sent_to_a_stage_comes_as_records (void **state)
     resil_message_destroy (&reply);
     await_kept (501);
     end (pipeline);
-    const char *at = kept;
-    for (int i = 0; i < 500; i++) {
-        int size = snprintf (text, sizeof text, "m%d\n", i);
-        assert_memory_equal (at, text, (size_t) size);
-        at += size;
-    }
-    assert_string_equal (at, "called\n");
+    assert_string_equal (kept_behind ("m", 0, 499), "called\n");
 }
 
 static void a_mailbox_fills_when_nothing_is_taken (void **state)

@@ -14,10 +14,10 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 from support import BUILD, LAUNCHER
+from watched import wait_for
 
 GATEWAY = [*LAUNCHER, BUILD / "examples" / "gateway"]
 PATIENCE_S = 60
@@ -50,11 +50,8 @@ class Gateway(unittest.TestCase):
             client.sendall("".join(f"{line}\n" for line in lines).encode())
 
     def await_lines(self, least):
-        for _ in range(PATIENCE_S * 20):
-            if self.out.exists() and self.out.read_text().count("\n") >= least:
-                return
-            time.sleep(0.05)
-        self.fail(f"fewer than {least} lines: {self.out.read_text()[-500:]}")
+        wait_for(lambda: self.out.exists() and self.out.read_text().count("\n") >= least,
+                 f"{least} lines")
 
     def kill_parser(self):
         """False: there was none at that moment."""
