@@ -14,8 +14,8 @@
 #include "foundation/command.h"
 #include "foundation/errmsg.h"
 #include "foundation/text.h"
-#include "pipeline/builtin.h"
-#include "pipeline/coprocess.h"
+#include "stages/builtin.h"
+#include "stages/coprocess.h"
 #include "pipeline/stage.h"
 
 #define READ_BYTES ((size_t) 64 << 10)

@@ -17,10 +17,10 @@
 
 #include "foundation/index.h"
 #include "foundation/lock.h"
-#include "pipeline/batch.h"
+#include "link/batch.h"
 #include "pipeline/deferred.h"
-#include "pipeline/link_receiver.h"
-#include "pipeline/link_sender.h"
+#include "link/receiver.h"
+#include "link/sender.h"
 #include "pipeline/plan.h"
 
 typedef struct _resil__worker_t resil__worker_t;

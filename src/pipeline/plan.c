@@ -9,7 +9,7 @@
 #include "component/type.h"
 #include "foundation/command.h"
 #include "foundation/errmsg.h"
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 #include "pipeline/stage_type.h"
 
 #define LEAST_BATCH 64

@@ -9,7 +9,7 @@
 
 #include <resil/pipeline.h>
 
-#include "pipeline/batch.h"
+#include "link/batch.h"
 
 #define RESIL__HAS_BRANCH (UINT64_C (1) << 63)
 

@@ -11,7 +11,7 @@
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 #include "pipeline/carrier.h"
 
 typedef struct _entry_t {

@@ -10,8 +10,8 @@
 
 #include "foundation/crc32c.h"
 #include "foundation/number.h"
-#include "pipeline/link_receiver.h"
-#include "pipeline/link_sender.h"
+#include "link/receiver.h"
+#include "link/sender.h"
 
 /*  Those of the examples in docs/protocols/link.md. */
 enum { LINK = 7, SESSION = 3, SENDER = 4, RECEIVER = 5 };

@@ -9,8 +9,8 @@ import re
 from support import SOURCE, fail
 
 LAYERS = ["foundation", "protocol", "shim", "mailbox", "component", "process", "runner", "hosted",
-          "supervisor", "messaging", "systemd", "guardian", "pipeline", "watcher",
-          "monitor", "tools"]
+          "supervisor", "messaging", "systemd", "guardian", "link", "stages", "pipeline",
+          "watcher", "monitor", "tools"]
 
 wrong = []
 for path in sorted((SOURCE / "src").rglob("*.[ch]")):

@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-#include "pipeline/batch.h"
-#include "pipeline/link_frame.h"
-#include "pipeline/link_side.h"
+#include "link/batch.h"
+#include "link/frame.h"
+#include "link/side.h"
 
 static const resil__link_times_t link_times = {
     .repeat_ms = 100, .ping_ms = 100, .silence_ms = 1000};

@@ -42,8 +42,8 @@ def talk(*frames):
 found = list(examples())
 assert len(found) == 3, found
 fuzz("fuzz_link",
-     ["src/pipeline/batch.c", "src/pipeline/link_frame.c", "src/pipeline/link_sender.c",
-      "src/pipeline/link_receiver.c", "src/foundation/errmsg.c", "src/foundation/crc32c.c",
+     ["src/link/batch.c", "src/link/frame.c", "src/link/sender.c",
+      "src/link/receiver.c", "src/foundation/errmsg.c", "src/foundation/crc32c.c",
       "src/foundation/text.c", "src/foundation/lock.c", "tests/fuzz/without_process.c"],
      [talk(*found),
       talk(frame(NACK, reason=WHO), frame(WELCOME, 1, limits=(4, 64)), frame(ACK, 1, limits=(5, 71)),

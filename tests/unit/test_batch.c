@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "foundation/random.h"
-#include "pipeline/batch.h"
+#include "link/batch.h"
 
 static void records_come_out_as_they_went_in (void **state)
 {

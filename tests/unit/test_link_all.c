@@ -17,8 +17,8 @@
 
 #include "foundation/random.h"
 #include "link.h"
-#include "pipeline/link_receiver.h"
-#include "pipeline/link_sender.h"
+#include "link/receiver.h"
+#include "link/sender.h"
 
 #define LINK 7
 

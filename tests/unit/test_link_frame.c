@@ -10,7 +10,7 @@
 #include "document.h"
 #include "foundation/crc32c.h"
 #include "foundation/random.h"
-#include "pipeline/link_frame.h"
+#include "link/frame.h"
 
 #define ROOM 512
 

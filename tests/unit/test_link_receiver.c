@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "link.h"
-#include "pipeline/link_receiver.h"
+#include "link/receiver.h"
 
 #define WINDOW 4
 #define BYTES 100 /*  the window in bytes; a batch has 10                              */

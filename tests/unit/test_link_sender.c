@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "link.h"
-#include "pipeline/link_sender.h"
+#include "link/sender.h"
 
 #define ROOM 4
 

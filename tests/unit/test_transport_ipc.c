@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "link.h"
-#include "pipeline/link_receiver.h"
-#include "pipeline/link_sender.h"
-#include "pipeline/transport_ipc.h"
+#include "link/receiver.h"
+#include "link/sender.h"
+#include "link/transport_ipc.h"
 
 #define LINK 7
 #define WINDOW 16

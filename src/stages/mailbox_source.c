@@ -7,7 +7,7 @@
 
 #include <resil/messaging.h>
 
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 typedef struct {
     uint64_t taken; /*  so many messages                                                       */

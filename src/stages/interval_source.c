@@ -8,7 +8,7 @@
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 #define NUMBERS_AT_ONCE 256
 #define NUMBER_ROOM 24

@@ -2,8 +2,8 @@
     before anything starts, and a sentence for what the system refuses them.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_BUILTIN_H
-#define RESIL_PIPELINE_BUILTIN_H
+#ifndef RESIL_STAGES_BUILTIN_H
+#define RESIL_STAGES_BUILTIN_H
 
 #include <string.h>
 

@@ -6,14 +6,14 @@
     thread at a time.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_LINK_SENDER_H
-#define RESIL_PIPELINE_LINK_SENDER_H
+#ifndef RESIL_LINK_SENDER_H
+#define RESIL_LINK_SENDER_H
 
 #include <stdbool.h>
 
-#include "pipeline/batch.h"
-#include "pipeline/link_frame.h"
-#include "pipeline/link_side.h"
+#include "link/batch.h"
+#include "link/frame.h"
+#include "link/side.h"
 
 typedef enum {
     RESIL__SENDER_GREETING, /*  no receiver has said WELCOME to this life yet             */

@@ -2,7 +2,7 @@
     stage failed is written first by its next life, so that no record is torn.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>

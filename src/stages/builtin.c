@@ -1,5 +1,5 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/coprocess.h"
+#include "stages/coprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>

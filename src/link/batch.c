@@ -1,5 +1,5 @@
 /*  SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/batch.h"
+#include "link/batch.h"
 
 #include <errno.h>
 #include <stdlib.h>

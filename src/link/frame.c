@@ -1,7 +1,7 @@
 /*  A table says which fields each type has, and which of them must not be 0; the header has the same places for all.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/link_frame.h"
+#include "link/frame.h"
 
 #include <errno.h>
 #include <string.h>

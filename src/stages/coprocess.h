@@ -2,8 +2,8 @@
     own, and lives no longer than the thread that has begun it.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_COPROCESS_H
-#define RESIL_PIPELINE_COPROCESS_H
+#ifndef RESIL_STAGES_COPROCESS_H
+#define RESIL_STAGES_COPROCESS_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /*  A frame is first taken for what its numbers make it, and then does what the table says in this state.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/link_receiver.h"
+#include "link/receiver.h"
 
 #include <assert.h>
 #include <errno.h>

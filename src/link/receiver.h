@@ -5,14 +5,14 @@
     keeps no batch: what comes is its owner's. One thread at a time.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_LINK_RECEIVER_H
-#define RESIL_PIPELINE_LINK_RECEIVER_H
+#ifndef RESIL_LINK_RECEIVER_H
+#define RESIL_LINK_RECEIVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pipeline/link_frame.h"
-#include "pipeline/link_side.h"
+#include "link/frame.h"
+#include "link/side.h"
 
 typedef enum {
     RESIL__RECEIVER_CALLING, /*  no sender has said HELLO to this life yet                */

@@ -8,14 +8,14 @@
     One thread at a time. A batch that was sent is released by a thread of ZeroMQ.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_TRANSPORT_IPC_H
-#define RESIL_PIPELINE_TRANSPORT_IPC_H
+#ifndef RESIL_LINK_TRANSPORT_IPC_H
+#define RESIL_LINK_TRANSPORT_IPC_H
 
 #include <zmq.h>
 
 #include "foundation/index.h"
-#include "pipeline/batch.h"
-#include "pipeline/link_frame.h"
+#include "link/batch.h"
+#include "link/frame.h"
 #include "protocol/rendezvous.h"
 
 /*  Who is at the other end. It is the caller's, and lasts until it is forgotten. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "foundation/errmsg.h"
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 #define FIRST_ROOM ((size_t) 4 << 10)
 #define CONNECT_MS 10000

@@ -1,8 +1,8 @@
 /*  What both sides of a link have in common.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_LINK_SIDE_H
-#define RESIL_PIPELINE_LINK_SIDE_H
+#ifndef RESIL_LINK_SIDE_H
+#define RESIL_LINK_SIDE_H
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
     is, there is nothing to greet with, and of two connections with one token the later one counts.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/transport_ipc.h"
+#include "link/transport_ipc.h"
 
 #include <czmq.h>
 #include <errno.h>

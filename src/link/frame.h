@@ -5,8 +5,8 @@
     other as this struct; bytes are made of it only where it leaves the process.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_LINK_FRAME_H
-#define RESIL_PIPELINE_LINK_FRAME_H
+#ifndef RESIL_LINK_FRAME_H
+#define RESIL_LINK_FRAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

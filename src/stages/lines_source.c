@@ -2,7 +2,7 @@
     is a way back. Positions go on from one file to the one that takes its place.
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "pipeline/builtin.h"
+#include "stages/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>

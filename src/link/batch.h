@@ -4,8 +4,8 @@
     So the payload of a batch is what goes into a frame, as it is.
 
     SPDX-License-Identifier: Apache-2.0 */
-#ifndef RESIL_PIPELINE_BATCH_H
-#define RESIL_PIPELINE_BATCH_H
+#ifndef RESIL_LINK_BATCH_H
+#define RESIL_LINK_BATCH_H
 
 #include <endian.h>
 #include <stdatomic.h>
