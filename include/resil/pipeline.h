@@ -123,6 +123,11 @@ RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
     source, which has resil_emit_at), ENOENT (no such port), ENOMEM, EINVAL. */
 RESIL_EXPORT int resil_emit (resil_stage_t *stage, const void *bytes, size_t size);
 
+/*  The same without the copy: emit a record of so many bytes to the default port, and write them where it says, before anything else
+    is emitted or the callback returns. What is there before is undefined. Where the record goes to one of several workers by its
+    own bytes, or to more than one, it is copied after that. NULL with errno as resil_emit. */
+RESIL_EXPORT void *resil_emit_room (resil_stage_t *stage, size_t size);
+
 /*  The same to the port of that name (NULL: the default one), and with a key: records with the same key go to the
     same worker where the link says RESIL_SHARE_BY_KEY, and in the order in which they were emitted. A NULL key
     is that of the record's own bytes. */
@@ -133,6 +138,9 @@ RESIL_EXPORT int resil_emit_to (resil_stage_t *stage, const char *port, const vo
     that of the record before, at most 2^62, and not 0; it is the record's id. Errors as resil_emit, and EINVAL. */
 RESIL_EXPORT int resil_emit_at (resil_stage_t *stage, uint64_t position, const void *bytes,
                                 size_t size);
+
+/*  The same without the copy: as resil_emit_room, at that position. */
+RESIL_EXPORT void *resil_emit_room_at (resil_stage_t *stage, uint64_t position, size_t size);
 
 /*  For RESIL_RETRY: how long to wait first; 0 unless said. `return resil_stage_retry_after (stage, 100);`. Returns
     RESIL_RETRY. */
@@ -234,13 +242,13 @@ typedef struct {
     bool exclusive;      /*  no other link may lead to that stage                              */
     size_t
         window_bytes; /*  what is unconfirmed on it, between two workers: the bound of memory and of
-                             duplicates; 4 MiB; one batch is always allowed                    */
+                             duplicates; 1 MiB; one batch is always allowed                    */
     size_t window_batches; /*  256                                                             */
 } resil_link_spec_t;
 
 /*  Begins a resil_link_spec_t. */
 #define RESIL_LINK                                                                                 \
-    .size = sizeof (resil_link_spec_t), .window_bytes = 4 << 20, .window_batches = 256
+    .size = sizeof (resil_link_spec_t), .window_bytes = 1 << 20, .window_batches = 256
 
 /*  A record that no stage will work on any more, with its story. */
 typedef struct {

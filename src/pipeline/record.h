@@ -32,9 +32,9 @@ static inline size_t resil__id_size (resil_record_id_t id)
     return id.branch ? 16 : 8;
 }
 
-/*  Append one that fits, which the caller has seen to. */
-static inline void resil__record_write (resil__record_batch_t *batch, resil_record_id_t id,
-                                        const void *bytes, size_t size)
+/*  Append one that fits, which the caller has seen to. Returns where its bytes go. */
+static inline unsigned char *resil__record_open (resil__record_batch_t *batch, resil_record_id_t id,
+                                                 size_t size)
 {
     size_t id_size = resil__id_size (id);
     unsigned char *at = resil__record_batch_append_room (batch, id_size + size);
@@ -44,8 +44,7 @@ static inline void resil__record_write (resil__record_batch_t *batch, resil_reco
         uint64_t branch = htole64 (id.branch);
         memcpy (at + 8, &branch, 8);
     }
-    if (size)
-        memcpy (at + id_size, bytes, size);
+    return at + id_size;
 }
 
 /*  Begin one without a branch at a place with room for it. Returns where its bytes go. */

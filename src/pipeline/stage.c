@@ -136,6 +136,7 @@ void resil__stage_release (resil_stage_t *self)
     resil__deferred_row_release (&self->fresh);
     if (self->has_args && self->type->args_free)
         self->type->args_free (self->args);
+    free (self->draft.bytes);
     free (self->outs);
     free (self->routes);
 }
@@ -219,6 +220,7 @@ static void unfold (resil_stage_t *self)
 static void undo (resil_stage_t *self)
 {
     fold (self);
+    self->draft.is_open = false;
     for (size_t i = 0; i < self->worker->output_count; i++) {
         resil__out_t *out = &self->outs[i];
         if (out->touched != self->callback)
@@ -252,29 +254,6 @@ static void begin_own (resil_stage_t *self)
     self->emitted = 0;
     self->callback++;
     self->inside = RESIL__FOR_NO_RECORD;
-}
-
-/*  One that is for no record; NULL is one that has nothing to do. */
-static int call (resil_stage_t *self, resil_stage_fn *callback)
-{
-    if (!callback)
-        return 0;
-    begin_own (self);
-    int rc = callback (self, self->args);
-    if (rc == 0) {
-        self->inside = RESIL__OUTSIDE;
-        self->is_uncommitted |= self->emitted > 0;
-    }
-    return rc;
-}
-
-static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t position)
-{
-    begin_own (self);
-    int rc = callback (self, self->args, position);
-    if (rc == 0)
-        self->inside = RESIL__OUTSIDE;
-    return rc;
 }
 
 /*  ---- Emitting -------------------------------------------------------------------------------------- */
@@ -318,16 +297,26 @@ static inline void note_room (resil_stage_t *self, const resil__record_batch_t *
         self->is_full = true;
 }
 
-static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_id_t id,
-                          const void *bytes, size_t size)
+/*  Where its bytes go. NULL: there is no memory. */
+static inline unsigned char *append_room (resil_stage_t *self, resil__out_t *out,
+                                          resil_record_id_t id, size_t size)
 {
     size_t need = resil__record_room (resil__id_size (id) + size);
     resil__record_batch_t *batch = batch_with_room (self, out, need);
     if (!batch)
-        return -1;
-    resil__record_write (batch, id, bytes, size);
+        return NULL;
+    unsigned char *at = resil__record_open (batch, id, size);
     note_room (self, batch, need);
-    return 0;
+    return at;
+}
+
+static inline int append (resil_stage_t *self, resil__out_t *out, resil_record_id_t id,
+                          const void *bytes, size_t size)
+{
+    unsigned char *at = append_room (self, out, id, size);
+    if (at && size)
+        memcpy (at, bytes, size);
+    return at ? 0 : -1;
 }
 
 static inline resil_record_id_t next_id (resil_stage_t *self)
@@ -427,9 +416,56 @@ static int emit (resil_stage_t *self, size_t port, const void *key, size_t key_s
     return 0;
 }
 
+/*  The draft, if there is one, has been written. */
+static int finish_draft (resil_stage_t *self)
+{
+    if (!self->draft.is_open)
+        return 0;
+    self->draft.is_open = false;
+    return emit (self, 0, NULL, 0, self->draft.bytes, self->draft.size);
+}
+
+static int refuse_draft (const resil_stage_t *self, size_t size)
+{
+    return resil__refuse (ENOMEM, "no memory for a record of %zu bytes that stage \"%s\" emits",
+                          size, resil_stage_name (self));
+}
+
+static unsigned char *begin_draft (resil_stage_t *self, size_t size)
+{
+    resil__draft_t *draft = &self->draft;
+    if (size >= draft->room) {
+        free (draft->bytes);
+        draft->bytes = malloc (size + 1);
+        draft->room = draft->bytes ? size + 1 : 0;
+    }
+    draft->size = size;
+    draft->is_open = draft->bytes;
+    if (!draft->is_open)
+        refuse_draft (self, size);
+    return draft->bytes;
+}
+
+/*  Where the bytes of a record to the default port go. */
+static unsigned char *open_record (resil_stage_t *self, size_t size)
+{
+    fold (self);
+    if (!self->only)
+        return begin_draft (self, size);
+    unsigned char *at = append_room (self, self->only, next_id (self), size);
+    unfold (self);
+    return at;
+}
+
 static int refuse_source (const resil_stage_t *self)
 {
     return resil__refuse (ENOTSUP, "resil_emit: stage \"%s\" is a source, which has resil_emit_at",
+                          resil_stage_name (self));
+}
+
+static int refuse_stage (const resil_stage_t *self)
+{
+    return resil__refuse (ENOTSUP, "resil_emit_at: stage \"%s\" is no source; it has resil_emit",
                           resil_stage_name (self));
 }
 
@@ -448,14 +484,13 @@ static inline bool has_short_room (const resil__quick_t *quick, size_t size)
                                          (ptrdiff_t) resil__record_room (sizeof (uint64_t) + size);
 }
 
-/*  0. There is room. */
-static inline int emit_quickly (resil__quick_t *quick, uint64_t origin, const void *bytes,
-                                size_t size)
+/*  There is room. Returns where its bytes go. */
+static inline unsigned char *open_quickly (resil__quick_t *quick, uint64_t origin, size_t size)
 {
     unsigned char *at = quick->at;
     quick->at = at + resil__record_room (sizeof origin + size);
     quick->count++;
-    return resil__copy (resil__record_begin_plain (at, origin, size), bytes, size);
+    return resil__record_begin_plain (at, origin, size);
 }
 
 static inline bool is_plain (const resil_stage_t *self, const void *bytes)
@@ -463,11 +498,16 @@ static inline bool is_plain (const resil_stage_t *self, const void *bytes)
     return self && self->inside == RESIL__PLAIN && bytes;
 }
 
-static inline int emit_plain (resil_stage_t *self, const void *bytes, size_t size)
+static inline unsigned char *open_plain (resil_stage_t *self, size_t size)
 {
     self->quick.at_before = self->quick.at;
     self->inside = RESIL__PLAIN_EMITTED;
-    return emit_quickly (&self->quick, self->record.id.origin, bytes, size);
+    return open_quickly (&self->quick, self->record.id.origin, size);
+}
+
+static inline int emit_plain (resil_stage_t *self, const void *bytes, size_t size)
+{
+    return resil__copy (open_plain (self, size), bytes, size);
 }
 
 static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const void *bytes,
@@ -475,7 +515,7 @@ static __attribute__ ((noinline)) int emit_slowly (resil_stage_t *self, const vo
 {
     if (is_plain (self, bytes) && has_quick_room (&self->quick, size))
         return emit_plain (self, bytes, size);
-    if (check (self, bytes, size))
+    if (check (self, bytes, size) || finish_draft (self))
         return -1;
     return self->type->produce ? refuse_source (self) : emit (self, 0, NULL, 0, bytes, size);
 }
@@ -487,10 +527,25 @@ int resil_emit (resil_stage_t *self, const void *bytes, size_t size)
     return emit_slowly (self, bytes, size);
 }
 
+static __attribute__ ((noinline)) void *open_slowly (resil_stage_t *self, size_t size)
+{
+    if (check (self, "", size) || finish_draft (self) ||
+        (self->type->produce && refuse_source (self)))
+        return NULL;
+    return open_record (self, size);
+}
+
+void *resil_emit_room (resil_stage_t *self, size_t size)
+{
+    if (is_plain (self, "") && has_quick_room (&self->quick, size))
+        return open_plain (self, size);
+    return open_slowly (self, size);
+}
+
 int resil_emit_to (resil_stage_t *self, const char *port, const void *key, size_t key_size,
                    const void *bytes, size_t size)
 {
-    if (check (self, bytes, size))
+    if (check (self, bytes, size) || finish_draft (self))
         return -1;
     if (self->type->produce)
         return refuse_source (self);
@@ -507,25 +562,26 @@ static inline bool is_plain_at (const resil_stage_t *self, uint64_t position, co
            position <= RESIL__ORIGIN_OWN;
 }
 
-static inline int emit_plain_at (resil_stage_t *self, uint64_t position, const void *bytes,
-                                 size_t size)
+static inline unsigned char *open_plain_at (resil_stage_t *self, uint64_t position, size_t size)
 {
     self->position = position;
     self->produced++;
-    return emit_quickly (&self->quick, position, bytes, size);
+    return open_quickly (&self->quick, position, size);
 }
 
-static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint64_t position,
-                                                      const void *bytes, size_t size)
+static inline int emit_plain_at (resil_stage_t *self, uint64_t position, const void *bytes,
+                                 size_t size)
 {
-    if (is_plain_at (self, position, bytes) && has_quick_room (&self->quick, size))
-        return emit_plain_at (self, position, bytes, size);
-    if (check (self, bytes, size))
+    return resil__copy (open_plain_at (self, position, size), bytes, size);
+}
+
+/*  May it emit that, at that position? Then that is what is in hand. */
+static int begin_at (resil_stage_t *self, uint64_t position, const void *bytes, size_t size)
+{
+    if (check (self, bytes, size) || finish_draft (self))
         return -1;
     if (!self->type->produce)
-        return resil__refuse (ENOTSUP,
-                              "resil_emit_at: stage \"%s\" is no source; it has resil_emit",
-                              resil_stage_name (self));
+        return refuse_stage (self);
     if (position <= self->position || position > RESIL__ORIGIN_OWN)
         return resil__refuse (EINVAL,
                               "resil_emit_at: position %llu is not behind %llu, that of the record "
@@ -533,10 +589,23 @@ static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint6
                               (unsigned long long) position, (unsigned long long) self->position);
     self->record.id = (resil_record_id_t){position, self->branch};
     self->emitted = 0;
-    if (emit (self, 0, NULL, 0, bytes, size))
-        return -1;
+    return 0;
+}
+
+static void end_at (resil_stage_t *self, uint64_t position)
+{
     self->position = position;
     self->produced++;
+}
+
+static __attribute__ ((noinline)) int emit_at_slowly (resil_stage_t *self, uint64_t position,
+                                                      const void *bytes, size_t size)
+{
+    if (is_plain_at (self, position, bytes) && has_quick_room (&self->quick, size))
+        return emit_plain_at (self, position, bytes, size);
+    if (begin_at (self, position, bytes, size) || emit (self, 0, NULL, 0, bytes, size))
+        return -1;
+    end_at (self, position);
     return 0;
 }
 
@@ -545,6 +614,55 @@ int resil_emit_at (resil_stage_t *self, uint64_t position, const void *bytes, si
     if (is_plain_at (self, position, bytes) && has_short_room (&self->quick, size))
         return emit_plain_at (self, position, bytes, size);
     return emit_at_slowly (self, position, bytes, size);
+}
+
+static __attribute__ ((noinline)) void *open_at_slowly (resil_stage_t *self, uint64_t position,
+                                                        size_t size)
+{
+    unsigned char *at = begin_at (self, position, "", size) == 0 ? open_record (self, size) : NULL;
+    if (at)
+        end_at (self, position);
+    return at;
+}
+
+void *resil_emit_room_at (resil_stage_t *self, uint64_t position, size_t size)
+{
+    if (is_plain_at (self, position, "") && has_quick_room (&self->quick, size))
+        return open_plain_at (self, position, size);
+    return open_at_slowly (self, position, size);
+}
+
+/*  ---- Calling ---------------------------------------------------------------------------------------- */
+
+/*  What it has emitted is whole. 0, or what to return of a callback that could not emit all. */
+static int end_emitting (resil_stage_t *self)
+{
+    return finish_draft (self) ? resil_fail (self->self, errno, "%s", resil_errmsg ()) : 0;
+}
+
+/*  One that is for no record; NULL is one that has nothing to do. */
+static int call (resil_stage_t *self, resil_stage_fn *callback)
+{
+    if (!callback)
+        return 0;
+    begin_own (self);
+    int rc = callback (self, self->args);
+    if (rc == 0)
+        rc = end_emitting (self);
+    if (rc == 0) {
+        self->inside = RESIL__OUTSIDE;
+        self->is_uncommitted |= self->emitted > 0;
+    }
+    return rc;
+}
+
+static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t position)
+{
+    begin_own (self);
+    int rc = callback (self, self->args, position);
+    if (rc == 0)
+        self->inside = RESIL__OUTSIDE;
+    return rc;
 }
 
 /*  ---- What else a callback may call ------------------------------------------------------------------ */
@@ -855,6 +973,9 @@ static int produce_some (resil_stage_t *self)
         int said = self->type->produce (self, self->args);
         if (said != 0 && said != RESIL_AGAIN && said != RESIL_DONE)
             return said;
+        int failed = end_emitting (self);
+        if (failed)
+            return failed;
         self->inside = RESIL__OUTSIDE;
         self->is_uncommitted |= self->produced > 0;
         if (said != 0 || self->is_full || has_lingered (self))
@@ -1131,6 +1252,8 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
 /*  Have all that was emitted for the record in hand kept until it is settled. 0, or -1 without memory. */
 static int hold_emitted (resil_stage_t *self)
 {
+    if (finish_draft (self))
+        return -1;
     fold (self);
     for (size_t i = 0; i < self->worker->output_count; i++) {
         const resil__out_t *out = &self->outs[i];
@@ -1229,6 +1352,8 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
     int verdict = self->type->on_record (self, self->args, record);
     if (verdict != RESIL_OK)
         return judge (self, verdict, present->at, rc);
+    if (self->inside == RESIL__FOR_RECORD && (*rc = end_emitting (self)) != 0)
+        return FAILED;
     self->inside = RESIL__OUTSIDE;
     if (self->is_troubled)
         forget_trouble (self);
@@ -1394,6 +1519,8 @@ static outcome_t work_on_again (resil_stage_t *self, int *rc)
     int verdict = self->type->on_record (self, self->args, &self->record);
     if (verdict != RESIL_OK)
         return judge (self, verdict, NULL, rc);
+    if ((*rc = end_emitting (self)) != 0)
+        return FAILED;
     self->inside = RESIL__OUTSIDE;
     forget_trouble (self);
     conclude (self, RESIL__END_DONE, NULL);

@@ -54,6 +54,14 @@ typedef struct {
     uint32_t count_before; /*  a callback that produces                                   */
 } resil__quick_t;
 
+/*  A record that its callback still writes, and that goes where its bytes say, or to more than one. */
+typedef struct {
+    unsigned char *bytes;
+    size_t room;
+    size_t size;
+    bool is_open;
+} resil__draft_t;
+
 /*  So many entries are gone through before a commit, at most. */
 #define RESIL__COMMIT_ENTRIES 8
 
@@ -82,6 +90,7 @@ struct _resil_stage_t {
     uint64_t callback;     /*  number of the present one                               */
     resil_record_t record; /*  in hand; a source: its id is that of what is emitted    */
     resil__quick_t quick;
+    resil__draft_t draft;
     uint64_t own; /*  see the books                                           */
     uint64_t own_before;
     uint64_t branch; /*  of what it emits that comes of no record                             */

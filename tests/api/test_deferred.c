@@ -93,9 +93,14 @@ static uint64_t number_of (const resil_record_t *record)
 
 static int emit_copies (resil_stage_t *stage, const resil_record_t *record)
 {
-    for (unsigned i = 0; i < the.copies; i++)
-        if (resil_emit (stage, record->bytes, record->size))
+    for (unsigned i = 0; i < the.copies; i++) {
+        bool is_in_place = (number_of (record) + i) % 2;
+        void *room = is_in_place ? resil_emit_room (stage, record->size) : NULL;
+        if (room)
+            memcpy (room, record->bytes, record->size);
+        else if (is_in_place || resil_emit (stage, record->bytes, record->size))
             return -1;
+    }
     return 0;
 }
 

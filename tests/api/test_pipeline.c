@@ -40,6 +40,7 @@ static SHARED struct {
     atomic_int times;
     int fd; /*  it waits for what is to read there; -1                                         */
     atomic_bool is_open; /*  the sink takes                                                     */
+    bool in_place;       /*  what is emitted is written where it goes                           */
     atomic_int seen[MOST + 1];
     resil_record_id_t ids[MOST + 1];
     atomic_uint_fast64_t taken, last;
@@ -70,6 +71,23 @@ static int source_open (resil_stage_t *stage, void *args, uint64_t position)
     return 0;
 }
 
+static int copy (void *to, const void *bytes, size_t size)
+{
+    return to && memcpy (to, bytes, size) ? 0 : -1;
+}
+
+static int emit (resil_stage_t *stage, const void *bytes, size_t size)
+{
+    return the.in_place ? copy (resil_emit_room (stage, size), bytes, size)
+                        : resil_emit (stage, bytes, size);
+}
+
+static int emit_at (resil_stage_t *stage, uint64_t position, const void *bytes, size_t size)
+{
+    return the.in_place ? copy (resil_emit_room_at (stage, position, size), bytes, size)
+                        : resil_emit_at (stage, position, bytes, size);
+}
+
 static int source_produce (resil_stage_t *stage, void *args)
 {
     (void) args;
@@ -77,7 +95,7 @@ static int source_produce (resil_stage_t *stage, void *args)
         uint64_t number = atomic_load (&the.next) + 1;
         if (the.total && number > the.total)
             return RESIL_DONE;
-        if (resil_emit_at (stage, number, &number, sizeof number))
+        if (emit_at (stage, number, &number, sizeof number))
             return resil_fail (resil_stage_self (stage), errno, "%s", resil_errmsg ());
         atomic_store (&the.next, number);
         if (number % 7 == 3 && atomic_load (&the.times) > 0) {
@@ -131,7 +149,7 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     if (is_it && plot->deed != DO_NOTHING && plot->deed != DO_PANIC_AFTER)
         return do_deed (stage, plot);
     for (unsigned i = 0; i < plot->copies; i++)
-        if (resil_emit (stage, record->bytes, record->size))
+        if (emit (stage, record->bytes, record->size))
             return -1;
     if (is_it && plot->deed == DO_PANIC_AFTER)
         return do_deed (stage, plot);
@@ -497,8 +515,10 @@ static void workers_share_the_records (void **state)
 {
     (void) state;
     draft_t draft;
-    for (resil_share_t share = RESIL_SHARE_ROUND_ROBIN; share <= RESIL_SHARE_BROADCAST; share++) {
+    for (int i = 0; i < 2 * (RESIL_SHARE_BROADCAST + 1); i++) {
+        resil_share_t share = i / 2;
         reset (5000);
+        the.in_place = i % 2;
         begin (&draft, false);
         draft.stages[1].workers = 3;
         draft.links[0] = (resil_link_spec_t){RESIL_LINK, .from = "numbers", .to = "plot"};
@@ -515,8 +535,41 @@ static void workers_share_the_records (void **state)
         balanced (pipeline, "plot", is_broadcast ? 15000 : 5000);
         balanced (pipeline, "count", is_broadcast ? 15000 : 5000);
         resil_pipeline_destroy (&pipeline);
-        for (uint64_t i = 1; i <= the.total; i++)
-            assert_int_equal (the.seen[i], is_broadcast ? 3 : 1);
+        for (uint64_t n = 1; n <= the.total; n++)
+            assert_int_equal (the.seen[n], is_broadcast ? 3 : 1);
+    }
+}
+
+/*  Records whose bytes are written after they have been emitted: with one way for them, and with several. */
+static void records_are_written_in_place (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (int i = 0; i < 8; i++) {
+        reset (5000);
+        the.in_place = true;
+        begin (&draft, i & 1);
+        the.plot.copies = i & 2 ? 3 : 1;
+        the.plot.number = 77;
+        the.plot.times = 2;
+        the.plot.deed = DO_PANIC_AFTER;
+        the.times = 2;
+        draft.spec.batch_bytes = 64 + 1000 * (i & 4);
+        all_came (&draft, 0, 0);
+        assert_int_equal (the.plot.worked_on[77], 3);
+        /*  A process takes what it had not handed over with it. */
+        if (draft.stages[1].placement != RESIL_PROCESS)
+            assert_int_equal (the.plot.worked_on[76], 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        static const int verdicts[] = {RESIL_DROP, RESIL_REJECT, RESIL_RETRY};
+        reset (1000);
+        the.in_place = true;
+        begin (&draft, false);
+        the.plot.number = 77;
+        the.plot.times = 1;
+        atomic_store (&the.plot.verdict, verdicts[i]);
+        all_came (&draft, 77, verdicts[i] == RESIL_RETRY);
     }
 }
 
@@ -592,7 +645,7 @@ static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
     assert_string_equal (audit.to, "count");
     assert_null (audit.port);
     assert_int_equal (audit.share, RESIL_SHARE_BY_KEY);
-    assert_int_equal (audit.window_bytes, 4 << 20);
+    assert_int_equal (audit.window_bytes, 1 << 20);
     assert_true (audit.in_flight > 0 && audit.in_flight < 1000);
     assert_true (audit.retained_bytes > 8 * audit.in_flight && audit.retained_bytes <= 4 * 256);
     resil_audit_t sink;
@@ -719,6 +772,8 @@ static int call_from_inside (resil_stage_t *stage, void *args, const resil_recor
     resil_pipeline_wait (*(resil_pipeline_t **) args, 0);
     atomic_store (&inside_errno, errno);
     errno = 0;
+    if (resil_emit_room (stage, 1) || errno != ENOTSUP || resil_emit_room_at (stage, 1, 1))
+        return -1;
     return resil_emit (stage, "", 0) == -1 && errno == ENOTSUP ? RESIL_OK : -1;
 }
 
@@ -754,6 +809,10 @@ static void what_is_wrong_is_refused (void **state)
     assert_int_equal (resil_pipeline_audit (NULL, "a", &audit), -1);
     assert_int_equal (resil_emit (NULL, "", 0), -1);
     assert_int_equal (errno, EINVAL);
+    assert_null (resil_emit_room (NULL, 1));
+    assert_int_equal (errno, EINVAL);
+    assert_null (resil_emit_room_at (NULL, 1, 1));
+    assert_int_equal (errno, EINVAL);
     assert_null (resil_stage_defer (NULL));
     begin (&draft, false);
     draft.stages[1].hang_ms = 1;
@@ -788,6 +847,7 @@ int main (void)
         support_case (a_record_is_put_off_as_often_as_is_said),
         support_case (more_of_one_have_ids_of_their_own),
         support_case (workers_share_the_records),
+        support_case (records_are_written_in_place),
         support_case (a_slow_sink_stalls_the_source),
         support_case (what_a_link_holds_and_how_long_it_stalls_is_counted),
         support_case (a_drain_past_its_deadline_says_how_many_are_left),

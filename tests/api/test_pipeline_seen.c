@@ -172,7 +172,7 @@ static void is_all_there (const json_t *pipeline)
     assert_string_equal (text (link, "to"), "take");
     assert_string_equal (text (link, "share"), "round robin");
     assert_int_equal (number (link, "in_flight"), 0);
-    assert_int_equal (number (link, "window_bytes"), 2 * (4 << 20));
+    assert_int_equal (number (link, "window_bytes"), 2 * (1 << 20));
 }
 
 static void a_snapshot_has_the_figures_of_a_pipeline (void **state)

@@ -855,20 +855,20 @@ static void measure_mail (void)
 
 /*  ---- A pipeline ---------------------------------------------------------------------------- */
 
-#define MOST_BYTES 1024
 #define MOST_STAGES 3
 #define EMITS_A_CALL 32
 
 static int emit_records (resil_stage_t *stage, void *args)
 {
     uint64_t *emitted = args;
-    unsigned char bytes[MOST_BYTES] = {0};
     for (int i = 0; i < EMITS_A_CALL; i++) {
         if (*emitted == the_case->samples)
             return RESIL_DONE;
+        unsigned char *bytes = resil_emit_room_at (stage, *emitted + 1, the_case->bytes);
+        if (!bytes)
+            give_up ("resil_emit_room_at");
+        memset (bytes + sizeof *emitted, 0, the_case->bytes - sizeof *emitted);
         memcpy (bytes, emitted, sizeof *emitted);
-        if (resil_emit_at (stage, *emitted + 1, bytes, the_case->bytes))
-            give_up ("resil_emit_at");
         ++*emitted;
     }
     return 0;
@@ -877,10 +877,12 @@ static int emit_records (resil_stage_t *stage, void *args)
 static int change_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) args;
-    unsigned char bytes[MOST_BYTES];
+    unsigned char *bytes = resil_emit_room (stage, record->size);
+    if (!bytes)
+        return -1;
     memcpy (bytes, record->bytes, record->size);
     bytes[sizeof (uint64_t)]++;
-    return resil_emit (stage, bytes, record->size);
+    return RESIL_OK;
 }
 
 static int check_record (resil_stage_t *stage, void *args, const resil_record_t *record)
@@ -915,8 +917,6 @@ static void measure_pipeline (void)
     }
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages};
     spec.stage_count = last + 1;
-    if (the_case->shared)
-        spec.batch_bytes = 16 << 10;
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     if (!pipeline || resil_pipeline_pause (pipeline, NULL) || resil_pipeline_start (pipeline))
         give_up ("pipeline");

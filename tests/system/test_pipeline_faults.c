@@ -100,7 +100,10 @@ static int source_produce (resil_stage_t *stage, void *args)
         if (rc)
             return rc;
         row_t row = {++the.at, 0};
-        if (resil_emit_at (stage, row.number, &row, sizeof row))
+        row_t *room = row.number % 2 ? resil_emit_room_at (stage, row.number, sizeof row) : NULL;
+        if (room)
+            memcpy (room, &row, sizeof row);
+        else if (resil_emit_at (stage, row.number, &row, sizeof row))
             return -1;
         if ((rc = fault (stage)) != 0)
             return rc;
@@ -124,7 +127,10 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     int rc = fault (stage);
     for (uint64_t copy = 0; rc == 0 && copy < COPIES; copy++) {
         row.copy = copy;
-        if (resil_emit (stage, &row, sizeof row))
+        row_t *room = (row.number + copy) % 2 ? resil_emit_room (stage, sizeof row) : NULL;
+        if (room)
+            memcpy (room, &row, sizeof row);
+        else if (resil_emit (stage, &row, sizeof row))
             return -1;
         rc = fault (stage);
     }
