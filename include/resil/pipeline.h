@@ -142,7 +142,7 @@ RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_reject (resil_stage_t *stage, const char *format, ...)
     RESIL_PRINTF (2, 3);
 
-/*  For RESIL_AGAIN: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
+/*  For RESIL_AGAIN, and no other way to wait in a shared thread: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
     whichever comes first; both hold for one wait. Without any: after 10 ms. Returns RESIL_AGAIN. */
 RESIL_EXPORT int resil_stage_await_ms (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_await_fd (resil_stage_t *stage, int fd);
@@ -191,11 +191,15 @@ typedef struct {
                                      source has 1                                             */
     resil_placement_t
         placement;       /*  RESIL_OWN_THREAD; RESIL_PROCESS: each worker is a process, as of a
-                                     component of this program (resil_host).
-                                     Others are not there yet: ENOTSUP                         */
+                                     component of this program (resil_host); RESIL_SHARED: each
+                                     worker takes turns with others on a thread of `pool`, a batch
+                                     at a time. A callback that waits there holds up all that share
+                                     the thread, after a second it counts as hanging, and waits of
+                                     resil's own (resil_wait and the like) are ENOTSUP        */
     const char *thread;  /*  stages that say the same here are fused: they run in one
-                                     thread, and have equally many workers; NULL: a thread of
-                                     its own                                                  */
+                                     thread, or take one turn together (RESIL_SHARED), and have
+                                     equally many workers and the same placement; NULL: it is
+                                     not fused                                                */
     unsigned attempts;   /*  a record with which it fails so often is a dead letter; 3  */
     unsigned retries;    /*  and one for which it says RESIL_RETRY so often; 0: it may
                                      for ever                                                 */
@@ -208,6 +212,8 @@ typedef struct {
     int64_t hang_ms;     /*  ... RESIL_FOREVER, ...                                   */
     resil_delay_t delay; /*  ... 1 ms, doubling to 100 ms, reset after 10 ms              */
     const resil_process_t *process; /*  of RESIL_PROCESS: limits and the like, without a command  */
+    const char *pool; /*  of RESIL_SHARED: whose threads; NULL is "shared". How many it
+                                     has: resil_supervisor_set_pool                           */
 } resil_stage_spec_t;
 
 /*  Begins a resil_stage_spec_t. */

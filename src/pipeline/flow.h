@@ -21,17 +21,24 @@
 #include "pipeline/deferred.h"
 #include "link/receiver.h"
 #include "link/sender.h"
+#include "mailbox/mailbox.h"
 #include "pipeline/plan.h"
 
 typedef struct _resil__worker_t resil__worker_t;
 
-/*  What wakes a thread. `calls` moves with all that may concern it. */
+/*  What wakes a thread, or has one that is shared come by. `calls` moves with all that may concern it. */
 typedef struct _resil__bell_t {
     uint64_t calls;
     bool is_asleep;              /*  nothing is to be rung until it is                    */
-    int fd;                      /*  an eventfd                                           */
+    int fd;                      /*  an eventfd; -1: there is none ...                    */
+    resil__mailbox_t *mailbox;   /*  ... and this is rung, of who takes turns; NULL: none  */
     struct _resil__bell_t *next; /*  of those that are to be rung                         */
 } resil__bell_t;
+
+static inline bool resil__bell_is_there (const resil__bell_t *self)
+{
+    return self->fd >= 0 || self->mailbox;
+}
 
 /*  A link between two workers. */
 typedef struct {

@@ -576,7 +576,7 @@ int resil_stage_await_ms (resil_stage_t *self, int64_t ms)
 int resil_stage_await_fd (resil_stage_t *self, int fd)
 {
     if (self) {
-        self->is_awaiting_fd = fd >= 0;
+        self->is_awaiting_fd = fd >= 0 && self->type->produce;
         self->fd = fd;
     }
     return RESIL_AGAIN;
@@ -591,7 +591,7 @@ static int refuse_to_defer (const resil_stage_t *self)
                               "resil_stage_defer: stage \"%s\" is a source, which has no record "
                               "to settle; `commit` tells it what is done",
                               resil_stage_name (self));
-    if (self->worker->bell->fd < 0)
+    if (!resil__bell_is_there (self->worker->bell))
         return resil__refuse (ENOTSUP,
                               "resil_stage_defer: stage \"%s\" runs in a process of its own, where "
                               "records cannot be deferred yet; give it a thread",
@@ -609,7 +609,7 @@ resil_deferred_t *resil_stage_defer (resil_stage_t *self)
 {
     /*  Without a bell nobody could wake it. */
     if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce ||
-        self->worker->bell->fd < 0) {
+        !resil__bell_is_there (self->worker->bell)) {
         refuse_to_defer (self);
         return NULL;
     }

@@ -1,9 +1,10 @@
 /*  Records that are acknowledged later: by any thread, in any order, and never twice; nothing is lost by it, whatever fails meanwhile.
 
     ctest timeout: 180
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -201,6 +202,7 @@ static void begin (draft_t *draft, uint64_t total)
     for (int i = 0; i < 3; i++) {
         ok (resil_stage_type_register (&types[i]));
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
+        draft->stages[i].placement = placed ();
     }
     for (int i = 0; i < 2; i++)
         draft->links[i] =

@@ -2,6 +2,7 @@
 
     ctest timeout: 180
     ctest also in processes
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
@@ -164,6 +165,9 @@ static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_
 {
     (void) args;
     uint64_t number;
+    /*  Others share its thread. */
+    if (!atomic_load (&the.is_open) && placed () == RESIL_SHARED)
+        return resil_stage_retry_after (stage, 1);
     while (!atomic_load (&the.is_open) && !resil_cancelled (resil_stage_self (stage)))
         poll (NULL, 0, 1);
     memcpy (&number, record->bytes, sizeof number);
@@ -214,7 +218,7 @@ static void begin (draft_t *draft, bool is_fused)
     for (int i = 0; i < 3; i++) {
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
                                                 .thread = is_fused ? "all" : NULL};
-        if (!is_fused)
+        if (!is_fused || placed () == RESIL_SHARED)
             draft->stages[i].placement = placed ();
     }
     draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,

@@ -7,6 +7,7 @@
 
     ctest timeout: 300
     ctest also in processes
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
@@ -288,6 +289,12 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
             continue;
         stages[i].thread = threads[roll (dice, 3)];
     }
+    /*  Those that are fused are in one place; mostly it is shared. */
+    resil_placement_t places[3];
+    for (int i = 0; placed () == RESIL_SHARED && i < 3; i++)
+        places[i] = roll (dice, 4) ? RESIL_SHARED : RESIL_OWN_THREAD;
+    for (int i = 0; placed () == RESIL_SHARED && i < 4; i++)
+        stages[i].placement = places[stages[i].thread ? stages[i].thread[0] - 'x' + 1 : 0];
     for (int i = 0; placed () == RESIL_PROCESS && i < 4; i++) {
         stages[i].thread = NULL;
         stages[i].args = the.pids[i];
@@ -368,6 +375,8 @@ static void run (uint64_t seed)
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     if (!pipeline)
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    resil_supervisor_t *supervisor = resil_pipeline_supervisor (pipeline);
+    ok (resil_supervisor_set_pool (supervisor, "shared", 1 + (int) (seed % 3)));
     dice_t settling = {seed};
     begin_to_settle (&settling);
     /*  What fails in its first start is not started again. */
