@@ -134,7 +134,7 @@ RESIL_EXPORT int resil_emit_to (resil_stage_t *stage, const char *port, const vo
 RESIL_EXPORT int resil_emit_at (resil_stage_t *stage, uint64_t position, const void *bytes,
                                 size_t size);
 
-/*  For RESIL_RETRY: how long to wait first; 0 unless said. `return resil_stage_retry_after (stage, 100);`. Returns
+/*  For RESIL_RETRY: how long to wait first; the retry_ms of the stage unless said. `return resil_stage_retry_after (stage, 100);`. Returns
     RESIL_RETRY. */
 RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
 
@@ -160,7 +160,7 @@ typedef struct _resil_deferred_t resil_deferred_t;
     own), ENOMEM. */
 RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
 
-/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again at once) or RESIL_REJECT. It is freed and the caller's
+/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again after its retry_ms) or RESIL_REJECT. It is freed and the caller's
     pointer set to NULL, with ESTALE too. Any thread, also in callbacks of stages, and after the pipeline has been destroyed; it never waits
     for one. Returns 0, or -1 with errno: ESTALE (the stage has failed since, or the time was over: it has been given the record again; or
     RESIL_DEFER was not returned; or the pipeline is no more), EINVAL (it is NULL, or that is no such verdict: nothing has changed). */
@@ -203,6 +203,9 @@ typedef struct {
     unsigned attempts;   /*  a record with which it fails so often is a dead letter; 3  */
     unsigned retries;    /*  and one for which it says RESIL_RETRY so often; 0: it may
                                      for ever                                                 */
+    int64_t retry_ms;    /*  how long it waits before a record for which it says RESIL_RETRY, or
+                                     that was settled as that, is given to it again, unless
+                                     resil_stage_retry_after says; 0                          */
     int64_t defer_ms;    /*  a deferred record that is not settled by then counts as one
                                       for which it says RESIL_RETRY; RESIL_FOREVER             */
     int64_t tick_ms;     /*  for on_tick; 1000                                        */

@@ -157,12 +157,13 @@ static void code_trouble (coder_t *coder, resil__order_trouble_t *trouble)
 
 static void code_orders (coder_t *coder, resil__orders_t *orders)
 {
-    uint64_t *const numbers[] = {
-        &orders->life,        &orders->down,       &orders->up,          &orders->number,
-        &orders->stage_count, &orders->worker,     &orders->batch_bytes, &orders->attempts,
-        &orders->retries,     &orders->tick_ms,    &orders->cursor,      &orders->cursor_offset,
-        &orders->own,         &orders->has_ended,  &orders->order,       &orders->position,
-        &orders->told,        &orders->flush_done, &orders->has_args};
+    uint64_t *const numbers[] = {&orders->life,        &orders->down,        &orders->up,
+                                 &orders->number,      &orders->stage_count, &orders->worker,
+                                 &orders->batch_bytes, &orders->attempts,    &orders->retries,
+                                 &orders->tick_ms,     &orders->cursor,      &orders->cursor_offset,
+                                 &orders->own,         &orders->has_ended,   &orders->order,
+                                 &orders->position,    &orders->told,        &orders->flush_done,
+                                 &orders->has_args,    &orders->retry_ms,    &orders->defer_ms};
     char **const texts[] = {&orders->endpoint, &orders->token, &orders->page,
                             &orders->pipeline, &orders->stage, &orders->type};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)

@@ -119,6 +119,11 @@ static int check_stage (const resil_stage_spec_t *stage)
                               "stage \"%s\": tick_ms is %lld; it must be at least 1, and "
                               "at most a year",
                               stage->name, (long long) stage->tick_ms);
+    if (stage->retry_ms < 0 || stage->retry_ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL,
+                              "stage \"%s\": retry_ms is %lld; it must be at least 0, and at most "
+                              "a year",
+                              stage->name, (long long) stage->retry_ms);
     if (stage->defer_ms != RESIL_FOREVER &&
         (stage->defer_ms < 1 || stage->defer_ms > RESIL_LONGEST_MS))
         return resil__refuse (EINVAL,

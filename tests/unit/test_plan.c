@@ -200,6 +200,9 @@ static void each_field_of_a_stage_has_its_bounds (void **state)
     begin (&draft);
     draft.stages[1].tick_ms = 0;
     refused (&draft, EINVAL, "tick_ms is 0");
+    begin (&draft);
+    draft.stages[1].retry_ms = -1;
+    refused (&draft, EINVAL, "retry_ms is -1");
 }
 
 static void a_place_that_cannot_be_is_refused (void **state)
