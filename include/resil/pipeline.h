@@ -156,8 +156,8 @@ typedef struct _resil_deferred_t resil_deferred_t;
     comes of deferred records is in the order in which they are settled. What the stage has taken is confirmed only up to the first
     that is not settled, so the windows of its links bound how many there can be. What is not settled when the stage fails is given to
     it again, and so is what is not settled within its defer_ms. Its on_end comes when all are settled. NULL with errno: EINVAL (there is no
-    record in hand; a source; it has been called for this record already), ENOTSUP (a stage in a process of its
-    own), ENOMEM. */
+    record in hand; a source; it has been called for this record already), ENOMEM. In a process of its own the handle is that
+    process's; and should that die, what came behind the first record that is not settled is given to the next one too. */
 RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
 
 /*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again after its retry_ms) or RESIL_REJECT. It is freed and the caller's

@@ -35,11 +35,6 @@ typedef struct _resil__bell_t {
     struct _resil__bell_t *next; /*  of those that are to be rung                         */
 } resil__bell_t;
 
-static inline bool resil__bell_is_there (const resil__bell_t *self)
-{
-    return self->fd >= 0 || self->mailbox;
-}
-
 /*  A link between two workers. */
 typedef struct {
     resil__link_sender_t sender;
@@ -80,6 +75,7 @@ typedef struct {
     uint32_t index;
     unsigned failures;
     unsigned retries;
+    unsigned told; /*  in a process: so many of its retries have been told                   */
     bool is_rejected;
     char *story; /*  a line for each                                                         */
 } resil__trouble_t;
@@ -94,6 +90,7 @@ struct _resil__worker_t {
     size_t output_count;
     resil__bell_t *bell; /*  of the thread that it works in                                  */
     resil__deferrals_t deferrals;
+    uint64_t deferred_afar; /*  so many are in its process, of whose deferrals nothing is here */
 
     resil__flow_entry_t *entries; /*  number n is at its remainder by the room                */
     uint64_t *marks;              /*  of each entry and output: what must be confirmed there  */

@@ -595,11 +595,6 @@ static int refuse_to_defer (const resil_stage_t *self)
                               "resil_stage_defer: stage \"%s\" is a source, which has no record "
                               "to settle; `commit` tells it what is done",
                               resil_stage_name (self));
-    if (!resil__bell_is_there (self->worker->bell))
-        return resil__refuse (ENOTSUP,
-                              "resil_stage_defer: stage \"%s\" runs in a process of its own, where "
-                              "records cannot be deferred yet; give it a thread",
-                              resil_stage_name (self));
     return resil__refuse (EINVAL,
                           self->deferred
                               ? "resil_stage_defer: stage \"%s\" has called it for this record "
@@ -611,9 +606,7 @@ static int refuse_to_defer (const resil_stage_t *self)
 
 resil_deferred_t *resil_stage_defer (resil_stage_t *self)
 {
-    /*  Without a bell nobody could wake it. */
-    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce ||
-        !resil__bell_is_there (self->worker->bell)) {
+    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce) {
         refuse_to_defer (self);
         return NULL;
     }
