@@ -142,7 +142,7 @@ RESIL_EXPORT int resil_emit_at (resil_stage_t *stage, uint64_t position, const v
 /*  The same without the copy: as resil_emit_room, at that position. */
 RESIL_EXPORT void *resil_emit_room_at (resil_stage_t *stage, uint64_t position, size_t size);
 
-/*  For RESIL_RETRY: how long to wait first; 0 unless said. `return resil_stage_retry_after (stage, 100);`. Returns
+/*  For RESIL_RETRY: how long to wait first; the retry_ms of the stage unless said. `return resil_stage_retry_after (stage, 100);`. Returns
     RESIL_RETRY. */
 RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
 
@@ -150,7 +150,7 @@ RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_reject (resil_stage_t *stage, const char *format, ...)
     RESIL_PRINTF (2, 3);
 
-/*  For RESIL_AGAIN: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
+/*  For RESIL_AGAIN, and no other way to wait in a shared thread: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
     whichever comes first; both hold for one wait. Without any: after 10 ms. Returns RESIL_AGAIN. */
 RESIL_EXPORT int resil_stage_await_ms (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_await_fd (resil_stage_t *stage, int fd);
@@ -164,11 +164,11 @@ typedef struct _resil_deferred_t resil_deferred_t;
     comes of deferred records is in the order in which they are settled. What the stage has taken is confirmed only up to the first
     that is not settled, so the windows of its links bound how many there can be. What is not settled when the stage fails is given to
     it again, and so is what is not settled within its defer_ms. Its on_end comes when all are settled. NULL with errno: EINVAL (there is no
-    record in hand; a source; it has been called for this record already), ENOTSUP (a stage in a process of its
-    own), ENOMEM. */
+    record in hand; a source; it has been called for this record already), ENOMEM. In a process of its own the handle is that
+    process's; and should that die, what came behind the first record that is not settled is given to the next one too. */
 RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
 
-/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again at once) or RESIL_REJECT. It is freed and the caller's
+/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again after its retry_ms) or RESIL_REJECT. It is freed and the caller's
     pointer set to NULL, with ESTALE too. Any thread, also in callbacks of stages, and after the pipeline has been destroyed; it never waits
     for one. Returns 0, or -1 with errno: ESTALE (the stage has failed since, or the time was over: it has been given the record again; or
     RESIL_DEFER was not returned; or the pipeline is no more), EINVAL (it is NULL, or that is no such verdict: nothing has changed). */
@@ -199,14 +199,21 @@ typedef struct {
                                      source has 1                                             */
     resil_placement_t
         placement;       /*  RESIL_OWN_THREAD; RESIL_PROCESS: each worker is a process, as of a
-                                     component of this program (resil_host).
-                                     Others are not there yet: ENOTSUP                         */
+                                     component of this program (resil_host); RESIL_SHARED: each
+                                     worker takes turns with others on a thread of `pool`, a batch
+                                     at a time. A callback that waits there holds up all that share
+                                     the thread, after a second it counts as hanging, and waits of
+                                     resil's own (resil_wait and the like) are ENOTSUP        */
     const char *thread;  /*  stages that say the same here are fused: they run in one
-                                     thread, and have equally many workers; NULL: a thread of
-                                     its own                                                  */
+                                     thread, or take one turn together (RESIL_SHARED), and have
+                                     equally many workers and the same placement; NULL: it is
+                                     not fused                                                */
     unsigned attempts;   /*  a record with which it fails so often is a dead letter; 3  */
     unsigned retries;    /*  and one for which it says RESIL_RETRY so often; 0: it may
                                      for ever                                                 */
+    int64_t retry_ms;    /*  how long it waits before a record for which it says RESIL_RETRY, or
+                                     that was settled as that, is given to it again, unless
+                                     resil_stage_retry_after says; 0                          */
     int64_t defer_ms;    /*  a deferred record that is not settled by then counts as one
                                       for which it says RESIL_RETRY; RESIL_FOREVER             */
     int64_t tick_ms;     /*  for on_tick; 1000                                        */
@@ -216,6 +223,8 @@ typedef struct {
     int64_t hang_ms;     /*  ... RESIL_FOREVER, ...                                   */
     resil_delay_t delay; /*  ... 1 ms, doubling to 100 ms, reset after 10 ms              */
     const resil_process_t *process; /*  of RESIL_PROCESS: limits and the like, without a command  */
+    const char *pool; /*  of RESIL_SHARED: whose threads; NULL is "shared". How many it
+                                     has: resil_supervisor_set_pool                           */
 } resil_stage_spec_t;
 
 /*  Begins a resil_stage_spec_t. */

@@ -62,6 +62,11 @@ int resil__handlers_receive (resil_self_t *self, resil_message_t *message)
     return result (self, handler (self, self->args, message));
 }
 
+int resil__handlers_turn (resil_self_t *self)
+{
+    return result (self, resil__spec_type (self->spec)->on_message (self, self->args, NULL));
+}
+
 int resil__handlers_stop (resil_self_t *self)
 {
     if (atomic_load (&self->quarantined))

@@ -11,6 +11,18 @@
     work by now. */
 int resil__handlers_start (resil_self_t *self);
 int resil__handlers_receive (resil_self_t *self, resil_message_t *message);
+
+/*  For what is no user's, and shares its thread: its on_start says that it takes turns. Then its on_message is called without a
+    message, once it has started, and whenever its mailbox has been rung or has got something, which is its own to take
+    (resil_receive, without waiting). It works for a while, and returns as other handlers do, or RESIL__TURN_AGAIN: it has more to
+    do, when the others have had a turn. */
+#define RESIL__TURN_AGAIN 2
+static inline void resil__handlers_take_turns (resil_self_t *self)
+{
+    self->inbox.has_turns = true;
+}
+int resil__handlers_turn (resil_self_t *self);
+
 int resil__handlers_stop (resil_self_t *self);
 
 /*  A start function for a component with a thread of its own: calls them, one after the other. */

@@ -275,7 +275,7 @@ static bool forget_alarm (resil__alarm_t **at)
 static resil__alarm_t **find_alarm (resil__inbox_t *inbox, uint64_t which)
 {
     resil__alarm_t **at = &inbox->alarms;
-    while (*at && (*at)->which != which)
+    while (*at && ((*at)->rings || (*at)->which != which))
         at = &(*at)->next;
     return at;
 }
@@ -330,6 +330,29 @@ static resil__alarm_t *add_alarm (resil_self_t *self, uint64_t which, int64_t du
     alarm->next = inbox->alarms;
     inbox->alarms = alarm;
     return alarm;
+}
+
+static void ring_is_due (resil__timer_t *timer)
+{
+    resil_self_t *self = ((resil__alarm_t *) timer)->self;
+    disarm (self, timer);
+    resil__mailbox_ring (self->inbox.mailbox);
+}
+
+int resil__inbox_ring_at (resil_self_t *self, int64_t due_us)
+{
+    resil__alarm_t *alarm = self->inbox.alarms;
+    while (alarm && !alarm->rings)
+        alarm = alarm->next;
+    if (alarm)
+        return arm (self, &alarm->timer, due_us);
+    if (due_us == RESIL__NEVER)
+        return 0;
+    if (!(alarm = add_alarm (self, 0, due_us)))
+        return -1;
+    alarm->timer.fire = ring_is_due;
+    alarm->rings = true;
+    return 0;
 }
 
 static int go_on (const resil__lasting_t *lasting, void *self)
@@ -503,7 +526,7 @@ void resil__inbox_drop (resil_self_t *self)
 void resil__inbox_end (resil_self_t *self, bool failed)
 {
     resil__inbox_t *inbox = &self->inbox;
-    inbox->in_handler = inbox->is_ending = false;
+    inbox->in_handler = inbox->has_turns = inbox->is_ending = false;
     drop_calls (inbox);
     drop_alarms (inbox);
     drop_watchers (inbox);
@@ -537,7 +560,7 @@ static int check_receiver (resil_self_t *self, const char *call)
 {
     if (resil__self_check_thread (self, call))
         return -1;
-    if (self->inbox.in_handler)
+    if (self->inbox.in_handler && !self->inbox.has_turns)
         return resil__refuse (EPERM, "%s: \"%s\" has handlers, and is called with its messages",
                               call, self->spec->name);
     return 0;
@@ -553,7 +576,8 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
             return NULL;
         }
         int64_t now_us = resil__self_note_progress (self);
-        resil__inbox_take_own_timers (self);
+        if (!self->inbox.has_turns) /*  else the thread sees to those of all that it carries     */
+            resil__inbox_take_own_timers (self);
         resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
         if (message)
             return message;
@@ -572,6 +596,11 @@ resil_message_t *resil_receive (resil_self_t *self, int64_t timeout_ms)
         return NULL;
     if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS) {
         resil__refuse (EINVAL, "resil_receive: a timeout of %lld ms", (long long) timeout_ms);
+        return NULL;
+    }
+    if (timeout_ms && self->inbox.has_turns) {
+        resil__refuse (ENOTSUP, "resil_receive: \"%s\" shares its thread, and may not wait",
+                       self->spec->name);
         return NULL;
     }
     int64_t deadline_us = timeout_ms ? resil__deadline_us (resil__now_us (), timeout_ms) : 0;

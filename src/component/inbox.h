@@ -23,6 +23,7 @@ struct _resil__alarm_t {
     uint64_t which;
     int64_t every_us; /*  0: once                                                  */
     bool lasts;       /*  it is in the mailbox's list of those that do             */
+    bool rings;       /*  it has no number, and is no message                      */
     bool is_told;     /*  that it was due waits in the mailbox                     */
 };
 
@@ -56,6 +57,7 @@ typedef struct {
     bool keeps;               /*  there may be kept ones                                   */
     bool is_used;             /*  something has been received in this incarnation          */
     bool in_handler;          /*  so it must not wait                                      */
+    bool has_turns;           /*  it takes its messages itself: see resil__handlers_turn    */
     bool is_ending;           /*  in on_stop: no reply would be received                   */
     bool is_afar; /*  its mail comes from another process, which is told of all that it does  */
 } resil__inbox_t;
@@ -89,6 +91,10 @@ void resil__inbox_release (resil_self_t *self);
 
 /*  Its runner, in a thread that it shared, is freed: and so are the calls and timers that it was given up with. */
 void resil__inbox_drop (resil_self_t *self);
+
+/*  Have it called (resil__mailbox_ring) when that time has come, in place of what was said before; RESIL__NEVER: not. 0, or
+    -1 with errno and a sentence. */
+int resil__inbox_ring_at (resil_self_t *self, int64_t due_us);
 
 /*  Have what is due by that clock told. */
 void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us);

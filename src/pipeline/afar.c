@@ -99,6 +99,8 @@ static void begin_life (resil__afar_t *self)
     self->page->stage.inside = RESIL__OUTSIDE;
     self->page->stage.index = worker->cursor;
     atomic_store (&self->page->stage.at, 0);
+    atomic_store (&self->page->stage.again_hand, 0);
+    self->worker->deferred_afar = 0;
 }
 
 /*  Which entry that batch of this life is; UINT64_MAX: it has not come. */
@@ -130,13 +132,13 @@ static int tell_troubles (const resil__afar_t *self, resil__orders_t *orders)
         return -1;
     for (const resil__trouble_t *trouble = resil__worker_trouble_after (worker, NULL); trouble;
          trouble = resil__worker_trouble_after (worker, trouble)) {
-        resil__order_trouble_t *told = &orders->troubles[orders->trouble_count++];
-        *told = (resil__order_trouble_t){batch_of (self, trouble->entry),
-                                         trouble->index,
-                                         trouble->failures,
-                                         trouble->retries,
-                                         trouble->is_rejected,
-                                         strdup (trouble->story ? trouble->story : "")};
+        resil__told_trouble_t *told = &orders->troubles[orders->trouble_count++];
+        *told = (resil__told_trouble_t){batch_of (self, trouble->entry),
+                                        trouble->index,
+                                        trouble->failures,
+                                        trouble->retries,
+                                        trouble->is_rejected,
+                                        strdup (trouble->story ? trouble->story : "")};
         if (!told->story)
             return -1;
     }
@@ -173,6 +175,8 @@ static void tell_numbers (const resil__afar_t *self, resil__orders_t *orders)
     orders->attempts = spec->attempts;
     orders->retries = spec->retries;
     orders->tick_ms = (uint64_t) spec->tick_ms;
+    orders->retry_ms = (uint64_t) spec->retry_ms;
+    orders->defer_ms = (uint64_t) spec->defer_ms;
     orders->cursor = worker->cursor;
     orders->cursor_offset = worker->cursor_offset;
     orders->own = worker->own;
@@ -250,19 +254,26 @@ static uint64_t count_lost (const resil__afar_t *self, uint64_t entry, uint32_t 
 }
 
 /*  Whatever it has written to the page, no more than that is believed: there is such a record, and it is not through. */
+static void blame (const resil__afar_t *self, uint64_t batch, uint32_t index,
+                   const resil_error_t *error)
+{
+    uint64_t entry = batch >= self->through ? entry_of (self, batch) : UINT64_MAX;
+    if (entry != UINT64_MAX && index < resil__worker_entry (self->worker, entry)->count)
+        resil__worker_blame (self->worker, entry, index, error);
+}
+
 void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
 {
     const resil_stage_t *stage = &self->page->stage;
     resil__flow_lock (self->flow);
     uint64_t batch = atomic_load (&stage->at);
-    if (self->life && batch >= self->through) {
-        uint64_t entry = entry_of (self, batch);
-        uint32_t index = stage->index;
-        self->worker->audit.replayed += count_lost (self, entry, index);
-        if (stage->inside >= RESIL__PLAIN && entry != UINT64_MAX &&
-            index < resil__worker_entry (self->worker, entry)->count)
-            resil__worker_blame (self->worker, entry, index, error);
-    }
+    /*  One that has been deferred before is not where the others are. */
+    uint32_t again = atomic_load (&stage->again_hand);
+    if (self->life && batch >= self->through)
+        self->worker->audit.replayed += count_lost (self, entry_of (self, batch), stage->index);
+    if (self->life && stage->inside >= RESIL__PLAIN)
+        blame (self, again ? atomic_load (&stage->again_at) : batch,
+               again ? again - 1 : stage->index, error);
     resil__flow_unlock (self->flow);
 }
 
@@ -391,7 +402,7 @@ static bool is_sound (const resil__afar_t *self, const resil__note_t *note)
     for (size_t i = 0; i < note->dead_count; i++)
         if (entry_of (self, note->dead[i].batch) == UINT64_MAX)
             return false;
-    return true;
+    return !is_source (self) || !note->trouble_count;
 }
 
 /*  false: it is none. */
@@ -482,6 +493,26 @@ static void enter_produced (resil__afar_t *self)
     }
 }
 
+/*  What has been put off, so that it counts also when the process has died. What cannot be is passed over. */
+static void enter_troubles (resil__afar_t *self)
+{
+    for (size_t i = 0; i < self->note.trouble_count; i++) {
+        resil__told_trouble_t *told = &self->note.troubles[i];
+        uint64_t n = told->batch >= self->through ? entry_of (self, told->batch) : UINT64_MAX;
+        if (n == UINT64_MAX || told->index >= resil__worker_entry (self->worker, n)->count)
+            continue;
+        resil__trouble_t *trouble =
+            resil__worker_new_trouble (self->worker, n, (uint32_t) told->index);
+        if (!trouble)
+            continue;
+        char *story = trouble->story;
+        trouble->retries = (unsigned) told->retries;
+        trouble->is_rejected |= told->is_rejected != 0;
+        trouble->story = told->story;
+        told->story = story;
+    }
+}
+
 /*  An end is through when all before it is. */
 static void enter (resil__afar_t *self)
 {
@@ -489,6 +520,7 @@ static void enter (resil__afar_t *self)
     const resil__note_t *note = &self->note;
     if (is_source (self))
         enter_produced (self);
+    enter_troubles (self);
     uint64_t n = is_source (self) ? worker->next : worker->worked;
     for (; n < worker->next; n++) {
         resil__flow_entry_t *entry = resil__worker_entry (worker, n);
@@ -508,6 +540,7 @@ static void enter (resil__afar_t *self)
     worker->own = note->own;
     worker->is_ended |= note->has_ended != 0;
     worker->audit.retries += note->retries;
+    worker->deferred_afar = note->deferred;
     worker->in_hand = 0;
     forget_troubles (worker, n);
     forget_note (self);

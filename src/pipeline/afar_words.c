@@ -145,7 +145,7 @@ static void code_link (coder_t *coder, resil__order_link_t *link)
     code_number (coder, &link->workers);
 }
 
-static void code_trouble (coder_t *coder, resil__order_trouble_t *trouble)
+static void code_trouble (coder_t *coder, resil__told_trouble_t *trouble)
 {
     code_number (coder, &trouble->batch);
     code_number (coder, &trouble->index);
@@ -155,14 +155,29 @@ static void code_trouble (coder_t *coder, resil__order_trouble_t *trouble)
     code_text (coder, &trouble->story);
 }
 
+static void code_troubles (coder_t *coder, resil__told_trouble_t **troubles, size_t *count)
+{
+    CODE_ROWS (coder, *troubles, *count, 48);
+    for (size_t i = 0; i < *count; i++)
+        code_trouble (coder, &(*troubles)[i]);
+}
+
+static void free_troubles (resil__told_trouble_t *troubles, size_t count)
+{
+    for (size_t i = 0; troubles && i < count; i++)
+        free (troubles[i].story);
+    free (troubles);
+}
+
 static void code_orders (coder_t *coder, resil__orders_t *orders)
 {
-    uint64_t *const numbers[] = {
-        &orders->life,        &orders->down,       &orders->up,          &orders->number,
-        &orders->stage_count, &orders->worker,     &orders->batch_bytes, &orders->attempts,
-        &orders->retries,     &orders->tick_ms,    &orders->cursor,      &orders->cursor_offset,
-        &orders->own,         &orders->has_ended,  &orders->order,       &orders->position,
-        &orders->told,        &orders->flush_done, &orders->has_args};
+    uint64_t *const numbers[] = {&orders->life,        &orders->down,        &orders->up,
+                                 &orders->number,      &orders->stage_count, &orders->worker,
+                                 &orders->batch_bytes, &orders->attempts,    &orders->retries,
+                                 &orders->tick_ms,     &orders->cursor,      &orders->cursor_offset,
+                                 &orders->own,         &orders->has_ended,   &orders->order,
+                                 &orders->position,    &orders->told,        &orders->flush_done,
+                                 &orders->has_args,    &orders->retry_ms,    &orders->defer_ms};
     char **const texts[] = {&orders->endpoint, &orders->token, &orders->page,
                             &orders->pipeline, &orders->stage, &orders->type};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -173,9 +188,7 @@ static void code_orders (coder_t *coder, resil__orders_t *orders)
     CODE_ROWS (coder, orders->links, orders->link_count, 32);
     for (size_t i = 0; i < orders->link_count; i++)
         code_link (coder, &orders->links[i]);
-    CODE_ROWS (coder, orders->troubles, orders->trouble_count, 48);
-    for (size_t i = 0; i < orders->trouble_count; i++)
-        code_trouble (coder, &orders->troubles[i]);
+    code_troubles (coder, &orders->troubles, &orders->trouble_count);
 }
 
 int resil__orders_encode (const resil__orders_t *self, void **bytes_p, size_t *size_p)
@@ -196,9 +209,7 @@ int resil__orders_decode (resil__orders_t *self, const void *bytes, size_t size)
 
 void resil__orders_release (resil__orders_t *self)
 {
-    for (size_t i = 0; self->troubles && i < self->trouble_count; i++)
-        free (self->troubles[i].story);
-    free (self->troubles);
+    free_troubles (self->troubles, self->trouble_count);
     free (self->links);
     free (self->args);
     free (self->endpoint);
@@ -231,9 +242,10 @@ static void code_dead (coder_t *coder, resil__note_dead_t *dead)
 
 static void code_note (coder_t *coder, resil__note_t *note)
 {
-    uint64_t *const numbers[] = {
-        &note->from,      &note->through, &note->cursor,   &note->cursor_offset, &note->own,
-        &note->has_ended, &note->retries, &note->produced, &note->position,      &note->flush_done};
+    uint64_t *const numbers[] = {&note->from,          &note->through,  &note->cursor,
+                                 &note->cursor_offset, &note->own,      &note->has_ended,
+                                 &note->retries,       &note->produced, &note->position,
+                                 &note->flush_done,    &note->deferred};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         code_number (coder, numbers[i]);
     CODE_ROWS (coder, note->outputs, note->output_count, 8);
@@ -248,6 +260,7 @@ static void code_note (coder_t *coder, resil__note_t *note)
     CODE_ROWS (coder, note->dead, note->dead_count, 32);
     for (size_t i = 0; i < note->dead_count; i++)
         code_dead (coder, &note->dead[i]);
+    code_troubles (coder, &note->troubles, &note->trouble_count);
 }
 
 int resil__note_encode (const resil__note_t *self, void **bytes_p, size_t *size_p)
@@ -276,6 +289,7 @@ void resil__note_release (resil__note_t *self)
     for (size_t i = 0; self->dead && i < self->dead_count; i++)
         free (self->dead[i].story);
     free (self->dead);
+    free_troubles (self->troubles, self->trouble_count);
     free (self->outputs);
     free (self->tallies);
     *self = (resil__note_t){.from = 0};

@@ -19,7 +19,7 @@ typedef struct {
     uint64_t workers;
 } resil__order_link_t;
 
-/*  What is known of a record that comes again. */
+/*  What is known of a record that comes again, or may. */
 typedef struct {
     uint64_t batch; /*  that it is in: of those that come, the first is 0                 */
     uint64_t index;
@@ -27,7 +27,7 @@ typedef struct {
     uint64_t retries;
     uint64_t is_rejected;
     char *story;
-} resil__order_trouble_t;
+} resil__told_trouble_t;
 
 /*  The texts, bytes and rows are its own. */
 typedef struct {
@@ -48,6 +48,8 @@ typedef struct {
     uint64_t attempts;
     uint64_t retries;
     uint64_t tick_ms;
+    uint64_t retry_ms;
+    uint64_t defer_ms;
     uint64_t cursor; /*  of the first batch: see the books                                   */
     uint64_t cursor_offset;
     uint64_t own;
@@ -61,7 +63,7 @@ typedef struct {
     size_t args_size;
     resil__order_link_t *links;
     size_t link_count;
-    resil__order_trouble_t *troubles;
+    resil__told_trouble_t *troubles;
     size_t trouble_count;
 } resil__orders_t;
 
@@ -80,7 +82,8 @@ typedef struct {
     char *story;
 } resil__note_dead_t;
 
-/*  What a process is through with, since the note before. The batches that came of it are sent behind the note; when all
+/*  What a process is through with, since the note before: up to the first record that is deferred, since that and all behind it come
+    again should the process die. The batches that came of it are sent behind the note; when all
     of them are on their lines it takes effect. */
 typedef struct {
     uint64_t *outputs; /*  where each of those batches is to go                              */
@@ -95,11 +98,14 @@ typedef struct {
     uint64_t produced; /*  a source: so many records, since the note before, ...             */
     uint64_t position; /*  ... the last one of which is that of this position                */
     uint64_t flush_done;
+    uint64_t deferred; /*  so many records are                                              */
     resil__tally_t
         *tallies; /*  of the batches from `from` on, and of the next one if it is begun */
     size_t tally_count;
-    resil__note_dead_t *dead;
+    resil__note_dead_t *dead; /*  of what it is through with                                */
     size_t dead_count;
+    resil__told_trouble_t *troubles; /*  what has been put off since the note before          */
+    size_t trouble_count;
 } resil__note_t;
 
 /*  As of orders. */

@@ -12,6 +12,7 @@
 
 #include <resil/type.h>
 
+#include "component/handlers.h"
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
@@ -40,6 +41,7 @@ static void free_core (resil__core_t *self)
             close (seat->epoll);
     }
     free (self->seats);
+    resil__lookout_release (&self->lookout);
     resil__link_carrier_release (&self->carrier);
     resil__flow_release (&self->flow);
     resil__plan_destroy (&self->plan);
@@ -69,7 +71,9 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
     seat->core = self;
     seat->epoll = seat->bell.fd = -1;
     bool is_process = plan->stages[leader].spec.placement == RESIL_PROCESS;
-    if (!is_process && (seat->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+    seat->is_shared = plan->stages[leader].spec.placement == RESIL_SHARED;
+    if (!is_process && !seat->is_shared &&
+        (seat->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
         return resil__refuse (errno, "no descriptor for a thread of pipeline \"%s\"", plan->name);
     seat->workers = calloc (plan->stage_count, sizeof (resil__worker_t *));
     if (!seat->workers)
@@ -81,7 +85,10 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
         resil__worker_t *worker = resil__flow_workers (&self->flow, i) + number;
         worker->bell = &seat->bell;
         seat->workers[seat->worker_count++] = worker;
+        seat->has_source |= plan->stages[i].type->produce != NULL;
     }
+    if (seat->is_shared && seat->has_source && resil__lookout_open (&self->lookout))
+        return -1;
     if (is_process)
         seat->afar = resil__link_carrier_add (&self->carrier, seat->workers[0]);
     return is_process && !seat->afar ? -1 : 0;
@@ -121,6 +128,7 @@ resil__core_t *resil__core_new (resil__plan_t *plan)
     }
     atomic_init (&self->references, 1);
     self->carrier.bell.fd = self->carrier.epoll = -1;
+    resil__lookout_init (&self->lookout, self);
     self->plan = plan;
     if (resil__flow_init (&self->flow, plan) == 0 && make_seats (self) == 0)
         return self;
@@ -209,6 +217,7 @@ static resil__crew_t *enter (resil__seat_t *seat, resil_self_t *self)
     if (crew) {
         crew->is_inside = true;
         crew->self = self;
+        seat->bell.mailbox = seat->is_shared ? self->inbox.mailbox : NULL;
         atomic_store_explicit (&crew->active, 0, memory_order_relaxed);
     }
     resil__flow_unlock (flow);
@@ -234,27 +243,32 @@ static void leave (void *arg)
 
 /*  ---- Waiting --------------------------------------------------------------------------------------- */
 
-/*  Have the bell's epoll look at what a source waits for. false: it is there, or cannot be waited for. */
+static int make_epoll (resil__seat_t *seat)
+{
+    struct epoll_event bell = {.events = EPOLLIN, .data.fd = seat->bell.fd};
+    seat->epoll = epoll_create1 (EPOLL_CLOEXEC);
+    if (seat->epoll < 0)
+        return -1;
+    return seat->bell.fd < 0 ? 0 : epoll_ctl (seat->epoll, EPOLL_CTL_ADD, seat->bell.fd, &bell);
+}
+
+/*  Have the seat's epoll look at what a source waits for. false: it is there, or cannot be waited for. */
 static bool listen_to (resil__seat_t *seat, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    struct epoll_event bell = {.events = EPOLLIN, .data.fd = seat->bell.fd};
-    if (seat->epoll < 0) {
-        seat->epoll = epoll_create1 (EPOLL_CLOEXEC);
-        if (seat->epoll < 0 || epoll_ctl (seat->epoll, EPOLL_CTL_ADD, seat->bell.fd, &bell))
-            return false;
-    }
+    if (seat->epoll < 0 && make_epoll (seat))
+        return false;
     return epoll_ctl (seat->epoll, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
 
-static bool listen_for_all (resil__crew_t *crew, bool *is_listening)
+static bool listen_for_all (resil__crew_t *crew)
 {
     bool is_waiting = true;
-    *is_listening = false;
+    crew->is_listening = false;
     for (size_t i = 0; i < crew->seat->worker_count; i++) {
         if (!crew->stages[i]->is_awaiting_fd)
             continue;
-        *is_listening = true;
+        crew->is_listening = true;
         is_waiting &= listen_to (crew->seat, crew->stages[i]->fd);
     }
     return is_waiting;
@@ -262,6 +276,9 @@ static bool listen_for_all (resil__crew_t *crew, bool *is_listening)
 
 static void listen_no_more (resil__crew_t *crew)
 {
+    if (!crew->is_listening)
+        return;
+    crew->is_listening = false;
     for (size_t i = 0; i < crew->seat->worker_count; i++) {
         resil_stage_t *stage = crew->stages[i];
         if (!stage->is_awaiting_fd)
@@ -286,19 +303,27 @@ static int64_t due_us (const resil__crew_t *crew)
     return due;
 }
 
+/*  Whatever happens from now on that concerns it rings the bell. false: something has since `calls`. */
+static bool fall_asleep (resil__crew_t *crew, uint64_t calls)
+{
+    resil__seat_t *seat = crew->seat;
+    resil__flow_t *flow = &seat->core->flow;
+    bool is_waiting = listen_for_all (crew);
+    resil__flow_lock (flow);
+    is_waiting &= !crew->is_given_up && seat->bell.calls == calls;
+    seat->bell.is_asleep |= is_waiting;
+    resil__flow_unlock (flow);
+    return is_waiting;
+}
+
 /*  Sleep until something concerns it that has happened since `calls`. */
 static void rest (resil__crew_t *crew, uint64_t calls)
 {
     resil__seat_t *seat = crew->seat;
     resil__flow_t *flow = &seat->core->flow;
-    bool is_listening, is_waiting = listen_for_all (crew, &is_listening);
     uint64_t rung;
-    resil__flow_lock (flow);
-    is_waiting &= !crew->is_given_up && seat->bell.calls == calls;
-    seat->bell.is_asleep |= is_waiting;
-    resil__flow_unlock (flow);
-    if (is_waiting) {
-        int fd = is_listening ? seat->epoll : seat->bell.fd;
+    if (fall_asleep (crew, calls)) {
+        int fd = crew->is_listening ? seat->epoll : seat->bell.fd;
         resil_wait_fd (crew->self, fd, POLLIN, resil__until_ms (due_us (crew), resil__now_us ()));
         resil__flow_lock (flow);
         seat->bell.is_asleep &= crew->is_given_up;
@@ -306,8 +331,7 @@ static void rest (resil__crew_t *crew, uint64_t calls)
         if (!crew->is_given_up)
             (void) !read (seat->bell.fd, &rung, sizeof rung);
     }
-    if (is_listening)
-        listen_no_more (crew);
+    listen_no_more (crew);
 }
 
 /*  ---- An incarnation -------------------------------------------------------------------------------- */
@@ -337,6 +361,18 @@ static uint64_t calls_of (resil__crew_t *crew)
     return calls;
 }
 
+static int begin (resil__crew_t *crew, resil_self_t *self)
+{
+    int rc = 0;
+    for (size_t i = 0; i < crew->seat->worker_count; i++) {
+        atomic_store_explicit (&crew->active, i, memory_order_relaxed);
+        if (resil__stage_begin (crew->stages[i], self, &rc))
+            return rc;
+    }
+    resil_ready (self);
+    return 0;
+}
+
 static int end (resil__crew_t *crew)
 {
     int rc = 0;
@@ -349,14 +385,10 @@ static int end (resil__crew_t *crew)
 
 static int work (resil__crew_t *crew, resil_self_t *self)
 {
-    int rc = 0;
+    int rc = begin (crew, self);
     bool is_done = false;
-    for (size_t i = 0; i < crew->seat->worker_count; i++) {
-        atomic_store_explicit (&crew->active, i, memory_order_relaxed);
-        if (resil__stage_begin (crew->stages[i], self, &rc))
-            return rc;
-    }
-    resil_ready (self);
+    if (rc)
+        return rc;
     while (!is_done && !resil_cancelled (self)) {
         uint64_t calls = calls_of (crew);
         switch (go_round (crew, &is_done, &rc)) {
@@ -375,17 +407,101 @@ static int work (resil__crew_t *crew, resil_self_t *self)
     return end (crew);
 }
 
-static int start (resil_self_t *self, void *args)
+/*  Who is to work here now, until the incarnation ends. NULL: it has failed. */
+static resil__crew_t *take_seat (resil__seat_t *seat, resil_self_t *self)
 {
-    resil__crew_t *crew = enter (args, self);
-    if (!crew)
-        return resil_fail (self, ENOMEM, "no memory for its work");
+    resil__crew_t *crew = enter (seat, self);
+    if (!crew) {
+        resil_fail (self, ENOMEM, "no memory for its work");
+        return NULL;
+    }
     if (resil_cleanup (self, leave, crew)) {
         leave (crew);
-        return resil_fail (self, errno, "%s", resil_errmsg ());
+        resil_fail (self, errno, "%s", resil_errmsg ());
+        return NULL;
     }
-    return work (crew, self);
+    return crew;
 }
+
+static int start (resil_self_t *self, void *args)
+{
+    resil__crew_t *crew = take_seat (args, self);
+    return crew ? work (crew, self) : -1;
+}
+
+/*  ---- The same in a shared thread: a round a turn ------------------------------------------------------ */
+
+/*  NULL: it has been given up. */
+static resil__crew_t *crew_of (resil__seat_t *seat, const resil_self_t *self)
+{
+    resil__flow_lock (&seat->core->flow);
+    resil__crew_t *crew = seat->crew && seat->crew->self == self ? seat->crew : NULL;
+    if (crew)
+        seat->bell.is_asleep = false;
+    resil__flow_unlock (&seat->core->flow);
+    return crew;
+}
+
+/*  Some of what a stage may return means something else of a handler. */
+static int failed (resil_self_t *self, int rc)
+{
+    if (rc >= 0 && rc <= RESIL__TURN_AGAIN)
+        resil_report (self, rc, "an unexpected shutdown was observed: a stage returned %d", rc);
+    return rc < 0 || rc > RESIL__TURN_AGAIN ? rc : -1;
+}
+
+static int start_sharing (resil_self_t *self, void *args)
+{
+    resil__crew_t *crew = take_seat (args, self);
+    if (!crew)
+        return -1;
+    resil__handlers_take_turns (self);
+    int rc = begin (crew, self);
+    return rc ? failed (self, rc) : 0;
+}
+
+/*  Until something concerns it that has happened since `calls`. */
+static int rest_between_turns (resil__crew_t *crew, uint64_t calls)
+{
+    resil__seat_t *seat = crew->seat;
+    if (!fall_asleep (crew, calls))
+        return RESIL__TURN_AGAIN;
+    if (crew->is_listening && resil__lookout_watch (&seat->core->lookout, seat->epoll, &seat->bell))
+        return resil_fail (crew->self, errno, "%s", resil_errmsg ());
+    if (resil__inbox_ring_at (crew->self, due_us (crew)))
+        return resil_fail (crew->self, errno, "%s", resil_errmsg ());
+    return 0;
+}
+
+static int have_turn (resil_self_t *self, void *args, resil_message_t *none)
+{
+    (void) none;
+    resil__crew_t *crew = crew_of (args, self);
+    int rc = 0;
+    bool is_done = false;
+    if (!crew)
+        return 0;
+    listen_no_more (crew);
+    uint64_t calls = calls_of (crew);
+    switch (go_round (crew, &is_done, &rc)) {
+    case RESIL__STEP_FAILED:
+        return failed (self, rc);
+    case RESIL__STEP_GIVEN_UP:
+        return 0;
+    case RESIL__STEP_IDLE:
+        return is_done ? RESIL_DONE : rest_between_turns (crew, calls);
+    default:
+        return is_done ? RESIL_DONE : RESIL__TURN_AGAIN;
+    }
+}
+
+static int stop_sharing (resil_self_t *self, void *args)
+{
+    resil__crew_t *crew = crew_of (args, self);
+    return crew ? end (crew) : 0;
+}
+
+/*  ---- When it fails ------------------------------------------------------------------------------------ */
 
 /*  It has failed with a record in hand: that one is to blame. */
 static int handle (void *args, const resil_error_t *error)
@@ -404,8 +520,15 @@ static int handle (void *args, const resil_error_t *error)
     return 0;
 }
 
-int resil__seat_type_register (void)
+int resil__seat_types_register (void)
 {
-    return resil_type_register (&(resil_type_t){RESIL_TYPE, .name = RESIL__SEAT_TYPE,
-                                                .start = start, .handle_irrecoverable = handle});
+    static const resil_type_t own = {RESIL_TYPE, .name = RESIL__SEAT_TYPE, .start = start,
+                                     .handle_irrecoverable = handle};
+    static const resil_type_t shared = {RESIL_TYPE,
+                                        .name = RESIL__SHARED_SEAT_TYPE,
+                                        .on_start = start_sharing,
+                                        .on_message = have_turn,
+                                        .on_stop = stop_sharing,
+                                        .handle_irrecoverable = handle};
+    return resil_type_register (&own) || resil_type_register (&shared) ? -1 : 0;
 }

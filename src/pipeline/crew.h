@@ -7,6 +7,7 @@
 
 #include "pipeline/carrier.h"
 #include "pipeline/flow.h"
+#include "pipeline/lookout.h"
 #include "pipeline/stage.h"
 
 typedef struct _resil__core_t resil__core_t;
@@ -19,13 +20,16 @@ typedef struct {
     resil_self_t *self;
     bool is_inside;
     bool is_given_up;     /*  another one has its seat; who is inside frees it               */
+    bool is_listening;    /*  the lookout has what its sources wait for                        */
     atomic_size_t active; /*  which of the stages is being worked for                        */
 } resil__crew_t;
 
 struct _resil__seat_t {
     resil__core_t *core;
     resil__bell_t bell;
-    int epoll; /*  the bell, and what sources wait for; -1: it was not needed yet             */
+    int epoll; /*  the bell, if that has a descriptor, and what sources wait for; -1: it was not needed yet */
+    bool is_shared; /*  its thread is, so it takes turns                              */
+    bool has_source;
     resil__worker_t **workers;
     size_t worker_count;
     resil__afar_t *afar; /*  it is a process; NULL: a thread                                  */
@@ -41,7 +45,8 @@ struct _resil__core_t {
     resil__seat_t *seats;
     size_t seat_count;
     resil__link_carrier_t
-        carrier; /*  for those that are processes                                  */
+        carrier;              /*  for those that are processes                                  */
+    resil__lookout_t lookout; /*  for sources that share a thread                              */
 };
 
 /*  The plan is its own then, in any case. NULL with errno and a sentence. */
@@ -53,9 +58,10 @@ void resil__core_release (resil__core_t *self);
 /*  No thread is supervised any more. Who still hangs in it is left to itself. */
 void resil__core_leave (resil__core_t *self);
 
-/*  The type of the components that seats are; registered when needed. 0, or -1 as resil_type_register. */
+/*  The types of the components that seats in threads are; registered when needed. 0, or -1 as resil_type_register. */
 #define RESIL__SEAT_TYPE "resil.stage"
-int resil__seat_type_register (void);
+#define RESIL__SHARED_SEAT_TYPE "resil.stage in a shared thread"
+int resil__seat_types_register (void);
 
 /*  Is the calling thread one of its own? */
 bool resil__core_is_inside (resil__core_t *self);

@@ -126,6 +126,7 @@ void resil__deferred_move (resil__deferrals_t *self, resil_deferred_t *deferred,
     if (list == RESIL__AGAIN) {
         let_go_of_held (deferred);
         deferred->number = 0;
+        deferred->due_us = 0;
     }
     resil__deferred_push (&self->lists[list], deferred);
     deferred->list = list;

@@ -46,7 +46,7 @@ typedef enum {
     RESIL__IN_HAND = 0, /*  none of the books: the stage has it                               */
     RESIL__OPEN,        /*  nobody has settled it; those deferred first are first             */
     RESIL__SETTLED,     /*  in the order of settling                                          */
-    RESIL__AGAIN,       /*  the record is to be worked on again                               */
+    RESIL__AGAIN,       /*  the record is to be worked on again, in this order                */
     RESIL__ENDED,       /*  it has ended; the commit is still to come                         */
     RESIL__LISTS
 } resil__deferred_list_t;
@@ -69,7 +69,8 @@ struct _resil_deferred_t {
 
     /*  The stage's until it is in the books. */
     resil__held_t *held;
-    int64_t due_us; /*  to be settled until then                                              */
+    int64_t
+        due_us; /*  to be settled until then; or, of one to be worked on again, not before then */
     resil_deferred_t *next;
     resil_deferred_t *previous;
 

@@ -409,8 +409,16 @@ static int on_stop (resil_stage_t *stage, void *args)
     return 0;
 }
 
+/*  For each answer. */
+static bool waits (const void *options)
+{
+    (void) options;
+    return true;
+}
+
 const resil__builtin_t resil__executable = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_EXECUTABLE, .on_record = on_record,
              .on_start = on_start, .on_tick = look_after, .on_flush = look_after,
              .on_stop = on_stop, .args_new = executable_new, .args_free = executable_free},
-    .check = check};
+    .check = check,
+    .waits = waits};

@@ -18,7 +18,7 @@ static void add_worker (resil_audit_t *audit, const resil__worker_t *worker)
     audit->retries += worker->audit.retries;
     audit->failures += worker->audit.failures;
     audit->replayed += worker->audit.replayed;
-    audit->deferred += worker->deferrals.lists[RESIL__OPEN].count;
+    audit->deferred += worker->deferrals.lists[RESIL__OPEN].count + worker->deferred_afar;
     audit->waiting += worker->input_count ? resil__worker_waiting (worker) : 0;
     resil__histogram_merge (&audit->latency, &worker->audit.latency);
 }

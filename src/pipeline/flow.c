@@ -185,20 +185,30 @@ void resil__flow_call (resil__flow_t *self, resil__bell_t *bell)
     self->to_ring = bell;
 }
 
+/*  A mailbox stays where it is, whoever has it by then: that one looks once in vain. */
+static void ring (resil__bell_t bell)
+{
+    static const uint64_t once = 1;
+    if (bell.mailbox)
+        resil__mailbox_ring (bell.mailbox);
+    else
+        (void) !write (bell.fd, &once, sizeof once);
+}
+
 void resil__flow_unlock (resil__flow_t *self)
 {
-    static const uint64_t ring = 1;
-    int fds[16];
+    resil__bell_t bells[16];
     size_t count = 0;
     self->now_us = 0;
-    for (; self->to_ring && count < sizeof fds / sizeof *fds; self->to_ring = self->to_ring->next)
-        fds[count++] = self->to_ring->fd;
+    for (; self->to_ring && count < sizeof bells / sizeof *bells;
+         self->to_ring = self->to_ring->next)
+        bells[count++] = *self->to_ring;
     /*  More than so many at once: while the lock is held. */
     for (; self->to_ring; self->to_ring = self->to_ring->next)
-        (void) !write (self->to_ring->fd, &ring, sizeof ring);
+        ring (*self->to_ring);
     resil__unlock (&self->lock);
     for (size_t i = 0; i < count; i++)
-        (void) !write (fds[i], &ring, sizeof ring);
+        ring (bells[i]);
 }
 
 void resil__flow_turn (resil__flow_t *self)

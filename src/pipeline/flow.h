@@ -21,15 +21,17 @@
 #include "pipeline/deferred.h"
 #include "link/receiver.h"
 #include "link/sender.h"
+#include "mailbox/mailbox.h"
 #include "pipeline/plan.h"
 
 typedef struct _resil__worker_t resil__worker_t;
 
-/*  What wakes a thread. `calls` moves with all that may concern it. */
+/*  What wakes a thread, or has one that is shared come by. `calls` moves with all that may concern it. */
 typedef struct _resil__bell_t {
     uint64_t calls;
     bool is_asleep;              /*  nothing is to be rung until it is                    */
-    int fd;                      /*  an eventfd                                           */
+    int fd;                      /*  an eventfd; -1: there is none ...                    */
+    resil__mailbox_t *mailbox;   /*  ... and this is rung, of who takes turns; NULL: none  */
     struct _resil__bell_t *next; /*  of those that are to be rung                         */
 } resil__bell_t;
 
@@ -73,6 +75,7 @@ typedef struct {
     uint32_t index;
     unsigned failures;
     unsigned retries;
+    unsigned told; /*  in a process: so many of its retries have been told                   */
     bool is_rejected;
     char *story; /*  a line for each                                                         */
 } resil__trouble_t;
@@ -87,6 +90,7 @@ struct _resil__worker_t {
     size_t output_count;
     resil__bell_t *bell; /*  of the thread that it works in                                  */
     resil__deferrals_t deferrals;
+    uint64_t deferred_afar; /*  so many are in its process, of whose deferrals nothing is here */
 
     resil__flow_entry_t *entries; /*  number n is at its remainder by the room                */
     uint64_t *marks;              /*  of each entry and output: what must be confirmed there  */

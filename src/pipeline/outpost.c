@@ -1,4 +1,4 @@
-/*  One thread has all of this, so the lock of the books is taken by the stage only, and never waited for.
+/*  One thread has all of this. Others settle what is deferred, so what is done with the books is done under their lock.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/outpost.h"
@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -35,7 +37,8 @@ typedef struct {
     resil_stage_type_t type; /*  as it is here: its arguments are made of bytes              */
     resil__plan_t *plan;
     resil__flow_t flow;
-    resil__bell_t bell;     /*  of all workers: nobody sleeps                                    */
+    resil__bell_t bell;     /*  of all workers                                                   */
+    int epoll;              /*  the bell, and what comes; -1: not yet                            */
     resil__worker_t *inlet; /*  of a source it has nothing                                  */
     resil__worker_t *worker;
     uint64_t *sent; /*  of each worker: entries of an outlet below it have been taken         */
@@ -58,6 +61,8 @@ typedef struct {
     size_t queue_room;
 
     resil__note_t told; /*  the last note, but for its rows                                  */
+    resil__tally_t told_tally; /*  of the batch that had been begun by it                    */
+    bool holds_back; /*  the next one stops at a record that is deferred                       */
     uint64_t told_retries;
     uint64_t told_in; /*  a source: so many records                                         */
     resil__note_dead_t *dead; /*  for the next one                                            */
@@ -120,6 +125,8 @@ static int fill_in (outpost_t *self)
     spec->attempts = (unsigned) orders->attempts;
     spec->retries = (unsigned) orders->retries;
     spec->tick_ms = (int64_t) orders->tick_ms;
+    spec->retry_ms = (int64_t) orders->retry_ms;
+    spec->defer_ms = (int64_t) orders->defer_ms;
     spec->args = orders->has_args ? self : NULL;
     if (!self->type.produce) {
         plan->links[plan->link_count++] = (resil__plan_link_t){
@@ -171,13 +178,13 @@ static int map_page (outpost_t *self)
 static int recall_troubles (outpost_t *self)
 {
     for (size_t i = 0; i < self->orders->trouble_count; i++) {
-        const resil__order_trouble_t *told = &self->orders->troubles[i];
+        const resil__told_trouble_t *told = &self->orders->troubles[i];
         resil__trouble_t *trouble =
             resil__worker_new_trouble (self->worker, told->batch, (uint32_t) told->index);
         if (!trouble)
             return -1;
         trouble->failures = (unsigned) told->failures;
-        trouble->retries = (unsigned) told->retries;
+        trouble->retries = trouble->told = (unsigned) told->retries;
         trouble->is_rejected = told->is_rejected;
         if (*told->story && !(trouble->story = strdup (told->story)))
             return -1;
@@ -201,6 +208,7 @@ static int set_worker (outpost_t *self)
     worker->own = orders->own;
     worker->is_ended = orders->has_ended;
     self->told.cursor = orders->cursor;
+    self->told.cursor_offset = orders->cursor_offset;
     self->told.own = orders->own;
     self->told.has_ended = orders->has_ended;
     self->told.flush_done = orders->flush_done;
@@ -240,10 +248,28 @@ static int settle_in (outpost_t *self)
     return resil__stage_init (&self->page->stage, &self->flow, self->worker);
 }
 
+static int watch (outpost_t *self, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl (self->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+/*  What wakes it: what comes, and who settles a record. */
+static int open_ears (outpost_t *self)
+{
+    self->bell.fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->epoll = epoll_create1 (EPOLL_CLOEXEC);
+    if (self->bell.fd >= 0 && self->epoll >= 0 && watch (self, self->bell.fd) == 0 &&
+        watch (self, self->ipc.fd) == 0)
+        return 0;
+    return resil__refuse (errno, "no descriptor for what wakes it: %s", strerror (errno));
+}
+
 static int make (outpost_t *self)
 {
     if (check_orders (self->orders) || choose_type (self) || map_page (self) || settle_in (self) ||
-        resil__ipc_connect (&self->ipc, self->orders->endpoint, self->orders->token))
+        resil__ipc_connect (&self->ipc, self->orders->endpoint, self->orders->token) ||
+        open_ears (self))
         return resil_fail (self->self, errno, "%s", resil_errmsg ());
     open_links (self);
     return 0;
@@ -253,6 +279,8 @@ static int make (outpost_t *self)
 static void leave (void *arg)
 {
     outpost_t *self = arg;
+    if (self->flow.gate)
+        resil__gate_close (self->flow.gate);
     if (self->has_stage) {
         resil_stage_t stage = self->page->stage;
         resil__stage_release (&stage);
@@ -270,6 +298,10 @@ static void leave (void *arg)
         free (self->dead[i].story);
     if (self->page)
         munmap (self->page, sizeof *self->page);
+    if (self->bell.fd >= 0)
+        close (self->bell.fd);
+    if (self->epoll >= 0)
+        close (self->epoll);
     free (self->dead);
     free (self->queue);
     free (self->sent);
@@ -294,9 +326,10 @@ static int on_dead (void *arg, const resil_dead_record_t *dead)
     char *story = strdup (dead->story);
     if (!story)
         return -1;
-    self->dead[self->dead_count++] =
-        (resil__note_dead_t){atomic_load_explicit (&stage->at, memory_order_relaxed), stage->index,
-                             dead->is_rejected, story};
+    self->dead[self->dead_count++] = (resil__note_dead_t){
+        stage->again ? stage->again->entry
+                     : atomic_load_explicit (&stage->at, memory_order_relaxed),
+        stage->again ? stage->again->index : stage->index, dead->is_rejected, story};
     return 0;
 }
 
@@ -311,6 +344,7 @@ static void take_in (outpost_t *self, const resil__link_frame_t *frame,
         return;
     }
     resil__line_t *line = self->inlet->outputs[0];
+    resil__flow_lock (&self->flow);
     self->deliveries[delivery->sequence % RESIL__DOWN_BATCHES] = *delivery;
     if (delivery->is_end)
         resil__flow_end (&self->flow, line);
@@ -321,6 +355,7 @@ static void take_in (outpost_t *self, const resil__link_frame_t *frame,
     }
     resil__flow_add (&self->flow, self->inlet, delivery->sequence, frame->count);
     resil__flow_worked (&self->flow, self->inlet, self->inlet->next);
+    resil__flow_unlock (&self->flow);
 }
 
 static int take_frame (outpost_t *self, const resil__link_frame_t *frame)
@@ -384,6 +419,7 @@ static void read_page (outpost_t *self)
 
 static void confirm (outpost_t *self)
 {
+    resil__flow_lock (&self->flow);
     while (self->acked + 1 < self->up.first) {
         resil__worker_t *outlet = self->outlets[++self->acked % RESIL__UP_BATCHES];
         if (outlet)
@@ -394,6 +430,7 @@ static void confirm (outpost_t *self)
     for (; self->confirmed < self->inlet->confirmed; self->confirmed++)
         resil__link_receiver_done (&self->down,
                                    &self->deliveries[(self->confirmed + 1) % RESIL__DOWN_BATCHES]);
+    resil__flow_unlock (&self->flow);
 }
 
 /*  ---- What goes ----------------------------------------------------------------------------------------- */
@@ -442,8 +479,31 @@ static size_t count_new (const outpost_t *self)
     return count;
 }
 
+/*  The first entry with a record that is deferred; UINT64_MAX: there is none. */
+static uint64_t first_open (const outpost_t *self)
+{
+    const resil__worker_t *worker = self->worker;
+    for (uint64_t n = self->told.through; n < worker->next && n <= worker->worked; n++)
+        if (resil__worker_entry (worker, n)->open)
+            return n;
+    return UINT64_MAX;
+}
+
+/*  It is not through with what is deferred, as far as the program is to know, nor with what is behind that. */
+static void hold_back (outpost_t *self, resil__note_t *note)
+{
+    uint64_t open = is_source (self) ? UINT64_MAX : first_open (self);
+    self->holds_back = open <= note->through;
+    if (!self->holds_back)
+        return;
+    bool is_begun = open == self->told.through;
+    note->through = open;
+    note->cursor = is_begun ? self->told.cursor : 0;
+    note->cursor_offset = is_begun ? self->told.cursor_offset : 0;
+}
+
 /*  Its place in the books. `retries` is all of them, here. */
-static void describe (const outpost_t *self, resil__note_t *note)
+static void describe (outpost_t *self, resil__note_t *note)
 {
     const resil__worker_t *worker = self->worker;
     *note = (resil__note_t){.from = self->told.through,
@@ -453,7 +513,8 @@ static void describe (const outpost_t *self, resil__note_t *note)
                             .own = worker->own,
                             .has_ended = worker->is_ended,
                             .retries = worker->audit.retries - self->told_retries,
-                            .flush_done = worker->flush_done};
+                            .flush_done = worker->flush_done,
+                            .deferred = worker->deferrals.lists[RESIL__OPEN].count};
     if (is_source (self)) {
         note->produced = worker->audit.in - self->told_in;
         note->position = worker->position;
@@ -461,6 +522,7 @@ static void describe (const outpost_t *self, resil__note_t *note)
     /*  The end is no batch. */
     if (self->down.end && !is_source (self) && note->through > self->down.end - 1)
         note->through = self->down.end - 1;
+    hold_back (self, note);
 }
 
 static bool is_news (const outpost_t *self, const resil__note_t *note, size_t fresh)
@@ -468,7 +530,8 @@ static bool is_news (const outpost_t *self, const resil__note_t *note, size_t fr
     const resil__note_t *told = &self->told;
     return fresh || note->through != told->through || note->cursor != told->cursor ||
            note->own != told->own || note->has_ended != told->has_ended || note->retries ||
-           note->produced || note->flush_done != told->flush_done;
+           note->produced || note->flush_done != told->flush_done ||
+           note->deferred != told->deferred;
 }
 
 static int add_tallies (const outpost_t *self, resil__note_t *note)
@@ -477,6 +540,8 @@ static int add_tallies (const outpost_t *self, resil__note_t *note)
     note->tallies = calloc (note->tally_count + 1, sizeof *note->tallies);
     for (size_t i = 0; note->tallies && i < note->tally_count; i++)
         note->tallies[i] = resil__worker_entry (self->worker, note->from + i)->tally;
+    if (note->tallies && note->cursor && self->holds_back)
+        note->tallies[note->tally_count - 1] = self->told_tally;
     return note->tallies ? 0 : -1;
 }
 
@@ -493,6 +558,47 @@ static resil__record_batch_t *write_note (const resil__note_t *note)
     return batch;
 }
 
+/*  What has been put off since the last note. The stories are the worker's. */
+static int add_troubles (const outpost_t *self, resil__note_t *note)
+{
+    resil__worker_t *worker = self->worker;
+    if (!note->retries)
+        return 0;
+    note->troubles = calloc (worker->troubles.count + 1, sizeof *note->troubles);
+    if (!note->troubles)
+        return -1;
+    for (const resil__trouble_t *at = resil__worker_trouble_after (worker, NULL); at;
+         at = resil__worker_trouble_after (worker, at))
+        if (at->retries != at->told)
+            note->troubles[note->trouble_count++] = (resil__told_trouble_t){
+                at->entry, at->index, at->failures, at->retries, at->is_rejected, at->story};
+    return 0;
+}
+
+static void troubles_are_told (const outpost_t *self, const resil__note_t *note)
+{
+    for (size_t i = 0; i < note->trouble_count; i++) {
+        const resil__told_trouble_t *told = &note->troubles[i];
+        resil__worker_trouble (self->worker, told->batch, (uint32_t) told->index)->told =
+            (unsigned) told->retries;
+    }
+}
+
+/*  Those that it is through with come first among all: how many they are. The others may come again. */
+static size_t put_dead_first (outpost_t *self, const resil__note_t *note)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->dead_count; i++) {
+        resil__note_dead_t dead = self->dead[i];
+        if (dead.batch > note->through ||
+            (dead.batch == note->through && dead.index >= note->cursor))
+            continue;
+        memmove (&self->dead[count + 1], &self->dead[count], (i - count) * sizeof dead);
+        self->dead[count++] = dead;
+    }
+    return count;
+}
+
 /*  The note goes before the batches that it tells of. */
 static int compose (outpost_t *self, resil__note_t *note, size_t fresh)
 {
@@ -505,18 +611,22 @@ static int compose (outpost_t *self, resil__note_t *note, size_t fresh)
         if (worker != self->worker && worker != self->inlet && take_outlet (self, worker, note))
             return -1;
     }
+    if (add_troubles (self, note))
+        return -1;
     note->dead = self->dead;
-    note->dead_count = self->dead_count;
+    note->dead_count = put_dead_first (self, note);
     self->queue[place].batch = write_note (note);
     if (!self->queue[place].batch)
         return -1;
-    for (; self->dead_count; self->dead_count--)
-        free (self->dead[self->dead_count - 1].story);
+    for (size_t i = 0; i < note->dead_count; i++)
+        free (self->dead[i].story);
+    self->dead_count -= note->dead_count;
+    memmove (self->dead, self->dead + note->dead_count, self->dead_count * sizeof *self->dead);
     return 0;
 }
 
 /*  What the stage has done since the last note. 0, or -1 with errno and a sentence. */
-static int collect (outpost_t *self)
+static int collect_some (outpost_t *self)
 {
     resil__note_t note;
     size_t fresh = count_new (self);
@@ -524,14 +634,27 @@ static int collect (outpost_t *self)
     if (!is_news (self, &note, fresh))
         return 0;
     int rc = compose (self, &note, fresh);
+    if (rc == 0) {
+        troubles_are_told (self, &note);
+        self->told_tally = note.cursor ? note.tallies[note.tally_count - 1] : (resil__tally_t){0};
+    }
     free (note.outputs);
     free (note.tallies);
+    free (note.troubles);
     if (rc)
         return resil__refuse (ENOMEM, "no memory for a note of what it has done");
     self->told_retries += note.retries;
     self->told_in += note.produced;
     self->told = note;
     return 0;
+}
+
+static int collect (outpost_t *self)
+{
+    resil__flow_lock (&self->flow);
+    int rc = collect_some (self);
+    resil__flow_unlock (&self->flow);
+    return rc;
 }
 
 /*  As much of the queue as the link holds. */
@@ -563,7 +686,33 @@ static int send_all (outpost_t *self)
 
 /*  ---- Its life ------------------------------------------------------------------------------------------ */
 
-static void rest (outpost_t *self)
+static uint64_t calls_of (outpost_t *self)
+{
+    resil__flow_lock (&self->flow);
+    uint64_t calls = self->bell.calls;
+    resil__flow_unlock (&self->flow);
+    return calls;
+}
+
+/*  Until something comes, or has happened since `calls`, but no longer than that. */
+static void sleep_until (outpost_t *self, uint64_t calls, int64_t due_us, int64_t now_us)
+{
+    uint64_t rung;
+    resil__flow_lock (&self->flow);
+    bool is_waiting = self->bell.is_asleep = self->bell.calls == calls;
+    resil__flow_unlock (&self->flow);
+    if (!is_waiting)
+        return;
+    resil_wait_fd (self->self, self->epoll, POLLIN, resil__until_ms (due_us, now_us));
+    resil__flow_lock (&self->flow);
+    bool is_rung = !self->bell.is_asleep;
+    self->bell.is_asleep = false;
+    resil__flow_unlock (&self->flow);
+    if (is_rung)
+        (void) !read (self->bell.fd, &rung, sizeof rung);
+}
+
+static void rest (outpost_t *self, uint64_t calls)
 {
     int64_t now_us = resil__now_us (), due_us = resil__stage_due_us (&self->page->stage);
     int64_t down = resil__link_receiver_due_at (&self->down);
@@ -576,7 +725,7 @@ static void rest (outpost_t *self)
     due_us = first < due_us ? first : due_us;
     if (atomic_load (&self->worker->is_paused) && due_us > now_us + PAUSED_MS * 1000)
         due_us = now_us + PAUSED_MS * 1000;
-    resil_wait_fd (self->self, self->ipc.fd, POLLIN, resil__until_ms (due_us, now_us));
+    sleep_until (self, calls, due_us, now_us);
 }
 
 /*  A step of the stage, if what came of the last one is on the link. */
@@ -615,6 +764,7 @@ static int work (outpost_t *self)
         return rc;
     resil_ready (self->self);
     while (!resil_cancelled (self->self) && !is_through (self)) {
+        uint64_t calls = calls_of (self);
         int moved = receive (self);
         if (moved < 0)
             return resil_fail (self->self, errno, "%s", resil_errmsg ());
@@ -625,7 +775,7 @@ static int work (outpost_t *self)
         put_queue (self);
         moved |= send_all (self);
         if (!moved && said == RESIL__STEP_IDLE)
-            rest (self);
+            rest (self, calls);
     }
     return resil__stage_end (&self->page->stage);
 }
@@ -637,7 +787,7 @@ int resil__outpost_run (resil_self_t *self, const resil__orders_t *orders)
         return resil_fail (self, ENOMEM, "no memory for its work");
     outpost->self = self;
     outpost->orders = orders;
-    outpost->bell.fd = -1;
+    outpost->bell.fd = outpost->epoll = -1;
     if (resil_cleanup (self, leave, outpost)) {
         leave (outpost);
         return resil_fail (self, errno, "%s", resil_errmsg ());

@@ -42,6 +42,11 @@ static int add_seat (resil_supervisor_t *supervisor, resil__seat_t *seat)
     resil_spec_t spec = {RESIL_SPEC, .name = seat->name, .type = RESIL__SEAT_TYPE, .args = seat};
     spec.ready_required = spec.significant = true;
     spec.args_shared = !seat->afar;
+    if (seat->is_shared) {
+        spec.type = RESIL__SHARED_SEAT_TYPE;
+        spec.placement = RESIL_SHARED;
+        spec.pool = stage->pool;
+    }
     if (seat->afar) {
         spec.type = RESIL__OUTPOST_TYPE;
         spec.args = seat->afar;
@@ -64,13 +69,26 @@ static size_t order_of (const resil__seat_t *seat)
     return order;
 }
 
-/*  Before all that it carries for, and not done before it is stopped. */
-static int add_carrier (resil_pipeline_t *self)
+/*  Before all that it is there for, and not done before it is stopped. */
+static int add_attendant (resil_pipeline_t *self, const char *type, void *args)
 {
-    resil_spec_t spec = {RESIL_SPEC, .name = RESIL__CARRIER_TYPE, .type = RESIL__CARRIER_TYPE,
-                         .args = &self->core->carrier};
+    resil_spec_t spec = {RESIL_SPEC, .name = type, .type = type, .args = args};
     spec.args_shared = spec.ready_required = true;
-    return self->core->carrier.count ? resil_supervisor_add (self->supervisor, &spec) : 0;
+    return resil_supervisor_add (self->supervisor, &spec);
+}
+
+static int add_attendants (resil_pipeline_t *self)
+{
+    resil__core_t *core = self->core;
+    if (core->carrier.count && add_attendant (self, RESIL__CARRIER_TYPE, &core->carrier))
+        return -1;
+    return core->lookout.epoll < 0 ? 0 : add_attendant (self, RESIL__LOOKOUT_TYPE, &core->lookout);
+}
+
+static bool register_types (void)
+{
+    return resil__seat_types_register () == 0 && resil__link_carrier_types_register () == 0 &&
+           resil__lookout_type_register () == 0;
 }
 
 /*  Those first that are last in the stream: when a source starts, all behind it is there. */
@@ -143,10 +161,9 @@ resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above, const resil_pip
     }
     self->above = above;
     self->core = resil__core_new (plan);
-    if (self->core && resil__seat_type_register () == 0 &&
-        resil__link_carrier_types_register () == 0)
+    if (self->core && register_types ())
         self->supervisor = make_supervisor (above, self->core->plan->name);
-    if (self->supervisor && add_carrier (self) == 0 && add_seats (self) == 0) {
+    if (self->supervisor && add_attendants (self) == 0 && add_seats (self) == 0) {
         show (self);
         return self;
     }

@@ -57,13 +57,31 @@ static int check_placement (const resil_stage_spec_t *stage)
                               "stage \"%s\" has a `thread`, and the placement RESIL_PROCESS; give "
                               "either",
                               stage->name);
-    if (stage->placement == RESIL_OWN_THREAD || stage->placement == RESIL_PROCESS)
+    if (stage->pool && stage->placement != RESIL_SHARED)
+        return resil__refuse (
+            EINVAL,
+            "stage \"%s\" has a `pool`, which only the placement RESIL_SHARED has "
+            "a use for",
+            stage->name);
+    if (stage->placement == RESIL_OWN_THREAD || stage->placement == RESIL_SHARED ||
+        stage->placement == RESIL_PROCESS)
         return 0;
-    return resil__refuse (
-        ENOTSUP,
-        "stage \"%s\": stages run in threads of their own, fused (`thread`), or in "
-        "processes; other placements are not there yet",
-        stage->name);
+    return resil__refuse (EINVAL,
+                          "stage \"%s\": placement is %d; it must be RESIL_OWN_THREAD, "
+                          "RESIL_SHARED or RESIL_PROCESS",
+                          stage->name, (int) stage->placement);
+}
+
+/*  May it share a thread? */
+static int check_shared (const resil__plan_stage_t *stage)
+{
+    if (stage->spec.placement != RESIL_SHARED ||
+        !resil__builtin_waits (stage->type, stage->spec.args))
+        return 0;
+    return resil__refuse (ENOTSUP,
+                          "stage \"%s\": what it does as \"%s\" takes waits, which all would bear "
+                          "that share its thread; give it a thread of its own, or a process",
+                          stage->spec.name, stage->type->name);
 }
 
 /*  Can it go to another process? */
@@ -84,7 +102,8 @@ static int check_stage (const resil_stage_spec_t *stage)
 {
     if (resil__check_size ("a stage's size", stage->size, sizeof *stage, "it", "RESIL_STAGE") ||
         resil__check_name ("a stage", stage->name) ||
-        (stage->thread && resil__check_name ("the thread of a stage", stage->thread)))
+        (stage->thread && resil__check_name ("the thread of a stage", stage->thread)) ||
+        (stage->pool && resil__check_name ("the pool of a stage", stage->pool)))
         return -1;
     if (strlen (stage->name) > RESIL__STAGE_NAME_MAX)
         return resil__refuse (EINVAL, "the name of stage \"%s\" is %zu bytes long; %d are allowed",
@@ -100,6 +119,11 @@ static int check_stage (const resil_stage_spec_t *stage)
                               "stage \"%s\": tick_ms is %lld; it must be at least 1, and "
                               "at most a year",
                               stage->name, (long long) stage->tick_ms);
+    if (stage->retry_ms < 0 || stage->retry_ms > RESIL_LONGEST_MS)
+        return resil__refuse (EINVAL,
+                              "stage \"%s\": retry_ms is %lld; it must be at least 0, and at most "
+                              "a year",
+                              stage->name, (long long) stage->retry_ms);
     if (stage->defer_ms != RESIL_FOREVER &&
         (stage->defer_ms < 1 || stage->defer_ms > RESIL_LONGEST_MS))
         return resil__refuse (EINVAL,
@@ -132,7 +156,20 @@ static int find_type (resil__plan_stage_t *stage)
                               "stage \"%s\" is a source with %u workers; a source has one, as it "
                               "has one position",
                               stage->spec.name, stage->spec.workers);
-    return check_options (stage) ? -1 : check_process (stage);
+    return check_options (stage) || check_shared (stage) ? -1 : check_process (stage);
+}
+
+static bool is_same_text (const char *one, const char *other)
+{
+    return one && other ? strcmp (one, other) == 0 : one == other;
+}
+
+static int refuse_to_fuse (const resil_stage_spec_t *one, const resil_stage_spec_t *other)
+{
+    return resil__refuse (EINVAL,
+                          "stages \"%s\" and \"%s\" share thread \"%s\", with different placements "
+                          "or pools; those that do must have the same",
+                          one->name, other->name, one->thread);
 }
 
 /*  Who is fused with whom. */
@@ -151,15 +188,41 @@ static int find_leader (resil__plan_t *self, size_t number)
                 "those that do must have equally many",
                 other->spec.name, stage->spec.name, stage->spec.thread, other->spec.workers,
                 stage->spec.workers);
+        if (other->spec.placement != stage->spec.placement ||
+            !is_same_text (other->spec.pool, stage->spec.pool))
+            return refuse_to_fuse (&other->spec, &stage->spec);
         stage->leader = other->leader;
         break;
     }
     return 0;
 }
 
-static bool keep_text (const char **text)
+static char *copy_of (const char *text)
 {
-    return !*text || (*text = strdup (*text));
+    return text ? strdup (text) : NULL;
+}
+
+static void free_texts (resil_stage_spec_t *spec)
+{
+    free ((char *) (uintptr_t) spec->name);
+    free ((char *) (uintptr_t) spec->thread);
+    free ((char *) (uintptr_t) spec->pool);
+}
+
+/*  All of them are its own from now on; that of the type is the type's. false: there is no memory. */
+static bool keep_texts (resil_stage_spec_t *spec)
+{
+    resil_stage_spec_t own = {.name = copy_of (spec->name),
+                              .thread = copy_of (spec->thread),
+                              .pool = copy_of (spec->pool)};
+    if (!own.name != !spec->name || !own.thread != !spec->thread || !own.pool != !spec->pool) {
+        free_texts (&own);
+        return false;
+    }
+    spec->name = own.name;
+    spec->thread = own.thread;
+    spec->pool = own.pool;
+    return true;
 }
 
 static int add_stage (resil__plan_t *self, const resil_stage_spec_t *spec)
@@ -171,15 +234,9 @@ static int add_stage (resil__plan_t *self, const resil_stage_spec_t *spec)
             return resil__refuse (EEXIST, "two stages are named \"%s\"", spec->name);
     resil__plan_stage_t *stage = &self->stages[self->stage_count];
     stage->spec = *spec;
-    stage->spec.thread = stage->spec.type = NULL;
-    if (!keep_text (&stage->spec.name))
+    if (!keep_texts (&stage->spec))
         return no_memory ();
     self->stage_count++;
-    stage->spec.thread = spec->thread;
-    if (!keep_text (&stage->spec.thread)) {
-        stage->spec.thread = NULL;
-        return no_memory ();
-    }
     stage->spec.type = spec->type;
     if (find_type (stage))
         return -1;
@@ -419,10 +476,8 @@ void resil__plan_destroy (resil__plan_t **self_p)
     *self_p = NULL;
     if (!self)
         return;
-    for (size_t i = 0; i < self->stage_count; i++) {
-        free ((char *) (uintptr_t) self->stages[i].spec.name);
-        free ((char *) (uintptr_t) self->stages[i].spec.thread);
-    }
+    for (size_t i = 0; i < self->stage_count; i++)
+        free_texts (&self->stages[i].spec);
     free (self->stages);
     free (self->links);
     free (self->name);

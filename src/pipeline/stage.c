@@ -24,6 +24,9 @@
 #define AGAIN_MS 10
 #define DEAD_AGAIN_MS 100
 
+/*  How long to wait, if the callback has not said. */
+#define UNSAID_MS (RESIL_FOREVER - 1)
+
 #define MOST_STRIDE 256u
 #define STORY_MAX 8192
 
@@ -111,6 +114,7 @@ int resil__stage_init (resil_stage_t *self, resil__flow_t *flow, resil__worker_t
     self->worker = worker;
     self->type = worker->stage->type;
     self->stride = self->steps = 1;
+    self->retry_after_ms = UNSAID_MS;
     self->outs = calloc (worker->output_count + 1, sizeof *self->outs);
     self->routes = calloc (count_routes (flow, number) + 1, sizeof *self->routes);
     if (!self->outs || !self->routes)
@@ -694,7 +698,7 @@ int resil_stage_await_ms (resil_stage_t *self, int64_t ms)
 int resil_stage_await_fd (resil_stage_t *self, int fd)
 {
     if (self) {
-        self->is_awaiting_fd = fd >= 0;
+        self->is_awaiting_fd = fd >= 0 && self->type->produce;
         self->fd = fd;
     }
     return RESIL_AGAIN;
@@ -709,11 +713,6 @@ static int refuse_to_defer (const resil_stage_t *self)
                               "resil_stage_defer: stage \"%s\" is a source, which has no record "
                               "to settle; `commit` tells it what is done",
                               resil_stage_name (self));
-    if (self->worker->bell->fd < 0)
-        return resil__refuse (ENOTSUP,
-                              "resil_stage_defer: stage \"%s\" runs in a process of its own, where "
-                              "records cannot be deferred yet; give it a thread",
-                              resil_stage_name (self));
     return resil__refuse (EINVAL,
                           self->deferred
                               ? "resil_stage_defer: stage \"%s\" has called it for this record "
@@ -725,9 +724,7 @@ static int refuse_to_defer (const resil_stage_t *self)
 
 resil_deferred_t *resil_stage_defer (resil_stage_t *self)
 {
-    /*  Without a bell nobody could wake it. */
-    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce ||
-        self->worker->bell->fd < 0) {
+    if (!self || self->inside < RESIL__PLAIN || self->deferred || self->type->produce) {
         refuse_to_defer (self);
         return NULL;
     }
@@ -823,10 +820,13 @@ static void see_deferred (resil_stage_t *self)
 {
     const resil__deferrals_t *deferrals = &self->worker->deferrals;
     const resil_deferred_t *open = resil__deferrals_first (deferrals, RESIL__OPEN);
+    const resil_deferred_t *again = resil__deferrals_first (deferrals, RESIL__AGAIN);
     self->has_deferred = self->fresh.first || resil__deferrals_has_any (deferrals);
     self->has_settled = resil__deferrals_first (deferrals, RESIL__SETTLED);
-    self->has_again = resil__deferrals_first (deferrals, RESIL__AGAIN);
+    self->has_again = again && (!again->due_us || again->due_us <= resil__now_us ());
     self->deferred_due_us = open ? open->due_us : RESIL__NEVER;
+    if (again && !self->has_again && again->due_us < self->deferred_due_us)
+        self->deferred_due_us = again->due_us;
 }
 
 static void count_ending (resil__tally_t *to, resil__ending_t ending)
@@ -964,7 +964,7 @@ static news_t read_news (resil_stage_t *self, const bool *is_given_up)
 /*  produce, until there is enough for a commit. Returns what it has said last. */
 static int produce_some (resil_stage_t *self)
 {
-    self->retry_after_ms = RESIL_FOREVER - 1;
+    self->retry_after_ms = UNSAID_MS;
     self->is_awaiting_fd = false;
     for (;;) {
         begin_own (self);
@@ -1312,8 +1312,9 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
         self->reason[0] = 0;
         if (verdict == RESIL_REJECT)
             return AGAIN;
-        wait_for (self, self->retry_after_ms);
-        self->retry_after_ms = 0;
+        wait_for (self, self->retry_after_ms < 0 ? self->worker->stage->spec.retry_ms
+                                                 : self->retry_after_ms);
+        self->retry_after_ms = UNSAID_MS;
         return PUT_OFF;
     case RESIL_DEFER:
         if (!self->deferred) {
@@ -1394,6 +1395,9 @@ static int give_again (resil_stage_t *self, resil_deferred_t *deferred, bool is_
     if (note_trouble_of (self, deferred->entry, deferred->index, is_rejected, reason))
         return -1;
     resil__deferred_move (&self->worker->deferrals, deferred, RESIL__AGAIN);
+    if (!is_rejected && self->worker->stage->spec.retry_ms)
+        deferred->due_us =
+            resil__deadline_us (resil__now_us (), self->worker->stage->spec.retry_ms);
     return 0;
 }
 

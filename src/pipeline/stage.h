@@ -117,7 +117,8 @@ struct _resil_stage_t {
     resil_deferred_t *again;            /*  what is in hand has been deferred before, ...      */
     resil__record_batch_t *again_batch; /*  ... and is in this one                             */
     uint64_t era;                       /*  of this incarnation, as the books count            */
-    int64_t deferred_due_us;            /*  the first of those that nobody has settled         */
+    int64_t deferred_due_us; /*  the first of those that nobody has settled, or that waits
+                                            to be worked on again                              */
 
     /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
     atomic_uint_fast64_t at; /*  the entry                                                    */

@@ -265,6 +265,13 @@ static int receive_some (seat_t *seat)
     return 0;
 }
 
+static int have_turn_of_its_own (seat_t *seat)
+{
+    int rc = resil__handlers_turn (&seat->base.self);
+    seat->has_more = rc == RESIL__TURN_AGAIN;
+    return seat->has_more ? 0 : rc;
+}
+
 /*  `rc` is what ended it. Whether the next one begins by itself. */
 static bool end_incarnation (seat_t *seat, int rc)
 {
@@ -306,7 +313,7 @@ static inline int run (shared_t *host, seat_t *seat)
     if (resil__self_is_cancelled (self))
         return 0;
     self->landing = &host->landing;
-    int rc = receive_some (seat);
+    int rc = self->inbox.has_turns ? have_turn_of_its_own (seat) : receive_some (seat);
     self->landing = NULL;
     return rc;
 }

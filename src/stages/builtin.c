@@ -32,12 +32,25 @@ const resil_stage_type_t *resil__builtin_find (const char *name)
     return NULL;
 }
 
-int resil__builtin_check (const resil_stage_type_t *type, const void *options)
+/*  NULL: it is none. */
+static const resil__builtin_t *builtin_of (const resil_stage_type_t *type)
 {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (&all[i]->type == type)
-            return all[i]->check ? all[i]->check (options) : 0;
-    return 0;
+            return all[i];
+    return NULL;
+}
+
+int resil__builtin_check (const resil_stage_type_t *type, const void *options)
+{
+    const resil__builtin_t *builtin = builtin_of (type);
+    return builtin && builtin->check ? builtin->check (options) : 0;
+}
+
+bool resil__builtin_waits (const resil_stage_type_t *type, const void *options)
+{
+    const resil__builtin_t *builtin = builtin_of (type);
+    return builtin && builtin->waits && builtin->waits (options);
 }
 
 int resil__options_check (const char *whose, const void *options, size_t expected,

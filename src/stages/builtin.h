@@ -17,6 +17,8 @@ typedef int (resil__options_fn) (const void *options);
 typedef struct {
     resil_stage_type_t type;
     resil__options_fn *check; /*  NULL: it has no options                                       */
+    /*  Does a callback of it wait, with these options? NULL: none does. */
+    bool (*waits) (const void *options);
 } resil__builtin_t;
 
 extern const resil__builtin_t resil__lines_source;
@@ -32,6 +34,9 @@ const resil_stage_type_t *resil__builtin_find (const char *name);
 
 /*  0, or -1 with errno and a sentence; also 0 for a type that is none of these. */
 int resil__builtin_check (const resil_stage_type_t *type, const void *options);
+
+/*  Does a callback of it wait for others, so that it must not share its thread? false for a type that is none of these. */
+bool resil__builtin_waits (const resil_stage_type_t *type, const void *options);
 
 /*  What every check begins with: are there options at all, and of this version? */
 int resil__options_check (const char *whose, const void *options, size_t expected,

@@ -150,8 +150,18 @@ static int on_flush (resil_stage_t *stage, void *args)
     return 0;
 }
 
+/*  A pipe or a terminal is full for as long as its reader likes. */
+static bool waits (const void *options)
+{
+    const char *path = ((const resil_file_t *) options)->path;
+    struct stat is;
+    int rc = path ? stat (path, &is) : fstat (STDOUT_FILENO, &is);
+    return rc == 0 && !S_ISREG (is.st_mode);
+}
+
 const resil__builtin_t resil__file_sink = {.type = {RESIL_STAGE_TYPE, .name = RESIL_FILE_SINK,
                                                     .on_record = on_record, .is_sink = true,
                                                     .on_start = on_start, .on_flush = on_flush,
                                                     .args_new = file_new, .args_free = file_free},
-                                           .check = check};
+                                           .check = check,
+                                           .waits = waits};

@@ -349,7 +349,14 @@ static int produce (resil_stage_t *stage, void *args)
     return read_some (stage, self, event.data.ptr) == 0 ? emit_lines (stage, self) : -1;
 }
 
+/*  Until a server has accepted it. */
+static bool waits (const void *options)
+{
+    return ((const resil_tcp_t *) options)->connects;
+}
+
 const resil__builtin_t resil__tcp_source = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_TCP_SOURCE, .produce = produce, .on_start = on_start,
              .open = open_at, .args_new = tcp_new, .args_free = tcp_free},
-    .check = check};
+    .check = check,
+    .waits = waits};

@@ -1,9 +1,10 @@
 /*  Records that are acknowledged later: by any thread, in any order, and never twice; nothing is lost by it, whatever fails meanwhile.
 
     ctest timeout: 180
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <resil.h>
 
@@ -206,6 +208,7 @@ static void begin (draft_t *draft, uint64_t total)
     for (int i = 0; i < 3; i++) {
         ok (resil_stage_type_register (&types[i]));
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
+        draft->stages[i].placement = placed ();
     }
     for (int i = 0; i < 2; i++)
         draft->links[i] =
@@ -375,6 +378,37 @@ static void all_verdicts_do_what_they_say (void **state)
     assert_string_equal (the.story, "attempt 1: no answer from there");
     assert_int_equal (the.taken, 3);
     assert_int_equal (the.seen[2] + the.seen[4], 0);
+}
+
+static int64_t now_ms (void)
+{
+    struct timespec now;
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void what_is_put_off_comes_again_after_the_retry_delay (void **state)
+{
+    (void) state;
+    draft_t draft;
+    begin (&draft, 5);
+    draft.stages[1].retry_ms = 60;
+    resil_pipeline_t *pipeline = started (&draft);
+    await_deferred (pipeline, 5);
+    int64_t began_ms = now_ms ();
+    settle (3, RESIL_RETRY);
+    /*  Others go on meanwhile. */
+    settle (2, RESIL_OK);
+    support_await_count ("taken", &the.taken, 1, SUPPORT_PATIENCE_MS);
+    support_await_count ("given", &the.given[3], 2, SUPPORT_PATIENCE_MS);
+    assert_true (now_ms () - began_ms >= 60);
+    await_deferred (pipeline, 4);
+    settle (1, RESIL_OK);
+    settle (3, RESIL_OK);
+    settle (4, RESIL_OK);
+    settle (5, RESIL_OK);
+    finish (pipeline);
+    each_came (1);
 }
 
 static void what_is_settled_before_the_callback_returns_is_settled (void **state)
@@ -693,6 +727,7 @@ int main (void)
         support_case (they_come_in_the_order_in_which_another_thread_settles_them),
         support_case (a_deferred_record_holds_up_nobody_but_the_end),
         support_case (all_verdicts_do_what_they_say),
+        support_case (what_is_put_off_comes_again_after_the_retry_delay),
         support_case (what_is_settled_before_the_callback_returns_is_settled),
         support_case (a_stage_settles_what_it_has_gathered_when_it_flushes),
         support_case (who_fails_is_given_again_what_is_not_settled),

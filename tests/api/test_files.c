@@ -1,9 +1,10 @@
 /*  Lines of files and pipes through a pipeline into files, with what can go wrong with them.
 
     ctest timeout: 120
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
-#include "support.h"
+#include "placed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,13 @@ static resil_pipeline_t *make (resil_lines_t *lines, resil_file_t *file)
         {RESIL_STAGE, .name = "pass"},
         {RESIL_STAGE, .name = "to", .type = file ? RESIL_FILE_SINK : RESIL_NULL_SINK,
          .args = file}};
+    struct stat is;
+    for (int i = 0; i < 3; i++)
+        stages[i].placement = placed ();
+    /*  It waits for who reads. */
+    if (file && (file->path ? stat (file->path, &is) : fstat (STDOUT_FILENO, &is)) == 0 &&
+        !S_ISREG (is.st_mode))
+        stages[2].placement = RESIL_OWN_THREAD;
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "files", .stages = stages,
                                   .stage_count = 3};
     return resil_pipeline_new (NULL, &spec);

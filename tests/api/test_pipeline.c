@@ -2,6 +2,7 @@
 
     ctest timeout: 180
     ctest also in processes
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
@@ -52,6 +53,9 @@ static SHARED struct {
     char story[16384];
     unsigned attempt;
     bool was_rejected;
+    atomic_bool settles;  /*  what is deferred, at the next tick                                 */
+    uint64_t put_off;     /*  that number, when it comes first; 0: none                          */
+    atomic_uint attempts; /*  as which it came last                                              */
 } the;
 
 static void reset (uint64_t total)
@@ -182,6 +186,9 @@ static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_
 {
     (void) args;
     uint64_t number;
+    /*  Others share its thread. */
+    if (!atomic_load (&the.is_open) && placed () == RESIL_SHARED)
+        return resil_stage_retry_after (stage, 1);
     while (!atomic_load (&the.is_open) && !resil_cancelled (resil_stage_self (stage)))
         poll (NULL, 0, 1);
     memcpy (&number, record->bytes, sizeof number);
@@ -210,7 +217,51 @@ static int on_dead (void *arg, const resil_dead_record_t *dead)
     return 0;
 }
 
+/*  ---- A stage that defers ------------------------------------------------------------------------------ */
+
+#define MOST_KEPT 1000
+
+/*  Of the thread or the process that it runs in. */
+static resil_deferred_t *to_settle[MOST_KEPT];
+static size_t to_settle_count;
+
+static int later_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    plot_t *plot = args;
+    uint64_t number;
+    memcpy (&number, record->bytes, sizeof number);
+    if (number == the.put_off) {
+        atomic_store (&the.attempts, record->attempt);
+        if (record->attempt == 1)
+            return resil_stage_retry_after (stage, 1);
+    }
+    if (number == plot->number && atomic_load (&plot->times) > 0 &&
+        (number != the.put_off || record->attempt == 2)) {
+        atomic_fetch_sub (&plot->times, 1);
+        return do_deed (stage, plot);
+    }
+    if (to_settle_count == MOST_KEPT || resil_emit (stage, record->bytes, record->size))
+        return -1;
+    resil_deferred_t *deferred = resil_stage_defer (stage);
+    if (!deferred)
+        return -1;
+    to_settle[to_settle_count++] = deferred;
+    return RESIL_DEFER;
+}
+
+/*  Some are not good for anything any more: their records have come again. */
+static int later_on_tick (resil_stage_t *stage, void *args)
+{
+    (void) stage;
+    (void) args;
+    while (atomic_load (&the.settles) && to_settle_count)
+        if (resil_deferred_settle (&to_settle[--to_settle_count], RESIL_OK) && errno != ESTALE)
+            return -1;
+    return 0;
+}
+
 static const resil_stage_type_t types[] = {
+    {RESIL_STAGE_TYPE, .name = "later", .on_record = later_on_record, .on_tick = later_on_tick},
     {RESIL_STAGE_TYPE, .name = "numbers", .produce = source_produce, .open = source_open,
      .commit = source_commit},
     {RESIL_STAGE_TYPE, .name = "plot", .on_record = stage_on_record, .on_start = stage_on_start,
@@ -232,7 +283,7 @@ static void begin (draft_t *draft, bool is_fused)
     for (int i = 0; i < 3; i++) {
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
                                                 .thread = is_fused ? "all" : NULL};
-        if (!is_fused)
+        if (!is_fused || placed () == RESIL_SHARED)
             draft->stages[i].placement = placed ();
     }
     draft->spec = (resil_pipeline_spec_t){RESIL_PIPELINE, .name = "line", .stages = draft->stages,
@@ -432,6 +483,69 @@ static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void
         if (the.seen[i] != (i != 500) || the.plot.worked_on[i] > (i == 500 ? 3 : i < 500 ? 2 : 1))
             fail_msg ("number %d came %d times, and was worked on %d times", i, the.seen[i],
                       the.plot.worked_on[i]);
+}
+
+static resil_pipeline_t *watched;
+
+static bool are_all_deferred (void *arg)
+{
+    resil_audit_t audit;
+    (void) arg;
+    return resil_pipeline_audit (watched, "plot", &audit) == 0 && audit.deferred == the.total;
+}
+
+/*  Until all wait to be settled; then they are. */
+static void all_are_deferred_and_come (draft_t *draft)
+{
+    resil_audit_t audit;
+    draft->stages[1].type = "later";
+    draft->stages[1].tick_ms = 5;
+    watched = started (draft);
+    if (!support_wait_until (are_all_deferred, NULL, SUPPORT_PATIENCE_MS)) {
+        support_log_print ();
+        fail_msg ("not all are deferred");
+    }
+    ok (resil_pipeline_audit (watched, "plot", &audit));
+    assert_int_equal (audit.in_flight, the.total);
+    assert_int_equal (atomic_load (&the.taken), 0);
+    atomic_store (&the.settles, true);
+    ok (resil_pipeline_wait (watched, SUPPORT_PATIENCE_MS));
+    balanced (watched, "plot", the.total);
+    ok (resil_pipeline_audit (watched, "plot", &audit));
+    assert_int_equal (audit.deferred, 0);
+    assert_int_equal (audit.done, the.total);
+    resil_pipeline_destroy (&watched);
+    for (uint64_t i = 1; i <= the.total; i++)
+        assert_int_equal (the.seen[i], 1);
+}
+
+static void what_a_stage_defers_is_settled_where_it_runs (void **state)
+{
+    (void) state;
+    draft_t draft;
+    for (int i = 0; i < 2; i++) {
+        reset (200);
+        begin (&draft, false);
+        /*  Some batches, so that some of them are through, and others begun. */
+        draft.spec.batch_bytes = 256;
+        the.plot.number = i ? 150 : 0;
+        the.plot.times = 1;
+        the.plot.deed = placed () == RESIL_PROCESS ? DO_CRASH : DO_PANIC;
+        all_are_deferred_and_come (&draft);
+    }
+}
+
+static void a_retry_counts_whatever_it_fails_of_later (void **state)
+{
+    (void) state;
+    draft_t draft;
+    reset (100);
+    begin (&draft, false);
+    the.put_off = the.plot.number = 50;
+    the.plot.times = 1;
+    the.plot.deed = placed () == RESIL_PROCESS ? DO_CRASH : DO_PANIC;
+    all_are_deferred_and_come (&draft);
+    assert_int_equal (atomic_load (&the.attempts), 3);
 }
 
 static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
@@ -842,6 +956,8 @@ int main (void)
         support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
         support_case (each_record_has_its_own_attempts),
         support_case (a_record_that_crashes_its_process_is_dead_after_three_attempts),
+        support_case (what_a_stage_defers_is_settled_where_it_runs),
+        support_case (a_retry_counts_whatever_it_fails_of_later),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),

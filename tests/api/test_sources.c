@@ -1,9 +1,11 @@
 /*  Sources that are no files: intervals, lines by tcp, a mailbox; with what can go wrong with them.
 
     ctest timeout: 120
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "kept.h"
+#include "placed.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,6 +55,11 @@ static resil_pipeline_t *make (const char *type, void *options)
     resil_stage_spec_t stages[] = {{RESIL_STAGE, .name = "from", .type = type, .args = options},
                                    {RESIL_STAGE, .name = "pass"},
                                    {RESIL_STAGE, .name = "keep"}};
+    for (int i = 0; i < 3; i++)
+        stages[i].placement = placed ();
+    /*  It waits for whom it connects to. */
+    if (strcmp (type, RESIL_TCP_SOURCE) == 0 && options && ((resil_tcp_t *) options)->connects)
+        stages[0].placement = RESIL_OWN_THREAD;
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "sources", .stages = stages,
                                   .stage_count = 3};
     return resil_pipeline_new (NULL, &spec);

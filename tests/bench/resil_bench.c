@@ -20,7 +20,8 @@
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m3   a pipeline of a source, one or three stages that change a byte of each record, and a sink that checks their order; each in a
-         thread of its own, or fused in one; batches of 128 KiB, fused of 16 KiB, windows as they are by default.
+         thread of its own, or fused in one, or taking turns on a shared one; batches of 128 KiB, in one thread of 16 KiB, windows
+         as they are by default.
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
          the program calls a component with a thread of its own; -shared: a component calls another one
          of its pool, from its handlers.
@@ -80,6 +81,7 @@ typedef struct {
     size_t components; /*  the idle ones; of m5 those in the ring                   */
     size_t samples;    /*  of m1, m1s and m4; messages, hops                        */
     bool shared;       /*  components share a thread                                */
+    bool fused;        /*  stages of a pipeline are one component                   */
     bool one_core;
     bool paced;   /*  one failure a millisecond                                */
     bool limit;   /*  under one that is never passed                           */
@@ -913,7 +915,8 @@ static void measure_pipeline (void)
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = i == last ? "sink" : names[i]};
         stages[i].type = types[i == last ? 2 : i > 0].name;
         stages[i].args = i ? &expected : &emitted;
-        stages[i].thread = the_case->shared ? "all" : NULL;
+        stages[i].thread = the_case->fused ? "all" : NULL;
+        stages[i].placement = the_case->shared ? RESIL_SHARED : RESIL_OWN_THREAD;
     }
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages};
     spec.stage_count = last + 1;
@@ -1023,15 +1026,16 @@ static void measure_events (void)
         .samples = 100000, .watched = by_whom, .hang_ms = RESIL_FOREVER                            \
     }
 
-#define PIPELINE_OF(name, peer_name, stages, record_bytes, records, is_fused)                      \
+#define PIPELINE_OF(name, peer_name, stages, record_bytes, records, ...)                           \
     {                                                                                              \
         .group = "m3", .metric = name, .peer = peer_name, .measure = measure_pipeline,             \
-        .components = stages, .bytes = record_bytes, .samples = records, .shared = is_fused,       \
-        .hang_ms = RESIL_FOREVER                                                                   \
+        .components = stages, .bytes = record_bytes, .samples = records, .hang_ms = RESIL_FOREVER, \
+        __VA_ARGS__                                                                                \
     }
 #define PIPELINE(name, stages, record_bytes, records)                                              \
-    PIPELINE_OF (name, "resil-own", stages, record_bytes, records, false),                         \
-        PIPELINE_OF (name, "resil-fused", stages, record_bytes, records, true)
+    PIPELINE_OF (name, "resil-own", stages, record_bytes, records, .fused = false),                \
+        PIPELINE_OF (name, "resil-fused", stages, record_bytes, records, .fused = true),           \
+        PIPELINE_OF (name, "resil-shared", stages, record_bytes, records, .shared = true)
 
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),

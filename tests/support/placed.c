@@ -98,7 +98,9 @@ static void keep (void *args)
 resil_placement_t placed (void)
 {
     const char *where = getenv ("TEST_PLACEMENT");
-    return where && strcmp (where, "process") == 0 ? RESIL_PROCESS : RESIL_OWN_THREAD;
+    if (!where)
+        return RESIL_OWN_THREAD;
+    return strcmp (where, "process") == 0 ? RESIL_PROCESS : RESIL_SHARED;
 }
 
 void placed_register (const resil_type_t *type)

@@ -1,5 +1,5 @@
-/*  A suite whose components run in threads, or in processes of their own, by the same code: TEST_PLACEMENT says where
-    (ctest runs such a suite twice, see tests/CMakeLists.txt).
+/*  A suite whose components run in threads, in processes of their own, or (stages) in shared threads, by the same code:
+    TEST_PLACEMENT says where (ctest runs such a suite for each, see tests/CMakeLists.txt).
 
         static SHARED lever_t a;                    what the test and its components have in common
         PLACED_TYPE (worker, .name = "worker", .start = work);
@@ -33,7 +33,7 @@
 /*  First of all in main. */
 void placed_begin (void);
 
-/*  Where components run: RESIL_OWN_THREAD or RESIL_PROCESS. */
+/*  Where components run. */
 resil_placement_t placed (void);
 
 /*  Register a type; in processes its arguments cross. */

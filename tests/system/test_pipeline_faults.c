@@ -7,6 +7,7 @@
 
     ctest timeout: 300
     ctest also in processes
+    ctest also in shared threads
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
@@ -148,11 +149,18 @@ static struct {
     resil_deferred_t *handles[MOST_DEFERRED];
     size_t count;
     bool is_over;
-    unsigned settled, stale, wrong;
 } settler = {.lock = PTHREAD_MUTEX_INITIALIZER, .turn = PTHREAD_COND_INITIALIZER};
+
+/*  In all runs, wherever. */
+static SHARED struct {
+    atomic_uint settled, stale, wrong;
+} settlings;
+
+static void begin_in_process (void);
 
 static void hand_over (resil_deferred_t *deferred)
 {
+    begin_in_process ();
     pthread_mutex_lock (&settler.lock);
     bool has_room = settler.count < MOST_DEFERRED;
     if (has_room)
@@ -184,11 +192,27 @@ static void *settle_all (void *dice)
     resil_deferred_t *deferred;
     while ((deferred = take_any (dice))) {
         int rc = resil_deferred_settle (&deferred, roll (dice, 10) ? RESIL_OK : RESIL_RETRY);
-        settler.settled += rc == 0;
-        settler.stale += rc != 0 && errno == ESTALE;
-        settler.wrong += rc != 0 && errno != ESTALE;
+        atomic_fetch_add (&settlings.settled, rc == 0);
+        atomic_fetch_add (&settlings.stale, rc != 0 && errno == ESTALE);
+        atomic_fetch_add (&settlings.wrong, rc != 0 && errno != ESTALE);
     }
     return NULL;
+}
+
+/*  What a stage in a process has deferred is settled there, by a thread that ends with it. */
+static void begin_once (void)
+{
+    static dice_t dice;
+    dice.state = the.seed + (uint64_t) getpid ();
+    if (pthread_create (&settler.thread, NULL, settle_all, &dice) == 0)
+        pthread_detach (settler.thread);
+}
+
+static void begin_in_process (void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (getenv ("RESIL_PATH"))
+        pthread_once (&once, begin_once);
 }
 
 static void begin_to_settle (dice_t *dice)
@@ -206,7 +230,7 @@ static void end_settling (void)
     pthread_cond_signal (&settler.turn);
     pthread_mutex_unlock (&settler.lock);
     pthread_join (settler.thread, NULL);
-    assert_int_equal (settler.wrong, 0);
+    assert_int_equal (atomic_load (&settlings.wrong), 0);
 }
 
 static int pass_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
@@ -281,8 +305,7 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
     static const char *const threads[] = {NULL, "x", "y"};
     unsigned workers = 1 + roll (dice, 3);
     bool defers = roll (dice, 2);
-    the.defers =
-        defers && placed () != RESIL_PROCESS; /*  where that is not there yet             */
+    the.defers = defers;
     the.is_ordered = workers == 1 && !the.defers;
     for (int i = 0; i < 4; i++) {
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name};
@@ -294,6 +317,12 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
             continue;
         stages[i].thread = threads[roll (dice, 3)];
     }
+    /*  Those that are fused are in one place; mostly it is shared. */
+    resil_placement_t places[3];
+    for (int i = 0; placed () == RESIL_SHARED && i < 3; i++)
+        places[i] = roll (dice, 4) ? RESIL_SHARED : RESIL_OWN_THREAD;
+    for (int i = 0; placed () == RESIL_SHARED && i < 4; i++)
+        stages[i].placement = places[stages[i].thread ? stages[i].thread[0] - 'x' + 1 : 0];
     for (int i = 0; placed () == RESIL_PROCESS && i < 4; i++) {
         stages[i].thread = NULL;
         stages[i].args = the.pids[i];
@@ -374,6 +403,8 @@ static void run (uint64_t seed)
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     if (!pipeline)
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    resil_supervisor_t *supervisor = resil_pipeline_supervisor (pipeline);
+    ok (resil_supervisor_set_pool (supervisor, "shared", 1 + (int) (seed % 3)));
     dice_t settling = {seed};
     begin_to_settle (&settling);
     /*  What fails in its first start is not started again. */
@@ -414,8 +445,9 @@ static void nothing_is_lost_whatever_fails (void **state)
     if (atomic_load (&faults) < 10 * count)
         fail_msg ("only %d faults in %d runs", atomic_load (&faults), count);
     if (count >= RUNS && placed () != RESIL_PROCESS &&
-        (settler.settled < 1000 || settler.stale == 0))
-        fail_msg ("only %u settled, %u of them too late", settler.settled, settler.stale);
+        (atomic_load (&settlings.settled) < 1000 || atomic_load (&settlings.stale) == 0))
+        fail_msg ("only %u settled, %u of them too late", atomic_load (&settlings.settled),
+                  atomic_load (&settlings.stale));
 }
 
 int main (void)

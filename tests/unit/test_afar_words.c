@@ -15,7 +15,7 @@ static void orders_are_read_as_they_were_written (void **state)
 {
     (void) state;
     resil__order_link_t links[] = {{1, RESIL_SHARE_BY_KEY, 2, 3}};
-    resil__order_trouble_t troubles[] = {{4, 5, 6, 7, 1, (char[]){"attempt 1"}}};
+    resil__told_trouble_t troubles[] = {{4, 5, 6, 7, 1, (char[]){"attempt 1"}}};
     resil__orders_t orders = {.life = 9,
                               .endpoint = (char[]){"ipc://x"},
                               .stage = (char[]){"parse"},
@@ -58,6 +58,7 @@ static void notes_are_read_as_they_were_written (void **state)
     uint64_t outputs[] = {2, 0};
     resil__tally_t tallies[] = {{1, 2, 3}, {4, 0, 0}};
     resil__note_dead_t dead[] = {{1, 6, 1, (char[]){"bad"}}};
+    resil__told_trouble_t troubles[] = {{2, 5, 0, 7, 0, (char[]){"put off"}}};
     resil__note_t note = {.outputs = outputs,
                           .output_count = 2,
                           .from = 1,
@@ -66,7 +67,10 @@ static void notes_are_read_as_they_were_written (void **state)
                           .tallies = tallies,
                           .tally_count = 2,
                           .dead = dead,
-                          .dead_count = 1};
+                          .dead_count = 1,
+                          .deferred = 3,
+                          .troubles = troubles,
+                          .trouble_count = 1};
     resil__note_t read;
     void *bytes;
     size_t size;
@@ -75,6 +79,9 @@ static void notes_are_read_as_they_were_written (void **state)
     assert_int_equal (read.outputs[0], 2);
     assert_int_equal (read.tallies[0].dead, 3);
     assert_string_equal (read.dead[0].story, "bad");
+    assert_int_equal (read.deferred, 3);
+    assert_int_equal (read.troubles[0].retries, 7);
+    assert_string_equal (read.troubles[0].story, "put off");
     resil__note_release (&read);
     for (size_t i = 0; i < size; i++) {
         assert_int_equal (resil__note_decode (&read, bytes, i), -1);

@@ -200,15 +200,55 @@ static void each_field_of_a_stage_has_its_bounds (void **state)
     begin (&draft);
     draft.stages[1].tick_ms = 0;
     refused (&draft, EINVAL, "tick_ms is 0");
+    begin (&draft);
+    draft.stages[1].retry_ms = -1;
+    refused (&draft, EINVAL, "retry_ms is -1");
 }
 
-static void a_place_that_is_not_there_yet_is_refused (void **state)
+static void a_place_that_cannot_be_is_refused (void **state)
 {
     (void) state;
     draft_t draft;
     begin (&draft);
+    draft.stages[1].placement = (resil_placement_t) 9;
+    refused (&draft, EINVAL, "stage \"plain\": placement is 9");
+    draft.stages[1].placement = RESIL_OWN_THREAD;
+    draft.stages[1].pool = "some";
+    refused (&draft, EINVAL, "only the placement RESIL_SHARED has a use for");
     draft.stages[1].placement = RESIL_SHARED;
-    refused (&draft, ENOTSUP, "stage \"plain\"");
+    accepted (&draft);
+    draft.stages[1].pool = "a/b";
+    refused (&draft, EINVAL, "the pool of a stage");
+}
+
+static void what_waits_does_not_share_a_thread (void **state)
+{
+    (void) state;
+    draft_t draft;
+    const char *command[] = {"cat", NULL};
+    resil_executable_t cat = {RESIL_EXECUTABLE_OPTIONS, .command = command};
+    resil_tcp_t tcp = {RESIL_TCP, .port = "7000"};
+    begin (&draft);
+    draft.stages[1].type = RESIL_EXECUTABLE;
+    draft.stages[1].args = &cat;
+    accepted (&draft);
+    draft.stages[1].placement = RESIL_SHARED;
+    refused (&draft, ENOTSUP, "stage \"plain\": what it does");
+    begin (&draft);
+    draft.stages[0].type = RESIL_TCP_SOURCE;
+    draft.stages[0].args = &tcp;
+    draft.stages[0].placement = RESIL_SHARED;
+    accepted (&draft);
+    tcp.connects = true;
+    refused (&draft, ENOTSUP, "stage \"source\": what it does");
+    resil_file_t file = {RESIL_FILE, .path = "/dev/null"};
+    begin (&draft);
+    draft.stages[2].type = RESIL_FILE_SINK;
+    draft.stages[2].args = &file;
+    draft.stages[2].placement = RESIL_SHARED;
+    refused (&draft, ENOTSUP, "stage \"sink\": what it does");
+    file.path = "/nowhere yet";
+    accepted (&draft);
 }
 
 static void a_stage_that_cannot_go_to_a_process_is_refused (void **state)
@@ -257,6 +297,13 @@ static void fused_stages_have_one_leader_and_equally_many_workers (void **state)
     resil__plan_destroy (&plan);
     draft.stages[2].workers = 2;
     refused (&draft, EINVAL, "share thread \"both\"");
+    draft.stages[2].workers = 1;
+    draft.stages[2].placement = RESIL_SHARED;
+    refused (&draft, EINVAL, "different placements or pools");
+    draft.stages[1].placement = RESIL_SHARED;
+    accepted (&draft);
+    draft.stages[1].pool = "some";
+    refused (&draft, EINVAL, "different placements or pools");
 }
 
 static void a_link_joins_what_is_there (void **state)
@@ -427,7 +474,8 @@ int main (void)
         support_case (each_stage_has_its_place_behind_those_that_lead_to_it),
         support_case (what_is_no_pipeline_is_refused),
         support_case (each_field_of_a_stage_has_its_bounds),
-        support_case (a_place_that_is_not_there_yet_is_refused),
+        support_case (a_place_that_cannot_be_is_refused),
+        support_case (what_waits_does_not_share_a_thread),
         support_case (a_stage_that_cannot_go_to_a_process_is_refused),
         support_case (a_missing_executable_is_named),
         support_case (fused_stages_have_one_leader_and_equally_many_workers),
