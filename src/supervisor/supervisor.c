@@ -95,7 +95,7 @@ static uint64_t seed_of (const resil_supervisor_options_t *options)
 static bool is_inside (const resil_supervisor_t *self)
 {
     const resil_self_t *current = resil__self_current ();
-    return current && current->owner == self->tree;
+    return current && current->carrier->owner == self->tree;
 }
 
 static int refuse_null (const char *call)
