@@ -341,6 +341,7 @@ void resil__supervisor_close (resil_supervisor_t *self)
     pthread_mutex_unlock (&tree->lock);
     if (guest)
         guest->tree_ended (guest);
+    resil__maker_leave (tree->maker);
     resil__end_actor (&tree->actor);
     resil__maker_destroy (&tree->maker);
     resil__process_took_sockets (-SOCKETS);
