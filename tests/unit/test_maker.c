@@ -130,8 +130,8 @@ static void one_that_may_leave_does_so_when_all_has_been_done (void **state)
     resil__maker_post (maker, &birth.job, true);
     resil__maker_leave (maker);
     assert_true (support_wait_until (is_alone, &threads, 30000));
-    assert_int_equal (done_count, 1);
     resil__maker_destroy (&maker);
+    assert_int_equal (done_count, 1);
 }
 
 int main (void)
