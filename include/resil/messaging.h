@@ -109,7 +109,8 @@ RESIL_EXPORT int resil_done (resil_self_t *self);
 
 /*  Take the message in hand, to keep it for longer, reply to it later or send it on. It is the caller's,
     to be destroyed. A call that is kept ends with the incarnation that has kept it, as ECONNRESET for its caller, unless
-    it is replied to or sent on before. NULL with errno: ENOMSG (nothing is in hand), EINVAL, EPERM, ESTALE. */
+    it is replied to or sent on before. NULL with errno: ENOMSG (nothing is in hand), ENOMEM (it is a call, and stays
+    in hand), EINVAL, EPERM, ESTALE. */
 RESIL_EXPORT resil_message_t *resil_keep (resil_self_t *self);
 
 /*  A descriptor for a zpoller, zloop or poll of one's own: readable while there may be something for resil_receive

@@ -174,9 +174,12 @@ static void take_out (resil__clock_t *clock, resil__timer_t *timer)
 void resil__inbox_move (resil_self_t *self)
 {
     resil__clock_t *clock = self->carrier->clock;
-    for (resil__call_t *call = self->inbox.calls; call; call = call->next)
+    const resil__desk_t *desk = resil__desk (self);
+    if (!desk)
+        return;
+    for (resil__call_t *call = desk->calls; call; call = call->next)
         take_out (clock, &call->timer);
-    for (resil__alarm_t *alarm = self->inbox.alarms; alarm; alarm = alarm->next)
+    for (resil__alarm_t *alarm = desk->alarms; alarm; alarm = alarm->next)
         take_out (clock, &alarm->timer);
 }
 
@@ -188,20 +191,20 @@ static void put_in (resil__clock_t *clock, resil__timer_t *timer)
 
 int resil__inbox_arrive (resil_self_t *self)
 {
-    const resil__inbox_t *inbox = &self->inbox;
+    const resil__desk_t *desk = resil__desk (self);
     resil__clock_t *clock = self->carrier->clock;
-    hold_t held = hold (self);
+    hold_t held = desk ? hold (self) : NOT_ITS_OWN;
     if (held == NOT_ITS_OWN)
         return 0;
     size_t count = clock->heap.count + 1;
-    for (const resil__call_t *call = inbox->calls; call; call = call->next)
+    for (const resil__call_t *call = desk->calls; call; call = call->next)
         count++;
-    for (const resil__alarm_t *alarm = inbox->alarms; alarm; alarm = alarm->next)
+    for (const resil__alarm_t *alarm = desk->alarms; alarm; alarm = alarm->next)
         count++;
     int rc = resil__heap_reserve (&clock->heap, count);
-    for (resil__call_t *call = inbox->calls; rc == 0 && call; call = call->next)
+    for (resil__call_t *call = desk->calls; rc == 0 && call; call = call->next)
         put_in (clock, &call->timer);
-    for (resil__alarm_t *alarm = inbox->alarms; rc == 0 && alarm; alarm = alarm->next)
+    for (resil__alarm_t *alarm = desk->alarms; rc == 0 && alarm; alarm = alarm->next)
         put_in (clock, &alarm->timer);
     let_loose (self, held);
     return rc;
@@ -213,18 +216,20 @@ static void call_is_due (resil__timer_t *timer);
 
 int resil__inbox_open_call (resil_self_t *self, resil__call_t *call, int64_t deadline_us)
 {
-    resil__inbox_t *inbox = &self->inbox;
+    resil__desk_t *desk = resil__desk_need (self);
+    if (!desk)
+        return -1;
     call->owner = self;
     call->incarnation = self->incarnation;
     bool is_timed = deadline_us != RESIL__NEVER;
     call->timer = (resil__timer_t){.fire = is_timed ? call_is_due : NULL, .due_us = RESIL__NEVER};
     if (is_timed && arm (self, &call->timer, deadline_us))
         return -1;
-    call->next = inbox->calls;
+    call->next = desk->calls;
     if (call->next)
         call->next->previous = &call->next;
-    call->previous = &inbox->calls;
-    inbox->calls = call;
+    call->previous = &desk->calls;
+    desk->calls = call;
     return 0;
 }
 
@@ -271,13 +276,14 @@ static bool forget_alarm (resil__alarm_t **at)
     return true;
 }
 
-/*  The link to the one of that number, or to NULL. */
-static resil__alarm_t **find_alarm (resil__inbox_t *inbox, uint64_t which)
+/*  The link to the one of that number, or NULL. */
+static resil__alarm_t **find_alarm (const resil_self_t *self, uint64_t which)
 {
-    resil__alarm_t **at = &inbox->alarms;
-    while (*at && ((*at)->rings || (*at)->which != which))
+    resil__desk_t *desk = resil__desk (self);
+    resil__alarm_t **at = desk ? &desk->alarms : NULL;
+    while (at && *at && ((*at)->rings || (*at)->which != which))
         at = &(*at)->next;
-    return at;
+    return at && *at ? at : NULL;
 }
 
 /*  In the list of those that last, if it is there. */
@@ -309,14 +315,14 @@ static void alarm_is_due (resil__timer_t *timer)
     if (alarm->every_us)
         arm (self, timer, due_us);
     else
-        forget_alarm (find_alarm (&self->inbox, alarm->which));
+        forget_alarm (find_alarm (self, alarm->which));
 }
 
 /*  NULL with errno and a sentence. */
 static resil__alarm_t *add_alarm (resil_self_t *self, uint64_t which, int64_t due_us)
 {
-    resil__inbox_t *inbox = &self->inbox;
-    resil__alarm_t *alarm = resil__block_take ();
+    resil__desk_t *desk = resil__desk_need (self);
+    resil__alarm_t *alarm = desk ? resil__block_take () : NULL;
     if (!alarm) {
         resil__refuse (ENOMEM, "no memory for a timer");
         return NULL;
@@ -327,8 +333,8 @@ static resil__alarm_t *add_alarm (resil_self_t *self, uint64_t which, int64_t du
         resil__block_give (alarm);
         return NULL;
     }
-    alarm->next = inbox->alarms;
-    inbox->alarms = alarm;
+    alarm->next = desk->alarms;
+    desk->alarms = alarm;
     return alarm;
 }
 
@@ -341,7 +347,8 @@ static void ring_is_due (resil__timer_t *timer)
 
 int resil__inbox_ring_at (resil_self_t *self, int64_t due_us)
 {
-    resil__alarm_t *alarm = self->inbox.alarms;
+    const resil__desk_t *desk = resil__desk (self);
+    resil__alarm_t *alarm = desk ? desk->alarms : NULL;
     while (alarm && !alarm->rings)
         alarm = alarm->next;
     if (alarm)
@@ -418,9 +425,9 @@ static bool is_for (const resil_self_t *self, const resil_message_t *note)
 /*  From now on it is told again when it is due. */
 static void timer_is_taken (resil_self_t *self, const resil_message_t *note)
 {
-    resil__alarm_t *alarm = *find_alarm (&self->inbox, note->context);
-    if (alarm)
-        alarm->is_told = false;
+    resil__alarm_t **at = find_alarm (self, note->context);
+    if (at)
+        (*at)->is_told = false;
 }
 
 /*  What an incarnation before this one has asked for is not for this one. */
@@ -474,9 +481,9 @@ void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
 
 /*  ---- The end --------------------------------------------------------------------------------------- */
 
-static void drop_calls (resil__inbox_t *inbox)
+static void drop_calls (resil__desk_t *desk)
 {
-    for (resil__call_t *call = inbox->calls, *next; call; call = next) {
+    for (resil__call_t *call = desk->calls, *next; call; call = next) {
         next = call->next;
         resil__call_abandon (call);
         drop_call (call);
@@ -491,51 +498,55 @@ static void forget_watcher (resil__watcher_t **at)
     resil__block_give (watcher);
 }
 
-static void drop_watchers (resil__inbox_t *inbox)
+static void drop_watchers (resil__desk_t *desk)
 {
-    while (inbox->watchers)
-        forget_watcher (&inbox->watchers);
+    while (desk->watchers)
+        forget_watcher (&desk->watchers);
 }
 
-static void drop_alarms (resil__inbox_t *inbox)
+static void drop_alarms (resil__desk_t *desk)
 {
-    while (inbox->alarms && forget_alarm (&inbox->alarms))
+    while (desk->alarms && forget_alarm (&desk->alarms))
         ;
 }
 
 void resil__inbox_drop (resil_self_t *self)
 {
-    resil__inbox_t *inbox = &self->inbox;
-    while (inbox->calls) {
-        resil__call_t *call = inbox->calls;
-        inbox->calls = call->next;
+    resil__desk_t *desk = resil__desk (self);
+    if (!desk)
+        return;
+    while (desk->calls) {
+        resil__call_t *call = desk->calls;
+        desk->calls = call->next;
         take_out (self->carrier->clock, &call->timer);
         resil__call_abandon (call);
         resil__call_release (call);
     }
-    while (inbox->alarms) {
-        resil__alarm_t *alarm = inbox->alarms;
-        inbox->alarms = alarm->next;
+    while (desk->alarms) {
+        resil__alarm_t *alarm = desk->alarms;
+        desk->alarms = alarm->next;
         take_out (self->carrier->clock, &alarm->timer);
         resil__block_give (alarm);
     }
-    drop_watchers (inbox);
-    resil_message_destroy (&self->saved);
+    drop_watchers (desk);
+    resil_message_destroy (&desk->saved);
 }
 
 void resil__inbox_end (resil_self_t *self, bool failed)
 {
     resil__inbox_t *inbox = &self->inbox;
+    resil__desk_t *desk = resil__desk (self);
     inbox->in_handler = inbox->has_turns = inbox->is_ending = false;
-    drop_calls (inbox);
-    drop_alarms (inbox);
-    drop_watchers (inbox);
-    if (self->saved)
-        resil_message_destroy (&self->saved);
+    if (desk) {
+        drop_calls (desk);
+        drop_alarms (desk);
+        drop_watchers (desk);
+        resil_message_destroy (&desk->saved);
+    }
     if (inbox->is_afar && !failed)
         resil__afar->handled ();
     if (inbox->keeps)
-        resil__calls_break (&inbox->kept, ECONNRESET);
+        resil__desk_break_kept (self, ECONNRESET);
     inbox->keeps = false;
     if (!inbox->is_used)
         return;
@@ -625,8 +636,10 @@ resil_message_t *resil_keep (resil_self_t *self)
 {
     if (resil__self_check_thread (self, "resil_keep"))
         return NULL;
-    resil_message_t *message =
-        self->inbox.in_hand ? resil__mailbox_keep (self->inbox.mailbox, self) : NULL;
+    const resil_message_t *in_hand = self->inbox.in_hand;
+    if (in_hand && in_hand->kind == RESIL_MESSAGE_CALL && !resil__desk_need (self))
+        return NULL;
+    resil_message_t *message = in_hand ? resil__mailbox_keep (self->inbox.mailbox, self) : NULL;
     if (!message) {
         resil__refuse (ENOMSG, "resil_keep: \"%s\" has no message in hand", self->spec->name);
         return NULL;
@@ -639,7 +652,7 @@ resil_message_t *resil_keep (resil_self_t *self)
                               : NULL;
     if (call) {
         self->inbox.keeps = true;
-        resil__call_keep (call, &self->inbox.kept);
+        resil__call_keep (call, &resil__desk (self)->kept);
     }
     return message;
 }
@@ -666,7 +679,7 @@ static int set_timer (resil_self_t *self, const char *call, uint64_t which, int6
         check_ms (call, "every_ms", every_ms))
         return -1;
     int64_t due_us = resil__now_us () + after_ms * 1000, every_us = every_ms * 1000;
-    resil__alarm_t *alarm = *find_alarm (&self->inbox, which);
+    resil__alarm_t **at = find_alarm (self, which), *alarm = at ? *at : NULL;
     bool lasted = alarm && alarm->lasts;
     int error = lasts ? resil__lasting_set (self->inbox.mailbox, self, which, due_us, every_us) : 0;
     if (error)
@@ -698,8 +711,8 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
 {
     if (resil__self_check_thread (self, "resil_timer_clear"))
         return -1;
-    resil__alarm_t **at = find_alarm (&self->inbox, which);
-    if (!*at)
+    resil__alarm_t **at = find_alarm (self, which);
+    if (!at)
         return resil__refuse (ENOENT, "resil_timer_clear: \"%s\" has no timer %llu",
                               self->spec->name, (unsigned long long) which);
     note_due (*at, RESIL__NEVER);
@@ -710,13 +723,14 @@ int resil_timer_clear (resil_self_t *self, uint64_t which)
 
 /*  ---- Watching ------------------------------------------------------------------------------------------ */
 
-/*  The link to the one that watches that address, or to NULL. */
-static resil__watcher_t **find_watcher (resil__inbox_t *inbox, resil_address_t whom)
+/*  The link to the one that watches that address, or NULL. */
+static resil__watcher_t **find_watcher (const resil_self_t *self, resil_address_t whom)
 {
-    resil__watcher_t **at = &inbox->watchers;
-    while (*at && !resil_address_same ((*at)->whom, whom))
+    resil__desk_t *desk = resil__desk (self);
+    resil__watcher_t **at = desk ? &desk->watchers : NULL;
+    while (at && *at && !resil_address_same ((*at)->whom, whom))
         at = &(*at)->next_own;
-    return at;
+    return at && *at ? at : NULL;
 }
 
 int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
@@ -725,24 +739,24 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
         return -1;
     if (resil_address_is_nobody (whom))
         return resil__refuse (EINVAL, "resil_watch: the address is nobody's");
-    resil__inbox_t *inbox = &self->inbox;
-    resil__watcher_t **at = find_watcher (inbox, whom);
-    if (*at) /*  with another context                                     */
+    resil__watcher_t **at = find_watcher (self, whom);
+    if (at) /*  with another context                                     */
         forget_watcher (at);
-    resil__watcher_t *watcher = resil__block_take ();
+    resil__desk_t *desk = resil__desk_need (self);
+    resil__watcher_t *watcher = desk ? resil__block_take () : NULL;
     if (!watcher)
         return resil__refuse (ENOMEM, "resil_watch: no memory");
     *watcher = (resil__watcher_t){.whom = whom,
-                                  .watcher = resil__mailbox_address (inbox->mailbox),
+                                  .watcher = resil__mailbox_address (self->inbox.mailbox),
                                   .incarnation = self->incarnation,
                                   .context = context,
-                                  .next_own = inbox->watchers};
+                                  .next_own = desk->watchers};
     int error = resil__watcher_add (watcher);
     if (error == ENOMEM) {
         resil__block_give (watcher);
         return resil__refuse (ENOMEM, "resil_watch: no memory");
     }
-    inbox->watchers = watcher;
+    desk->watchers = watcher;
     if (error)
         resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
     return 0;
@@ -752,8 +766,8 @@ int resil_unwatch (resil_self_t *self, resil_address_t whom)
 {
     if (resil__self_check_thread (self, "resil_unwatch"))
         return -1;
-    resil__watcher_t **at = find_watcher (&self->inbox, whom);
-    if (!*at)
+    resil__watcher_t **at = find_watcher (self, whom);
+    if (!at)
         return resil__refuse (ENOENT, "resil_unwatch: \"%s\" does not watch that address",
                               self->spec->name);
     forget_watcher (at);

@@ -10,8 +10,8 @@
 
 #include <resil/messaging.h>
 
+#include "component/desk.h"
 #include "foundation/heap.h"
-#include "mailbox/call.h"
 #include "mailbox/mailbox.h"
 
 /*  A timer that a component has set: a block. */
@@ -48,17 +48,14 @@ const void *resil__clock_inside (const resil__clock_t *clock);
 
 /*  In resil_self_t. All zero but the first is nothing received and nothing pending. */
 typedef struct {
-    resil__mailbox_t *mailbox; /*  NULL: it has none                                        */
-    resil__call_t *calls;      /*  that are open                                            */
-    resil__call_t *kept;       /*  of others, that it is to reply to; see resil__call_keep   */
-    resil__alarm_t *alarms;
-    struct _resil__watcher_t *watchers; /*  by which it watches others                        */
-    resil_message_t *in_hand; /*  as the mailbox has it, unless that has been seized        */
-    bool keeps;               /*  there may be kept ones                                   */
-    bool is_used;             /*  something has been received in this incarnation          */
-    bool in_handler;          /*  so it must not wait                                      */
-    bool has_turns;           /*  it takes its messages itself: see resil__handlers_turn    */
-    bool is_ending;           /*  in on_stop: no reply would be received                   */
+    resil__mailbox_t *mailbox;      /*  NULL: it has none                                        */
+    _Atomic (resil__desk_t *) desk; /*  NULL: nothing pending has been needed               */
+    resil_message_t *in_hand;       /*  as the mailbox has it, unless that has been seized        */
+    bool keeps;                     /*  there may be kept ones                                   */
+    bool is_used;                   /*  something has been received in this incarnation          */
+    bool in_handler;                /*  so it must not wait                                      */
+    bool has_turns;                 /*  it takes its messages itself: see resil__handlers_turn    */
+    bool is_ending;                 /*  in on_stop: no reply would be received                   */
     bool is_afar; /*  its mail comes from another process, which is told of all that it does  */
 } resil__inbox_t;
 

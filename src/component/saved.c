@@ -56,13 +56,16 @@ const void *resil_saved (resil_self_t *self, size_t *size)
         resil__refuse (EINVAL, "resil_saved: there is no place for the size");
         return NULL;
     }
-    resil_message_destroy (&self->saved);
-    self->saved = resil__mailbox_saved (self->inbox.mailbox, &is_kept);
-    if (!self->saved) {
+    resil__desk_t *desk = resil__desk_need (self);
+    if (!desk)
+        return NULL;
+    resil_message_destroy (&desk->saved);
+    desk->saved = resil__mailbox_saved (self->inbox.mailbox, &is_kept);
+    if (!desk->saved) {
         if (!is_kept)
             resil__refuse (ENOENT, "resil_saved: nothing has been saved");
         return NULL;
     }
-    *size = resil_message_size (self->saved);
-    return resil_message_data (self->saved);
+    *size = resil_message_size (desk->saved);
+    return resil_message_data (desk->saved);
 }

@@ -41,7 +41,6 @@ void resil__self_renew (resil_self_t *self, uint64_t incarnation)
     self->ready = false;
     self->ignores = false;
     self->is_entered = false;
-    self->cleanup_count = 0;
     atomic_store (&self->end, RESIL__END_IS_OPEN);
     /*  What the one before has promised is not for this one. */
     atomic_store_explicit (&self->moved_at_us,
@@ -105,7 +104,7 @@ static bool is_granted (const resil_self_t *self, uint_fast64_t permit)
 static bool has_room (resil_self_t *self)
 {
     resil__outbox_t *outbox = self->carrier->outbox;
-    size_t least = self->ports ? 2 * RESIL__OUTBOX_INCARNATION : outbox->size / 2;
+    size_t least = self->carrier->ports ? 2 * RESIL__OUTBOX_INCARNATION : outbox->size / 2;
     return resil__outbox_has_room (outbox, least);
 }
 
@@ -128,7 +127,7 @@ bool resil__self_may_go_on (resil_self_t *self)
 
 int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t deadline_us)
 {
-    resil__ports_t *ports = self->ports;
+    resil__ports_t *ports = self->carrier->ports;
     for (;;) {
         int size = zmq_recv (ports->control_handle, text, room - 1, ZMQ_DONTWAIT);
         if (size >= 0) {
@@ -153,7 +152,7 @@ int resil__self_receive (resil_self_t *self, char *text, size_t room, int64_t de
 void resil__self_empty_control (resil_self_t *self)
 {
     /*  What the component received itself is not counted, so then it must be looked. */
-    resil__ports_t *ports = self->ports;
+    resil__ports_t *ports = self->carrier->ports;
     char message[32];
     if (!ports)
         return;
@@ -183,14 +182,14 @@ void resil__self_settle_raw (resil_self_t *self)
         return;
     /*  First of all a bell: what was sent in parts and never finished ends with it. And so, when the
         record is read, all that was sent can be. */
-    ring_socket (self->ports->errors_handle);
+    ring_socket (self->carrier->ports->errors_handle);
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_SYNC}, NULL, true);
     while (resil__self_receive (self, message, sizeof message, RESIL__NEVER) >= 0)
         if (resil__message_is (message, "SYNC", &number) || atomic_load (&self->quarantined))
             break;
-    if (atomic_load_explicit (&self->ports->raw_accepted, memory_order_acquire) ==
+    if (atomic_load_explicit (&self->carrier->ports->raw_accepted, memory_order_acquire) ==
         self->incarnation) {
-        resil__error_copy (self->carrier->error, &self->ports->raw_error);
+        resil__error_copy (self->carrier->error, &self->carrier->ports->raw_error);
         self->reported = self->told = true;
     }
 }
@@ -228,7 +227,7 @@ static int check_owner (const resil_self_t *self, const char *call)
 
 static int check_ports (const resil_self_t *self, const char *call, const char *why)
 {
-    if (self->ports)
+    if (self->carrier->ports)
         return 0;
     return resil__refuse (ENOTSUP, "%s: \"%s\" shares a thread; %s", call, self->spec->name, why);
 }
@@ -287,7 +286,7 @@ zsock_t *resil_self_errors (resil_self_t *self)
     if (check_sockets (self, "resil_self_errors"))
         return NULL;
     self->uses_raw = true;
-    return self->ports->errors;
+    return self->carrier->ports->errors;
 }
 
 zsock_t *resil_self_control (resil_self_t *self)
@@ -295,7 +294,7 @@ zsock_t *resil_self_control (resil_self_t *self)
     if (check_sockets (self, "resil_self_control"))
         return NULL;
     atomic_store (&self->uses_control, true);
-    return self->ports->control;
+    return self->carrier->ports->control;
 }
 
 /*  ---- Reports ---------------------------------------------------------------- */
@@ -350,7 +349,7 @@ static int report (resil_self_t *self, const char *call, int code, const char *f
 {
     if (resil__self_check_thread (self, call))
         return -1;
-    if (!self->landing)
+    if (!self->carrier->landing)
         return resil__refuse (EPERM, "%s: only while start runs", call);
     if (!self->reported)
         resil__self_settle_raw (self);
@@ -387,7 +386,7 @@ int resil_fail_at (resil_self_t *self, int code, const char *file, int line, con
     /*  A grant is an ack in advance. */
     bool is_granted = rc == 0 && resil__self_may_go_on (self) && !self->uses_raw &&
                       !atomic_load_explicit (&self->uses_control, memory_order_relaxed);
-    if (!is_granted && self->ports)
+    if (!is_granted && self->carrier->ports)
         resil_await_ack (self, ACK_DEADLINE_MS);
     errno = code > 0 ? code : EIO;
     return -1;
@@ -411,12 +410,12 @@ static bool sleep_until_acked (resil_self_t *self, int64_t deadline_us)
         resil__relax ();
     }
     for (;;) {
-        unsigned bell = atomic_load (&self->ports->ack_bell);
+        unsigned bell = atomic_load (&self->carrier->ports->ack_bell);
         if (acked (self))
             return true;
         if (atomic_load (&self->quarantined) || resil__now_us () >= deadline_us)
             return false;
-        resil__futex_wait (&self->ports->ack_bell, bell, deadline_us);
+        resil__futex_wait (&self->carrier->ports->ack_bell, bell, deadline_us);
     }
 }
 
@@ -434,13 +433,13 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
                               self->spec->name);
     int rc = 0;
     resil__self_wait_begins (self);
-    atomic_store (&self->ports->awaits_ack, self->incarnation);
+    atomic_store (&self->carrier->ports->awaits_ack, self->incarnation);
     if (!sleep_until_acked (self, resil__deadline_us (resil__now_us (), timeout_ms)))
         rc = check (self, "resil_await_ack")
                  ? -1
                  : resil__refuse (ETIMEDOUT, "resil_await_ack: no ack within %lld ms",
                                   (long long) timeout_ms);
-    atomic_store_explicit (&self->ports->awaits_ack, 0, memory_order_relaxed);
+    atomic_store_explicit (&self->carrier->ports->awaits_ack, 0, memory_order_relaxed);
     resil__self_wait_ends (self);
     return rc;
 }
@@ -469,8 +468,8 @@ static void pass_over_acks (resil_self_t *self)
 
 static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadline_us)
 {
-    zmq_pollitem_t items[] = {{.socket = self->ports->control_handle, .events = ZMQ_POLLIN},
-                              source};
+    zmq_pollitem_t items[] = {
+        {.socket = self->carrier->ports->control_handle, .events = ZMQ_POLLIN}, source};
     int count = source.socket || source.fd >= 0 ? 2 : 1;
     for (;;) {
         if (resil_cancelled (self))
@@ -554,7 +553,7 @@ int resil_ready (resil_self_t *self)
 {
     if (resil__self_check_thread (self, "resil_ready"))
         return -1;
-    if (self->ready || !self->landing)
+    if (self->ready || !self->carrier->landing)
         return 0;
     self->ready = true;
     resil__self_tell (self, (resil__record_t){.kind = RESIL__RECORD_READY}, NULL, true);
@@ -621,20 +620,23 @@ int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg)
         return -1;
     if (!cleanup)
         return resil__refuse (EINVAL, "resil_cleanup: the function is NULL");
-    if (!self->landing)
+    if (!self->carrier->landing)
         return resil__refuse (EPERM, "resil_cleanup: only while start runs");
-    if (self->cleanup_count == RESIL__CLEANUPS_MAX)
+    resil__desk_t *desk = resil__desk_need (self);
+    if (!desk)
+        return -1;
+    if (desk->cleanup_count == RESIL__CLEANUPS_MAX)
         return resil__refuse (ENOBUFS, "resil_cleanup: %d are registered; that is all there can be",
                               RESIL__CLEANUPS_MAX);
-    if (self->cleanup_count == self->cleanup_room) {
-        size_t room = self->cleanup_room ? self->cleanup_room * 2u : 8;
-        resil__cleanup_t *cleanups = realloc (self->cleanups, room * sizeof *cleanups);
+    if (desk->cleanup_count == desk->cleanup_room) {
+        size_t room = desk->cleanup_room ? desk->cleanup_room * 2u : 8;
+        resil__cleanup_t *cleanups = realloc (desk->cleanups, room * sizeof *cleanups);
         if (!cleanups)
             return resil__refuse (ENOMEM, "resil_cleanup: no memory");
-        self->cleanups = cleanups;
-        self->cleanup_room = (unsigned short) room;
+        desk->cleanups = cleanups;
+        desk->cleanup_room = (unsigned short) room;
     }
-    self->cleanups[self->cleanup_count++] = (resil__cleanup_t){cleanup, arg};
+    desk->cleanups[desk->cleanup_count++] = (resil__cleanup_t){cleanup, arg};
     return 0;
 }
 
@@ -643,24 +645,27 @@ int resil__self_call (resil_self_t *self, int (*function) (resil_self_t *, void 
 {
     jmp_buf landing;
     volatile int rc = -1;
-    self->landing = &landing;
+    self->carrier->landing = &landing;
     if (_setjmp (landing) == 0)
         rc = function (self, arg);
-    self->landing = NULL;
+    self->carrier->landing = NULL;
     return rc;
 }
 
-static int run_last_cleanup (resil_self_t *self, void *cleanups)
+static int run_last_cleanup (resil_self_t *self, void *arg)
 {
-    resil__cleanup_t last = ((resil__cleanup_t *) cleanups)[--self->cleanup_count];
+    resil__desk_t *desk = arg;
+    resil__cleanup_t last = desk->cleanups[--desk->cleanup_count];
+    (void) self;
     last.fn (last.arg);
     return 0;
 }
 
 void resil__self_clean_up (resil_self_t *self)
 {
-    while (self->cleanup_count)
-        resil__self_call (self, run_last_cleanup, self->cleanups);
+    resil__desk_t *desk = resil__desk (self);
+    while (desk && desk->cleanup_count)
+        resil__self_call (self, run_last_cleanup, desk);
 }
 
 static _Noreturn void abort_panic (const char *why, const char *text)
@@ -674,7 +679,7 @@ void resil_panic_at (resil_self_t *self, int code, const char *file, int line, c
 {
     va_list args;
     va_start (args, format);
-    if (!self || resil__self_current () != self || !self->landing) {
+    if (!self || resil__self_current () != self || !self->carrier->landing) {
         char text[RESIL_ERROR_TEXT_MAX];
         vsnprintf (text, sizeof text, format ? format : "(no text)", args);
         abort_panic (!self                            ? "without a self"
@@ -684,5 +689,5 @@ void resil_panic_at (resil_self_t *self, int code, const char *file, int line, c
     }
     keep (self, RESIL_ERROR_PANICKED, code, file, line, format, args);
     va_end (args);
-    longjmp (*self->landing, 1);
+    longjmp (*self->carrier->landing, 1);
 }

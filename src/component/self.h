@@ -12,6 +12,7 @@
 
 #include <resil/self.h>
 
+#include "component/desk.h"
 #include "component/error.h"
 #include "component/inbox.h"
 #include "component/outbox.h"
@@ -22,11 +23,6 @@
 
 /*  The level of `cancelled` that stops every incarnation, this and later ones. */
 #define RESIL__CANCEL_ALL UINT64_MAX
-
-typedef struct {
-    resil_cleanup_fn *fn;
-    void *arg;
-} resil__cleanup_t;
 
 /*  What a component has for itself in a thread of its own: sockets, so that it can wait. */
 typedef struct {
@@ -53,6 +49,9 @@ typedef struct {
     resil_error_t
         *error; /*  room for one, from the report of an incarnation to the end of its handler */
     resil__clock_t *clock; /*  NULL: it has carried no timers yet, and one component alone */
+    resil__ports_t *ports; /*  NULL: many components share it                           */
+    const void *owner;     /*  the supervisors' tree, to know calls from inside         */
+    jmp_buf *landing;      /*  where a panic of the one that it is in goes; NULL: nowhere */
 } resil__carrier_t;
 
 /*  What each side moves has cache lines of its own: with every restart these are written, and the others
@@ -62,11 +61,8 @@ struct _resil_self_t {
     /*  its thread only */
     void *args;
     uint64_t incarnation;
-    jmp_buf *landing; /*  where a panic goes; NULL: nowhere                        */
     resil__inbox_t inbox;
-    resil__cleanup_t *cleanups;
-    unsigned short cleanup_count;
-    unsigned short cleanup_room;
+    _Atomic (resil__carrier_t *) carrier;
     resil__payment_t payment : 8; /*  how the restart after its report was paid for            */
     bool has_args : 1;
     bool is_entered : 1;   /*  functions of the component are, or have been, called in this
@@ -79,23 +75,19 @@ struct _resil_self_t {
     bool uses_raw : 1;     /*  the errors socket was asked for, ever                    */
 
     /*  written by this side, read by the supervisor now and then */
+    atomic_int waiting;              /*  above 0: in a wait of ours, or idle                   */
     atomic_int_fast64_t moved_at_us; /*  when there was progress, by the coarse clock          */
     _Atomic (const char *) label;
-    atomic_int waiting;         /*  above 0: in a wait of ours, or idle                   */
-    atomic_uint progress_count; /*  how often it has said so; begins anew after the most    */
-
-    resil__carrier_t *carrier;
 
     /*  moved by both sides, mostly by this one */
     atomic_uint_fast64_t permit;        /*  may the next begin without asking?           */
     atomic_int_fast64_t returned_at_us; /*  set before `end`, by the coarse clock ...           */
     atomic_uint_fast64_t returned;      /*  ... and which incarnation                             */
     atomic_uint end; /*  whoever comes first decides whether it has returned or is given up */
+    atomic_uint progress_count; /*  as the label: how often; begins anew after the most       */
 
-    resil__ports_t *ports;  /*  NULL: it shares its thread                                 */
-    resil_message_t *saved; /*  its thread only: what resil_saved has handed out, or NULL       */
     resil__spec_t *spec;
-    const void *owner; /*  the supervisor, to know calls from inside                */
+    const char *supervisor; /*  its name, for notes in the log                           */
 
     /*  written by the supervisor, read by this side */
     atomic_uint_fast64_t cancelled;      /*  incarnations up to it are to return       */
@@ -105,11 +97,11 @@ struct _resil_self_t {
     atomic_bool reload_wanted; /*  and it has not looked yet                                  */
     atomic_bool uses_control;  /*  by this one, once: the control socket was asked for        */
 
-    const char *supervisor;  /*  its name, for notes in the log                           */
     resil__tokens_t *tokens; /*  its supervisor's; retained by the runner                 */
 };
-_Static_assert(sizeof (resil_self_t) == 240, "there are thousands in a thread that is shared");
-_Static_assert(offsetof (resil_self_t, permit) == 128 && offsetof (resil_self_t, cancelled) == 192,
+_Static_assert(sizeof (resil_self_t) == 168, "there are thousands in a thread that is shared");
+_Static_assert(offsetof (resil_self_t, moved_at_us) == 64 &&
+                   offsetof (resil_self_t, cancelled) == 128,
                "what each side moves begins a cache line");
 
 /*  The component that runs in the calling thread, or NULL. */

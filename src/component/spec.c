@@ -15,9 +15,10 @@
 #include "component/program.h"
 #include "component/type.h"
 #include "foundation/errmsg.h"
+#include "foundation/index.h"
 #include "foundation/kept.h"
 #include "foundation/process.h"
-#include "foundation/index.h"
+#include "foundation/slab.h"
 
 /*  Found by all its bytes: if those between two fields differ, that is one more kind, and no mistake. */
 typedef struct {
@@ -323,9 +324,34 @@ static void fill (resil__spec_t *self, const resil_spec_t *spec, const resil__ki
     strcpy (self->name, spec->name);
 }
 
+/*  Those with short names, as they come by the thousand, have no more memory than they need. */
+static resil__slab_t slabs[] = {{.size = 32}, {.size = 48}, {.size = 64}};
+
+static resil__slab_t *slab_for (const char *name)
+{
+    const size_t bytes = offsetof (resil__spec_t, name) + strlen (name) + 1;
+    size_t i = 0;
+    while (i < sizeof slabs / sizeof *slabs && slabs[i].size < bytes)
+        i++;
+    return i < sizeof slabs / sizeof *slabs ? &slabs[i] : NULL;
+}
+
 static resil__spec_t *allocate (const resil_spec_t *spec)
 {
-    return malloc (offsetof (resil__spec_t, name) + strlen (spec->name) + 1);
+    bool is_fresh;
+    resil__slab_t *slab = slab_for (spec->name);
+    return slab ? resil__slab_take (slab, &is_fresh)
+                : malloc (offsetof (resil__spec_t, name) + strlen (spec->name) + 1);
+}
+
+/*  One that bears that name. */
+static void deallocate (resil__spec_t *self, const char *name)
+{
+    resil__slab_t *slab = slab_for (name);
+    if (slab && self)
+        resil__slab_give (slab, self);
+    else if (!slab)
+        free (self);
 }
 
 resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *type,
@@ -353,7 +379,7 @@ resil__spec_t *resil__spec_copy (const resil_spec_t *spec, const resil_type_t *t
     if (!self)
         resil__program_release (process);
     if (!shared) {
-        free (self);
+        deallocate (self, spec->name);
         return no_memory (spec);
     }
     fill (self, spec, shared);
@@ -469,7 +495,7 @@ void resil__spec_release (resil__spec_t **self_p)
         atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) != 1)
         return;
     drop (shared_by (self));
-    free (self);
+    deallocate (self, self->name);
 }
 
 bool resil__spec_makes_args (const resil__spec_t *self)

@@ -2,24 +2,12 @@
 #include "mailbox/call.h"
 
 #include <errno.h>
-#include <sched.h>
 
+#include "foundation/brief.h"
 #include "foundation/clock.h"
-#include "foundation/core.h"
 #include "foundation/futex.h"
 #include "foundation/lock.h"
-#include "foundation/process.h"
 #include "mailbox/mailbox.h"
-
-/*  Looks at whether the reply has come, where another core may be at it, before others may run here: it takes less
-    than a microsecond to answer. */
-#define FIRST_LOOKS 30
-
-/*  Then it lets others run so often: who answers may be waiting for this core. */
-#define YIELDS 5
-
-/*  Looks before it sleeps: some 10 us, less than to sleep and be woken. */
-#define LOOKS 300
 
 _Static_assert(sizeof (resil__call_t) <= RESIL__BLOCK_BYTES, "a call is one block");
 
@@ -217,32 +205,10 @@ bool resil__call_abandon (resil__call_t *self)
     return atomic_compare_exchange_strong (&self->state, &open, RESIL__CALL_SETTLED);
 }
 
-static bool has_moved (const resil__call_t *self, unsigned bell)
-{
-    return atomic_load_explicit (self->bell, memory_order_relaxed) != bell;
-}
-
-static bool moves_soon (const resil__call_t *self, unsigned bell, int looks)
-{
-    for (int i = 0; i < looks && resil__process_has_cores (); i++) {
-        if (has_moved (self, bell))
-            return true;
-        resil__relax ();
-    }
-    return has_moved (self, bell);
-}
-
 /*  Until the bell has moved, or the deadline. */
 static void sleep_on (resil__call_t *self, unsigned bell, int64_t deadline_us)
 {
-    if (moves_soon (self, bell, FIRST_LOOKS))
-        return;
-    for (int i = 0; i < YIELDS; i++) {
-        sched_yield ();
-        if (has_moved (self, bell))
-            return;
-    }
-    if (moves_soon (self, bell, LOOKS))
+    if (resil__changes_soon (self->bell, bell))
         return;
     atomic_store (&self->is_slept_on, 1);
     resil__futex_wait (self->bell, bell, deadline_us);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,24 +11,17 @@
 
 #include <resil/base.h>
 
+#include "foundation/brief.h"
 #include "foundation/clock.h"
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
-#include "foundation/process.h"
 #include "foundation/slab.h"
 #include "mailbox/afar.h"
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
 #include "mailbox/lasting.h"
 #include "mailbox/watcher.h"
-
-/*  Its reader looks for so long before it sleeps: some 10 us, less than to sleep and be woken. */
-#define LOOKS 300
-
-/*  Then, and as a sender that waits for room, it lets others run so often before it sleeps: with fewer cores
-    than threads that is all that the other side needs, and nobody has to be woken. */
-#define YIELDS 5
 
 /*  Who waits for room is woken at a take so much later, whatever has been taken. */
 #define WAIT_US 1000
@@ -270,26 +262,10 @@ unsigned resil__mailbox_bell (resil__mailbox_t *self)
     return atomic_load (&self->bell);
 }
 
-/*  While others run, if they want to. */
-static bool has_changed_meanwhile (atomic_uint *word, unsigned value)
-{
-    for (int i = 0; i < YIELDS; i++) {
-        if (atomic_load_explicit (word, memory_order_relaxed) != value)
-            return true;
-        sched_yield ();
-    }
-    return atomic_load_explicit (word, memory_order_relaxed) != value;
-}
-
 void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadline_us)
 {
-    if (has_changed_meanwhile (&self->bell, bell))
+    if (resil__changes_soon (&self->bell, bell))
         return;
-    for (int i = 0; i < LOOKS && resil__process_has_cores (); i++) {
-        if (atomic_load_explicit (&self->bell, memory_order_relaxed) != bell)
-            return;
-        resil__relax ();
-    }
     atomic_fetch_add (&self->asleep, 1);
     if (atomic_load (&self->bell) == bell)
         resil__futex_wait (&self->bell, bell, deadline_us);
@@ -559,7 +535,7 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
             return error;
         if (now_us >= deadline_us)
             return ETIMEDOUT;
-        if (!has_changed_meanwhile (&self->room, room))
+        if (!resil__changes_while_others_run (&self->room, room))
             resil__futex_wait (&self->room, room, deadline_us);
     }
 }

@@ -25,6 +25,6 @@ int resil_self_find (resil_self_t *self, const char *path, resil_address_t *addr
         snprintf (from_root, sizeof from_root, "%s", path);
     else
         snprintf (from_root, sizeof from_root, "/%s/%s", self->supervisor, path);
-    const resil__tree_t *tree = self->owner;
+    const resil__tree_t *tree = self->carrier->owner;
     return resil_supervisor_find (tree->root, from_root, address);
 }

@@ -116,13 +116,20 @@ resil__maker_t *resil__maker_new_here (const char *for_what)
     return self;
 }
 
+void resil__maker_leave (resil__maker_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    self->leaves = true;
+    pthread_cond_signal (&self->work);
+    pthread_mutex_unlock (&self->lock);
+}
+
 /*  Have it leave. False: it does not get on with its jobs. */
 static bool has_it_leave (resil__maker_t *self)
 {
     uint64_t begun;
+    resil__maker_leave (self);
     pthread_mutex_lock (&self->lock);
-    self->leaves = true;
-    pthread_cond_signal (&self->work);
     do {
         struct timespec deadline =
             resil__deadline_spec (resil__deadline_us (resil__now_us (), LAST_JOB_MS));

@@ -274,12 +274,13 @@ static void on_kept (resil__process_t *self, const resil__frame_t *frame)
     resil_message_t *message = take_out_of_hand (self);
     resil__call_t *call =
         message && message->kind == RESIL_MESSAGE_CALL ? atomic_load (&message->call) : NULL;
-    kept_t *kept = call ? malloc (sizeof *kept) : NULL;
+    resil__desk_t *desk = call ? resil__desk_need (inside) : NULL;
+    kept_t *kept = desk ? malloc (sizeof *kept) : NULL;
     if (kept) {
         *kept = (kept_t){self->post->kept, frame->kept.mail, message};
         self->post->kept = kept;
         inside->inbox.keeps = true;
-        resil__call_keep (call, &inside->inbox.kept);
+        resil__call_keep (call, &desk->kept);
     }
     else
         resil_message_destroy (&message);
@@ -486,7 +487,7 @@ static void on_find (resil__process_t *self, const resil__frame_t *frame)
     int error = 0;
     if (!*path || !self->find)
         error = (resil__refuse (EINVAL, "the path is empty"), EINVAL);
-    else if (self->find (self_of (self)->owner, from_root, &address))
+    else if (self->find (self_of (self)->carrier->owner, from_root, &address))
         error = errno;
     resil__post_answer (self, frame->find.ticket, error, error ? 0 : number_of (self, address));
 }

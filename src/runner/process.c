@@ -1073,7 +1073,8 @@ resil__runner_t *resil__process_new (resil__host_t *host, const resil__runner_op
     resil__spare_init (self);
     resil_self_t *inside = &self->base.self;
     inside->supervisor = self->supervisor;
-    self->carrier = (resil__carrier_t){.outbox = &host->outbox, .error = &self->error};
+    self->carrier =
+        (resil__carrier_t){.outbox = &host->outbox, .error = &self->error, .owner = options->owner};
     inside->carrier = &self->carrier;
     resil__hosting_add_seat (host);
     if (self->program->speaks)

@@ -27,7 +27,6 @@ void resil__runner_init (resil__runner_t *self, const resil__runner_ops_t *ops,
     self->ops = ops;
     self->self.spec = resil__spec_retain (options->spec);
     self->self.tokens = resil__tokens_retain (options->tokens);
-    self->self.owner = options->owner;
     self->self.supervisor = options->supervisor;
     self->self.inbox.mailbox = options->mailbox;
     self->self.inbox.is_afar = options->is_afar;
@@ -35,7 +34,7 @@ void resil__runner_init (resil__runner_t *self, const resil__runner_ops_t *ops,
 
 void resil__runner_clear (resil__runner_t *self)
 {
-    free (self->self.cleanups);
+    resil__desk_release (&self->self);
     resil__spec_release (&self->self.spec);
     resil__tokens_release (&self->self.tokens);
 }
@@ -120,8 +119,9 @@ void resil__runner_ack (resil__runner_t *self, uint64_t incarnation, const resil
 {
     resil_self_t *inside = &self->self;
     if (raw) {
-        resil__error_copy (&inside->ports->raw_error, raw);
-        atomic_store_explicit (&inside->ports->raw_accepted, incarnation, memory_order_release);
+        resil__error_copy (&inside->carrier->ports->raw_error, raw);
+        atomic_store_explicit (&inside->carrier->ports->raw_accepted, incarnation,
+                               memory_order_release);
     }
     if (leave == RESIL__LEAVE_FOR_GOOD)
         atomic_store_explicit (&inside->granted_from_us, 0, memory_order_relaxed);
@@ -224,11 +224,11 @@ bool resil__runner_give_up (resil__runner_t *self)
 void resil__runner_quarantine (resil__runner_t *self, const char *who)
 {
     atomic_store (&self->self.quarantined, true);
-    resil__calls_break (&self->self.inbox.kept, ECONNRESET);
+    resil__desk_break_kept (&self->self, ECONNRESET);
     resil__runner_cancel (self, RESIL__CANCEL_ALL);
     self->ops->quarantined (self, who);
     /*  Nobody is to wait for a reply that is refused. */
-    resil__calls_break (&self->self.inbox.kept, ECONNRESET);
+    resil__desk_break_kept (&self->self, ECONNRESET);
 }
 
 void resil__runner_bury (resil__runner_t **self_p)

@@ -61,7 +61,6 @@ struct _resil__row_t {
 
 struct _seat_t {
     resil__runner_t base;
-    _Atomic (shared_t *) host;
     seat_t *next_pushed;
     atomic_uint state; /*  IS_PUSHED, and TO_...: so that what follows is seen      */
 
@@ -79,7 +78,7 @@ struct _seat_t {
         of that of its start, from which the thread has not come back. */
     _Atomic (resil__row_t *) row;
 };
-_Static_assert(sizeof (seat_t) == 320, "five cache lines, the last of which is the queues'");
+_Static_assert(sizeof (seat_t) <= 240, "there are thousands");
 
 struct _shared_t {
     resil__host_t base;       /*  first: a host is one of these                            */
@@ -112,6 +111,14 @@ static resil__slab_t memory = RESIL__SLAB (seat_t, next, false);
 static seat_t *seat_of (resil__runner_t *runner)
 {
     return (seat_t *) runner;
+}
+
+/*  The host that it is at: which carries it. */
+static shared_t *host_of (const seat_t *seat)
+{
+    resil__carrier_t *carrier =
+        atomic_load_explicit (&seat->base.self.carrier, memory_order_acquire);
+    return (shared_t *) ((char *) carrier - offsetof (shared_t, carrier));
 }
 
 /*  Who reads is its self, with which it begins. */
@@ -174,7 +181,7 @@ static atomic_uint *schedule (seat_t *seat, unsigned what)
 {
     if (atomic_fetch_or (&seat->state, what | IS_PUSHED) & IS_PUSHED)
         return NULL;
-    return push (atomic_load_explicit (&seat->host, memory_order_acquire), seat);
+    return push (host_of (seat), seat);
 }
 
 static atomic_uint *notify (resil__mailbox_host_t *unused, const void *reader)
@@ -285,10 +292,10 @@ static bool end_incarnation (seat_t *seat, int rc)
 static void begin (seat_t *seat, bool told_to)
 {
     resil_self_t *self = &seat->base.self;
-    atomic_store_explicit (&seat->base.thread_id, atomic_load (&seat->host->base.thread_id),
+    atomic_store_explicit (&seat->base.thread_id, atomic_load (&host_of (seat)->base.thread_id),
                            memory_order_relaxed);
     for (int i = 0; i < RESTARTS_A_TURN; i++, told_to = false) {
-        await_room (seat->host);
+        await_room (host_of (seat));
         int rc = 0;
         bool begins = resil__incarnation_begin (self, seat->incarnation, told_to);
         if (begins) {
@@ -312,9 +319,9 @@ static inline int run (shared_t *host, seat_t *seat)
     seat->has_more = false;
     if (resil__self_is_cancelled (self))
         return 0;
-    self->landing = &host->landing;
+    host->carrier.landing = &host->landing;
     int rc = self->inbox.has_turns ? have_turn_of_its_own (seat) : receive_some (seat);
-    self->landing = NULL;
+    host->carrier.landing = NULL;
     return rc;
 }
 
@@ -554,7 +561,7 @@ static bool have_turn (shared_t *host)
 static bool have_rest_of_turn (shared_t *host)
 {
     seat_t *seat = host->in_turn;
-    seat->base.self.landing = NULL;
+    host->carrier.landing = NULL;
     go_on (seat, -1);
     return end_turn (host, seat);
 }
@@ -649,7 +656,8 @@ resil__host_t *resil__host_new (const char *name, const sigset_t *signals, resil
     self->mail.notify = notify;
     self->mail.notify_here = notify_here;
     self->clock.bias = &self->mail.bias;
-    self->carrier = (resil__carrier_t){&self->base.outbox, &self->error, &self->clock};
+    self->carrier = (resil__carrier_t){
+        .outbox = &self->base.outbox, .error = &self->error, .clock = &self->clock};
     resil__hosting_begin (&self->base);
     return &self->base;
 }
@@ -677,20 +685,21 @@ static void give_up (shared_t *host)
 void resil__seat_move (resil__runner_t *runner, resil__host_t *to_host)
 {
     seat_t *seat = seat_of (runner);
-    shared_t *from = seat->host, *to = (shared_t *) to_host;
+    shared_t *from = host_of (seat), *to = (shared_t *) to_host;
     resil_self_t *self = &runner->self;
     bool reads = !atomic_load (&self->quarantined);
     if (from == to || from->stays == seat)
         return;
     if (reads)
         resil__mailbox_set_reader (self->inbox.mailbox, self, NULL);
+    if (!to->carrier.owner)
+        to->carrier.owner = from->carrier.owner;
     resil__inbox_move (self);
     resil__hosting_remove_seat (&from->base);
     resil__hosting_add_seat (&to->base);
-    self->carrier = &to->carrier;
     set_queued (seat, false);
     atomic_fetch_or (&seat->state, TO_ARRIVE | IS_PUSHED);
-    atomic_store_explicit (&seat->host, to, memory_order_release);
+    atomic_store_explicit (&self->carrier, &to->carrier, memory_order_release);
     if (reads)
         resil__mailbox_set_reader (self->inbox.mailbox, self, &to->mail);
     atomic_uint *to_wake = push (to, seat);
@@ -711,7 +720,7 @@ bool resil__seat_has_begun (const resil__runner_t *runner)
 static void seat_destroy (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
-    shared_t *host = seat->host;
+    shared_t *host = host_of (seat);
     resil__mailbox_leave (runner->self.inbox.mailbox, &runner->self);
     resil__inbox_drop (&runner->self);
     let_go_of_row (seat->row);
@@ -760,14 +769,14 @@ static bool seat_is_inside (resil__runner_t *runner)
 {
     seat_t *seat = seat_of (runner);
     return (!(atomic_load (&seat->state) & IS_PUSHED) && !atomic_load (&seat->is_queued)) ||
-           resil__host_inside (&seat->host->base) == runner;
+           resil__host_inside (&host_of (seat)->base) == runner;
 }
 
 /*  If its thread is in it at this moment, that is given up with it. Else it leaves when it is served. */
 static void seat_quarantined (resil__runner_t *runner, const char *who)
 {
     seat_t *seat = seat_of (runner);
-    shared_t *host = seat->host;
+    shared_t *host = host_of (seat);
     if (!resil__clock_give_up (&host->clock, &runner->self)) {
         want (seat, 0);
         return;
@@ -779,12 +788,12 @@ static void seat_quarantined (resil__runner_t *runner, const char *who)
 
 static void seat_buried (resil__runner_t *runner)
 {
-    seat_of (runner)->host->base.maker = NULL;
+    host_of (seat_of (runner))->base.maker = NULL;
 }
 
 static resil__host_t *seat_host (const resil__runner_t *runner)
 {
-    return &((const seat_t *) runner)->host->base;
+    return &host_of ((const seat_t *) runner)->base;
 }
 
 static const resil__runner_ops_t seat_ops = {.destroy = seat_destroy,
@@ -816,9 +825,10 @@ static resil__runner_t *seat_new (resil__host_t *base, const resil__runner_optio
     if (!is_fresh)
         memset (seat, 0, sizeof *seat);
     resil__runner_init (&seat->base, &seat_ops, options);
-    seat->host = host;
     resil__hosting_add_seat (base);
     resil_self_t *inside = &seat->base.self;
+    if (!host->carrier.owner) /*  it is the first                                          */
+        host->carrier.owner = options->owner;
     inside->carrier = &host->carrier;
     resil__mailbox_set_reader (options->mailbox, inside, &host->mail);
     return &seat->base;

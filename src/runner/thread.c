@@ -499,9 +499,11 @@ resil__runner_t *resil__thread_new (const resil__runner_options_t *options)
     self->outbox.size = sizeof self->records;
     resil_self_t *inside = &self->base.self;
     inside->supervisor = self->supervisor;
-    self->carrier = (resil__carrier_t){.outbox = &self->outbox, .error = &self->error};
+    self->carrier = (resil__carrier_t){.outbox = &self->outbox,
+                                       .error = &self->error,
+                                       .ports = &self->ports,
+                                       .owner = options->owner};
     inside->carrier = &self->carrier;
-    inside->ports = &self->ports;
     resil__process_took_sockets (RESIL__RUNNER_SOCKETS);
     if (pair_new (&self->errors_end, &self->ports.errors) ||
         pair_new (&self->control_end, &self->ports.control) || handles_set (self)) {

@@ -90,10 +90,11 @@ static void add_many (resil_supervisor_t *self, resil__command_t *command)
         resil__batch_destroy (&batch);
         return;
     }
-    if (!begins || command->from_inside)
+    bool is_answered = !begins || command->from_inside; /*  and then its caller's to free      */
+    if (is_answered)
         agree (self, command);
     if (begins)
-        resil__batch_begin (batch, self, command->from_inside ? NULL : command);
+        resil__batch_begin (batch, self, is_answered ? NULL : command);
 }
 
 static int check_spawn (const resil_supervisor_t *self)

@@ -450,6 +450,8 @@ int resil__family_add_all (resil_supervisor_t *self, resil__spec_t **specs, size
     size_t before = self->child_count, added = 0;
     if (grow_for (self, count))
         return resil__refuse (ENOMEM, "no memory to add %zu components", count);
+    if (count && specs[0]->is->placement == RESIL_SHARED)
+        resil__pool_foresee (self->tree, specs[0]->is->pool);
     resil__slab_expect (&memory, count);
     resil__mailbox_expect (count);
     while (added < count && enlist (self, specs[added], NULL, self->last_number + added + 1))

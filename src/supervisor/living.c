@@ -32,7 +32,7 @@ static void stop_all (void)
     const resil_self_t *current = resil__self_current ();
     resil__self_set_current (NULL);
     while ((self = take_one ())) {
-        bool inside = current && current->owner == self->tree;
+        bool inside = current && current->carrier->owner == self->tree;
         if (resil__supervisor_ask (self, RESIL__STOP_ALL, &resil__exit) == 0 &&
             resil__supervisor_await (self, inside ? 0 : deadline_us) < 0)
             resil__supervisor_ask (self, RESIL__STOP_NOW, &resil__exit);

@@ -121,6 +121,15 @@ resil__host_t *resil__pool_host (resil__tree_t *tree, const char *name)
     return host ? host : best;
 }
 
+void resil__pool_foresee (resil__tree_t *tree, const char *name)
+{
+    const resil__pool_t *pool = pool_of (&tree->pools, name);
+    int error = errno;
+    if (pool && pool->host_count == 0)
+        resil__pool_host (tree, name);
+    errno = error;
+}
+
 /*  ---- What their seats tell ---------------------------------------------------------------------- */
 
 /*  How many; RECORDS_A_VISIT: there may be more. And, if there will soon be more, as one has gone on by itself or some

@@ -39,6 +39,10 @@ int resil__pool_set_threads (struct _resil__tree_t *tree, const char *name, size
 /*  Where a component of that pool is to have its seat. NULL with errno and a sentence. */
 resil__host_t *resil__pool_host (struct _resil__tree_t *tree, const char *name);
 
+/*  Components of that pool are going to be started: have its first thread made meanwhile. If there is none to be had, that is
+    told when they are. */
+void resil__pool_foresee (struct _resil__tree_t *tree, const char *name);
+
 /*  A host's bell has rung. */
 void resil__pool_serve (struct _resil__tree_t *tree, resil__host_t *host);
 

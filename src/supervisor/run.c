@@ -103,7 +103,7 @@ int resil_supervisor_run (resil_supervisor_t *self)
     if (!self)
         return resil__refuse (EINVAL, "resil_supervisor_run: the supervisor is NULL");
     const resil_self_t *current = resil__self_current ();
-    if (current && current->owner == self->tree)
+    if (current && current->carrier->owner == self->tree)
         return resil__refuse (EDEADLK,
                               "resil_supervisor_run: called from inside component \"%s\" of "
                               "supervisor \"%s\", it would wait for itself; call it from main",

@@ -95,7 +95,7 @@ static uint64_t seed_of (const resil_supervisor_options_t *options)
 static bool is_inside (const resil_supervisor_t *self)
 {
     const resil_self_t *current = resil__self_current ();
-    return current && current->owner == self->tree;
+    return current && current->carrier->owner == self->tree;
 }
 
 static int refuse_null (const char *call)
@@ -341,6 +341,7 @@ void resil__supervisor_close (resil_supervisor_t *self)
     pthread_mutex_unlock (&tree->lock);
     if (guest)
         guest->tree_ended (guest);
+    resil__maker_leave (tree->maker);
     resil__end_actor (&tree->actor);
     resil__maker_destroy (&tree->maker);
     resil__process_took_sockets (-SOCKETS);

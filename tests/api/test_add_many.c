@@ -413,12 +413,31 @@ static int ignore (resil_self_t *self, void *args, resil_message_t *message)
     return 0;
 }
 
+static const resil_type_t light = {RESIL_TYPE, .name = "light", .on_message = ignore};
+
+static bool are_more_threads (void *before)
+{
+    return support_threads () >= *(const int *) before + 2; /*  it, and the one that makes it    */
+}
+
+static void the_thread_that_they_are_to_share_is_made_meanwhile (void **state)
+{
+    (void) state;
+    int before = support_threads ();
+    const resil_spec_t one = {RESIL_SPEC, .name = "light", .type = "light",
+                              .placement = RESIL_SHARED};
+    ok (resil_type_register (&light));
+    ok (resil_supervisor_add_many (supervisor, &one, 1));
+    assert_true (support_wait_until (are_more_threads, &before, 30000));
+    ok (resil_supervisor_spawn (supervisor));
+    ok (resil_supervisor_stop (supervisor));
+}
+
 /*  More than there are descriptors for threads of their own. */
 static void ten_thousand_that_share_a_thread_fit (void **state)
 {
     enum { MANY = 10000 };
     static char names[MANY][24];
-    static const resil_type_t light = {RESIL_TYPE, .name = "light", .on_message = ignore};
     (void) state;
     resil_spec_t *all = malloc (MANY * sizeof *all);
     assert_non_null (all);
@@ -457,6 +476,7 @@ int main (void)
         many_case (dynamic_ones_are_kept_or_not_as_well),
         many_case (from_inside_it_is_answered_when_it_is_accepted),
         many_case (many_come_and_go),
+        many_case (the_thread_that_they_are_to_share_is_made_meanwhile),
         many_case (ten_thousand_that_share_a_thread_fit),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

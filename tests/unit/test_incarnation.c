@@ -94,7 +94,7 @@ static int tear_down (void **state)
     resil__self_set_current (NULL);
     for (size_t i = 0; i < 2; i++) {
         resil__incarnation_free_args (&seats[i]);
-        free (seats[i].cleanups);
+        resil__desk_release (&seats[i]);
         resil__spec_release (&seats[i].spec);
     }
     resil__tokens_release (&tokens);

@@ -113,12 +113,34 @@ static void one_that_is_here_runs_them_at_once (void **state)
     resil__maker_destroy (&maker);
 }
 
+static bool is_alone (void *threads)
+{
+    return support_threads () == *(const int *) threads;
+}
+
+static void one_that_may_leave_does_so_when_all_has_been_done (void **state)
+{
+    (void) state;
+    int threads = support_threads ();
+    numbered_t birth = {.job = {.run = note_it}, .number = 1};
+    resil__maker_t *maker = resil__maker_new ("a test");
+    done_count = 0;
+    assert_non_null (maker);
+    assert_int_equal (resil__maker_begin (maker, "a test"), 0);
+    resil__maker_post (maker, &birth.job, true);
+    resil__maker_leave (maker);
+    assert_true (support_wait_until (is_alone, &threads, 30000));
+    resil__maker_destroy (&maker);
+    assert_int_equal (done_count, 1);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
         support_case (births_and_deaths_take_turns_and_nobody_dies_before_he_is_born),
         support_case (without_a_job_it_has_no_thread),
         support_case (one_that_is_here_runs_them_at_once),
+        support_case (one_that_may_leave_does_so_when_all_has_been_done),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
