@@ -572,7 +572,7 @@ static int watch (resil__channels_t *channels, const resil__spawned_t *spawned, 
 
 /*  0, or -1 with errno and a sentence; then there may be one all the same, that nobody can watch. */
 static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
-                            uint64_t incarnation, bool listens, resil__spawned_t *spawned)
+                            uint64_t incarnation, bool waits, resil__spawned_t *spawned)
 {
     char texts[RESIL__SPEECH_VARIABLES][RESIL__SPEECH_TEXT];
     const char *added[RESIL__SPEECH_VARIABLES];
@@ -588,11 +588,13 @@ static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
         count = resil__notice_environment (self, channels, texts, added);
     }
     int survivor_fd = resil__survivor_fd (&self->host->survivor);
-    if (resil__spawn (self->program, added, count, survivor_fd, spawned)) {
+    if (resil__spawn (self->program, added, count, survivor_fd, waits, spawned)) {
         resil__source_close (&channels->sources[RESIL__SOURCE_NOTICE]);
         return -1;
     }
-    int error = watch (channels, spawned, listens);
+    int error = watch (channels, spawned, incarnation != 0);
+    if (error && waits)
+        close (spawned->go_fd);
     return error ? resil__refuse (error, "its process cannot be watched: %s", strerror (error)) : 0;
 }
 
@@ -604,7 +606,7 @@ void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t
 }
 
 int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
-                          bool listens, pid_t *pid, resil__grave_t **grave)
+                          int *go_fd, pid_t *pid, resil__grave_t **grave)
 {
     char what[RESIL_NAME_MAX + 16];
     resil__spawned_t spawned = {.pid = 0};
@@ -615,8 +617,10 @@ int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, u
         return -1;
     if (!(*grave = malloc (sizeof **grave)))
         return resil__refuse (ENOMEM, "no memory to start its process");
-    if (spawn_and_watch (self, channels, incarnation, listens, &spawned) == 0) {
+    if (spawn_and_watch (self, channels, incarnation, go_fd != NULL, &spawned) == 0) {
         *pid = spawned.pid;
+        if (go_fd)
+            *go_fd = spawned.go_fd;
         return 0;
     }
     int error = errno;
@@ -634,7 +638,7 @@ static int spawn (resil__process_t *self)
     resil__channels_t *channels = (resil__channels_t *) self->sources; /*  its first member      */
     resil__grave_t *grave;
     self->own_peak = resil__memory_own_peak ();
-    if (resil__process_spawn (self, channels, self_of (self)->incarnation, true, &self->pid,
+    if (resil__process_spawn (self, channels, self_of (self)->incarnation, NULL, &self->pid,
                               &grave))
         return -1;
     free (grave); /*  what happens to it is seen to here                              */

@@ -50,17 +50,20 @@ typedef struct {
     resil__caller_t caller;
 } resil__channels_t;
 
-/*  The process for the next incarnation, started ahead: see spare.c. */
+/*  The process for the next incarnation, started ahead, or its shim: see spare.c. */
 typedef struct {
     resil__channels_t *channels;
     pid_t pid;             /*  0: there is none                                         */
+    int go_fd;             /*  its shim waits for that one; -1: it has gone on          */
+    uint64_t heritage;     /*  ... and has this of the program                          */
     resil__grave_t *grave; /*  where it is buried                                       */
     bool is_wanted;
     bool is_dying;     /*  it has been killed                                       */
     bool has_failed;   /*  the one before has ended by itself: that is told once        */
     uint64_t own_peak; /*  of this program's memory when it was started                 */
     int64_t wait_ms;   /*  before the next one is started                           */
-    int64_t due_us;    /*  one is started, or the one that dies is waited for no longer */
+    int64_t due_us;    /*  one is started, the one that dies is waited for no longer, or the one
+                            that waits is needed no longer */
 } resil__spare_t;
 
 /*  What the host is to do for the supervisor; and that it stands in its queue. */
@@ -211,9 +214,10 @@ void resil__process_extend (resil__process_t *self, int64_t ms);
 void resil__process_expect_end (resil__process_t *self);
 
 /*  A process for that incarnation (0: for one that is to come), heard by these: its end and its start are waited on, what it
-    writes only if it `listens`. 0, with its id, and a grave for it; or -1 with errno and a sentence. */
+    writes only if it is not 0. With `go_fd`: its shim waits until that is told which one it is; NULL: it does not. 0, with its id,
+    and a grave for it; or -1 with errno and a sentence. */
 int resil__process_spawn (resil__process_t *self, resil__channels_t *channels, uint64_t incarnation,
-                          bool listens, pid_t *pid, resil__grave_t **grave);
+                          int *go_fd, pid_t *pid, resil__grave_t **grave);
 
 /*  Kill it with its group, and have it waited for. */
 void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t pid);
@@ -240,14 +244,15 @@ void resil__notice_hear (resil__process_t *self);
 
 void resil__spare_init (resil__process_t *self);
 
-/*  There may be one from now on, if its program says so; and not any more. */
+/*  There may be one from now on, if its program says so, or its shim if it has failed before; and not any more. */
 void resil__spare_want (resil__process_t *self);
 void resil__spare_discard (resil__process_t *self);
 
 /*  Is one left, which dies? Then resil__process_go_on is called when it has. */
 bool resil__spare_is_left (const resil__process_t *self);
 
-/*  It is the incarnation's process from now on: its id is in self->pid. False: there is none that lives. */
+/*  It is the incarnation's process from now on, and goes on if it waited: its id is in self->pid. False: there is none that
+    lives and is as one would be that was started now. */
 bool resil__spare_adopt (resil__process_t *self);
 
 /*  Something has come from there; it has said something; its time has come. */

@@ -4,12 +4,21 @@
 
     One that ends by itself is replaced, each time after a longer wait, until one has greeted.
 
+    Where none is asked for, but the component has been started again before, it is the shim alone: with all that it is given,
+    before its first step. That is a third of what a start costs here, and nothing of the program has happened yet; so
+    it is used only if it has inherited what it would now. It is kept no longer than it is likely to be needed.
+
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/process.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +32,12 @@
 /*  One that was killed and does not go is left to the reaper. */
 #define DYING_MS 200
 
+/*  A shim is started when the incarnation has been up so long, and kept so long: that one is healthy then. */
+#define SHIM_AFTER_MS 3
+#define SHIM_KEPT_MS 60000
+
+extern char **environ;
+
 static void set_due (resil__process_t *self, int64_t ms)
 {
     self->spare.due_us = ms < 0 ? RESIL__NEVER : self->host->now_us + ms * 1000;
@@ -32,7 +47,39 @@ static void set_due (resil__process_t *self, int64_t ms)
 void resil__spare_init (resil__process_t *self)
 {
     self->spare.channels = &self->channels[1];
+    self->spare.go_fd = -1;
     self->spare.due_us = RESIL__NEVER;
+}
+
+/*  ---- What it inherits -------------------------------------------------------------------------- */
+
+static uint64_t add_bytes (uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ at[i]) * UINT64_C (0x100000001b3);
+    return hash;
+}
+
+/*  As a number: what this program may have changed since, of what a process has of it. */
+static uint64_t heritage_now (void)
+{
+    char path[PATH_MAX];
+    struct rlimit limit;
+    struct stat directory;
+    uint64_t hash = UINT64_C (0xcbf29ce484222325);
+    for (char **entry = environ; entry && *entry; entry++)
+        hash = add_bytes (hash, *entry, strlen (*entry) + 1);
+    for (int resource = 0; resource < (int) RLIM_NLIMITS; resource++)
+        if (getrlimit ((__rlimit_resource_t) resource, &limit) == 0)
+            hash = add_bytes (hash, &limit, sizeof limit);
+    if (stat (".", &directory) == 0) {
+        hash = add_bytes (hash, &directory.st_dev, sizeof directory.st_dev);
+        hash = add_bytes (hash, &directory.st_ino, sizeof directory.st_ino);
+    }
+    /*  Of one that has been replaced it says so. */
+    ssize_t size = readlink ("/proc/self/exe", path, sizeof path);
+    return add_bytes (hash, path, size > 0 ? (size_t) size : 0);
 }
 
 /*  ---- Its beginning ---------------------------------------------------------------------------- */
@@ -40,7 +87,8 @@ void resil__spare_init (resil__process_t *self)
 static void tell (resil__process_t *self, const char *what, const char *why)
 {
     resil__about_t whom = resil__process_about (self);
-    resil__log (self->spare.has_failed ? RESIL_LOG_DEBUG : RESIL_LOG_WARN, &whom, 0,
+    bool is_news = self->program->is.spare && !self->spare.has_failed;
+    resil__log (is_news ? RESIL_LOG_WARN : RESIL_LOG_DEBUG, &whom, 0,
                 "the spare process of %s %s%s%s", self->base.self.spec->name, what,
                 *why ? ": " : "", why);
     self->spare.has_failed = true;
@@ -58,9 +106,14 @@ static void try_again (resil__process_t *self)
 static void start (resil__process_t *self)
 {
     resil__spare_t *spare = &self->spare;
+    bool waits = !self->program->is.spare;
     spare->own_peak = resil__memory_own_peak ();
-    if (resil__process_spawn (self, spare->channels, 0, false, &spare->pid, &spare->grave) == 0)
+    spare->heritage = heritage_now ();
+    if (resil__process_spawn (self, spare->channels, 0, waits ? &spare->go_fd : NULL, &spare->pid,
+                              &spare->grave) == 0) {
+        set_due (self, waits ? SHIM_KEPT_MS : -1);
         return;
+    }
     tell (self, "cannot be started", resil_errmsg ());
     try_again (self);
 }
@@ -68,19 +121,30 @@ static void start (resil__process_t *self)
 void resil__spare_want (resil__process_t *self)
 {
     resil__spare_t *spare = &self->spare;
-    if (!self->program->is.spare || spare->is_wanted || self->leaves ||
+    bool has_failed = self->base.self.incarnation > 1;
+    if (!(self->program->is.spare || has_failed) || spare->is_wanted || self->leaves ||
         resil__process_is_cancelled (self))
         return;
     spare->is_wanted = true;
     if (!spare->pid)
-        set_due (self, spare->wait_ms);
+        set_due (self, spare->wait_ms            ? spare->wait_ms
+                       : self->program->is.spare ? 0
+                                                 : SHIM_AFTER_MS);
 }
 
 /*  ---- Its end ------------------------------------------------------------------------------------ */
 
+static void close_go (resil__spare_t *spare)
+{
+    if (spare->go_fd >= 0)
+        close (spare->go_fd);
+    spare->go_fd = -1;
+}
+
 static void bury (resil__process_t *self)
 {
     resil__spare_t *spare = &self->spare;
+    close_go (spare);
     resil__talk_forget (&self->host->talk, &spare->channels->caller);
     for (int kind = 0; kind < RESIL__SOURCES; kind++)
         resil__source_close (&spare->channels->sources[kind]);
@@ -124,12 +188,13 @@ bool resil__spare_is_left (const resil__process_t *self)
 
 /*  ---- Its use ------------------------------------------------------------------------------------ */
 
-/*  Has it greeted, and does it live? One that has not may be about to fail, which is not the incarnation's failure. Nobody else
-    waits for it. */
+/*  Has it greeted, or does its shim wait, and does it live? One in between may be about to fail, which is not the
+    incarnation's failure. Nobody else waits for it. */
 static bool is_ready (const resil__spare_t *spare)
 {
     siginfo_t info = {.si_pid = 0};
-    return spare->pid && !spare->is_dying && resil__talk_is_greeted (&spare->channels->caller) &&
+    return spare->pid && !spare->is_dying &&
+           (spare->go_fd >= 0 || resil__talk_is_greeted (&spare->channels->caller)) &&
            waitid (P_PID, (id_t) spare->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == 0;
 }
@@ -138,8 +203,16 @@ bool resil__spare_adopt (resil__process_t *self)
 {
     resil__spare_t *spare = &self->spare;
     resil__channels_t *former = (resil__channels_t *) self->sources; /*  its first member        */
+    if (spare->go_fd >= 0 && spare->heritage != heritage_now ())
+        resil__spare_discard (self);
     if (!is_ready (spare) || resil__process_listen (spare->channels))
         return false;
+    if (spare->go_fd >= 0) {
+        eventfd_write (spare->go_fd, self->base.self.incarnation);
+        spare->channels->caller.told = self->base.self.incarnation;
+        close_go (spare);
+        set_due (self, -1);
+    }
     free (spare->grave);
     self->pid = spare->pid;
     self->own_peak = spare->own_peak;
@@ -191,6 +264,8 @@ void resil__spare_is_due (resil__process_t *self)
     self->spare.due_us = RESIL__NEVER;
     if (self->spare.is_dying)
         has_ended (self);
+    else if (self->spare.go_fd >= 0)
+        resil__spare_discard (self);
     else if (!self->spare.pid && self->spare.is_wanted)
         start (self);
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -174,9 +175,9 @@ static size_t count_of (const char *const *texts)
     return count;
 }
 
-/*  argv of the shim. 0, or -1: no memory. */
+/*  argv of the shim, whose descriptor is the one after `last_fd`. 0, or -1: no memory. */
 static int tell_words (const char *shim, const resil__program_t *program, int last_fd,
-                       bool has_survivor, bool is_watched, told_t *told)
+                       bool has_survivor, bool waits, bool is_watched, told_t *told)
 {
     const char *const *command = program->is.command;
     size_t count = count_of (command), at = 0;
@@ -188,6 +189,8 @@ static int tell_words (const char *shim, const resil__program_t *program, int la
     told->argv[at++] = (char *) (uintptr_t) shim;
     told->argv[at++] = number (told, "parent", getpid ());
     told->argv[at++] = number (told, "keep", last_fd);
+    if (waits)
+        told->argv[at++] = number (told, "await", last_fd + 2 + has_survivor);
     if (has_survivor)
         told->argv[at++] = number (told, "survivor", 1);
     if (program->is.socket_count)
@@ -286,13 +289,30 @@ typedef struct {
     int sockets[RESIL_SOCKETS_MOST]; /*  that it is given, out of the way too           */
     size_t socket_count;
     int survivor;
+    int our_go, their_go; /*  of one that waits; -1                                    */
 } pipes_t;
 
-static void close_all (int fds[PIPES])
+static void close_one (int fd)
+{
+    if (fd >= 0)
+        close (fd);
+}
+
+static void close_ours (const pipes_t *pipes)
 {
     for (int i = 0; i < PIPES; i++)
-        if (fds[i] >= 0)
-            close (fds[i]);
+        close_one (pipes->ours[i]);
+    close_one (pipes->our_go);
+}
+
+/*  And what it was given of others'. */
+static void close_theirs (pipes_t *pipes)
+{
+    for (int i = 0; i < PIPES; i++)
+        close_one (pipes->theirs[i]);
+    close_one (pipes->their_go);
+    while (pipes->socket_count)
+        close (pipes->sockets[--pipes->socket_count]);
 }
 
 int resil__spawn_pipe (int *ours, int *theirs, bool is_to_child)
@@ -324,20 +344,26 @@ static int place_sockets (pipes_t *pipes, const resil_process_t *process)
     return 0;
 }
 
-static int make_pipes (pipes_t *pipes, bool traces)
+/*  Not of the kind that does not block, as that would be so for both. */
+static int make_go (pipes_t *pipes)
 {
-    for (int i = 0; i < PIPES; i++)
-        pipes->ours[i] = pipes->theirs[i] = -1;
-    for (int i = 0; i < PIPES; i++)
-        if ((i != TRACE || traces) &&
-            resil__spawn_pipe (&pipes->ours[i], &pipes->theirs[i], false)) {
-            int error = errno;
-            close_all (pipes->ours);
-            close_all (pipes->theirs);
-            return resil__refuse (error, "no pipe can be had for its process: %s",
-                                  strerror (error));
-        }
-    return 0;
+    pipes->our_go = eventfd (0, EFD_CLOEXEC);
+    if (pipes->our_go >= 0)
+        pipes->their_go = fcntl (pipes->our_go, F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
+    return pipes->their_go < 0 ? -1 : 0;
+}
+
+/*  0, or -1 with errno and a sentence. */
+static int make_pipes (pipes_t *pipes, bool traces, bool waits)
+{
+    int rc = 0;
+    for (int i = 0; i < PIPES && !rc; i++)
+        if (i != TRACE || traces)
+            rc = resil__spawn_pipe (&pipes->ours[i], &pipes->theirs[i], false);
+    if (!rc && waits)
+        rc = make_go (pipes);
+    return rc ? resil__refuse (errno, "no pipe can be had for its process: %s", strerror (errno))
+              : 0;
 }
 
 /*  ---- Spawning ------------------------------------------------------------------------------------ */
@@ -357,7 +383,9 @@ static int place_descriptors (posix_spawn_file_actions_t *actions, const pipes_t
     if (!error)
         error = posix_spawn_file_actions_adddup2 (actions, pipes->theirs[FAIL], next++);
     if (!error && pipes->survivor >= 0)
-        error = posix_spawn_file_actions_adddup2 (actions, pipes->survivor, next);
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->survivor, next++);
+    if (!error && pipes->their_go >= 0)
+        error = posix_spawn_file_actions_adddup2 (actions, pipes->their_go, next);
     return error;
 }
 
@@ -423,35 +451,37 @@ static int start (const char *shim, const told_t *told, const pipes_t *pipes,
     spawned->err_fd = pipes->ours[ERR];
     spawned->trace_fd = pipes->ours[TRACE];
     spawned->fail_fd = pipes->ours[FAIL];
+    spawned->go_fd = pipes->our_go;
     return 0;
 }
 
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
-                  int survivor_fd, resil__spawned_t *spawned)
+                  int survivor_fd, bool waits, resil__spawned_t *spawned)
 {
     char path[RESIL__SHIM_PATH_ROOM];
     told_t told = {.number_count = 0};
-    pipes_t pipes = {.survivor = survivor_fd};
+    pipes_t pipes = {.ours = {-1, -1, -1, -1},
+                     .theirs = {-1, -1, -1, -1},
+                     .our_go = -1,
+                     .their_go = -1,
+                     .survivor = survivor_fd};
     const char *shim = resil__spawn_shim (path);
     spawned->pid = 0;
     int last_fd = resil__spawn_trace_fd (program) - !program->speaks;
     bool is_watched = is_set ("WATCHDOG_USEC=", added, count);
-    if (tell_words (shim, program, last_fd, survivor_fd >= 0, is_watched, &told) ||
-        tell_environment (program, added, count, &told)) {
-        told_free (&told);
-        return resil__refuse (ENOMEM, "no memory to start its process");
-    }
-    if (make_pipes (&pipes, program->speaks)) {
-        told_free (&told);
-        return -1;
-    }
-    int rc = place_sockets (&pipes, &program->is) || start (shim, &told, &pipes, spawned) ? -1 : 0;
+    int rc;
+    if (tell_words (shim, program, last_fd, survivor_fd >= 0, waits, is_watched, &told) ||
+        tell_environment (program, added, count, &told))
+        rc = resil__refuse (ENOMEM, "no memory to start its process");
+    else
+        rc = make_pipes (&pipes, program->speaks, waits) || place_sockets (&pipes, &program->is) ||
+                     start (shim, &told, &pipes, spawned)
+                 ? -1
+                 : 0;
     int error = errno;
-    close_all (pipes.theirs);
-    while (pipes.socket_count)
-        close (pipes.sockets[--pipes.socket_count]);
+    close_theirs (&pipes);
     if (rc)
-        close_all (pipes.ours);
+        close_ours (&pipes);
     told_free (&told);
     errno = error;
     return rc;

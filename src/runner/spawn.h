@@ -19,13 +19,14 @@ typedef struct {
     int err_fd;   /*  ... and error                                            */
     int trace_fd; /*  what its crash handler writes; -1: it is none that speaks */
     int fail_fd;  /*  a resil__shim_failure_t, or nothing: then it runs        */
+    int go_fd;    /*  an eventfd that its shim waits for; -1: it does not      */
 } resil__spawned_t;
 
-/*  Descriptors that one takes, with the socket that it notifies. */
-#define RESIL__SPAWN_DESCRIPTORS 6
+/*  Descriptors that one takes, with the socket that it notifies and what it waits for. */
+#define RESIL__SPAWN_DESCRIPTORS 7
 
 /*  And so many more while it is started, and one for each of its sockets. */
-#define RESIL__SPAWN_MOMENT 6
+#define RESIL__SPAWN_MOMENT 7
 
 /*  The descriptor of its trace, in a process that speaks: the one after its sockets. */
 static inline int resil__spawn_trace_fd (const resil__program_t *program)
@@ -55,9 +56,9 @@ int resil__spawn_run (const char *shim, const posix_spawn_file_actions_t *action
                       char *const *argv, char *const *envp, pid_t *pid);
 
 /*  Start it, with `added` ("NAME=value", `count` of them) in its environment; it tells its group to `survivor_fd`, unless that is
-    -1. 0, or -1 with errno and a sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be
+    -1; if it `waits`, it goes no further than that before go_fd says which incarnation it is. 0, or -1 with errno and a sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be
     killed. What its shim cannot do comes by fail_fd. */
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
-                  int survivor_fd, resil__spawned_t *spawned);
+                  int survivor_fd, bool waits, resil__spawned_t *spawned);
 
 #endif

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,11 +22,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "protocol/component.h"
+
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
 #endif
 
 static int tell_fd = -1;
+
+static const char *parent; /*  its process id                                            */
 
 /*  There is one that is to end this process group if the parent dies, at the next descriptor. */
 static bool has_survivor;
@@ -90,11 +95,15 @@ static void say_for_whom (const char *name)
         fail (RESIL__SHIM_WORDS);
 }
 
+static void await_order (int fd);
+
 /*  False: it is no word that is known. In the order of the arguments, which is theirs who give them. */
 static bool obey (const char *word)
 {
     const char *value;
-    if ((value = value_of (word, "memory")))
+    if ((value = value_of (word, "await")))
+        await_order (atoi (value));
+    else if ((value = value_of (word, "memory")))
         set_limit (RLIMIT_DATA, value, 0, RESIL__SHIM_MEMORY);
     else if ((value = value_of (word, "cpu")))
         set_limit (RLIMIT_CPU, value, 1, RESIL__SHIM_CPU);
@@ -133,26 +142,28 @@ static bool obey (const char *word)
     return true;
 }
 
-/*  Where a kernel cannot do it at once. */
-static int close_one_by_one (int from)
+/*  Where a kernel cannot do it at once: now, or by the exec. */
+static int close_one_by_one (int from, bool now)
 {
     DIR *all = opendir ("/proc/self/fd");
     if (!all)
         return -1;
     for (struct dirent *one = readdir (all); one; one = readdir (all)) {
         int fd = atoi (one->d_name);
-        if (fd >= from)
+        if (fd >= from && !now)
             fcntl (fd, F_SETFD, FD_CLOEXEC);
+        else if (fd >= from && fd != dirfd (all))
+            close (fd);
     }
     closedir (all);
     return 0;
 }
 
-/*  By the exec, all from this one on. */
-static void close_from (int from)
+/*  All from this one on, now or by the exec. */
+static void close_from (int from, bool now)
 {
-    if (syscall (SYS_close_range, (unsigned) from, ~0U, CLOSE_RANGE_CLOEXEC) &&
-        close_one_by_one (from))
+    if (syscall (SYS_close_range, (unsigned) from, ~0U, now ? 0 : CLOSE_RANGE_CLOEXEC) &&
+        close_one_by_one (from, now))
         fail (RESIL__SHIM_CLOSE);
 }
 
@@ -167,13 +178,32 @@ static void set_signals (void)
         syscall (SYS_rt_sigaction, number, by_default, NULL, sizeof (uint64_t));
 }
 
-static void die_with (const char *parent)
+static void die_with_parent (void)
 {
     if (prctl (PR_SET_PDEATHSIG, SIGKILL))
         fail (RESIL__SHIM_PARENT);
     errno = ESRCH;
     if (getppid () != (pid_t) strtol (parent, NULL, 10))
         fail (RESIL__SHIM_PARENT);
+}
+
+/*  It is there before it is needed. What the program has open is not kept open meanwhile; and what it inherits from a parent
+    that changes it is looked at by that. */
+static void await_order (int fd)
+{
+    uint64_t incarnation;
+    char number[24];
+    close_from (fd + 1, true);
+    die_with_parent ();
+    ssize_t size;
+    do
+        size = read (fd, &incarnation, sizeof incarnation);
+    while (size < 0 && errno == EINTR);
+    if (size != sizeof incarnation)
+        fail (RESIL__SHIM_WORDS);
+    snprintf (number, sizeof number, "%" PRIu64, incarnation);
+    if (getenv (RESIL__ENV_INCARNATION) && setenv (RESIL__ENV_INCARNATION, number, 1))
+        fail (RESIL__SHIM_WORDS);
 }
 
 /*  Where that is lost, the program runs all the same. */
@@ -213,10 +243,10 @@ static void become (char **command)
 int main (int argc, char **argv)
 {
     if (argc == 2 && strcmp (argv[1], RESIL__SHIM_SURVIVES) == 0) {
-        close_from (RESIL__SHIM_FIRST_FD + 1);
+        close_from (RESIL__SHIM_FIRST_FD + 1, false);
         return resil__survive ();
     }
-    const char *parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
+    parent = argc > 1 ? value_of (argv[1], "parent") : NULL;
     const char *keep = argc > 2 ? value_of (argv[2], "keep") : NULL;
     if (!parent || !keep) {
         static const char help[] =
@@ -236,9 +266,9 @@ int main (int argc, char **argv)
     errno = EINVAL;
     if (at + 1 >= argc)
         fail (RESIL__SHIM_WORDS);
-    close_from (tell_fd);
+    close_from (tell_fd, false);
     set_signals ();
-    die_with (parent);
+    die_with_parent ();
     tell_survivor ();
     become (argv + at + 1);
 }

@@ -7,6 +7,8 @@
 
         parent=   the parent's process id: if that is not the parent any more, there is nothing to do
         keep=     descriptors 3 to that one are the program's too; the shim's is the next. All others are closed
+        await=    first of the rest: nothing of that is done before the eventfd of that number, the last descriptor that it
+                  has, is written to: the number of its incarnation, which is put into its environment where there is one
         memory= cpu= files= core=   limits in bytes, seconds, numbers, bytes
         nice=     to be added
         uid= gid= and groups=1,2    as whom

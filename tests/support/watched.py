@@ -97,8 +97,36 @@ def resil(environment, *words, **more):
     return done.returncode, done.stdout, done.stderr
 
 
+class Lines(list):
+    """What a stream says, as it comes."""
+
+    def __init__(self, stream):
+        super().__init__()
+        self.came = threading.Condition()
+        self.stream = stream
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.stream:
+            with self.came:
+                self.append(line)
+                self.came.notify_all()
+
+    def wait_for(self, condition, what):
+        """Until it holds of what has been said."""
+        with self.came:
+            if not self.came.wait_for(condition, PATIENCE):
+                raise AssertionError(f"{what} did not come about")
+
+    def close(self):
+        """All of it has been said."""
+        self.reader.join()
+        self.stream.close()
+
+
 def wait_for(condition, what):
-    """Until it holds; its value."""
+    """Until it holds; its value. For what tells nobody that it changes: a screen, a file, a figure."""
     until = time.monotonic() + PATIENCE
     while not (value := condition()):
         if time.monotonic() > until:

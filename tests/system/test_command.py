@@ -16,7 +16,7 @@ import threading
 import unittest
 
 from support import PATIENCE, SOURCE, need_module
-from watched import COMMAND, end, home, primes, remote, resil, start, tree, wait_for
+from watched import COMMAND, Lines, end, home, primes, remote, resil, start, tree, wait_for
 
 LONG = ("--timeout", "60s")
 
@@ -376,31 +376,25 @@ class Keys(Case):
 class Following(Case):
     def test_a_program_that_is_killed_and_comes_again_is_followed_on(self):
         process, endpoint = start(self.environment, "tcp://127.0.0.1:*")
-        lines, said = [], []
         follower = subprocess.Popen([*COMMAND, "events", "-f", "--since", "1", "-e", endpoint,
                                      "--timeout", "60s"], env=self.environment, text=True,
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        readers = [threading.Thread(target=lambda stream=stream, to=to: to.extend(stream))
-                   for stream, to in ((follower.stdout, lines), (follower.stderr, said))]
-        for reader in readers:
-            reader.start()
+        lines, said = Lines(follower.stdout), Lines(follower.stderr)
         try:
-            wait_for(lambda: any("starting -> up" in line for line in lines), "an event")
+            lines.wait_for(lambda: any("starting -> up" in line for line in lines), "an event")
             end(process, kill=True)
             before = len(lines)
             process, _ = start(self.environment, endpoint)
-            wait_for(lambda: any("another run" in line for line in said), "the new run")
+            said.wait_for(lambda: any("another run" in line for line in said), "the new run")
             end(process)
-            wait_for(lambda: any("ended: stopped" in line for line in lines[before:]),
-                     "an event of the new run")
+            lines.wait_for(lambda: any("ended: stopped" in line for line in lines[before:]),
+                           "an event of the new run")
         finally:
             end(process, kill=True)
             follower.terminate()
             follower.wait(PATIENCE)
-            for reader in readers:
-                reader.join()
-            follower.stdout.close()
-            follower.stderr.close()
+            lines.close()
+            said.close()
 
     def test_the_demo_is_a_program_that_fails_and_recovers(self):
         out = resil(self.environment, "demo", "--timeout", "5s")[1]

@@ -1,4 +1,4 @@
-/*  A process that is kept for the next incarnation.
+/*  A process that is kept for the next incarnation, or the shim of one.
 
     ctest timeout: 300
 
@@ -18,6 +18,9 @@
 /*  Makes a spare end before resil_host is called, and no other process. */
 #define NO_SPARES "SPARES_END_AT_ONCE"
 
+/*  That the program has in its environment, later. */
+#define WORD "A_WORD_OF_THE_PROGRAM"
+
 /*  How often the one falls that falls. */
 #define FALLS (SYSTEM_IS_SANITIZED ? 10 : 40)
 
@@ -30,9 +33,10 @@ static int work (resil_self_t *self, void *args)
 {
     struct rlimit files;
     getrlimit (RLIMIT_NOFILE, &files);
-    printf ("incarnation %d is %d with %d, %s in its environment, %d files\n",
+    const char *word = getenv (WORD);
+    printf ("incarnation %d is %d with %d, %s in its environment, %d files, word %s\n",
             (int) resil_self_incarnation (self), (int) getpid (), *(int *) args,
-            getenv ("RESIL_INCARNATION"), (int) files.rlim_cur);
+            getenv ("RESIL_INCARNATION"), (int) files.rlim_cur, word ? word : "none");
     fflush (stdout);
     resil_ready (self);
     while (resil_wait (self, NULL, RESIL_FOREVER) == 0)
@@ -124,6 +128,20 @@ static pid_t await_spare (pid_t except)
     return search.found;
 }
 
+static bool has_shim (void *arg)
+{
+    search_t *search = arg;
+    search->found = spare_of (getpid (), search->except);
+    return search->found != 0;
+}
+
+static pid_t await_shim (pid_t except)
+{
+    search_t search = {.except = except};
+    assert_true (support_wait_until (has_shim, &search, SUPPORT_PATIENCE_MS));
+    return search.found;
+}
+
 static bool none_is_left (void *arg)
 {
     return spare_of (getpid (), *(pid_t *) arg) == 0;
@@ -140,9 +158,9 @@ static resil_spec_t spec_of (const char *type, const resil_process_t *process)
     return spec;
 }
 
-static resil_supervisor_t *begin (const char *const *environment)
+static resil_supervisor_t *begin_with (bool spare, const char *const *environment)
 {
-    resil_process_t process = {RESIL_PROCESS_OPTIONS, .spare = true, .environment = environment};
+    resil_process_t process = {RESIL_PROCESS_OPTIONS, .spare = spare, .environment = environment};
     process.limits.descriptors = 200;
     resil_supervisor_t *supervisor = resil_supervisor_new (NULL);
     resil_spec_t spec = spec_of ("worker", &process);
@@ -150,6 +168,11 @@ static resil_supervisor_t *begin (const char *const *environment)
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
     return supervisor;
+}
+
+static resil_supervisor_t *begin (const char *const *environment)
+{
+    return begin_with (true, environment);
 }
 
 /*  Its process, when it has said so. */
@@ -262,6 +285,88 @@ static void failures_one_after_the_other_find_it_in_every_state (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  Its second incarnation, which is the first that has one. */
+static pid_t await_second (void)
+{
+    pid_t pid = await_incarnation (1);
+    kill (pid, SIGKILL);
+    return await_incarnation (2);
+}
+
+static void who_has_failed_before_has_the_shim_of_the_next_one_ready (void **state)
+{
+    (void) state;
+    char expected[64];
+    resil_supervisor_t *supervisor = begin_with (false, NULL);
+    pid_t pid = await_second ();
+    for (int number = 3; number < 6; number++) {
+        pid_t shim = await_shim (pid);
+        atomic_store (&encodings, 10 * number);
+        kill (pid, SIGKILL);
+        pid = await_incarnation (number);
+        assert_int_equal (pid, shim);
+        snprintf (expected, sizeof expected, "is %d with %d, %d in its environment, 200 files",
+                  (int) pid, 10 * number + 1, number);
+        assert_non_null (support_log_find (expected));
+    }
+    assert_null (support_log_find ("the spare process"));
+    resil_supervisor_destroy (&supervisor);
+    pid = 0;
+    assert_true (none_is_left (&pid));
+}
+
+static void what_the_program_has_changed_since_reaches_the_next_one (void **state)
+{
+    (void) state;
+    char expected[64];
+    resil_supervisor_t *supervisor = begin_with (false, NULL);
+    pid_t pid = await_second (), shim = await_shim (pid);
+    setenv (WORD, "new", 1);
+    kill (pid, SIGKILL);
+    pid = await_incarnation (3);
+    unsetenv (WORD);
+    assert_int_not_equal (pid, shim);
+    snprintf (expected, sizeof expected, "incarnation 3 is %d", (int) pid);
+    said (support_log_find (expected), "word new");
+    /*  And the one after that has its own again. */
+    shim = await_shim (pid);
+    kill (pid, SIGKILL);
+    pid = await_incarnation (4);
+    snprintf (expected, sizeof expected, "incarnation 4 is %d", (int) pid);
+    said (support_log_find (expected), "word none");
+    resil_supervisor_destroy (&supervisor);
+}
+
+static void a_shim_that_is_killed_is_nobodys_failure (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = begin_with (false, NULL);
+    pid_t pid = await_second (), shim = await_shim (pid);
+    kill (shim, SIGKILL);
+    while (shim == await_shim (pid))
+        ;
+    assert_null (support_log_find ("incarnation 3 is"));
+    shim = await_shim (pid);
+    kill (pid, SIGKILL);
+    assert_int_equal (await_incarnation (3), shim);
+    resil_supervisor_destroy (&supervisor);
+}
+
+static void a_stop_ends_the_shim_too (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = begin_with (false, NULL);
+    pid_t pid = await_second ();
+    await_shim (pid);
+    ok (resil_supervisor_terminate_child (supervisor, "it"));
+    pid = 0;
+    assert_true (support_wait_until (none_is_left, &pid, SUPPORT_PATIENCE_MS));
+    ok (resil_supervisor_restart_child (supervisor, "it"));
+    await_shim (await_incarnation (3));
+    resil_supervisor_destroy (&supervisor);
+    assert_true (none_is_left (&pid));
+}
+
 int main (void)
 {
     const char *incarnation = getenv ("RESIL_INCARNATION");
@@ -277,6 +382,10 @@ int main (void)
         support_case (without_one_it_is_started_as_ever),
         support_case (a_stop_ends_the_spare_too),
         support_case (failures_one_after_the_other_find_it_in_every_state),
+        support_case (who_has_failed_before_has_the_shim_of_the_next_one_ready),
+        support_case (what_the_program_has_changed_since_reaches_the_next_one),
+        support_case (a_shim_that_is_killed_is_nobodys_failure),
+        support_case (a_stop_ends_the_shim_too),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

@@ -5,11 +5,10 @@
 import re
 import subprocess
 import sys
-import threading
 import unittest
 
 from support import PATIENCE, SOURCE, need_module
-from watched import home, remote, resil, wait_for
+from watched import Lines, home, remote, resil
 
 need_module("zmq", "python3-zmq")
 
@@ -19,20 +18,19 @@ class WatchExample(unittest.TestCase):
         with home() as environment, remote(environment) as (_, endpoint):
             watch = subprocess.Popen([sys.executable, SOURCE / "examples/watch.py", endpoint],
                                      text=True, stdout=subprocess.PIPE)
-            lines = []
-            reader = threading.Thread(target=lambda: lines.extend(watch.stdout))
-            reader.start()
+            lines = Lines(watch.stdout)
             try:
-                wait_for(lambda: any(re.match("remote is at event", line) for line in lines), "a beat")
+                lines.wait_for(lambda: any(re.match("remote is at event", line) for line in lines),
+                               "a beat")
                 for _ in range(3):
                     self.assertEqual(resil(environment, "restart", "/remote/worker")[0], 0)
-                wait_for(lambda: len(re.findall("'/remote/worker' command", "".join(lines))) == 6,
-                         "the events of three commands")
+                lines.wait_for(
+                    lambda: len(re.findall("'/remote/worker' command", "".join(lines))) == 6,
+                    "the events of three commands")
             finally:
                 watch.kill()
                 watch.wait(PATIENCE)
-                reader.join()
-                watch.stdout.close()
+                lines.close()
         numbers = [int(line.split()[0]) for line in lines if line[0].isdigit()]
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
         self.assertIn("'/remote/worker' starting -> up\n", [line.split(" ", 1)[1] for line in lines])

@@ -3,11 +3,12 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <czmq.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,11 +29,25 @@ static pid_t spawn_sleeper (bool has_group)
     return pid;
 }
 
-static void look_until_nobody_is_left (void)
+/*  Readable when it has ended. */
+static int watch (pid_t pid)
 {
-    int64_t deadline_ms = zclock_mono () + SUPPORT_PATIENCE_MS;
-    while (resil__reap_look () && zclock_mono () < deadline_ms)
-        zclock_sleep (1);
+    int fd = (int) syscall (SYS_pidfd_open, pid, 0);
+    assert_true (fd >= 0);
+    return fd;
+}
+
+static void has_ended (int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    assert_int_equal (poll (&end, 1, SUPPORT_PATIENCE_MS), 1);
+    close (fd);
+}
+
+/*  And with it nobody is left. */
+static void is_the_last_to_end (int fd)
+{
+    has_ended (fd);
     assert_false (resil__reap_look ());
 }
 
@@ -46,8 +61,9 @@ static void a_process_is_killed_and_waited_for (void **state)
 {
     (void) state;
     pid_t pid = spawn_sleeper (true);
+    int fd = watch (pid);
     resil__reap (malloc (sizeof (resil__grave_t)), pid);
-    look_until_nobody_is_left ();
+    is_the_last_to_end (fd);
     assert_reaped (pid);
 }
 
@@ -56,12 +72,14 @@ static void one_that_does_not_go_is_looked_for_again_and_keeps_nobody (void **st
 {
     (void) state;
     pid_t stays = spawn_sleeper (false), goes = spawn_sleeper (true);
+    int stays_fd = watch (stays), goes_fd = watch (goes);
     resil__reap (malloc (sizeof (resil__grave_t)), stays);
     resil__reap (malloc (sizeof (resil__grave_t)), goes);
     for (int i = 0; i < 10; i++)
         assert_true (resil__reap_look ());
+    has_ended (goes_fd);
     kill (stays, SIGKILL);
-    look_until_nobody_is_left ();
+    is_the_last_to_end (stays_fd);
     assert_reaped (stays);
     assert_reaped (goes);
 }
