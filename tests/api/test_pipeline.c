@@ -422,8 +422,8 @@ static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
     draft_t draft;
     reset (5000);
     begin (&draft, false);
-    draft.stages[1].hang_ms = 50;
-    draft.stages[1].shutdown_ms = 50;
+    draft.stages[1].hang_ms = 1000; /*  that the next one is in time                             */
+    draft.stages[1].shutdown_ms = 1000;
     the.plot.number = 2500;
     the.plot.times = 1;
     the.plot.deed = DO_HANG;
@@ -569,6 +569,16 @@ static bool has_stalled (void *link)
     return audit.stalls > 0;
 }
 
+/*  What is in that link has all come to its receiver. */
+static bool has_all_come (void *link)
+{
+    resil_link_audit_t audit;
+    resil_audit_t receiver;
+    ok (resil_pipeline_audit_link (watched, *(size_t *) link, &audit));
+    ok (resil_pipeline_audit (watched, audit.to, &receiver));
+    return receiver.in_flight == audit.in_flight;
+}
+
 static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
 {
     (void) state;
@@ -587,6 +597,7 @@ static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
     atomic_store (&the.is_open, false);
     resil_pipeline_t *pipeline = watched = started (&draft);
     assert_true (support_wait_until (has_stalled, &second, SUPPORT_PATIENCE_MS));
+    assert_true (support_wait_until (has_all_come, &second, SUPPORT_PATIENCE_MS));
     ok (resil_pipeline_audit_link (pipeline, 1, &audit));
     assert_string_equal (audit.from, "plot");
     assert_string_equal (audit.to, "count");
