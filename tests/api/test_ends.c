@@ -110,7 +110,7 @@ static int supervise (resil_restart_t restart)
         trace_wait ("start3");
         ok (resil_supervisor_stop (supervisor));
     }
-    int ended = resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
+    int ended = resil_supervisor_wait (supervisor, PLACED_PATIENCE_MS);
     assert_int_equal (resil_supervisor_quarantined (supervisor), 0);
     assert_null (resil_supervisor_error (supervisor));
     resil_supervisor_destroy (&supervisor);

@@ -1,5 +1,6 @@
 /*  Stops: in which order, at which moment, and what goes on meanwhile.
 
+    ctest timeout: 180
     ctest also in processes
 
     SPDX-License-Identifier: Apache-2.0 */
