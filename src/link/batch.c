@@ -52,19 +52,39 @@ static resil__record_batch_t *next_of (const resil__record_batch_t *self)
     return next;
 }
 
+/*  The last one frees it, when nobody has its lock any more. */
+static void leave (resil__batch_pool_t *self)
+{
+    if (atomic_fetch_sub_explicit (&self->users, 1, memory_order_acq_rel) == 1)
+        free (self);
+}
+
 static void put_back (resil__record_batch_t *batch)
 {
     resil__batch_pool_t *self = batch->pool;
     resil__lock (&self->lock);
-    bool has_room = self->count < MOST_IDLE;
-    if (has_room) {
+    bool is_kept = !self->is_closed && self->count < MOST_IDLE;
+    if (is_kept) {
         set_next (batch, self->idle);
         self->idle = batch;
         self->count++;
     }
     resil__unlock (&self->lock);
-    if (!has_room)
+    if (!is_kept)
         free (batch);
+    leave (self);
+}
+
+resil__batch_pool_t *resil__batch_pool_new (size_t room)
+{
+    resil__batch_pool_t *self = calloc (1, sizeof *self);
+    if (!self) {
+        resil__refuse (ENOMEM, "there is no memory for a pool of batches");
+        return NULL;
+    }
+    self->room = room;
+    atomic_init (&self->users, 1);
+    return self;
 }
 
 resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self)
@@ -83,17 +103,27 @@ resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self)
     resil__record_batch_init (batch, batch->payload, 0, 0, put_back);
     batch->room = self->room;
     batch->pool = self;
+    atomic_fetch_add_explicit (&self->users, 1, memory_order_relaxed);
     return batch;
 }
 
-void resil__batch_pool_release (resil__batch_pool_t *self)
+void resil__batch_pool_destroy (resil__batch_pool_t **self_p)
 {
-    while (self->idle) {
-        resil__record_batch_t *batch = self->idle;
-        self->idle = next_of (batch);
+    resil__batch_pool_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    resil__lock (&self->lock);
+    resil__record_batch_t *batch = self->idle;
+    self->idle = NULL;
+    self->is_closed = true;
+    resil__unlock (&self->lock);
+    while (batch) {
+        resil__record_batch_t *next = next_of (batch);
         free (batch);
+        batch = next;
     }
-    self->count = 0;
+    leave (self);
 }
 
 void resil__record_batch_release (resil__record_batch_t *self)

@@ -21,13 +21,15 @@
 /*  Bytes before the payload, which are the batch's too: room for the header of a frame. */
 #define RESIL__RECORD_BATCH_HEADROOM 96u
 
-/*  Batches that are used again: making a large one anew costs more than filling it. Any thread; it must outlive its
-    batches. All zero is an empty one. */
+/*  Batches that are used again: making a large one anew costs more than filling it. Any thread. It is there for as long as
+    one of its batches is with somebody: ZeroMQ gives back what it had to send when it likes, from a thread of its own. */
 typedef struct {
     resil__lock_t lock;
     struct _resil__record_batch_t *idle; /*  linked by their payload                      */
     unsigned count;
-    size_t room; /*  that each of them has                                               */
+    bool is_closed;    /*  what comes back is freed                                       */
+    size_t room;       /*  that each of them has                                          */
+    atomic_uint users; /*  who made it, and each batch that is not idle                   */
 } resil__batch_pool_t;
 
 /*  Who makes it has one reference, and may append while nobody else has one. Who has one may read all of it, in any
@@ -51,11 +53,14 @@ resil__record_batch_t *resil__record_batch_new (size_t room);
 void resil__record_batch_init (resil__record_batch_t *self, void *payload, size_t size,
                                uint32_t count, void (*free) (resil__record_batch_t *self));
 
-/*  The same, with the room that those of the pool have. */
+/*  A pool of batches with so much room each. NULL with ENOMEM and a sentence. */
+resil__batch_pool_t *resil__batch_pool_new (size_t room);
+
+/*  The same as resil__record_batch_new, with the room that those of the pool have. */
 resil__record_batch_t *resil__batch_pool_take (resil__batch_pool_t *self);
 
-/*  Free what is idle. */
-void resil__batch_pool_release (resil__batch_pool_t *self);
+/*  By who made it, when nobody takes any more. What is still with somebody stays good. */
+void resil__batch_pool_destroy (resil__batch_pool_t **self_p);
 
 static inline void resil__record_batch_retain (resil__record_batch_t *self)
 {

@@ -111,7 +111,7 @@ static bool pump (resil__flow_t *self, resil__line_t *line);
 int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
 {
     size_t lines = 0;
-    *self = (resil__flow_t){.plan = plan, .pool.room = plan->batch_bytes};
+    *self = (resil__flow_t){.plan = plan, .pool = resil__batch_pool_new (plan->batch_bytes)};
     for (size_t i = 0; i < plan->stage_count; i++)
         self->worker_count += plan->stages[i].spec.workers;
     for (size_t i = 0; i < plan->link_count; i++)
@@ -120,7 +120,7 @@ int resil__flow_init (resil__flow_t *self, const resil__plan_t *plan)
     self->workers = calloc (self->worker_count, sizeof *self->workers);
     self->lines = calloc (lines + 1, sizeof *self->lines);
     self->gate = resil__gate_new (self);
-    if (!self->workers || !self->lines || !self->gate || make_workers (self))
+    if (!self->pool || !self->workers || !self->lines || !self->gate || make_workers (self))
         return no_memory ();
     for (size_t i = 0; i < plan->link_count; i++)
         if (make_link (self, &plan->links[i]))
@@ -170,7 +170,7 @@ void resil__flow_release (resil__flow_t *self)
     }
     free (self->workers);
     free (self->lines);
-    resil__batch_pool_release (&self->pool);
+    resil__batch_pool_destroy (&self->pool);
 }
 
 /*  ---- Who is woken ------------------------------------------------------------------------------------ */

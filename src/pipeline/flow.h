@@ -119,7 +119,7 @@ struct _resil__worker_t {
 typedef struct _resil__flow_t {
     resil__gate_t *gate; /*  for handles of deferred records                                  */
     resil__lock_t lock;
-    resil__batch_pool_t pool;
+    resil__batch_pool_t *pool;
     const resil__plan_t *plan;
     resil__worker_t *workers; /*  those of a stage are in a row                               */
     size_t worker_count;

@@ -273,8 +273,8 @@ static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
         out->batches = batches;
         out->room = room;
     }
-    resil__record_batch_t *batch = need <= self->flow->pool.room
-                                       ? resil__batch_pool_take (&self->flow->pool)
+    resil__record_batch_t *batch = need <= self->flow->pool->room
+                                       ? resil__batch_pool_take (self->flow->pool)
                                        : resil__record_batch_new (need);
     if (!batch)
         return -1;

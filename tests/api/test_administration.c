@@ -389,7 +389,7 @@ static void a_change_lets_nobody_off_a_deadline (bool of_spec)
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "reports and hangs",
                          .placement = placed ()};
     spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
-    spec.shutdown_ms = 200;
+    spec.shutdown_ms = 2000; /*  in which it is to be seen failing                         */
     spec.args_shared = placed () != RESIL_PROCESS;
     atomic_store (&may_return, false);
     placed_register (&reports_and_hangs);

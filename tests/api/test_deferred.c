@@ -471,8 +471,8 @@ static void who_takes_the_place_of_a_hung_one_is_given_what_is_not_settled (void
     (void) state;
     draft_t draft;
     begin (&draft, 500);
-    draft.stages[1].hang_ms = 50;
-    draft.stages[1].shutdown_ms = 50;
+    draft.stages[1].hang_ms = 1000; /*  that the next one is in time                             */
+    draft.stages[1].shutdown_ms = 1000;
     draft.spec.batch_bytes = 64;
     the.hangs = 300;
     resil_pipeline_t *pipeline = started (&draft);

@@ -151,6 +151,7 @@ static resil_supervisor_options_t options_of (const char *name, resil_strategy_t
     options.name = name;
     options.strategy = strategy;
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     return options;
 }
@@ -621,8 +622,8 @@ static void one_that_hangs_is_quarantined_and_may_return (void **state)
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
     spec.ready_required = true;
     spec.args_shared = placed () != RESIL_PROCESS;
-    spec.hang_ms = placed_times (50, 3000); /*  the next one is not to hang                  */
-    spec.shutdown_ms = 50;
+    spec.hang_ms = placed_times (500, 3000); /*  the next one is not to hang                 */
+    spec.shutdown_ms = 500;
     atomic_store (&hog_may_go, false);
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));
@@ -643,7 +644,7 @@ static void one_that_does_not_stop (void **state)
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
     placed_register (&hog);
     spec.ready_required = true;
-    spec.shutdown_ms = 50;
+    spec.shutdown_ms = 500;
     atomic_store (&hog_may_go, false);
     ok (resil_supervisor_add (root, &spec));
     ok (resil_supervisor_spawn (root));

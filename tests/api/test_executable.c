@@ -179,7 +179,7 @@ static void a_record_that_it_dies_of_three_times_is_dead_and_its_neighbours_are_
     assert_is_buried ("die", "attempt 3: reported: \"sh\" killed by SIGSEGV");
     assert_non_null (strstr (story, "last on stderr: last words"));
     assert_false (was_rejected);
-    assert_non_null (support_log_find ("stderr: last words"));
+    assert_non_null (support_log_wait ("stderr: last words", SUPPORT_PATIENCE_MS));
 }
 
 static void one_that_exits_with_a_record_has_failed_of_it (void **state)

@@ -87,6 +87,7 @@ static resil_supervisor_options_t options_of (resil_strategy_t strategy, int max
     options.name = "app";
     options.strategy = strategy;
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = delay;
     return options;
 }
@@ -378,7 +379,7 @@ static void a_start_that_takes_too_long_ends_the_root (void **state)
     (void) state;
     resil_spec_t spec = {RESIL_SPEC, .name = "late", .type = "never ready", .placement = placed (),
                          .ready_required = true};
-    spec.start_ms = 20;
+    spec.start_ms = 2000; /*  in which it is to have begun                                  */
     placed_register (&is_never_ready);
     ok (resil_supervisor_add (root, &spec));
     refused (resil_supervisor_spawn (root), ETIMEDOUT, "not ready");
@@ -536,11 +537,15 @@ static void stick_in_free (void *args)
 PLACED_TYPE (hog, .name = "hog", .start = stick, .handle_irrecoverable = stick_in_handler,
              .args_new = make, .args_free = stick_in_free);
 
+/*  Who is to overrun a deadline does so by far, and nobody else is near to one.             */
+#define HANG_MS placed_times (500, 3000)
+#define LEAVE_MS 500
+
 static void add_hog (int64_t hang_ms)
 {
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog", .placement = placed ()};
     spec.hang_ms = hang_ms;
-    spec.shutdown_ms = spec.handler_ms = 50;
+    spec.shutdown_ms = spec.handler_ms = LEAVE_MS;
     atomic_store (&may_go, false);
     atomic_store (&hangs_in_start, false);
     atomic_store (&hangs_in_handler, false);
@@ -549,9 +554,6 @@ static void add_hog (int64_t hang_ms)
     placed_register (&hog);
     ok (resil_supervisor_add (root, &spec));
 }
-
-/*  A process is to be up for so long, and is heard of later.                                */
-#define HANG_MS placed_times (50, 3000)
 
 /*  A thread is left behind; a process is not.                                              */
 static bool is_killed (void)

@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/*  What a process does is heard of later.                                                 */
-#define HANG_MS placed_times (100, 1000)
+/*  Longer than a busy machine lets a thread wait for its turn; what a process does is heard of later.   */
+#define HANG_MS placed_times (300, 1000)
 #define WITHIN                                                                                     \
-    (placed () == RESIL_PROCESS ? "no progress within 1000 ms" : "no progress within 100 ms")
+    (placed () == RESIL_PROCESS ? "no progress within 1000 ms" : "no progress within 300 ms")
 
 typedef void (act_fn) (resil_self_t *self);
 
@@ -176,7 +176,7 @@ static void nobody_hangs_before_the_deadline (void **state)
 {
     (void) state;
     resil_spec_t spec = spec_of (HANG_MS);
-    for (int i = 0; i < placed_times (5, 1); i++) {
+    for (int i = 0; i < placed_times (3, 1); i++) {
         live (spin, &spec);
         int64_t after_us = the.error.at_us - atomic_load (&the.moved_at_us);
         assert_true (after_us >= HANG_MS * 1000);

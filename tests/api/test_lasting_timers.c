@@ -5,7 +5,7 @@
 
 #include <resil/messaging.h>
 
-/*  What it is told to do, by the tag. */
+/*  What it is told to do. */
 enum { SET_ONCE = 1, SET_EVERY, SET_USUAL, CLEAR, FAIL, HANG, FENCE };
 
 /*  The timer that does outlast, and one that tells that time has passed. */
@@ -25,10 +25,16 @@ static bool may_go (void *unused)
     return atomic_load (&is_let_go);
 }
 
-static int do_it (resil_self_t *self, resil_message_t *message)
+/*  What is told at once is done without a look at the timers in between, however long it takes. */
+typedef struct {
+    int tag;
+    int64_t ms;
+} order_t;
+
+static int do_one (resil_self_t *self, const order_t *order)
 {
-    int64_t ms = *(const int64_t *) resil_message_data (message);
-    switch (resil_message_tag (message)) {
+    int64_t ms = order->ms;
+    switch (order->tag) {
     case SET_ONCE:
         return resil_timer_set_lasting (self, WHICH, ms, 0);
     case SET_EVERY:
@@ -46,6 +52,16 @@ static int do_it (resil_self_t *self, resil_message_t *message)
     default:
         return resil_timer_set (self, THE_FENCE, ms, 0);
     }
+}
+
+static int do_it (resil_self_t *self, resil_message_t *message)
+{
+    const order_t *orders = resil_message_data (message);
+    size_t count = resil_message_size (message) / sizeof *orders;
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = do_one (self, &orders[i]);
+    return rc;
 }
 
 static int hear (resil_self_t *self, resil_message_t *timer)
@@ -117,8 +133,8 @@ static int before (void **state)
     supervisor = supervisor_new (RESIL_UNLIMITED);
     resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = how->type, .placement = how->placement};
     spec.delay = (resil_delay_t){150, 150, 1.0, 0, 60000};
-    spec.hang_ms = 100;
-    spec.shutdown_ms = 100;
+    spec.hang_ms = 1000; /*  that only who is told to does hang                         */
+    spec.shutdown_ms = 1000;
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
     ok (resil_supervisor_find (supervisor, "it", &it));
@@ -132,9 +148,15 @@ static int after (void **state)
     return support_after (state);
 }
 
+#define tell_at_once(...)                                                                          \
+    do {                                                                                           \
+        const order_t orders[] = {__VA_ARGS__};                                                    \
+        ok (resil_cast (it, 0, orders, sizeof orders));                                            \
+    } while (0)
+
 static void tell (int tag, int64_t ms)
 {
-    ok (resil_cast (it, (uint32_t) tag, &ms, sizeof ms));
+    tell_at_once ({tag, ms});
 }
 
 static void await (atomic_int *count, int least)
@@ -153,8 +175,7 @@ static void let_time_pass (void)
 static void it_is_told_to_the_next_one (void **state)
 {
     (void) state;
-    tell (SET_ONCE, 60);
-    tell (FAIL, 0);
+    tell_at_once ({SET_ONCE, 60}, {FAIL, 0});
     await (&told, 1);
     assert_int_equal (atomic_load (&told_to), 2);
     let_time_pass ();
@@ -208,9 +229,7 @@ static void it_ends_when_its_component_is_stopped (void **state)
 static void a_usual_one_takes_its_place (void **state)
 {
     (void) state;
-    tell (SET_ONCE, 40);
-    tell (SET_USUAL, 40);
-    tell (FAIL, 0);
+    tell_at_once ({SET_ONCE, 40}, {SET_USUAL, 40}, {FAIL, 0});
     await (&incarnations, 2);
     let_time_pass ();
     let_time_pass ();
@@ -220,9 +239,7 @@ static void a_usual_one_takes_its_place (void **state)
 static void and_takes_the_place_of_a_usual_one (void **state)
 {
     (void) state;
-    tell (SET_USUAL, 40);
-    tell (SET_ONCE, 40);
-    tell (FAIL, 0);
+    tell_at_once ({SET_USUAL, 40}, {SET_ONCE, 40}, {FAIL, 0});
     await (&told, 1);
     assert_int_equal (atomic_load (&told_to), 2);
 }
@@ -230,8 +247,7 @@ static void and_takes_the_place_of_a_usual_one (void **state)
 static void another_thread_goes_on_with_it (void **state)
 {
     (void) state;
-    tell (SET_ONCE, 30);
-    tell (HANG, 0);
+    tell_at_once ({SET_ONCE, 30}, {HANG, 0});
     await (&hangs, 1);
     await (&told, 1);
     assert_int_equal (atomic_load (&told_to), 2);

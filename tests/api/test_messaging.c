@@ -53,6 +53,7 @@ typedef struct {
     char down_text[RESIL_MESSAGE_INLINE];
     atomic_bool gate, is_put_by;
     bool calls_back; /*  from its handle_irrecoverable                            */
+    int64_t ask_ms;  /*  how long it waits for the answer to what it asks           */
     resil_message_t *put_by;
     resil_address_t other;
 } actor_t;
@@ -77,14 +78,15 @@ static int ask (resil_self_t *self, actor_t *actor, const resil_message_t *messa
 {
     uint32_t tag = (uint32_t) numbered (message);
     int number = 77;
-    int rc = resil_call_async (self, actor->other, tag, &number, sizeof number, 200, 4711);
+    int rc =
+        resil_call_async (self, actor->other, tag, &number, sizeof number, actor->ask_ms, 4711);
     atomic_store (&actor->error, rc ? errno : 0);
     return 0;
 }
 
 static int block (actor_t *actor)
 {
-    resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, 1000);
+    resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, SUPPORT_PATIENCE_MS);
     atomic_store (&actor->error, reply ? 0 : errno);
     resil_message_destroy (&reply);
     return 0;
@@ -252,6 +254,7 @@ static void begin_with (const resil_spec_t *spec)
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     memset (&one, 0, sizeof one);
     memset (&two, 0, sizeof two);
+    one.ask_ms = two.ask_ms = SUPPORT_PATIENCE_MS;
     ok (resil_type_register (&type));
     supervisor = resil_supervisor_new (&options);
     assert_non_null (supervisor);
@@ -432,6 +435,7 @@ static void no_reply_by_the_deadline_is_a_timeout (void **state)
 {
     (void) state;
     begin ();
+    two.ask_ms = 200;
     ok (cast (to_one, WAIT_GATE, 0));
     resil_message_t *reply = resil_call (to_one, ECHO, NULL, 0, 20);
     assert_null (reply);
@@ -732,9 +736,9 @@ static void each_message_is_progress (void **state)
 {
     (void) state;
     resil_spec_t spec = usual ();
-    spec.hang_ms = 400;
+    spec.hang_ms = 1500;
     begin_with (&spec);
-    for (int i = 0; i < 60; i++)
+    for (int i = 0; i < 120; i++)
         ok (cast (to_one, LINGER, 15));
     assert_int_equal (call (to_one, ECHO, 1), 1);
     assert_int_equal (atomic_load (&one.starts), 1);

@@ -15,6 +15,7 @@ static resil_supervisor_t *group_new (int max_restarts)
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.strategy = RESIL_ONE_FOR_ALL;
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     resil_supervisor_t *self = resil_supervisor_new (&options);
     if (!self)

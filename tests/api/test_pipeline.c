@@ -316,7 +316,7 @@ static void balanced (resil_pipeline_t *pipeline, const char *stage, uint64_t in
 static void all_came (const draft_t *draft, uint64_t but, int times)
 {
     resil_pipeline_t *pipeline = started (draft);
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     balanced (pipeline, "numbers", the.total);
     balanced (pipeline, "plot", the.total);
     resil_pipeline_destroy (&pipeline);
@@ -445,7 +445,7 @@ static void each_record_has_its_own_attempts (void **state)
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     ok (!pipeline);
     ok (resil_pipeline_start (pipeline));
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     ok (resil_pipeline_audit (pipeline, "attempts", &audit));
     resil_pipeline_destroy (&pipeline);
     assert_int_equal (audit.done, 300);
@@ -466,7 +466,7 @@ static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void
     the.plot.times = 100;
     the.plot.deed = DO_CRASH;
     resil_pipeline_t *pipeline = started (&draft);
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     ok (resil_pipeline_audit (pipeline, "plot", &audit));
     resil_pipeline_destroy (&pipeline);
     assert_int_equal (audit.dead, 1);
@@ -554,13 +554,13 @@ static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
     draft_t draft;
     reset (5000);
     begin (&draft, false);
-    draft.stages[1].hang_ms = 50;
-    draft.stages[1].shutdown_ms = 50;
+    draft.stages[1].hang_ms = 1000; /*  that the next one is in time                             */
+    draft.stages[1].shutdown_ms = 1000;
     the.plot.number = 2500;
     the.plot.times = 1;
     the.plot.deed = DO_HANG;
     resil_pipeline_t *pipeline = started (&draft);
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     balanced (pipeline, "plot", the.total);
     resil_audit_t audit;
     ok (resil_pipeline_audit (pipeline, "plot", &audit));
@@ -644,7 +644,7 @@ static void workers_share_the_records (void **state)
         the.plot.times = 2;
         the.plot.deed = DO_PANIC;
         resil_pipeline_t *pipeline = started (&draft);
-        ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+        ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
         bool is_broadcast = share == RESIL_SHARE_BROADCAST;
         balanced (pipeline, "plot", is_broadcast ? 15000 : 5000);
         balanced (pipeline, "count", is_broadcast ? 15000 : 5000);
@@ -736,6 +736,16 @@ static bool has_stalled (void *link)
     return audit.stalls > 0;
 }
 
+/*  What is in that link has all come to its receiver. */
+static bool has_all_come (void *link)
+{
+    resil_link_audit_t audit;
+    resil_audit_t receiver;
+    ok (resil_pipeline_audit_link (watched, *(size_t *) link, &audit));
+    ok (resil_pipeline_audit (watched, audit.to, &receiver));
+    return receiver.in_flight == audit.in_flight;
+}
+
 static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
 {
     (void) state;
@@ -754,6 +764,7 @@ static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
     atomic_store (&the.is_open, false);
     resil_pipeline_t *pipeline = watched = started (&draft);
     assert_true (support_wait_until (has_stalled, &second, SUPPORT_PATIENCE_MS));
+    assert_true (support_wait_until (has_all_come, &second, SUPPORT_PATIENCE_MS));
     ok (resil_pipeline_audit_link (pipeline, 1, &audit));
     assert_string_equal (audit.from, "plot");
     assert_string_equal (audit.to, "count");
@@ -767,7 +778,7 @@ static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
     assert_int_equal (sink.waiting, sink.in_flight);
     assert_int_equal (sink.in_flight, audit.in_flight);
     atomic_store (&the.is_open, true);
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     ok (resil_pipeline_audit_link (pipeline, 1, &audit));
     assert_int_equal (audit.in_flight, 0);
     assert_int_equal (audit.retained_bytes, 0);
@@ -835,7 +846,7 @@ static void what_is_paused_takes_nothing (void **state)
     assert_int_equal (resil_pipeline_pause (pipeline, "nobody"), -1);
     assert_int_equal (errno, ENOENT);
     ok (resil_pipeline_resume (pipeline, NULL));
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     assert_int_equal (the.taken, 1000);
     resil_pipeline_destroy (&pipeline);
 }
@@ -849,7 +860,7 @@ static void an_abort_ends_it_at_once (void **state)
     atomic_store (&the.is_open, false);
     resil_pipeline_t *pipeline = started (&draft);
     ok (resil_pipeline_abort (pipeline));
-    assert_int_equal (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS), -1);
+    assert_int_equal (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS), -1);
     assert_int_equal (errno, ECANCELED);
     assert_int_equal (resil_pipeline_flush (pipeline, 0), -1);
     resil_pipeline_destroy (&pipeline);
@@ -871,7 +882,7 @@ static void it_is_a_subtree_of_another_supervisor (void **state)
     assert_string_equal (resil_supervisor_path (resil_pipeline_supervisor (pipeline)),
                          "/resil/line");
     ok (resil_supervisor_spawn (root));
-    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     assert_int_equal (the.taken, 1000);
     resil_pipeline_destroy (&pipeline);
     resil_supervisor_destroy (&root);

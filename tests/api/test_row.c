@@ -213,7 +213,7 @@ static void who_hangs_as_it_starts_has_those_behind_it_not_begin (void **state)
     (void) state;
     plan_t hangs = {.blocks_start = true};
     resil_spec_t spec = light ("c", &hangs);
-    spec.start_ms = spec.shutdown_ms = 50;
+    spec.start_ms = spec.shutdown_ms = 1000; /*  in which it is to have begun               */
     add ("a", NULL);
     add ("b", NULL);
     ok (resil_supervisor_add (supervisor, &spec));
@@ -230,7 +230,7 @@ static void who_hangs_as_it_stops_has_those_before_it_stop_elsewhere (void **sta
     (void) state;
     plan_t hangs = {.blocks_stop = true};
     resil_spec_t spec = light ("d", &hangs);
-    spec.shutdown_ms = 50;
+    spec.shutdown_ms = 1000; /*  in which it is to have been told                               */
     add ("a", NULL);
     add ("b", NULL);
     add ("c", NULL);

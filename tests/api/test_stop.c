@@ -1,5 +1,6 @@
 /*  Stops: in which order, at which moment, and what goes on meanwhile.
 
+    ctest timeout: 180
     ctest also in processes
 
     SPDX-License-Identifier: Apache-2.0 */
@@ -54,19 +55,6 @@ static void *waits (void *arg)
     atomic_store (&beside->thread_id, (int) syscall (SYS_gettid));
     beside->rc = resil_supervisor_wait (beside->supervisor, RESIL_FOREVER);
     return NULL;
-}
-
-static bool is_asleep (void *arg)
-{
-    beside_t *beside = arg;
-    char path[64], state = 0;
-    snprintf (path, sizeof path, "/proc/self/task/%d/stat", atomic_load (&beside->thread_id));
-    FILE *file = fopen (path, "r");
-    if (!file)
-        return false;
-    bool is_known = fscanf (file, "%*d (%*[^)]) %c", &state) == 1;
-    fclose (file);
-    return is_known && state == 'S';
 }
 
 /*  ---- order ---- */
@@ -369,7 +357,7 @@ static void a_stop_ends_a_spawn_and_the_adds_that_wait_behind_it (void **state)
     pthread_create (&spawner.thread, NULL, spawns, &spawner);
     trace_wait ("in");
     pthread_create (&adder.thread, NULL, adds, &adder);
-    assert_true (support_wait_until (is_asleep, &adder, SUPPORT_PATIENCE_MS));
+    assert_true (support_wait_until (support_is_asleep, &adder.thread_id, SUPPORT_PATIENCE_MS));
     ok (resil_supervisor_stop (supervisor));
     pthread_join (spawner.thread, NULL);
     assert_int_equal (spawner.rc, -1);
@@ -430,7 +418,8 @@ static void destroy_ends_every_wait (void **state)
             pthread_create (&waiters[i].thread, NULL, waits, &waiters[i]);
         }
         for (int i = 0; i < 3; i++)
-            assert_true (support_wait_until (is_asleep, &waiters[i], SUPPORT_PATIENCE_MS));
+            assert_true (
+                support_wait_until (support_is_asleep, &waiters[i].thread_id, SUPPORT_PATIENCE_MS));
         resil_supervisor_destroy (&supervisor);
         for (int i = 0; i < 3; i++) {
             pthread_join (waiters[i].thread, NULL);
@@ -462,18 +451,29 @@ static void stops_from_many_threads_are_one (void **state)
 
 /*  ---- no runner can be had ---- */
 
-static SHARED atomic_bool may_go;
+static SHARED atomic_bool may_hang, may_go;
 static int descriptors_before;
+
+/*  It hangs only when the test is ready for it. */
+static void wait_idle_until_it_may_hang (resil_self_t *self)
+{
+    resil_idle (self);
+    while (!atomic_load (&may_hang))
+        poll (NULL, 0, 1);
+    resil_busy (self);
+}
 
 static int hangs_once (resil_self_t *self, void *args)
 {
     (void) args;
     trace ("in");
-    if (resil_self_incarnation (self) == 1)
-        while (!atomic_load (&may_go))
-            poll (NULL, 0, 1);
-    else
+    if (resil_self_incarnation (self) > 1) {
         resil_wait (self, NULL, RESIL_FOREVER);
+        return 0;
+    }
+    wait_idle_until_it_may_hang (self);
+    while (!atomic_load (&may_go))
+        poll (NULL, 0, 1);
     return 0;
 }
 
@@ -490,20 +490,23 @@ static bool is_cleared_away (void *arg)
 static void a_limit_passed_because_no_runner_could_be_had_escalates (void **state)
 {
     (void) state;
+    atomic_store (&may_hang, false);
     atomic_store (&may_go, false);
     descriptors_before = support_descriptors ();
     resil_spec_t spec = {RESIL_SPEC, .name = "it", .type = "hangs once", .placement = placed ()};
-    spec.hang_ms = 20;
+    spec.hang_ms = 500; /*  of which the way to where it waits takes a part                */
     spec.shutdown_ms = 20;
     placed_register (&hanging_once);
     resil_supervisor_t *supervisor = supervisor_new (1);
     ok (resil_supervisor_add (supervisor, &spec));
     ok (resil_supervisor_spawn (supervisor));
+    trace_wait ("in");
     struct rlimit limit, none;
     getrlimit (RLIMIT_NOFILE, &limit);
     none = limit;
     none.rlim_cur = 4;
     setrlimit (RLIMIT_NOFILE, &none);
+    atomic_store (&may_hang, true);
     int ended = resil_supervisor_wait (supervisor, SUPPORT_PATIENCE_MS);
     setrlimit (RLIMIT_NOFILE, &limit);
     assert_int_equal (ended, RESIL_ENDED_ESCALATED);

@@ -13,6 +13,9 @@
 
 #define LONG_MS 30000
 
+/*  In which it turns out why a program cannot be joined. */
+#define SOON_MS 2000
+
 typedef struct {
     fake_monitor_t monitor;
     resil_watcher_t *watcher;
@@ -199,7 +202,7 @@ static void refused (const char *where, int error, const char *sentence)
 {
     resil_watcher_t *watcher = resil_watcher_new (NULL);
     resil_program_t *program = resil_watcher_add (watcher, where);
-    if (!program || resil_program_join (program, 300) == 0)
+    if (!program || resil_program_join (program, SOON_MS) == 0)
         assert_null (program);
     if (errno != error || !strstr (resil_errmsg (), sentence))
         fail_msg ("%s: %s (%s)", where, resil_errmsg (), strerror (errno));
@@ -239,7 +242,7 @@ static void each_reason_why_a_program_cannot_be_joined_has_a_sentence_of_its_own
         notice = resil_watcher_next (watcher, 5);
     }
     assert_int_equal (notice->kind, RESIL_NOTICE_REFUSED);
-    assert_int_equal (resil_program_join (program, 300), -1);
+    assert_int_equal (resil_program_join (program, SOON_MS), -1);
     assert_int_equal (errno, EPROTONOSUPPORT);
     assert_non_null (strstr (resil_errmsg (), "newer resil here"));
     resil_watcher_destroy (&watcher);

@@ -123,6 +123,7 @@ static inline resil_supervisor_t *lever_below (resil_supervisor_t *above, const 
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     resil_spec_t spec = {RESIL_SUBTREE, .name = name};
     resil_supervisor_t *self = resil_supervisor_add_supervisor (above, &spec, &options);

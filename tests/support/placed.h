@@ -53,6 +53,9 @@ int placed_fd (int fd);
 #define placed_times(in_threads, in_processes)                                                     \
     (placed () == RESIL_PROCESS ? (in_processes) : (in_threads))
 
+/*  The deadline of a wait for what takes many of them. */
+#define PLACED_PATIENCE_MS placed_times (SUPPORT_PATIENCE_MS, 5 * SUPPORT_PATIENCE_MS)
+
 /*  Leave this case out in processes. */
 #define placed_only_in_threads(why)                                                                \
     do {                                                                                           \

@@ -66,6 +66,18 @@ void support_await_count (const char *what, atomic_int *count, int least, int64_
     fail_msg ("%s: %d, expected was %d", what, atomic_load (count), least);
 }
 
+bool support_is_asleep (void *thread_id)
+{
+    char path[64], state = 0;
+    snprintf (path, sizeof path, "/proc/self/task/%d/stat", atomic_load ((atomic_int *) thread_id));
+    FILE *file = fopen (path, "re");
+    if (!file)
+        return false;
+    bool is_known = fscanf (file, "%*d (%*[^)]) %c", &state) == 1;
+    fclose (file);
+    return is_known && state == 'S';
+}
+
 /*  Entries of a folder, without "." and "..". */
 static int entries (const char *path)
 {

@@ -31,6 +31,9 @@
     machine, as nobody waits for it unless the test fails. */
 #define SUPPORT_PATIENCE_MS 30000
 
+/*  The window of a limit that is to be reached, however long the restarts take that reach it. */
+#define SUPPORT_WINDOW_MS 600000
+
 /*  The group's set-up starts resil and ZeroMQ and has them make their own threads and
     descriptors, so that these do not count; the log is captured from here on. */
 int support_setup (void **state);
@@ -49,6 +52,9 @@ bool support_wait_until (support_condition_fn *condition, void *arg, int64_t dea
 
 /*  The same until a count has come so far; the case fails, with the log and what was counted, if it does not. */
 void support_await_count (const char *what, atomic_int *count, int least, int64_t deadline_ms);
+
+/*  A condition: the thread with that id (an atomic_int *, 0: not known yet) waits for something. */
+bool support_is_asleep (void *thread_id);
 
 /*  How many there are in this process now. */
 int support_threads (void);

@@ -116,6 +116,7 @@ static inline resil_supervisor_t *supervisor_new (int max_restarts)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     resil_supervisor_t *self = resil_supervisor_new (&options);
     if (!self)

@@ -116,7 +116,8 @@ static void who_does_not_come_up_again_in_its_time_is_ended (void **state)
 {
     (void) state;
     program_t program;
-    program_start (&program, "obey", "late=1", "start_ms=200");
+    program_start (&program, "obey", "late=1",
+                   SYSTEM_IS_SANITIZED ? "start_ms=5000" : "start_ms=2000");
     program_await_up (&program);
     program_say (&program, "crash");
     up_t up = program_await_up (&program);
@@ -235,19 +236,23 @@ static void a_child_that_was_killed_by_a_signal_that_was_passed_on_is_not_starte
 
 /*  ---- The guardian's own end ---- */
 
+/*  Within a second, where the machine lets it: in one of some tries. */
 static void nothing_is_left_of_a_killed_guardian (void **state)
 {
     (void) state;
-    program_t program;
-    program_start (&program, "obey");
-    program_await_up (&program);
-    int64_t killed_at_ms = child_now_ms ();
-    kill (program.pid, SIGKILL);
-    expect_death (&program, SIGKILL);
-    int64_t took_ms = child_now_ms () - killed_at_ms;
-    print_message ("all gone after %d ms\n", (int) took_ms);
+    int64_t took_ms = INT64_MAX;
+    for (int i = 0; i < 10 && took_ms >= 1000; i++) {
+        program_t program;
+        program_start (&program, "obey");
+        program_await_up (&program);
+        int64_t killed_at_ms = child_now_ms ();
+        kill (program.pid, SIGKILL);
+        expect_death (&program, SIGKILL);
+        took_ms = child_now_ms () - killed_at_ms;
+        print_message ("all gone after %d ms\n", (int) took_ms);
+        program_close (&program);
+    }
     assert_true (took_ms < 1000 || SYSTEM_IS_SANITIZED);
-    program_close (&program);
 }
 
 static void nothing_is_left_of_a_guardian_killed_at_any_moment (void **state)

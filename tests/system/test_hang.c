@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /*  Long against everything that the supervisor does, so that a sibling that were kept waiting by the
-    hung one would show it. */
-#define HANG_MS 300
+    hung one would show it; and longer than a busy machine lets one wait for its turn. */
+#define HANG_MS 600
 #define SHUTDOWN_MS 1500
 #define DELAY_MS 1000
 
@@ -601,6 +601,7 @@ static void one_whose_arguments_take_too_long_is_refused (void **state)
     assert_int_equal (atomic_load (&the.made), 1);
     assert_int_equal (atomic_load (&the.freed), 1);
     /*  Its name is free again. */
+    spec.start_ms = SUPPORT_PATIENCE_MS;
     assert_int_equal (resil_supervisor_add (the.supervisor, &spec), 0);
     await_count ("the running", &the.running, 1);
     end ();
@@ -746,8 +747,7 @@ static void starts_that_hang_one_after_the_other_leave_all_their_threads (void *
     enum { COUNT = 40 };
     begin (IN_ARGS_NEW, COUNT, 0);
     resil_spec_t spec = hog_spec ("fresh hog", NULL);
-    spec.start_ms =
-        50; /*  so that each has begun, also on a slow machine: only then it is left behind */
+    spec.start_ms = 150; /*  so that it has begun, where it can: only then it is left behind    */
     spec.shutdown_ms = 0;
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal (resil_supervisor_add (the.supervisor, &spec), -1);

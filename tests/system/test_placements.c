@@ -278,6 +278,7 @@ static void a_component_in_python_is_one_like_any_other (void **state)
     resil_process_t process = {RESIL_PROCESS_OPTIONS, .command = command, .speaks = true};
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.max_restarts = 2;
+    options.window_ms = SUPPORT_WINDOW_MS;
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     assert_non_null (supervisor);

@@ -84,6 +84,7 @@ static resil_supervisor_t *run (int max_restarts)
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.name = "app";
     options.max_restarts = max_restarts;
+    options.window_ms = SUPPORT_WINDOW_MS;
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     resil_process_t process;
     resil_spec_t spec = spec_of ("it", &process);
@@ -363,9 +364,9 @@ static void a_line_says_that_it_is_ready (void **state)
     assert_null (run (0));
     said (resil_errmsg (), "exited with status 9");
     /*  It never comes. */
-    the.start_ms = 100;
+    the.start_ms = 1000;
     the.script = "exec sleep 1000";
-    cannot_start (ETIMEDOUT, "not ready within 100 ms (process ");
+    cannot_start (ETIMEDOUT, "not ready within 1000 ms (process ");
 }
 
 static void who_is_still_there_is_ready (void **state)
@@ -640,9 +641,18 @@ static void a_handler_that_hangs_is_left_behind (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  Whoever makes the next supervisor sweeps. */
+static bool is_swept (void *threads)
+{
+    resil_supervisor_t *sweeper = resil_supervisor_new (NULL);
+    resil_supervisor_destroy (&sweeper);
+    return support_threads () <= *(int *) threads;
+}
+
 static void a_handler_that_hangs_outlives_its_supervisor (void **state)
 {
     (void) state;
+    int threads = support_threads ();
     told_t told = {.most = 3};
     atomic_store (&told.hangs, true);
     the.script = "exit 5";
@@ -650,11 +660,7 @@ static void a_handler_that_hangs_outlives_its_supervisor (void **state)
     ends (supervisor, RESIL_ENDED_ESCALATED);
     resil_supervisor_destroy (&supervisor);
     atomic_store (&told.hangs, false);
-    /*  Whoever makes the next supervisor sweeps. */
-    the.script = "exit 0";
-    for (int i = 0; i < 3000 && support_threads () > 20; i++)
-        poll (NULL, 0, 1);
-    poll (NULL, 0, 200);
+    assert_true (support_wait_until (is_swept, &threads, SUPPORT_PATIENCE_MS));
     completes ("exit 0");
 }
 

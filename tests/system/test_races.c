@@ -10,6 +10,7 @@
 #include <czmq.h>
 #include <errno.h>
 #include <resil.h>
+#include <unistd.h>
 
 #define ROUNDS (SYSTEM_IS_SANITIZED ? 300 : 2000)
 
@@ -303,6 +304,7 @@ typedef struct {
     resil_supervisor_t *supervisor;
     ledger_t *ledger;
     int number;
+    atomic_int thread_id;
     atomic_int *wrong;
 } caller_t;
 
@@ -381,6 +383,7 @@ static void any_thread_may_call_at_any_time (void **state)
 static void *await_end (void *arg)
 {
     caller_t *caller = arg;
+    atomic_store (&caller->thread_id, (int) gettid ());
     if (resil_supervisor_wait (caller->supervisor, RESIL_FOREVER) != RESIL_ENDED_STOPPED)
         atomic_fetch_add (caller->wrong, 1);
     return NULL;
@@ -397,12 +400,16 @@ static void destroy_ends_all_waits (void **state)
         assert_int_equal (resil_supervisor_spawn (supervisor), 0);
         pthread_t threads[CALLERS];
         atomic_int wrong = 0;
-        caller_t caller = {.supervisor = supervisor, .wrong = &wrong};
+        caller_t callers[CALLERS];
+        for (int i = 0; i < CALLERS; i++) {
+            callers[i] = (caller_t){.supervisor = supervisor, .wrong = &wrong};
+            assert_int_equal (pthread_create (&threads[i], NULL, await_end, &callers[i]), 0);
+        }
+        /*  They have to be in there. */
         for (int i = 0; i < CALLERS; i++)
-            assert_int_equal (pthread_create (&threads[i], NULL, await_end, &caller), 0);
-        /*  They have to be in there, which nothing tells. */
-        spin_us (2000 + random_below (3000));
-        poll (NULL, 0, 5);
+            assert_true (
+                support_wait_until (support_is_asleep, &callers[i].thread_id, SUPPORT_PATIENCE_MS));
+        spin_us (random_below (3000));
         resil_supervisor_destroy (&supervisor);
         for (int i = 0; i < CALLERS; i++)
             pthread_join (threads[i], NULL);

@@ -278,6 +278,7 @@ static void failures_one_after_the_other_find_it_in_every_state (void **state)
     ok (resil_supervisor_spawn (supervisor));
     ok (resil_supervisor_add (supervisor, &spec));
     ends (supervisor, RESIL_ENDED_ESCALATED);
+    ok (resil_log_flush (SUPPORT_PATIENCE_MS));
     assert_int_equal (support_log_count ("crashed: killed by SIGKILL"), FALLS / 2);
     assert_int_equal (support_log_count ("crashed: killed by SIGSEGV"),
                       FALLS / 2 + 1); /*  and the last

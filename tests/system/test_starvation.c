@@ -258,6 +258,7 @@ static void with_any_lower_limit_it_is_refused (void **state)
 static atomic_int hogs;
 static atomic_int hog_handled;
 static atomic_int hog_handled_wrong;
+static atomic_bool hog_may_hang = true;
 static atomic_bool hog_may_go;
 static atomic_bool hog_goes_late; /*  once it has been given up                                */
 
@@ -265,6 +266,10 @@ static int hang_once (resil_self_t *self, void *args)
 {
     (void) args;
     if (atomic_fetch_add (&hogs, 1) == 0) {
+        resil_idle (self);
+        while (!atomic_load (&hog_may_hang))
+            poll (NULL, 0, 1);
+        resil_busy (self);
         while (!atomic_load (&hog_may_go) &&
                !(atomic_load (&hog_goes_late) && resil_ready (self) == -1))
             poll (NULL, 0, 1);
@@ -285,7 +290,7 @@ static int handle_hang (void *args, const resil_error_t *error)
 static int add_hog (resil_supervisor_t *supervisor)
 {
     resil_spec_t spec = {RESIL_SPEC, .name = "hog", .type = "hog"};
-    spec.hang_ms = 20;
+    spec.hang_ms = 300; /*  that its successor is in time                              */
     spec.shutdown_ms = 20;
     spec.delay = (resil_delay_t) RESIL_DELAY_NONE;
     const resil_type_t type = {RESIL_TYPE, .name = "hog", .start = hang_once,
@@ -391,9 +396,11 @@ static int starve_a_replacement (void *arg)
     child_check (resil_supervisor_add (supervisor, &spec) == 0);
     child_check (resil_supervisor_add_simple (supervisor, "one", beat, NULL, NULL) == 0);
     child_check (resil_supervisor_spawn (supervisor) == 0);
+    atomic_store (&hog_may_hang, false);
     child_check (add_hog (supervisor) == 0);
     await_int (&hogs, 1);
     atomic_store (&threads_allowed, 0);
+    atomic_store (&hog_may_hang, true);
     await_int (&calls_failed, 3);
     child_check (atomic_load (&hog_handled) == 0);
     int before = atomic_load (&restarts);
@@ -436,12 +443,14 @@ static int starve_a_replacement_of_descriptors (void *arg)
     child_check (supervisor);
     child_check (resil_supervisor_add_simple (supervisor, "one", beat, NULL, NULL) == 0);
     child_check (resil_supervisor_spawn (supervisor) == 0);
+    atomic_store (&hog_may_hang, false);
     child_check (add_hog (supervisor) == 0);
+    await_int (&hogs, 1);
     int taken[256], count = 0;
     while ((taken[count] = dup (0)) >= 0)
         count++;
-    await_int (&hogs, 1);
-    await_more (&beats, 50);
+    atomic_store (&hog_may_hang, true);
+    await_more (&beats, 100);
     child_check (atomic_load (&hog_handled) == 0);
     while (count > 0)
         close (taken[--count]);

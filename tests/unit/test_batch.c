@@ -73,6 +73,45 @@ static void the_last_reference_frees_it (void **state)
     resil__record_batch_release (NULL);
 }
 
+static void a_pool_hands_out_again_what_came_back (void **state)
+{
+    (void) state;
+    resil__batch_pool_t *pool = resil__batch_pool_new (100);
+    assert_non_null (pool);
+    resil__record_batch_t *batch = resil__batch_pool_take (pool), *first = batch;
+    assert_non_null (batch);
+    assert_int_equal (batch->room, 100);
+    assert_true (resil__record_batch_append (batch, "1234", 4));
+    resil__record_batch_release (batch);
+    batch = resil__batch_pool_take (pool);
+    assert_ptr_equal (batch, first);
+    assert_int_equal (batch->count, 0);
+    assert_int_equal (batch->size, 0);
+    resil__record_batch_release (batch);
+    resil__batch_pool_destroy (&pool);
+    assert_null (pool);
+    resil__batch_pool_destroy (&pool);
+}
+
+/*  More than are kept idle; a sanitizer sees what is used too late, and what is left. */
+static void batches_may_outlive_their_pool (void **state)
+{
+    (void) state;
+    enum { MANY = 200 };
+    resil__record_batch_t *batches[MANY];
+    resil__batch_pool_t *pool = resil__batch_pool_new (100);
+    assert_non_null (pool);
+    for (int i = 0; i < MANY; i++)
+        assert_non_null (batches[i] = resil__batch_pool_take (pool));
+    for (int i = 0; i < MANY / 2; i++)
+        resil__record_batch_release (batches[i]);
+    resil__batch_pool_destroy (&pool);
+    for (int i = MANY / 2; i < MANY; i++) {
+        assert_true (resil__record_batch_append (batches[i], "1234", 4));
+        resil__record_batch_release (batches[i]);
+    }
+}
+
 /*  From memory that ends where the payload does. */
 static int check (const unsigned char *payload, size_t size, uint32_t count)
 {
@@ -123,6 +162,8 @@ int main (void)
         support_case (what_does_not_fit_is_not_appended),
         support_case (too_much_memory_is_refused),
         support_case (the_last_reference_frees_it),
+        support_case (a_pool_hands_out_again_what_came_back),
+        support_case (batches_may_outlive_their_pool),
         support_case (what_is_broken_is_refused),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -5,6 +5,7 @@
 
     SEED=n repeats the run that printed it; STEPS=n makes it as long as wanted.
 
+    ctest timeout: 180
     ctest link: -Wl,--wrap=epoll_ctl,--wrap=resil__loop_answer,--wrap=resil__lifecycle_step
 
     SPDX-License-Identifier: Apache-2.0 */

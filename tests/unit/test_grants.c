@@ -15,7 +15,7 @@
 
     CASE=text drives only the cases whose name has it; SHOW=1 prints each, and how many outcomes it has.
 
-    ctest timeout: 120
+    ctest timeout: 300
     ctest link: -Wl,--wrap=epoll_ctl,--wrap=resil__loop_answer,--wrap=resil__outlet_put
 
     SPDX-License-Identifier: Apache-2.0 */
