@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -151,10 +152,10 @@ const char *resil__door_turned_away (resil__door_t *self)
     const char *why = NULL;
     char endpoint;
     while (self->told && !why) {
-        int size = zmq_recv (zsock_resolve (self->told), &told, sizeof told, ZMQ_DONTWAIT);
+        int size = zmq_recv (self->told, &told, sizeof told, ZMQ_DONTWAIT);
         if (size < 0)
             return NULL;
-        zmq_recv (zsock_resolve (self->told), &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
+        zmq_recv (self->told, &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
         why = size == sizeof told ? take (self, told.event, told.value) : NULL;
     }
     return why;
@@ -171,22 +172,24 @@ static unsigned within_means (unsigned most)
 }
 
 /*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
-int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned most)
+int resil__door_open (resil__door_t *self, void *context, void *handle, bool has_keys,
+                      unsigned most)
 {
-    static atomic_uint doors; /*  a former one may not have left its name yet              */
+    static atomic_uint doors; /*  two of a context have names of their own                 */
+    static const int no_bound = 0;
     char endpoint[64];
-    snprintf (endpoint, sizeof endpoint, "inproc://resil-door-%d-%u", (int) getpid (),
-              atomic_fetch_add (&doors, 1));
+    snprintf (endpoint, sizeof endpoint, "inproc://door-%u", atomic_fetch_add (&doors, 1));
     *self = (resil__door_t){.listener = -1, .most = within_means (most)};
     snprintf (self->said, sizeof self->said,
               "all %u connections are taken: who comes now waits until one ends", self->most);
-    self->told = zsock_new (ZMQ_PAIR);
+    self->told = zmq_socket (context, ZMQ_PAIR);
     if (!self->told)
-        return resil__refuse (EMFILE, "no socket could be made for the door of a monitor");
-    zsock_set_rcvhwm (self->told, 0);
-    if (zmq_socket_monitor (handle, endpoint,
+        return resil__refuse (errno, "no socket could be made for the door of a monitor: %s",
+                              zmq_strerror (errno));
+    if (zmq_setsockopt (self->told, ZMQ_RCVHWM, &no_bound, sizeof no_bound) ||
+        zmq_socket_monitor (handle, endpoint,
                             has_keys ? CONNECTIONS | FAILED_HANDSHAKES : CONNECTIONS) ||
-        zsock_connect (self->told, "%s", endpoint))
+        zmq_connect (self->told, endpoint))
         return resil__refuse (errno, "the door of a monitor cannot be watched: %s",
                               zmq_strerror (errno));
     return 0;
@@ -194,9 +197,10 @@ int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned
 
 void resil__door_close (resil__door_t *self, void *handle)
 {
-    if (self->told)
+    if (self->told) {
         zmq_socket_monitor (handle, NULL, 0);
-    zsock_destroy (&self->told);
+        zmq_close (self->told);
+    }
     free (self->inside);
     *self = (resil__door_t){.listener = -1};
 }

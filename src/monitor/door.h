@@ -4,11 +4,15 @@
 #ifndef RESIL_MONITOR_DOOR_H
 #define RESIL_MONITOR_DOOR_H
 
-#include <czmq.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <zmq.h>
 
 typedef struct {
-    zsock_t *told; /*  where ZeroMQ tells; NULL: nothing is looked at            */
-    int listener;  /*  the descriptor at which they come; -1: none               */
+    void *told;   /*  where ZeroMQ tells; NULL: nothing is looked at            */
+    int listener; /*  the descriptor at which they come; -1: none               */
     unsigned most;
     unsigned count;
     bool is_shut;  /*  who comes now waits                                       */
@@ -18,9 +22,10 @@ typedef struct {
     size_t words;     /*  of it                                                     */
 } resil__door_t;
 
-/*  Look at a socket of libzmq's before it is bound: by tcp at most so many may be connected, or an eighth of the descriptors that the
+/*  Look at a socket of libzmq's, of that context, before it is bound: by tcp at most so many may be connected, or an eighth of the descriptors that the
     process may have, if that is less. With keys it is told too who does not get as far as to show one. 0, or -1 with errno and a sentence; it is to be closed in any case, and before the socket. */
-int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned most);
+int resil__door_open (resil__door_t *self, void *context, void *handle, bool has_keys,
+                      unsigned most);
 void resil__door_close (resil__door_t *self, void *handle);
 
 /*  Take what there is to be told, which keeps the count: to be called whenever `told` can be read. Why somebody has not come in who

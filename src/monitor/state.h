@@ -64,7 +64,8 @@ struct _resil_monitor_t {
     char *access_file;
     resil__access_t access; /*  its file is NULL: there is none                          */
     resil__key_pair_t keys; /*  "": none                                                 */
-    char domain[RESIL__RUN_ROOM + 8]; /*  of ZAP                                        */
+    void *context;          /*  of libzmq: its sockets are in one of its own             */
+    void *zap;              /*  where it is asked about keys; NULL: it has none         */
 
     zactor_t *actor;
     int bell; /*  an eventfd: an event, a reply, or the end                */
@@ -78,11 +79,10 @@ struct _resil_monitor_t {
     resil__memory_t memory;
     resil__json_t json; /*  the actor's                                              */
     bool has_crew;
-    int sockets;             /*  taken of what the process may have                       */
+    bool has_sockets;        /*  taken of what the process may have: the actor's            */
     resil__latch_t has_left; /*  the actor has                                            */
     int64_t look_due_us;     /*  at the access list                                       */
 
-    resil__lock_t lock;       /*  guards these two                                         */
     int64_t refusals_from_us; /*  the second in which refusals are counted ...             */
     int refusals;             /*  ... that were told                                       */
 };
@@ -104,7 +104,7 @@ void resil__publisher_pass_on (resil_monitor_t *self, const resil__reply_t *samp
     takes from its clients in turn, and no more from one that has enough waiting. */
 bool resil__control_serve (resil_monitor_t *self);
 
-/*  A key is turned away at the door: any thread. */
+/*  A key is turned away at the door. */
 void resil__control_turned_away (void *monitor, const char *key, const char *address);
 
 /*  Tell of those who have not even shown one. */

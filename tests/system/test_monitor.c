@@ -247,6 +247,8 @@ static void where_the_ring_forgets_too_soon_it_says_so (void **state)
 
 /*  ---- Strangers --------------------------------------------------------------------------------------------- */
 
+static atomic_bool have_spoken;
+
 /*  The other side has closed it. */
 static void is_hung_up_on (int fd)
 {
@@ -287,6 +289,47 @@ static void nonsense_is_hung_up_on (void **state)
         still_serves ();
     }
     end ();
+}
+
+/*  Speaks as ZMTP did before it had handshakes: who one is, in an empty frame and then another one, in two pieces. */
+static void *speak_as_of_old (void *endpoint)
+{
+    static const char first[] = "\1", second[] = "\0\2\0x";
+    while (!atomic_load (&have_spoken)) {
+        int fd = raw_knock (endpoint);
+        if (raw_is_in (fd, SUPPORT_PATIENCE_MS)) {
+            say (fd, first, 1);
+            say (fd, second, sizeof second - 1);
+        }
+        close (fd);
+    }
+    return NULL;
+}
+
+/*  libzmq 4.3.4 aborts where the first message of such a one comes as the socket is closed. */
+static void who_speaks_as_of_old_is_hung_up_on_and_harms_no_end (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 20; i++) {
+        char endpoints[2][256];
+        pthread_t speakers[2];
+        begin (0, (size_t) 4 << 20);
+        ok (resil_supervisor_spawn (root));
+        snprintf (endpoints[0], sizeof endpoints[0], "%s", resil_monitor_endpoint (monitor));
+        snprintf (endpoints[1], sizeof endpoints[1], "%s", resil_monitor_control (monitor));
+        atomic_store (&have_spoken, false);
+        for (int at = 0; at < 2; at++) {
+            int fd = raw_connect (endpoints[at]);
+            say (fd, "\1", 2);
+            is_hung_up_on (fd);
+            ok (pthread_create (&speakers[at], NULL, speak_as_of_old, endpoints[at]));
+        }
+        still_serves ();
+        end ();
+        atomic_store (&have_spoken, true);
+        for (int at = 0; at < 2; at++)
+            ok (pthread_join (speakers[at], NULL));
+    }
 }
 
 /*  A request that breaks off, then bytes of any kind. */
@@ -620,6 +663,7 @@ int main (void)
         trace_case (joiners_at_any_moment_end_with_the_same_picture),
         trace_case (where_the_ring_forgets_too_soon_it_says_so),
         trace_case (nonsense_is_hung_up_on),
+        trace_case (who_speaks_as_of_old_is_hung_up_on_and_harms_no_end),
         trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
         trace_case (who_says_nothing_keeps_nobody_out),
         trace_case (strangers_beyond_the_limit_wait_at_the_door),
