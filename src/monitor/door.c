@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "foundation/clock.h"
 #include "foundation/errmsg.h"
 
 #define FAILED_HANDSHAKES                                                                          \
@@ -22,6 +23,10 @@
 #define CONNECTIONS (ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 
 #define LEAST 8
+
+/*  Each that comes, says nothing and goes costs ZeroMQ's thread and ours some hundred microseconds. */
+#define A_SECOND 100
+#define AT_ONCE 500
 #define BITS 64
 
 /*  ---- Who is inside ---------------------------------------------------------------------------------------------- */
@@ -91,21 +96,34 @@ static void open_again (resil__door_t *self)
         setsockopt (self->listener, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) != 0;
 }
 
+static bool is_full (resil__door_t *self)
+{
+    if (self->count >= self->most && !self->is_shut)
+        forget_those_gone (self);
+    return self->count >= self->most;
+}
+
 /*  What is said of it, if that is new. */
 static const char *keep_the_limit (resil__door_t *self)
 {
     if (self->listener < 0)
         return NULL;
-    if (self->count >= self->most && !self->is_shut) {
-        forget_those_gone (self);
-        if (self->count >= self->most)
-            shut (self);
-    }
-    else if (self->count < self->most && self->is_shut)
+    int64_t now_us = resil__now_us ();
+    bool has_no_place = is_full (self), is_busy = now_us < resil__pace_due_us (&self->pace);
+    if ((has_no_place || is_busy) && !self->is_shut)
+        shut (self);
+    else if (!has_no_place && !is_busy && self->is_shut)
         open_again (self);
     bool is_news = self->is_shut && !self->has_said;
-    self->has_said = self->is_shut || (self->has_said && self->count > self->most / 2);
-    return is_news ? self->said : NULL;
+    bool is_calm = self->count <= self->most / 2 &&
+                   self->pace.ahead_us - now_us <= self->pace.at_once * self->pace.each_us / 2;
+    self->has_said = self->is_shut || (self->has_said && !is_calm);
+    return !is_news ? NULL : has_no_place ? self->said : "very many connect: who comes now waits";
+}
+
+int64_t resil__door_due_us (const resil__door_t *self)
+{
+    return self->is_shut && self->count < self->most ? resil__pace_due_us (&self->pace) : INT64_MAX;
 }
 
 /*  ---- What ZeroMQ tells ------------------------------------------------------------------------------------------ */
@@ -133,6 +151,7 @@ static const char *take (resil__door_t *self, uint16_t event, uint32_t value)
         break;
     case ZMQ_EVENT_ACCEPTED:
         takes_in (self, value);
+        resil__pace_count (&self->pace, resil__now_us ());
         break;
     case ZMQ_EVENT_DISCONNECTED:
         lets_go (self, value);
@@ -154,7 +173,7 @@ const char *resil__door_turned_away (resil__door_t *self)
     while (self->told && !why) {
         int size = zmq_recv (self->told, &told, sizeof told, ZMQ_DONTWAIT);
         if (size < 0)
-            return NULL;
+            return keep_the_limit (self);
         zmq_recv (self->told, &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
         why = size == sizeof told ? take (self, told.event, told.value) : NULL;
     }
@@ -179,7 +198,8 @@ int resil__door_open (resil__door_t *self, void *context, void *handle, bool has
     static const int no_bound = 0;
     char endpoint[64];
     snprintf (endpoint, sizeof endpoint, "inproc://door-%u", atomic_fetch_add (&doors, 1));
-    *self = (resil__door_t){.listener = -1, .most = within_means (most)};
+    *self = (resil__door_t){
+        .listener = -1, .most = within_means (most), .pace = RESIL__PACE (A_SECOND, AT_ONCE)};
     snprintf (self->said, sizeof self->said,
               "all %u connections are taken: who comes now waits until one ends", self->most);
     self->told = zmq_socket (context, ZMQ_PAIR);

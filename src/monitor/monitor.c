@@ -30,6 +30,9 @@ typedef struct {
 
 #define IO_THREADS 1
 
+#define REQUESTS_A_SECOND 1000
+#define REQUESTS_AT_ONCE 2000
+
 #define LEAST_RING ((size_t) 64 << 10)
 #define MOST_RING ((size_t) 1 << 30)
 #define LEAST_BEAT_MS 10
@@ -63,6 +66,11 @@ static void look_at_access (resil_monitor_t *self, int64_t now_us)
     }
 }
 
+static int64_t sooner (int64_t one_us, int64_t other_us)
+{
+    return one_us < other_us ? one_us : other_us;
+}
+
 /*  What is due; returns when there is something due next. */
 static int64_t take_time (resil_monitor_t *self)
 {
@@ -78,8 +86,7 @@ static int64_t take_time (resil_monitor_t *self)
     if (now_us >= self->look_due_us)
         look_at_access (self, now_us);
     if (publisher->port.is_bound && self->control.is_bound)
-        return publisher->beat_due_us < self->look_due_us ? publisher->beat_due_us
-                                                          : self->look_due_us;
+        return sooner (publisher->beat_due_us, self->look_due_us);
     if (!publisher->port.is_bound)
         resil__port_rebind (&publisher->port);
     if (!self->control.is_bound)
@@ -125,8 +132,10 @@ static void wait_for_more (resil_monitor_t *self, waiting_t *waiting, int64_t du
     uint64_t rings;
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
-    if (self->is_paced && resil__pace_due_us (&self->pace) < due_us)
-        due_us = resil__pace_due_us (&self->pace);
+    if (self->is_paced)
+        due_us = sooner (due_us, resil__pace_due_us (&self->pace));
+    due_us = sooner (due_us, resil__door_due_us (&self->publisher.port.door));
+    due_us = sooner (due_us, resil__door_due_us (&self->control.door));
     waiting->items[REQUESTS].events = self->is_paced ? 0 : ZMQ_POLLIN;
     if (!is_there)
         zmq_poll (waiting->items, waiting->count, resil__until_ms (due_us, resil__now_us ()));
@@ -220,6 +229,7 @@ static void release (resil_monitor_t *self)
         free (reply);
     if (self->has_crew)
         resil__crew_release (&self->crew);
+    resil__answer_release (self);
     resil__memory_release (&self->memory);
     resil__feed_release (&self->guest.feed);
     resil__access_close (&self->access);
@@ -397,6 +407,7 @@ static resil_monitor_t *monitor_new (resil_supervisor_t *root)
     self->guest.tree_ended = tree_ended;
     self->root = root;
     self->bell = -1;
+    self->pace = (resil__pace_t) RESIL__PACE (REQUESTS_A_SECOND, REQUESTS_AT_ONCE);
     self->directory.lock_fd = -1;
     self->began_at_us = program_began_us ();
     snprintf (self->program, sizeof self->program, "%s", program_invocation_short_name);

@@ -49,6 +49,15 @@ typedef struct {
     size_t bytes;
 } resil__memory_t;
 
+/*  What the tree was last asked, and when: who had asked by then is answered with it. The reading thread's. */
+typedef struct {
+    resil_snapshot_t *snapshot;
+    int64_t snapshot_at_us;
+    resil__readings_t *readings;
+    int64_t readings_at_us;
+    int64_t due_us; /*  it is not asked again before                            */
+} resil__asked_t;
+
 struct _resil_monitor_t {
     resil__guest_t guest; /*  first: a guest is its monitor                            */
     resil_supervisor_t *root;
@@ -75,6 +84,7 @@ struct _resil_monitor_t {
     resil__pace_t pace; /*  of requests                                              */
     bool is_paced;      /*  more may have come, and are left for later               */
     resil__crew_t crew;
+    resil__asked_t asked;
     resil__replies_t replies;
     resil__memory_t memory;
     resil__json_t json; /*  the actor's                                              */
@@ -129,6 +139,9 @@ void resil__replies_close (resil_monitor_t *self);
 /*  ---- answer.c: requests, in the crew ---- */
 
 void resil__answer (void *monitor, resil__order_t *order);
+
+/*  Once nobody answers any more. */
+void resil__answer_release (resil_monitor_t *self);
 
 /*  It is not carried out, as the tree ends. */
 void resil__answer_gone (void *monitor, resil__order_t *order);

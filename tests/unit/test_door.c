@@ -175,11 +175,32 @@ static void it_is_opened_where_one_has_just_been_closed (void **state)
     }
 }
 
+/*  One more than may come at once; it comes in after a while, though nobody has gone. */
+static void who_come_in_a_rush_wait_a_moment (void **state)
+{
+    (void) state;
+    int fds[MOST];
+    door.pace.at_once = MOST - 1;
+    door.pace.each_us = 100000;
+    for (int i = 0; i < MOST - 1; i++)
+        fds[i] = raw_connect (endpoint);
+    come_to_be (MOST - 1);
+    assert_true (door.is_shut);
+    assert_string_equal (said, "very many connect: who comes now waits");
+    assert_true (resil__door_due_us (&door) < INT64_MAX);
+    fds[MOST - 1] = raw_knock (endpoint);
+    come_to_be (MOST);
+    assert_true (door.is_shut);
+    assert_int_equal (resil__door_due_us (&door), INT64_MAX);
+    leave (fds);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
         door_case (beyond_the_limit_one_waits),
         door_case (it_is_said_again_only_when_half_had_gone),
+        door_case (who_come_in_a_rush_wait_a_moment),
         door_case (when_it_is_bound_again_it_is_empty),
         door_case (those_that_have_gone_keep_nobody_out),
         door_case (without_keys_it_is_not_told_who_speaks_otherwise),
