@@ -291,6 +291,45 @@ static void nonsense_is_hung_up_on (void **state)
     end ();
 }
 
+/*  The head of a frame that long, and nothing of it: whether that is too long is known by then. */
+static void announce (int fd, const char *type, size_t size)
+{
+    unsigned char head[] = {2,
+                            0,
+                            0,
+                            0,
+                            0,
+                            0,
+                            (unsigned char) (size >> 16),
+                            (unsigned char) (size >> 8),
+                            (unsigned char) size};
+    shake_hands (fd, type);
+    say (fd, head, sizeof head);
+}
+
+static void what_is_too_long_is_hung_up_on (void **state)
+{
+    (void) state;
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    int fds[] = {raw_connect (resil_monitor_endpoint (monitor)),
+                 raw_connect (resil_monitor_control (monitor))};
+    announce (fds[0], "SUB", 1024 + 1);
+    is_hung_up_on (fds[0]);
+    announce (fds[1], "DEALER", 2 * 64 * 1024 + 1);
+    is_hung_up_on (fds[1]);
+    /*  Up to that it is read, and there is an answer. */
+    client_t client;
+    static char text[64 * 1024 + 2];
+    memset (text, ' ', sizeof text - 1);
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    ok (zstr_send (client.dealer, text));
+    assert_non_null (client_receive (&client, client.dealer, SUPPORT_PATIENCE_MS));
+    assert_non_null (strstr (client_text (&client, "error.text"), "at most 65536 bytes"));
+    client_close (&client);
+    end ();
+}
+
 /*  Speaks as ZMTP did before it had handshakes: who one is, in an empty frame and then another one, in two pieces. */
 static void *speak_as_of_old (void *endpoint)
 {
@@ -663,6 +702,7 @@ int main (void)
         trace_case (joiners_at_any_moment_end_with_the_same_picture),
         trace_case (where_the_ring_forgets_too_soon_it_says_so),
         trace_case (nonsense_is_hung_up_on),
+        trace_case (what_is_too_long_is_hung_up_on),
         trace_case (who_speaks_as_of_old_is_hung_up_on_and_harms_no_end),
         trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
         trace_case (who_says_nothing_keeps_nobody_out),
