@@ -45,12 +45,12 @@ typedef struct {
     user, and may do everything; by tcp on loopback without keys everybody may look. With keys each may do what the access list
     says, and nobody else can connect. NULL with errno: EINVAL (resil_errmsg names the
     field), EALREADY (it has one), EACCES (an endpoint that others reach needs keys; a file or folder that others
-    could have written), EADDRINUSE and what else binding fails with, EBUSY (the program has a ZAP handler of its own),
+    could have written), EADDRINUSE and what else binding fails with,
     ENAMETOOLONG, EMFILE, EAGAIN (no threads), ENOMEM, ESHUTDOWN. */
 RESIL_EXPORT resil_monitor_t *resil_monitor_new (resil_supervisor_t *root,
                                                  const resil_monitor_options_t *options);
 
-/*  Close its endpoints and free it. What is being carried out for a client is waited for, for up to 15 s. What takes longer (a call
+/*  Close its endpoints and free it, once what has been said is sent, for which it waits for half a second at most. What is being carried out for a client is waited for, for up to 15 s. What takes longer (a call
     that may, a stop of what has as long) ends as it does, or with the tree; until the tree ends it can have no other monitor then. Takes NULL and a pointer to NULL,
     and sets the caller's pointer to NULL. Not from inside a component of the tree, nor while another thread destroys the tree. */
 RESIL_EXPORT void resil_monitor_destroy (resil_monitor_t **self_p);

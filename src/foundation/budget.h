@@ -1,4 +1,4 @@
-/*  What budget.c and process.c tell each other.
+/*  What budget.c and process.c tell each other, and a room for contexts of ZeroMQ.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_BUDGET_H

@@ -184,10 +184,8 @@ bool resil__access_refresh (resil__access_t *self, bool *is_wrong)
         seen = is;
     }
     self->seen = seen;
-    resil__lock (&self->lock);
     resil__access_list_t before = self->list;
     self->list = list;
-    resil__unlock (&self->lock);
     bool is_less = resil__access_is_less (&before, &list);
     resil__access_list_release (&before);
     return is_less;
@@ -196,13 +194,9 @@ bool resil__access_refresh (resil__access_t *self, bool *is_wrong)
 resil__role_t resil__access_find (resil__access_t *self, const char *key,
                                   char name[RESIL__KEY_NAME_ROOM])
 {
-    resil__role_t role = RESIL__NO_ROLE;
-    resil__lock (&self->lock);
     const resil__grantee_t *grantee = find (&self->list, key);
-    if (grantee) {
-        role = grantee->role;
-        strcpy (name, grantee->name);
-    }
-    resil__unlock (&self->lock);
-    return role;
+    if (!grantee)
+        return RESIL__NO_ROLE;
+    strcpy (name, grantee->name);
+    return grantee->role;
 }

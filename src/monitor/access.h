@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include "foundation/lock.h"
 #include "protocol/keys.h"
 
 /*  Each may do all that those before it may. */
@@ -39,11 +38,10 @@ void resil__access_list_release (resil__access_list_t *list);
 /*  Is somebody who could do something before unable to do that now? */
 bool resil__access_is_less (const resil__access_list_t *before, const resil__access_list_t *now);
 
-/*  A list in a file that may change. One thread looks after it, any thread may ask. */
+/*  A list in a file that may change. For one thread at a time. */
 typedef struct {
     const char *file;
     struct stat seen;
-    resil__lock_t lock; /*  guards the list                                          */
     resil__access_list_t list;
 } resil__access_t;
 

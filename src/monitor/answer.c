@@ -89,6 +89,59 @@ static int say_hello (resil_monitor_t *self, const resil__order_t *order, resil_
     return 0;
 }
 
+/*  The tree's actor has better things to do than to say how it stands: it is asked again only when that has taken at most this part of the
+    time, and soon enough all the same. */
+#define REST_FOR_EACH 20
+#define REST_MOST_US 100000
+
+/*  Returns when it begins. */
+static int64_t await_turn (resil_monitor_t *self)
+{
+    if (resil__now_us () < self->asked.due_us)
+        resil__crew_rest (&self->crew, self->asked.due_us);
+    return resil__now_us ();
+}
+
+static void end_turn (resil_monitor_t *self, int64_t from_us)
+{
+    int64_t now_us = resil__now_us (), rest_us = REST_FOR_EACH * (now_us - from_us);
+    self->asked.due_us = now_us + (rest_us < REST_MOST_US ? rest_us : REST_MOST_US);
+}
+
+/*  As it stands, at the earliest when that was asked. NULL with errno and a sentence. */
+static const resil_snapshot_t *snapshot_for (resil_monitor_t *self, const resil__order_t *order)
+{
+    resil__asked_t *asked = &self->asked;
+    if (asked->snapshot && asked->snapshot_at_us >= order->came_at_us)
+        return asked->snapshot;
+    resil_snapshot_destroy (&asked->snapshot);
+    asked->snapshot_at_us = await_turn (self);
+    asked->snapshot = resil_supervisor_snapshot (self->root);
+    end_turn (self, asked->snapshot_at_us);
+    return asked->snapshot;
+}
+
+/*  The same of what is measured. */
+static resil__readings_t *readings_for (resil_monitor_t *self, const resil__order_t *order)
+{
+    resil__asked_t *asked = &self->asked;
+    if (asked->readings && asked->readings_at_us >= order->came_at_us)
+        return asked->readings;
+    if (asked->readings)
+        resil__readings_free (asked->readings);
+    asked->readings_at_us = await_turn (self);
+    asked->readings = resil__read_meters (self->root);
+    end_turn (self, asked->readings_at_us);
+    return asked->readings;
+}
+
+void resil__answer_release (resil_monitor_t *self)
+{
+    resil_snapshot_destroy (&self->asked.snapshot);
+    if (self->asked.readings)
+        resil__readings_free (self->asked.readings);
+}
+
 /*  Where it begins in the snapshot and how many belong to it, all below it included. The root's if there is no path. 0, or -1. */
 static int find_in (const resil_snapshot_t *snapshot, const char *path, size_t *from, size_t *count)
 {
@@ -148,27 +201,22 @@ static int show_all (resil_monitor_t *self, const resil__order_t *order, resil__
                      const char *key, show_fn *show, bool *is_ok)
 {
     size_t from, count;
-    int64_t at_us = resil__now_us ();
-    resil_snapshot_t *snapshot = resil_supervisor_snapshot (self->root);
-    int rc = snapshot ? find_in (snapshot, order->request.path, &from, &count) : -1;
-    if (rc == 0) {
-        resil__json_count (json, "seq", resil_snapshot_sequence (snapshot));
-        resil__json_number (json, "at_us", at_us);
-        if (is_ok) {
-            *is_ok = true;
-            for (size_t i = from; i < from + count; i++)
-                *is_ok &= !is_down (resil_snapshot_at (snapshot, i));
-            resil__json_bool (json, "ok", *is_ok);
-        }
-        resil__json_open (json, key, '[');
+    const resil_snapshot_t *snapshot = snapshot_for (self, order);
+    if (!snapshot || find_in (snapshot, order->request.path, &from, &count))
+        return -1;
+    resil__json_count (json, "seq", resil_snapshot_sequence (snapshot));
+    resil__json_number (json, "at_us", self->asked.snapshot_at_us);
+    if (is_ok) {
+        *is_ok = true;
         for (size_t i = from; i < from + count; i++)
-            show (json, resil_snapshot_at (snapshot, i));
-        resil__json_close (json, ']');
+            *is_ok &= !is_down (resil_snapshot_at (snapshot, i));
+        resil__json_bool (json, "ok", *is_ok);
     }
-    int error = errno;
-    resil_snapshot_destroy (&snapshot);
-    errno = error;
-    return rc;
+    resil__json_open (json, key, '[');
+    for (size_t i = from; i < from + count; i++)
+        show (json, resil_snapshot_at (snapshot, i));
+    resil__json_close (json, ']');
+    return 0;
 }
 
 static int show_snapshot (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
@@ -190,18 +238,13 @@ static int show_health (resil_monitor_t *self, const resil__order_t *order, resi
 static int describe (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
     size_t from, count;
-    int64_t at_us = resil__now_us ();
-    resil_snapshot_t *snapshot = resil_supervisor_snapshot (self->root);
-    int rc = snapshot ? find_in (snapshot, order->request.path, &from, &count) : -1;
-    if (rc == 0) {
-        resil__json_count (json, "seq", resil_snapshot_sequence (snapshot));
-        resil__json_number (json, "at_us", at_us);
-        resil__node_json (json, "node", resil_snapshot_at (snapshot, from), true);
-    }
-    int error = errno;
-    resil_snapshot_destroy (&snapshot);
-    errno = error;
-    return rc;
+    const resil_snapshot_t *snapshot = snapshot_for (self, order);
+    if (!snapshot || find_in (snapshot, order->request.path, &from, &count))
+        return -1;
+    resil__json_count (json, "seq", resil_snapshot_sequence (snapshot));
+    resil__json_number (json, "at_us", self->asked.snapshot_at_us);
+    resil__node_json (json, "node", resil_snapshot_at (snapshot, from), true);
+    return 0;
 }
 
 static int replay (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
@@ -237,7 +280,7 @@ static bool is_below (const char *path, const char *above)
 
 static int show_metrics (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
-    resil__readings_t *readings = resil__read_meters (self->root);
+    resil__readings_t *readings = readings_for (self, order);
     size_t found = 0;
     if (!readings)
         return -1;
@@ -255,7 +298,6 @@ static int show_metrics (resil_monitor_t *self, const resil__order_t *order, res
         found++;
     }
     resil__json_close (json, ']');
-    resil__readings_free (readings);
     return found ? 0
                  : resil__refuse (ENOENT, "nothing in this program has the path \"%s\"",
                                   order->request.path);

@@ -133,13 +133,11 @@ static void refuse (resil_monitor_t *self, const resil__order_t *order, int erro
 static void tell_refusal (resil_monitor_t *self, resil__order_t *order, int error, const char *why)
 {
     int64_t now_us = resil__now_us ();
-    resil__lock (&self->lock);
     if (now_us - self->refusals_from_us > 1000000) {
         self->refusals_from_us = now_us;
         self->refusals = 0;
     }
     bool is_told = self->refusals++ < REFUSALS_A_SECOND;
-    resil__unlock (&self->lock);
     order->refused = error;
     snprintf (order->why, sizeof order->why, "%s", why);
     if (!is_told || resil__crew_put (&self->crew, order))

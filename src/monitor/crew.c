@@ -84,6 +84,8 @@ static size_t take_place (resil__crew_t *self)
     return place;
 }
 
+/*  Each order that comes has one thread woken, and who is through with one looks for the next: with a path that is free
+    again one order becomes possible, and here is who takes it. */
 static void *serve (void *arg)
 {
     resil__crew_t *self = arg;
@@ -99,15 +101,14 @@ static void *serve (void *arg)
             pthread_mutex_lock (&self->lock);
             self->in_hand[place] = NULL;
             resil__order_free (order);
-            pthread_cond_broadcast (&self->changed);
         }
         else if (self->closed)
             break;
         else
-            pthread_cond_wait (&self->changed, &self->lock);
+            pthread_cond_wait (place ? &self->is_to_change : &self->is_to_read, &self->lock);
     }
     self->left_count++;
-    pthread_cond_broadcast (&self->changed);
+    pthread_cond_broadcast (&self->has_left);
     pthread_mutex_unlock (&self->lock);
     return NULL;
 }
@@ -120,7 +121,9 @@ int resil__crew_start (resil__crew_t *self, resil__work_fn *work, resil__work_fn
     int error = 0;
     *self = (resil__crew_t){.work = work, .give_up = give_up, .arg = arg};
     pthread_mutex_init (&self->lock, NULL);
-    pthread_cond_init (&self->changed, NULL);
+    pthread_cond_init (&self->is_to_read, NULL);
+    pthread_cond_init (&self->is_to_change, NULL);
+    pthread_cond_init (&self->has_left, NULL);
     pthread_attr_init (&attributes);
     pthread_attr_setstacksize (&attributes, STACK_BYTES);
     sigfillset (&all);
@@ -172,6 +175,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
                                                                                   : 0;
     if (!error) {
         order->next = NULL;
+        order->came_at_us = resil__now_us ();
         if (orders->first)
             orders->last->next = order;
         else
@@ -179,7 +183,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
         orders->last = order;
         orders->count++;
         orders->bytes += order->bytes;
-        pthread_cond_broadcast (&self->changed);
+        pthread_cond_signal (changes ? &self->is_to_change : &self->is_to_read);
     }
     pthread_mutex_unlock (&self->lock);
     return error;
@@ -191,7 +195,8 @@ void resil__crew_close (resil__crew_t *self)
     self->closed = true;
     resil__order_t *reading = self->reading.first, *changing = self->changing.first;
     self->reading = self->changing = (resil__orders_t){.count = 0};
-    pthread_cond_broadcast (&self->changed);
+    pthread_cond_broadcast (&self->is_to_read);
+    pthread_cond_broadcast (&self->is_to_change);
     pthread_mutex_unlock (&self->lock);
     for (resil__order_t *order; (order = reading ? reading : changing);) {
         *(reading ? &reading : &changing) = order->next;
@@ -200,12 +205,22 @@ void resil__crew_close (resil__crew_t *self)
     }
 }
 
+void resil__crew_rest (resil__crew_t *self, int64_t deadline_us)
+{
+    struct timespec deadline = resil__deadline_spec (deadline_us);
+    pthread_mutex_lock (&self->lock);
+    while (!self->closed && pthread_cond_clockwait (&self->is_to_read, &self->lock, CLOCK_MONOTONIC,
+                                                    &deadline) != ETIMEDOUT)
+        continue;
+    pthread_mutex_unlock (&self->lock);
+}
+
 bool resil__crew_join (resil__crew_t *self, int64_t deadline_us)
 {
     struct timespec deadline = resil__deadline_spec (deadline_us);
     pthread_mutex_lock (&self->lock);
     while (self->left_count < self->thread_count &&
-           pthread_cond_clockwait (&self->changed, &self->lock, CLOCK_MONOTONIC, &deadline) !=
+           pthread_cond_clockwait (&self->has_left, &self->lock, CLOCK_MONOTONIC, &deadline) !=
                ETIMEDOUT)
         continue;
     bool have_left = self->left_count == self->thread_count;
@@ -220,6 +235,8 @@ bool resil__crew_join (resil__crew_t *self, int64_t deadline_us)
 
 void resil__crew_release (resil__crew_t *self)
 {
-    pthread_cond_destroy (&self->changed);
+    pthread_cond_destroy (&self->is_to_read);
+    pthread_cond_destroy (&self->is_to_change);
+    pthread_cond_destroy (&self->has_left);
     pthread_mutex_destroy (&self->lock);
 }

@@ -33,8 +33,10 @@ typedef struct {
     pthread_t threads[RESIL__CREW_THREADS];
     size_t thread_count;
 
-    pthread_mutex_t lock; /*  guards all below                                         */
-    pthread_cond_t changed;
+    pthread_mutex_t lock;        /*  guards all below                                         */
+    pthread_cond_t is_to_read;   /*  for the thread that reads                            */
+    pthread_cond_t is_to_change; /*  for one of the others                                */
+    pthread_cond_t has_left;     /*  a thread                                             */
     resil__orders_t reading;
     resil__orders_t changing;
     resil__order_t *in_hand[RESIL__CREW_THREADS];
@@ -52,6 +54,9 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order);
 
 /*  Take no more orders; those that wait are given up, in this thread. */
 void resil__crew_close (resil__crew_t *self);
+
+/*  In `work`, of what is only read: wait until then, or until it is closed. */
+void resil__crew_rest (resil__crew_t *self, int64_t deadline_us);
 
 /*  After that: wait until those in hand are done, and end its threads. Then what it held can go. False: they are not done
     until then; it may be tried again. */

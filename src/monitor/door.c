@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "foundation/clock.h"
 #include "foundation/errmsg.h"
 
 #define FAILED_HANDSHAKES                                                                          \
@@ -21,6 +23,10 @@
 #define CONNECTIONS (ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
 
 #define LEAST 8
+
+/*  Each that comes, says nothing and goes costs ZeroMQ's thread and ours some hundred microseconds. */
+#define A_SECOND 100
+#define AT_ONCE 500
 #define BITS 64
 
 /*  ---- Who is inside ---------------------------------------------------------------------------------------------- */
@@ -90,21 +96,34 @@ static void open_again (resil__door_t *self)
         setsockopt (self->listener, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) != 0;
 }
 
+static bool is_full (resil__door_t *self)
+{
+    if (self->count >= self->most && !self->is_shut)
+        forget_those_gone (self);
+    return self->count >= self->most;
+}
+
 /*  What is said of it, if that is new. */
 static const char *keep_the_limit (resil__door_t *self)
 {
     if (self->listener < 0)
         return NULL;
-    if (self->count >= self->most && !self->is_shut) {
-        forget_those_gone (self);
-        if (self->count >= self->most)
-            shut (self);
-    }
-    else if (self->count < self->most && self->is_shut)
+    int64_t now_us = resil__now_us ();
+    bool has_no_place = is_full (self), is_busy = now_us < resil__pace_due_us (&self->pace);
+    if ((has_no_place || is_busy) && !self->is_shut)
+        shut (self);
+    else if (!has_no_place && !is_busy && self->is_shut)
         open_again (self);
     bool is_news = self->is_shut && !self->has_said;
-    self->has_said = self->is_shut || (self->has_said && self->count > self->most / 2);
-    return is_news ? self->said : NULL;
+    bool is_calm = self->count <= self->most / 2 &&
+                   self->pace.ahead_us - now_us <= self->pace.at_once * self->pace.each_us / 2;
+    self->has_said = self->is_shut || (self->has_said && !is_calm);
+    return !is_news ? NULL : has_no_place ? self->said : "very many connect: who comes now waits";
+}
+
+int64_t resil__door_due_us (const resil__door_t *self)
+{
+    return self->is_shut && self->count < self->most ? resil__pace_due_us (&self->pace) : INT64_MAX;
 }
 
 /*  ---- What ZeroMQ tells ------------------------------------------------------------------------------------------ */
@@ -132,6 +151,7 @@ static const char *take (resil__door_t *self, uint16_t event, uint32_t value)
         break;
     case ZMQ_EVENT_ACCEPTED:
         takes_in (self, value);
+        resil__pace_count (&self->pace, resil__now_us ());
         break;
     case ZMQ_EVENT_DISCONNECTED:
         lets_go (self, value);
@@ -151,10 +171,10 @@ const char *resil__door_turned_away (resil__door_t *self)
     const char *why = NULL;
     char endpoint;
     while (self->told && !why) {
-        int size = zmq_recv (zsock_resolve (self->told), &told, sizeof told, ZMQ_DONTWAIT);
+        int size = zmq_recv (self->told, &told, sizeof told, ZMQ_DONTWAIT);
         if (size < 0)
-            return NULL;
-        zmq_recv (zsock_resolve (self->told), &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
+            return keep_the_limit (self);
+        zmq_recv (self->told, &endpoint, sizeof endpoint, ZMQ_DONTWAIT);
         why = size == sizeof told ? take (self, told.event, told.value) : NULL;
     }
     return why;
@@ -171,22 +191,25 @@ static unsigned within_means (unsigned most)
 }
 
 /*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
-int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned most)
+int resil__door_open (resil__door_t *self, void *context, void *handle, bool has_keys,
+                      unsigned most)
 {
-    static atomic_uint doors; /*  a former one may not have left its name yet              */
+    static atomic_uint doors; /*  two of a context have names of their own                 */
+    static const int no_bound = 0;
     char endpoint[64];
-    snprintf (endpoint, sizeof endpoint, "inproc://resil-door-%d-%u", (int) getpid (),
-              atomic_fetch_add (&doors, 1));
-    *self = (resil__door_t){.listener = -1, .most = within_means (most)};
+    snprintf (endpoint, sizeof endpoint, "inproc://door-%u", atomic_fetch_add (&doors, 1));
+    *self = (resil__door_t){
+        .listener = -1, .most = within_means (most), .pace = RESIL__PACE (A_SECOND, AT_ONCE)};
     snprintf (self->said, sizeof self->said,
               "all %u connections are taken: who comes now waits until one ends", self->most);
-    self->told = zsock_new (ZMQ_PAIR);
+    self->told = zmq_socket (context, ZMQ_PAIR);
     if (!self->told)
-        return resil__refuse (EMFILE, "no socket could be made for the door of a monitor");
-    zsock_set_rcvhwm (self->told, 0);
-    if (zmq_socket_monitor (handle, endpoint,
+        return resil__refuse (errno, "no socket could be made for the door of a monitor: %s",
+                              zmq_strerror (errno));
+    if (zmq_setsockopt (self->told, ZMQ_RCVHWM, &no_bound, sizeof no_bound) ||
+        zmq_socket_monitor (handle, endpoint,
                             has_keys ? CONNECTIONS | FAILED_HANDSHAKES : CONNECTIONS) ||
-        zsock_connect (self->told, "%s", endpoint))
+        zmq_connect (self->told, endpoint))
         return resil__refuse (errno, "the door of a monitor cannot be watched: %s",
                               zmq_strerror (errno));
     return 0;
@@ -194,9 +217,10 @@ int resil__door_open (resil__door_t *self, void *handle, bool has_keys, unsigned
 
 void resil__door_close (resil__door_t *self, void *handle)
 {
-    if (self->told)
+    if (self->told) {
         zmq_socket_monitor (handle, NULL, 0);
-    zsock_destroy (&self->told);
+        zmq_close (self->told);
+    }
     free (self->inside);
     *self = (resil__door_t){.listener = -1};
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "foundation/budget.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "foundation/log.h"
@@ -15,13 +16,22 @@
 #include "monitor/zap.h"
 #include "runner/maker.h"
 
-/*  Those of its two ports, and the actor's two; the bell, and the lock of its folder. */
+/*  Its two ports listen; the bell, the lock of its folder, and what is asked about keys. */
 #define PORTS 2
-#define ACTOR_SOCKETS 2
-#define DESCRIPTORS 2
+#define DESCRIPTORS (PORTS + 3)
 
-/*  What it waits for: its ports, the bell, the doors of the ports. */
-#define ITEMS_MAX 5
+/*  What it waits for: its ports, the bell, the doors of the ports, questions about keys. */
+enum { EVENTS, REQUESTS, BELL, ITEMS_ALWAYS };
+#define ITEMS_MAX (ITEMS_ALWAYS + PORTS + 1)
+typedef struct {
+    zmq_pollitem_t items[ITEMS_MAX];
+    int count;
+} waiting_t;
+
+#define IO_THREADS 1
+
+#define REQUESTS_A_SECOND 1000
+#define REQUESTS_AT_ONCE 2000
 
 #define LEAST_RING ((size_t) 64 << 10)
 #define MOST_RING ((size_t) 1 << 30)
@@ -56,6 +66,11 @@ static void look_at_access (resil_monitor_t *self, int64_t now_us)
     }
 }
 
+static int64_t sooner (int64_t one_us, int64_t other_us)
+{
+    return one_us < other_us ? one_us : other_us;
+}
+
 /*  What is due; returns when there is something due next. */
 static int64_t take_time (resil_monitor_t *self)
 {
@@ -71,8 +86,7 @@ static int64_t take_time (resil_monitor_t *self)
     if (now_us >= self->look_due_us)
         look_at_access (self, now_us);
     if (publisher->port.is_bound && self->control.is_bound)
-        return publisher->beat_due_us < self->look_due_us ? publisher->beat_due_us
-                                                          : self->look_due_us;
+        return sooner (publisher->beat_due_us, self->look_due_us);
     if (!publisher->port.is_bound)
         resil__port_rebind (&publisher->port);
     if (!self->control.is_bound)
@@ -83,6 +97,8 @@ static int64_t take_time (resil_monitor_t *self)
 /*  Whether there is more to do at once. */
 static bool turn (resil_monitor_t *self)
 {
+    if (self->zap)
+        resil__zap_serve (self->zap, &self->access, resil__control_turned_away, self);
     resil__publisher_serve (self);
     resil__control_look_at_doors (self);
     bool more = resil__control_serve (self);
@@ -91,18 +107,39 @@ static bool turn (resil_monitor_t *self)
     return more;
 }
 
-static void wait_for_more (resil_monitor_t *self, zmq_pollitem_t items[ITEMS_MAX], int64_t due_us)
+static void wait_for (waiting_t *waiting, void *socket, int fd)
+{
+    waiting->items[waiting->count++] = (zmq_pollitem_t){socket, fd, ZMQ_POLLIN, 0};
+}
+
+static waiting_t waiting_of (const resil_monitor_t *self)
+{
+    waiting_t waiting = {.count = 0};
+    wait_for (&waiting, self->publisher.port.handle, 0);
+    wait_for (&waiting, self->control.handle, 0);
+    wait_for (&waiting, NULL, self->bell);
+    if (self->zap)
+        wait_for (&waiting, self->zap, 0);
+    if (self->publisher.port.door.told)
+        wait_for (&waiting, self->publisher.port.door.told, 0);
+    if (self->control.door.told)
+        wait_for (&waiting, self->control.door.told, 0);
+    return waiting;
+}
+
+static void wait_for_more (resil_monitor_t *self, waiting_t *waiting, int64_t due_us)
 {
     uint64_t rings;
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
-    if (self->is_paced && resil__pace_due_us (&self->pace) < due_us)
-        due_us = resil__pace_due_us (&self->pace);
-    items[1].events = self->is_paced ? 0 : ZMQ_POLLIN;
+    if (self->is_paced)
+        due_us = sooner (due_us, resil__pace_due_us (&self->pace));
+    due_us = sooner (due_us, resil__door_due_us (&self->publisher.port.door));
+    due_us = sooner (due_us, resil__door_due_us (&self->control.door));
+    waiting->items[REQUESTS].events = self->is_paced ? 0 : ZMQ_POLLIN;
     if (!is_there)
-        zmq_poll (items, self->control.door.told ? ITEMS_MAX : ITEMS_MAX - PORTS,
-                  resil__until_ms (due_us, resil__now_us ()));
-    ssize_t taken = items[2].revents ? read (self->bell, &rings, sizeof rings) : 0;
+        zmq_poll (waiting->items, waiting->count, resil__until_ms (due_us, resil__now_us ()));
+    ssize_t taken = waiting->items[BELL].revents ? read (self->bell, &rings, sizeof rings) : 0;
     (void) taken;
 }
 
@@ -116,28 +153,29 @@ static void say_the_rest (resil_monitor_t *self)
     resil__publisher_beat (self);
 }
 
+static void close_sockets (resil_monitor_t *self)
+{
+    resil__port_close (&self->publisher.port);
+    resil__port_close (&self->control);
+    if (self->zap)
+        zmq_close (self->zap);
+    self->zap = NULL;
+}
+
 static void run (zsock_t *pipe, void *args)
 {
     resil_monitor_t *self = args;
-    zmq_pollitem_t items[ITEMS_MAX] = {{self->publisher.port.handle, 0, ZMQ_POLLIN, 0},
-                                       {self->control.handle, 0, ZMQ_POLLIN, 0},
-                                       {NULL, self->bell, ZMQ_POLLIN, 0}};
-    if (self->control.door.told) {
-        items[3] =
-            (zmq_pollitem_t){zsock_resolve (self->publisher.port.door.told), 0, ZMQ_POLLIN, 0};
-        items[4] = (zmq_pollitem_t){zsock_resolve (self->control.door.told), 0, ZMQ_POLLIN, 0};
-    }
+    waiting_t waiting = waiting_of (self);
     pthread_setname_np (pthread_self (), "resil-monitor");
     zsock_signal (pipe, 0);
     while (!atomic_load (&self->leaves)) {
         int64_t due_us = take_time (self);
         if (!turn (self))
-            wait_for_more (self, items, due_us);
+            wait_for_more (self, &waiting, due_us);
     }
     say_the_rest (self);
     resil__feed_await (self->guest.feed, 0, -1);
-    resil__port_close (&self->publisher.port);
-    resil__port_close (&self->control);
+    close_sockets (self);
     resil__latch_tell (&self->has_left);
 }
 
@@ -158,6 +196,15 @@ static bool end_actor (resil_monitor_t *self)
     return true;
 }
 
+/*  What has been said is sent to those who take it, which is waited for as long as its sockets linger. */
+static void end_context (resil_monitor_t *self)
+{
+    close_sockets (self); /*  of one that has never begun                               */
+    while (self->context && zmq_ctx_term (self->context) && errno == EINTR)
+        continue;
+    self->context = NULL;
+}
+
 /*  Close all that others can reach, once nothing is carried out for anybody, or that has taken too long. False: a
     thread of it is still at work, and what it uses must stay; it may be tried again. */
 static bool end_service (resil_monitor_t *self)
@@ -169,13 +216,8 @@ static bool end_service (resil_monitor_t *self)
             resil__crew_join (&self->crew, resil__deadline_us (resil__now_us (), IN_HAND_MS));
     }
     bool has_actor_left = end_actor (self);
-    if (*self->domain)
-        resil__zap_leave (self->domain);
-    *self->domain = 0;
-    if (has_actor_left) {
-        resil__port_close (&self->publisher.port);
-        resil__port_close (&self->control);
-    }
+    if (has_actor_left)
+        end_context (self);
     resil__directory_remove (&self->directory);
     return has_crew_left && has_actor_left;
 }
@@ -187,6 +229,7 @@ static void release (resil_monitor_t *self)
         free (reply);
     if (self->has_crew)
         resil__crew_release (&self->crew);
+    resil__answer_release (self);
     resil__memory_release (&self->memory);
     resil__feed_release (&self->guest.feed);
     resil__access_close (&self->access);
@@ -198,7 +241,8 @@ static void release (resil_monitor_t *self)
         close (self->bell);
     free (self->access_file);
     explicit_bzero (&self->keys, sizeof self->keys);
-    resil__process_took_sockets (-self->sockets);
+    if (self->has_sockets)
+        resil__process_took_sockets (-RESIL__ACTOR_SOCKETS);
     free (self);
 }
 
@@ -309,12 +353,8 @@ static int open_keys (resil_monitor_t *self, const resil_monitor_options_t *opti
     if (resil__key_pair_read (options->keys, &self->keys) ||
         resil__access_open (&self->access, self->access_file))
         return -1;
-    resil__feed_t *feed = self->guest.feed;
-    snprintf (self->domain, sizeof self->domain, "resil-%s", resil__feed_run (feed));
-    if (resil__zap_enter (self->domain, &self->access, resil__control_turned_away, self) == 0)
-        return 0;
-    *self->domain = 0;
-    return -1;
+    self->zap = resil__zap_open (self->context);
+    return self->zap ? 0 : -1;
 }
 
 static int open_ports (resil_monitor_t *self, const resil_monitor_options_t *options)
@@ -325,10 +365,10 @@ static int open_ports (resil_monitor_t *self, const resil_monitor_options_t *opt
         check_reach (control, has_keys))
         return -1;
     self->is_ipc = resil__endpoint_is_ipc (events);
-    return resil__port_open (&self->publisher.port, ZMQ_XPUB, events, &self->keys, self->domain,
+    return resil__port_open (&self->publisher.port, self->context, ZMQ_XPUB, events, &self->keys,
                              options->connections) ||
-                   resil__port_open (&self->control, ZMQ_ROUTER, control, &self->keys, self->domain,
-                                     options->connections)
+                   resil__port_open (&self->control, self->context, ZMQ_ROUTER, control,
+                                     &self->keys, options->connections)
                ? -1
                : 0;
 }
@@ -367,6 +407,7 @@ static resil_monitor_t *monitor_new (resil_supervisor_t *root)
     self->guest.tree_ended = tree_ended;
     self->root = root;
     self->bell = -1;
+    self->pace = (resil__pace_t) RESIL__PACE (REQUESTS_A_SECOND, REQUESTS_AT_ONCE);
     self->directory.lock_fd = -1;
     self->began_at_us = program_began_us ();
     snprintf (self->program, sizeof self->program, "%s", program_invocation_short_name);
@@ -376,17 +417,28 @@ static resil_monitor_t *monitor_new (resil_supervisor_t *root)
     return self;
 }
 
+static int open_context (resil_monitor_t *self)
+{
+    self->context = zmq_ctx_new ();
+    if (!self->context || zmq_ctx_set (self->context, ZMQ_IO_THREADS, IO_THREADS))
+        return resil__refuse (errno, "no context of ZeroMQ could be made for a monitor: %s",
+                              zmq_strerror (errno));
+    return 0;
+}
+
 /*  Its threads come last: until then nobody calls it. */
 static int begin (resil_monitor_t *self, resil_supervisor_t *root,
                   const resil_monitor_options_t *options)
 {
     static const char call[] = "resil_monitor_new";
     bool is_ipc = !options->endpoint || resil__endpoint_is_ipc (options->endpoint);
-    int sockets = ACTOR_SOCKETS + PORTS * resil__port_sockets (is_ipc);
-    if (resil__process_has_room (sockets, DESCRIPTORS, true, "a monitor"))
+    if (resil__process_has_room (RESIL__ACTOR_SOCKETS,
+                                 DESCRIPTORS + PORTS * resil__port_sockets (is_ipc), true,
+                                 "a monitor") ||
+        resil__budget_has_context (IO_THREADS))
         return -1;
-    resil__process_took_sockets (sockets);
-    self->sockets = sockets;
+    resil__process_took_sockets (RESIL__ACTOR_SOCKETS);
+    self->has_sockets = true;
     self->bell = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->bell < 0)
         return resil__refuse (errno, "no descriptor for a monitor: %s", strerror (errno));
@@ -396,7 +448,7 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
     self->root_path = resil_supervisor_path (root);
     self->beat_us = options->beat_ms * 1000;
     self->publisher.next = resil__feed_next (self->guest.feed);
-    if (open_keys (self, options) || open_ports (self, options) ||
+    if (open_context (self) || open_keys (self, options) || open_ports (self, options) ||
         resil__crew_start (&self->crew, resil__answer, resil__answer_gone, self))
         return -1;
     self->has_crew = true;

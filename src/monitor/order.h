@@ -27,10 +27,11 @@ typedef struct _resil__order_t {
     resil__request_t request;
     resil__client_t client;
     resil__route_t route;
-    size_t bytes;   /*  that it came with                                        */
-    bool is_sample; /*  nobody has asked: what is measured is to be published     */
-    int refused;    /*  an errno: there is only to be told that it was; 0: do it      */
-    char why[256];  /*  ... and the sentence                                         */
+    int64_t came_at_us; /*  to the crew                                            */
+    size_t bytes;       /*  that it came with                                        */
+    bool is_sample;     /*  nobody has asked: what is measured is to be published     */
+    int refused;        /*  an errno: there is only to be told that it was; 0: do it      */
+    char why[256];      /*  ... and the sentence                                         */
 } resil__order_t;
 
 void resil__order_free (resil__order_t *order);

@@ -6,20 +6,22 @@
 
 #include <stdint.h>
 
-/*  All zero: it has been quiet. */
+/*  Made by RESIL__PACE: it has been quiet. */
 typedef struct {
-    int64_t
-        ahead_us; /*  when all that was done would have been due, one after the other           */
+    int64_t each_us;
+    int64_t at_once;
+    int64_t ahead_us; /*  when all that was done would have been due, one after the other */
 } resil__pace_t;
 
-#define RESIL__PACE_A_SECOND 5000
-#define RESIL__PACE_AT_ONCE 2000
-#define RESIL__PACE_EACH_US (1000000 / RESIL__PACE_A_SECOND)
+#define RESIL__PACE(count_a_second, count_at_once)                                                 \
+    {                                                                                              \
+        .each_us = 1000000 / (count_a_second), .at_once = (count_at_once)                          \
+    }
 
 /*  When the next one may be done; now, or before: at once. */
 static inline int64_t resil__pace_due_us (const resil__pace_t *self)
 {
-    return self->ahead_us - (RESIL__PACE_AT_ONCE - 1) * RESIL__PACE_EACH_US;
+    return self->ahead_us - (self->at_once - 1) * self->each_us;
 }
 
 /*  One has been done now. */
@@ -27,7 +29,7 @@ static inline void resil__pace_count (resil__pace_t *self, int64_t now_us)
 {
     if (self->ahead_us < now_us)
         self->ahead_us = now_us;
-    self->ahead_us += RESIL__PACE_EACH_US;
+    self->ahead_us += self->each_us;
 }
 
 #endif

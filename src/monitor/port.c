@@ -28,6 +28,9 @@
 
 #define LINGER_MS 500
 
+/*  Of ZAP: there is one in a context of a monitor. */
+#define DOMAIN "resil"
+
 /*  ZMQ_ZAP_ENFORCE_DOMAIN, which zmq.h names among drafts only; the library knows it. */
 #define ENFORCE_DOMAIN 93
 
@@ -87,12 +90,14 @@ static int set (void *handle, int option, int value)
     return zmq_setsockopt (handle, option, &value, sizeof value);
 }
 
-/*  0, or -1: an option is refused. */
+/*  0, or -1: an option is refused. One with a domain takes nobody who speaks ZMTP 1 or 2, which has no handshake that says
+    who somebody is. And libzmq 4.3.4 aborts the program where a first message of such a one comes as a ROUTER or an XPUB is closed. */
 static int set_limits (void *handle, int type)
 {
     int64_t longest = type == ZMQ_XPUB ? SUBSCRIPTION_MAX : 2 * RESIL__REQUEST_MAX;
     bool is_xpub = type == ZMQ_XPUB;
     int rc = zmq_setsockopt (handle, ZMQ_MAXMSGSIZE, &longest, sizeof longest);
+    rc |= zmq_setsockopt (handle, ZMQ_ZAP_DOMAIN, DOMAIN, strlen (DOMAIN));
     rc |= set (handle, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     rc |= resil__tcp_find_dead (handle, UNSENT_MS);
     rc |= set (handle, ZMQ_LINGER, LINGER_MS);
@@ -103,11 +108,10 @@ static int set_limits (void *handle, int type)
 }
 
 /*  The domain is enforced: where nobody answers for it, nobody is let in. */
-static int set_keys (void *handle, const resil__key_pair_t *keys, const char *domain)
+static int set_keys (void *handle, const resil__key_pair_t *keys)
 {
     int rc = set (handle, ZMQ_CURVE_SERVER, 1);
     rc |= zmq_setsockopt (handle, ZMQ_CURVE_SECRETKEY, keys->secret_key, RESIL__KEY_ROOM);
-    rc |= zmq_setsockopt (handle, ZMQ_ZAP_DOMAIN, domain, strlen (domain));
     rc |= set (handle, ENFORCE_DOMAIN, 1);
     return rc;
 }
@@ -161,21 +165,20 @@ int resil__port_sockets (bool is_ipc)
     return is_ipc ? 1 : 3; /*  its own; the two ends of the door                        */
 }
 
-int resil__port_open (resil__port_t *self, int type, const char *endpoint,
-                      const resil__key_pair_t *keys, const char *domain, unsigned connections)
+int resil__port_open (resil__port_t *self, void *context, int type, const char *endpoint,
+                      const resil__key_pair_t *keys, unsigned connections)
 {
     bool is_ipc = resil__endpoint_is_ipc (endpoint);
-    self->socket = zsock_new (type);
-    if (!self->socket)
-        return resil__refuse (EMFILE, "no socket could be made for %s: %s", endpoint,
+    self->handle = zmq_socket (context, type);
+    if (!self->handle)
+        return resil__refuse (errno, "no socket could be made for %s: %s", endpoint,
                               zmq_strerror (errno));
-    self->handle = zsock_resolve (self->socket);
-    if (set_limits (self->handle, type) ||
-        (*keys->secret_key && set_keys (self->handle, keys, domain)) ||
+    if (set_limits (self->handle, type) || (*keys->secret_key && set_keys (self->handle, keys)) ||
         (is_ipc && set_owner (self->handle)))
         return resil__refuse (errno, "ZeroMQ refuses an option of the socket for %s: %s", endpoint,
                               zmq_strerror (errno));
-    if (!is_ipc && resil__door_open (&self->door, self->handle, *keys->secret_key, connections))
+    if (!is_ipc &&
+        resil__door_open (&self->door, context, self->handle, *keys->secret_key, connections))
         return -1;
     return bind_it (self, endpoint);
 }
@@ -183,7 +186,8 @@ int resil__port_open (resil__port_t *self, int type, const char *endpoint,
 void resil__port_close (resil__port_t *self)
 {
     resil__door_close (&self->door, self->handle);
-    zsock_destroy (&self->socket);
+    if (self->handle)
+        zmq_close (self->handle);
     self->handle = NULL;
 }
 

@@ -4,8 +4,6 @@
 #ifndef RESIL_MONITOR_PORT_H
 #define RESIL_MONITOR_PORT_H
 
-#include <czmq.h>
-
 #include "monitor/door.h"
 #include "protocol/keys.h"
 
@@ -13,8 +11,7 @@
 
 /*  A bound socket. */
 typedef struct {
-    zsock_t *socket;
-    void *handle; /*  what libzmq calls it                                     */
+    void *handle; /*  libzmq's                                                 */
     char endpoint[RESIL__ENDPOINT_ROOM];
     bool is_bound;      /*  else it is to be bound again                             */
     resil__door_t door; /*  of tcp; ipc is for this user alone                        */
@@ -28,10 +25,10 @@ bool resil__endpoint_is_loopback (const char *endpoint);
     and a sentence. */
 int resil__endpoint_beside (const char *endpoint, char control[RESIL__ENDPOINT_ROOM]);
 
-/*  Make and bind a socket of that type. With keys only who is in the domain's list can connect; by tcp so many can be connected at
-    a time. 0, or -1 with errno and a sentence. */
-int resil__port_open (resil__port_t *self, int type, const char *endpoint,
-                      const resil__key_pair_t *keys, const char *domain, unsigned connections);
+/*  Make and bind a socket of that type in that context of libzmq's. With keys only those can connect that are let in there (zap.h); by
+    tcp so many can be connected at a time. 0, or -1 with errno and a sentence. */
+int resil__port_open (resil__port_t *self, void *context, int type, const char *endpoint,
+                      const resil__key_pair_t *keys, unsigned connections);
 void resil__port_close (resil__port_t *self);
 
 /*  The sockets that it takes. */

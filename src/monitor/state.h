@@ -49,6 +49,15 @@ typedef struct {
     size_t bytes;
 } resil__memory_t;
 
+/*  What the tree was last asked, and when: who had asked by then is answered with it. The reading thread's. */
+typedef struct {
+    resil_snapshot_t *snapshot;
+    int64_t snapshot_at_us;
+    resil__readings_t *readings;
+    int64_t readings_at_us;
+    int64_t due_us; /*  it is not asked again before                            */
+} resil__asked_t;
+
 struct _resil_monitor_t {
     resil__guest_t guest; /*  first: a guest is its monitor                            */
     resil_supervisor_t *root;
@@ -64,7 +73,8 @@ struct _resil_monitor_t {
     char *access_file;
     resil__access_t access; /*  its file is NULL: there is none                          */
     resil__key_pair_t keys; /*  "": none                                                 */
-    char domain[RESIL__RUN_ROOM + 8]; /*  of ZAP                                        */
+    void *context;          /*  of libzmq: its sockets are in one of its own             */
+    void *zap;              /*  where it is asked about keys; NULL: it has none         */
 
     zactor_t *actor;
     int bell; /*  an eventfd: an event, a reply, or the end                */
@@ -74,15 +84,15 @@ struct _resil_monitor_t {
     resil__pace_t pace; /*  of requests                                              */
     bool is_paced;      /*  more may have come, and are left for later               */
     resil__crew_t crew;
+    resil__asked_t asked;
     resil__replies_t replies;
     resil__memory_t memory;
     resil__json_t json; /*  the actor's                                              */
     bool has_crew;
-    int sockets;             /*  taken of what the process may have                       */
+    bool has_sockets;        /*  taken of what the process may have: the actor's            */
     resil__latch_t has_left; /*  the actor has                                            */
     int64_t look_due_us;     /*  at the access list                                       */
 
-    resil__lock_t lock;       /*  guards these two                                         */
     int64_t refusals_from_us; /*  the second in which refusals are counted ...             */
     int refusals;             /*  ... that were told                                       */
 };
@@ -104,7 +114,7 @@ void resil__publisher_pass_on (resil_monitor_t *self, const resil__reply_t *samp
     takes from its clients in turn, and no more from one that has enough waiting. */
 bool resil__control_serve (resil_monitor_t *self);
 
-/*  A key is turned away at the door: any thread. */
+/*  A key is turned away at the door. */
 void resil__control_turned_away (void *monitor, const char *key, const char *address);
 
 /*  Tell of those who have not even shown one. */
@@ -129,6 +139,9 @@ void resil__replies_close (resil_monitor_t *self);
 /*  ---- answer.c: requests, in the crew ---- */
 
 void resil__answer (void *monitor, resil__order_t *order);
+
+/*  Once nobody answers any more. */
+void resil__answer_release (resil_monitor_t *self);
 
 /*  It is not carried out, as the tree ends. */
 void resil__answer_gone (void *monitor, resil__order_t *order);

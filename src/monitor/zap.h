@@ -1,5 +1,6 @@
-/*  Who may connect with CURVE: the one handler of the process that ZeroMQ asks (RFC 27). Each monitor with keys has a domain
-    of its own and says who is in its list. Where the handler does not answer, ZeroMQ lets nobody in.
+/*  Who may connect with CURVE to the sockets of a context: what ZeroMQ asks there (RFC 27), and a monitor answers. A context of its
+    own has a handler of its own, whatever the program does in the context that it shares with czmq. Where it
+    does not answer, ZeroMQ lets nobody in.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_MONITOR_ZAP_H
@@ -7,13 +8,14 @@
 
 #include "monitor/access.h"
 
-/*  A key has been turned away, from that address: for an event. Called in the handler's thread; does not wait. */
+/*  A key has been turned away, from that address: for an event. */
 typedef void (resil__turned_away_fn) (void *arg, const char *key, const char *address);
 
-/*  Have that domain answered for by that list, until it is left. The handler runs while there is a domain. 0, or -1 with errno and a
-    sentence: EBUSY (the program has a handler of its own), EMFILE, EAGAIN. */
-int resil__zap_enter (const char *domain, resil__access_t *access,
-                      resil__turned_away_fn *turned_away, void *arg);
-void resil__zap_leave (const char *domain);
+/*  Where it is asked, before anything is bound in that context. NULL with errno and a sentence. */
+void *resil__zap_open (void *context);
+
+/*  Answer what has been asked, by that list. */
+void resil__zap_serve (void *socket, resil__access_t *access, resil__turned_away_fn *turned_away,
+                       void *arg);
 
 #endif

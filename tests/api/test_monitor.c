@@ -553,10 +553,18 @@ static void an_endpoint_that_others_reach_needs_keys (void **state)
     resil_supervisor_destroy (&other);
     assert_null (resil_monitor_new (NULL, NULL));
     assert_int_equal (errno, EINVAL);
-    options.beat_ms = 1;
-    assert_null (resil_monitor_new (root, &options));
-    assert_non_null (strstr (resil_errmsg (), "beat_ms"));
-    options.beat_ms = 1000;
+    static const int64_t beats_ms[] = {9, 60001};
+    static const size_t rings[] = {((size_t) 64 << 10) - 1, ((size_t) 1 << 30) + 1};
+    for (int i = 0; i < 2; i++) {
+        options.beat_ms = beats_ms[i];
+        assert_null (resil_monitor_new (root, &options));
+        assert_non_null (strstr (resil_errmsg (), "beat_ms"));
+        options.beat_ms = 1000;
+        options.ring_bytes = rings[i];
+        assert_null (resil_monitor_new (root, &options));
+        assert_non_null (strstr (resil_errmsg (), "ring_bytes"));
+        options.ring_bytes = rings[0] + 1;
+    }
     options.connections = 0;
     assert_null (resil_monitor_new (root, &options));
     assert_int_equal (errno, EINVAL);

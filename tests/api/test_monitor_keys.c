@@ -233,6 +233,25 @@ static void strangers_are_turned_away_and_that_is_an_event (void **state)
     end ();
 }
 
+/*  Somebody, of whom it has not been told yet. */
+static bool has_refused (client_t *boss)
+{
+    while (client_event (boss, 500))
+        if (strcmp (client_text (boss, "type"), "refused") == 0)
+            return true;
+    return false;
+}
+
+static zsock_t *new_keyless (int type, bool is_plain)
+{
+    zsock_t *socket = zsock_new (type);
+    if (is_plain) {
+        zsock_set_plain_username (socket, "root");
+        zsock_set_plain_password (socket, "root");
+    }
+    return socket;
+}
+
 static void what_is_not_curve_is_not_let_in (void **state)
 {
     (void) state;
@@ -240,14 +259,17 @@ static void what_is_not_curve_is_not_let_in (void **state)
     begin ();
     watch ();
     open_with (&boss, &admin);
-    is_not_let_in (new_sub (), resil_monitor_endpoint (monitor));
-    refusal_is_told (&boss, "unknown@tcp", "does not speak CURVE");
-    is_not_let_in (zsock_new (ZMQ_DEALER), resil_monitor_control (monitor));
-    zsock_t *socket = new_sub ();
-    zsock_set_plain_username (socket, "root");
-    zsock_set_plain_password (socket, "root");
-    is_not_let_in (socket, resil_monitor_endpoint (monitor));
-    refusal_is_told (&boss, "unknown@tcp", "does not speak CURVE");
+    for (int is_plain = 0; is_plain < 2; is_plain++) {
+        /*  Where the peer sees first that they do not fit, nobody is turned away: it has gone. */
+        do {
+            is_not_let_in (new_keyless (ZMQ_DEALER, is_plain), resil_monitor_control (monitor));
+            is_not_let_in (new_keyless (ZMQ_SUB, is_plain), resil_monitor_endpoint (monitor));
+        } while (!has_refused (&boss));
+        assert_string_equal (client_text (&boss, "by"), "unknown@tcp");
+        assert_non_null (strstr (client_text (&boss, "error.text"), "does not speak CURVE"));
+        while (has_refused (&boss))
+            continue;
+    }
     client_close (&boss);
     end ();
 }
@@ -472,27 +494,77 @@ static void wrong_files_are_refused_with_a_sentence (void **state)
     end ();
 }
 
-static void beside_a_handler_of_the_programs_own_there_are_no_keys (void **state)
+/*  It lets nobody of this machine come to the program's own sockets. */
+static zactor_t *new_handler (void)
+{
+    zactor_t *handler = zactor_new (zauth, NULL);
+    ok (zstr_sendx (handler, "DENY", "127.0.0.1", NULL));
+    ok (zsock_wait (handler));
+    return handler;
+}
+
+static void the_programs_own_sockets_are_the_handlers (void)
+{
+    char endpoint[64];
+    zsock_t *own = zsock_new (ZMQ_PUB);
+    zsock_set_zap_domain (own, "global");
+    assert_true (zsock_bind (own, "tcp://127.0.0.1:*") > 0);
+    snprintf (endpoint, sizeof endpoint, "%s", zsock_endpoint (own));
+    is_not_let_in (new_sub (), endpoint);
+    zsock_destroy (&own);
+}
+
+static void the_monitor_is_for_its_list (void)
+{
+    client_t client;
+    zsock_t *socket = new_sub ();
+    open_with (&client, &viewer);
+    client_must (&client, "hello", "");
+    set_keys (socket, &stranger, server.public_key);
+    is_not_let_in (socket, resil_monitor_endpoint (monitor));
+    client_close (&client);
+}
+
+/*  zauth, or any other that answers in the context of the program's sockets. */
+static void a_handler_of_the_programs_own_is_there_before_it (void **state)
 {
     (void) state;
-    client_t client;
     begin ();
-    zactor_t *auth = zactor_new (zauth, NULL);
-    assert_null (try_monitor (root));
-    assert_int_equal (errno, EBUSY);
-    said ("ZAP");
-    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS};
-    options.endpoint = "tcp://127.0.0.1:*";
-    monitor = resil_monitor_new (root, &options);
-    assert_non_null (monitor);
-    client_open (&client, resil_monitor_endpoint (monitor), "none/");
-    client_must (&client, "hello", "");
-    client_close (&client);
-    resil_monitor_destroy (&monitor);
-    zactor_destroy (&auth);
+    zactor_t *handler = new_handler ();
     watch ();
-    open_with (&client, &viewer);
-    client_close (&client);
+    the_monitor_is_for_its_list ();
+    the_programs_own_sockets_are_the_handlers ();
+    zactor_destroy (&handler);
+    the_monitor_is_for_its_list ();
+    end ();
+}
+
+static void a_handler_of_the_programs_own_is_begun_after_it (void **state)
+{
+    (void) state;
+    begin ();
+    watch ();
+    zactor_t *handler = new_handler ();
+    the_monitor_is_for_its_list ();
+    the_programs_own_sockets_are_the_handlers ();
+    resil_monitor_destroy (&monitor);
+    the_programs_own_sockets_are_the_handlers ();
+    zactor_destroy (&handler);
+    end ();
+}
+
+static void two_monitors_have_keys (void **state)
+{
+    (void) state;
+    begin ();
+    watch ();
+    resil_supervisor_t *other_root = supervisor_new (RESIL_UNLIMITED);
+    resil_monitor_t *other = try_monitor (other_root);
+    assert_non_null (other);
+    the_monitor_is_for_its_list ();
+    resil_monitor_destroy (&other);
+    resil_supervisor_destroy (&other_root);
+    the_monitor_is_for_its_list ();
     end ();
 }
 
@@ -508,7 +580,9 @@ int main (void)
         trace_case (it_loses_the_stream_within_a_second),
         trace_case (a_list_that_has_become_wrong_lets_nobody_in),
         trace_case (wrong_files_are_refused_with_a_sentence),
-        trace_case (beside_a_handler_of_the_programs_own_there_are_no_keys),
+        trace_case (a_handler_of_the_programs_own_is_there_before_it),
+        trace_case (a_handler_of_the_programs_own_is_begun_after_it),
+        trace_case (two_monitors_have_keys),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

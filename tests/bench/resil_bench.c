@@ -13,7 +13,7 @@
          rest for one.
     m1s  the same with one failure a millisecond, as a thread that has slept wakes up later. -attacked: while another
          process does to its monitor what it can: connections that say nothing or nonsense, requests without end, and
-         nothing read.
+         nothing read. -beside: while it does that to a monitor of a third process, so that the cores are as busy.
     m1p  the same of a component in a process of its own, from the SIGKILL that ends it to the first
          statement of its next incarnation; and, beside it, bare: from the spawn of this same program to a message
          from it, which does nothing else. -spare: with a spare process kept. m1p_report: from just before a component there reports to its ack.
@@ -89,7 +89,14 @@ typedef struct {
     bool panics;  /*  in place of a report                                     */
     bool spare;   /*  a process for the next incarnation is kept               */
     size_t bytes; /*  of m3: of a record                                       */
-    enum { UNWATCHED, MONITOR, EVENTS, SAMPLES, ATTACKED } watched; /*  by a monitor, whom     */
+    enum {
+        UNWATCHED,
+        MONITOR,
+        EVENTS,
+        SAMPLES,
+        ATTACKED,
+        BESIDE
+    } watched; /*  by a monitor, whom     */
     int64_t hang_ms;
 } case_t;
 
@@ -373,15 +380,17 @@ static int connect_to (const char *endpoint)
     return fd;
 }
 
-/*  With the least share of a core, as if it came from elsewhere; until the attacked process has ended. */
+/*  When nobody else wants a core, as if it came from elsewhere; until the attacked process has ended. */
 static _Noreturn void attack (const char *endpoint, const char *control)
 {
     static const char nonsense[] =
         "GET / HTTP/1.1\r\n\r\n and what more a greeting would have, and then some more";
-    void *subscriber = zsock_resolve (zsock_new (ZMQ_SUB)), *askers[ATTACKERS];
+    static const char request[] = "{\"v\":1,\"id\":\"x\",\"do\":\"metrics\"}";
     prctl (PR_SET_PDEATHSIG, SIGKILL);
-    if (nice (19) < 0 || zmq_connect (subscriber, endpoint) ||
-        zmq_setsockopt (subscriber, ZMQ_SUBSCRIBE, "", 0))
+    if (sched_setscheduler (0, SCHED_IDLE, &(struct sched_param){0}))
+        give_up ("no core to attack with");
+    void *subscriber = zsock_resolve (zsock_new (ZMQ_SUB)), *askers[ATTACKERS];
+    if (zmq_connect (subscriber, endpoint) || zmq_setsockopt (subscriber, ZMQ_SUBSCRIBE, "", 0))
         give_up ("no attack");
     for (int i = 0; i < ATTACKERS; i++) {
         askers[i] = zsock_resolve (zsock_new (ZMQ_DEALER));
@@ -395,35 +404,62 @@ static _Noreturn void attack (const char *endpoint, const char *control)
         (void) sent;
         close (fd);
         for (int asker = 0; asker < ATTACKERS; asker++)
-            zmq_send (askers[asker], "{\"v\":1,\"id\":\"x\",\"do\":\"metrics\"}", 34, ZMQ_DONTWAIT);
+            zmq_send (askers[asker], request, sizeof request - 1, ZMQ_DONTWAIT);
     }
 }
 
-static void begin_attack (const char *endpoint, const char *control)
+static void spawn_self (const char *option, const char *first, const char *second)
 {
-    char name[] = "resil-bench", option[] = "--attack";
-    char *const command[] = {name, option, (char *) (uintptr_t) endpoint,
-                             (char *) (uintptr_t) control, NULL};
+    char name[] = "resil-bench";
+    char *const command[] = {name, (char *) (uintptr_t) option, (char *) (uintptr_t) first,
+                             (char *) (uintptr_t) second, NULL};
     pid_t pid;
     if (posix_spawn (&pid, "/proc/self/exe", NULL, NULL, command, environ))
         give_up ("posix_spawn");
-    sleep_ms (5 * SETTLE_MS);
+}
+
+static void begin_attack (const resil_monitor_t *monitor)
+{
+    spawn_self ("--attack", resil_monitor_endpoint (monitor), resil_monitor_control (monitor));
+}
+
+static resil_monitor_t *new_monitor (resil_supervisor_t *supervisor)
+{
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
+    resil_monitor_t *monitor = resil_monitor_new (supervisor, &options);
+    if (!monitor)
+        give_up ("no monitor");
+    return monitor;
+}
+
+/*  In a process of its own: the same is done to its monitor, and what it has is used. Until the one that measures has ended. */
+static _Noreturn void be_attacked (void)
+{
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
+    resil_supervisor_t *supervisor = resil_supervisor_new (&options);
+    if (!supervisor)
+        give_up ("no supervisor");
+    begin_attack (new_monitor (supervisor));
+    for (;;)
+        pause ();
 }
 
 /*  It ends with its supervisor; the subscriber with the process. */
 static void begin_monitor (resil_supervisor_t *supervisor)
 {
-    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
-    resil_monitor_t *monitor = resil_monitor_new (supervisor, &options);
+    resil_monitor_t *monitor = new_monitor (supervisor);
     static char endpoint[256];
     pthread_t thread;
-    if (!monitor)
-        give_up ("no monitor");
     snprintf (endpoint, sizeof endpoint, "%s", resil_monitor_endpoint (monitor));
     if (the_case->watched == MONITOR)
         return;
-    if (the_case->watched == ATTACKED) {
-        begin_attack (endpoint, resil_monitor_control (monitor));
+    if (the_case->watched == ATTACKED || the_case->watched == BESIDE) {
+        if (the_case->watched == ATTACKED)
+            begin_attack (monitor);
+        else
+            spawn_self ("--victim", NULL, NULL);
+        sleep_ms (5 * SETTLE_MS);
         return;
     }
     if (pthread_create (&thread, NULL, subscribe, endpoint))
@@ -1054,6 +1090,7 @@ static const case_t cases[] = {
     PACED_RESTARTS (1000, 2000, "resil", false, .shared = false),
     PACED_RESTARTS (0, 2000, "resil-monitor", false, .watched = MONITOR),
     PACED_RESTARTS (0, 2000, "resil-attacked", false, .watched = ATTACKED),
+    PACED_RESTARTS (0, 2000, "resil-beside", false, .watched = BESIDE),
     RESTARTS (0, 100000, "resil-shared", .shared = true),
     RESTARTS (1000, 100000, "resil-shared", .shared = true),
     {.group = "m1p",
@@ -1196,6 +1233,8 @@ int main (int argc, char **argv)
         return be_bare (argv[2]);
     if (argc == 4 && strcmp (argv[1], "--attack") == 0)
         attack (argv[2], argv[3]);
+    if (argc == 2 && strcmp (argv[1], "--victim") == 0)
+        be_attacked ();
     for (size_t i = 0; i < sizeof in_process / sizeof *in_process; i++)
         resil_type_register (&in_process[i]);
     resil_host ();

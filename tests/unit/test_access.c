@@ -2,7 +2,9 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "monitor/access.h"
 #include "support.h"
@@ -83,6 +85,38 @@ static void roles_have_names (void **state)
     assert_int_equal (resil__role_of ("Admin"), RESIL__NO_ROLE);
 }
 
+static void a_list_of_a_mebibyte_is_too_long (void **state)
+{
+    (void) state;
+    char file[] = "/tmp/resil-test-XXXXXX";
+    resil__access_t access = {.file = NULL};
+    int fd = mkstemp (file);
+    assert_true (fd >= 0);
+    ok (ftruncate (fd, 1024 * 1024));
+    errno = 0;
+    assert_int_equal (resil__access_open (&access, file), -1);
+    assert_int_equal (errno, EFBIG);
+    assert_non_null (strstr (resil_errmsg (), file));
+    ok (ftruncate (fd, 0));
+    ok (resil__access_open (&access, file));
+    resil__access_close (&access);
+    close (fd);
+    unlink (file);
+}
+
+static void a_long_name_is_cut (void **state)
+{
+    (void) state;
+    char text[256];
+    resil__access_list_t list;
+    memset (text, 'n', sizeof text - 1);
+    memcpy (text, A " viewer ", sizeof A - 1 + 8);
+    text[sizeof text - 1] = 0;
+    ok (resil__access_parse (&list, "f", text));
+    assert_int_equal (strlen (list.grantees[0].name), RESIL__KEY_NAME_ROOM - 1);
+    resil__access_list_release (&list);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
@@ -90,6 +124,8 @@ int main (void)
         support_case (what_is_wrong_is_named_with_its_line),
         support_case (who_is_gone_or_may_less_has_lost_something),
         support_case (roles_have_names),
+        support_case (a_list_of_a_mebibyte_is_too_long),
+        support_case (a_long_name_is_cut),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

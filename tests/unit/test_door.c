@@ -10,26 +10,33 @@
 
 #define MOST 3
 
-static zsock_t *bound;
+static void *context, *bound;
 static resil__door_t door;
 static char endpoint[64];
 static const char *said;
 
+static void bind_it (void)
+{
+    ok (zmq_bind (bound, "tcp://127.0.0.1:*"));
+    ok (zmq_getsockopt (bound, ZMQ_LAST_ENDPOINT, endpoint, &(size_t){sizeof endpoint}));
+}
+
 static int door_before (void **state)
 {
     int rc = support_before (state);
-    bound = zsock_new (ZMQ_ROUTER);
+    context = zmq_ctx_new ();
+    bound = zmq_socket (context, ZMQ_ROUTER);
     said = NULL;
-    ok (resil__door_open (&door, zsock_resolve (bound), false, MOST));
-    assert_true (zsock_bind (bound, "tcp://127.0.0.1:*") > 0);
-    snprintf (endpoint, sizeof endpoint, "%s", zsock_endpoint (bound));
+    ok (resil__door_open (&door, context, bound, false, MOST));
+    bind_it ();
     return rc;
 }
 
 static int door_after (void **state)
 {
-    resil__door_close (&door, zsock_resolve (bound));
-    zsock_destroy (&bound);
+    resil__door_close (&door, bound);
+    zmq_close (bound);
+    zmq_ctx_term (context);
     return support_after (state);
 }
 
@@ -107,14 +114,13 @@ static void when_it_is_bound_again_it_is_empty (void **state)
     (void) state;
     int fds[MOST];
     fill (fds);
-    assert_int_equal (zsock_unbind (bound, "%s", endpoint), 0);
+    ok (zmq_unbind (bound, endpoint));
     for (int i = 0; i < MOST; i++) {
         struct pollfd item = {.fd = fds[i], .events = POLLIN};
         assert_int_equal (poll (&item, 1, SUPPORT_PATIENCE_MS), 1);
     }
     leave (fds);
-    assert_true (zsock_bind (bound, "tcp://127.0.0.1:*") > 0);
-    snprintf (endpoint, sizeof endpoint, "%s", zsock_endpoint (bound));
+    bind_it ();
     come_to_be (0);
     fill (fds);
     leave (fds);
@@ -161,12 +167,32 @@ static void it_is_opened_where_one_has_just_been_closed (void **state)
 {
     (void) state;
     for (int i = 0; i < 50; i++) {
-        zsock_t *socket = zsock_new (ZMQ_ROUTER);
-        resil__door_close (&door, zsock_resolve (bound));
-        ok (resil__door_open (&door, zsock_resolve (socket), false, MOST));
-        zsock_destroy (&bound);
+        void *socket = zmq_socket (context, ZMQ_ROUTER);
+        resil__door_close (&door, bound);
+        ok (resil__door_open (&door, context, socket, false, MOST));
+        zmq_close (bound);
         bound = socket;
     }
+}
+
+/*  One more than may come at once; it comes in after a while, though nobody has gone. */
+static void who_come_in_a_rush_wait_a_moment (void **state)
+{
+    (void) state;
+    int fds[MOST];
+    door.pace.at_once = MOST - 1;
+    door.pace.each_us = 100000;
+    for (int i = 0; i < MOST - 1; i++)
+        fds[i] = raw_connect (endpoint);
+    come_to_be (MOST - 1);
+    assert_true (door.is_shut);
+    assert_string_equal (said, "very many connect: who comes now waits");
+    assert_true (resil__door_due_us (&door) < INT64_MAX);
+    fds[MOST - 1] = raw_knock (endpoint);
+    come_to_be (MOST);
+    assert_true (door.is_shut);
+    assert_int_equal (resil__door_due_us (&door), INT64_MAX);
+    leave (fds);
 }
 
 int main (void)
@@ -174,6 +200,7 @@ int main (void)
     const struct CMUnitTest cases[] = {
         door_case (beyond_the_limit_one_waits),
         door_case (it_is_said_again_only_when_half_had_gone),
+        door_case (who_come_in_a_rush_wait_a_moment),
         door_case (when_it_is_bound_again_it_is_empty),
         door_case (those_that_have_gone_keep_nobody_out),
         door_case (without_keys_it_is_not_told_who_speaks_otherwise),
