@@ -2,6 +2,7 @@
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -455,6 +456,21 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
     return resil__make_actor (&self->actor, run, self, "a monitor");
 }
 
+/*  All its threads, ZeroMQ's too, inherit from this one that they take no core from another thread by waking up: the program's have it first.
+    Where that cannot be had, it goes without. */
+static int begin_modestly (resil_monitor_t *self, resil_supervisor_t *root,
+                           const resil_monitor_options_t *options)
+{
+    static const struct sched_param none;
+    bool is_modest = sched_getscheduler (0) == SCHED_OTHER &&
+                     pthread_setschedparam (pthread_self (), SCHED_BATCH, &none) == 0;
+    int rc = begin (self, root, options), error = errno;
+    if (is_modest)
+        pthread_setschedparam (pthread_self (), SCHED_OTHER, &none);
+    errno = error;
+    return rc;
+}
+
 resil_monitor_t *resil__monitor_make (resil_supervisor_t *root,
                                       const resil_monitor_options_t *options, bool is_own)
 {
@@ -466,7 +482,7 @@ resil_monitor_t *resil__monitor_make (resil_supervisor_t *root,
     if (!self)
         return NULL;
     self->is_own = is_own;
-    if (begin (self, root, options) == 0)
+    if (begin_modestly (self, root, options) == 0)
         return self;
     int error = errno;
     char why[RESIL__ERRMSG_MAX];

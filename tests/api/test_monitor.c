@@ -4,6 +4,8 @@
     ctest timeout: 180
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <sched.h>
+#include <dirent.h>
 #include <sys/stat.h>
 
 #include "lever.h"
@@ -580,6 +582,35 @@ static void an_endpoint_that_others_reach_needs_keys (void **state)
 
 /*  ---- Its life -------------------------------------------------------------------------------------------- */
 
+/*  Of this process's threads, those with that name: how they are scheduled. -1: there is none. */
+static int scheduling_of (const char *name)
+{
+    char file[300], comm[32];
+    int policy = -1;
+    DIR *tasks = opendir ("/proc/self/task");
+    assert_non_null (tasks);
+    for (struct dirent *task; (task = readdir (tasks));) {
+        snprintf (file, sizeof file, "/proc/self/task/%s/comm", task->d_name);
+        FILE *stream = *task->d_name == '.' ? NULL : fopen (file, "re");
+        if (stream && fgets (comm, sizeof comm, stream) && strncmp (comm, name, strlen (name)) == 0)
+            policy = sched_getscheduler (atoi (task->d_name));
+        if (stream)
+            fclose (stream);
+    }
+    closedir (tasks);
+    return policy;
+}
+
+static void its_threads_take_no_core_from_others_by_waking_up (void **state)
+{
+    (void) state;
+    begin ();
+    assert_int_equal (scheduling_of ("resil-monitor"), SCHED_BATCH);
+    assert_int_equal (scheduling_of ("resil-read"), SCHED_BATCH);
+    assert_int_equal (sched_getscheduler (0), SCHED_OTHER);
+    end ();
+}
+
 static void either_may_be_destroyed_first (void **state)
 {
     (void) state;
@@ -680,6 +711,7 @@ int main (void)
         trace_case (on_loopback_without_keys_one_may_look_only),
         trace_case (what_is_no_request_is_refused_with_a_sentence),
         trace_case (an_endpoint_that_others_reach_needs_keys),
+        trace_case (its_threads_take_no_core_from_others_by_waking_up),
         trace_case (either_may_be_destroyed_first),
         trace_case (its_folder_is_private_and_goes_with_it),
         trace_case (the_environment_gives_each_root_one),
