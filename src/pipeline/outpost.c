@@ -621,7 +621,8 @@ static int compose (outpost_t *self, resil__note_t *note, size_t fresh)
     for (size_t i = 0; i < note->dead_count; i++)
         free (self->dead[i].story);
     self->dead_count -= note->dead_count;
-    memmove (self->dead, self->dead + note->dead_count, self->dead_count * sizeof *self->dead);
+    if (self->dead_count)
+        memmove (self->dead, self->dead + note->dead_count, self->dead_count * sizeof *self->dead);
     return 0;
 }
 
