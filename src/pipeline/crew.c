@@ -252,15 +252,6 @@ static int make_epoll (resil__seat_t *seat)
     return seat->bell.fd < 0 ? 0 : epoll_ctl (seat->epoll, EPOLL_CTL_ADD, seat->bell.fd, &bell);
 }
 
-/*  Have the seat's epoll look at what a source waits for. false: it is there, or cannot be waited for. */
-static bool listen_to (resil__seat_t *seat, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    if (seat->epoll < 0 && make_epoll (seat))
-        return false;
-    return epoll_ctl (seat->epoll, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
-}
-
 static bool listen_for_all (resil__crew_t *crew)
 {
     bool is_waiting = true;
@@ -269,7 +260,8 @@ static bool listen_for_all (resil__crew_t *crew)
         if (!crew->stages[i]->is_awaiting_fd)
             continue;
         crew->is_listening = true;
-        is_waiting &= listen_to (crew->seat, crew->stages[i]->fd);
+        is_waiting &= (crew->seat->epoll >= 0 || make_epoll (crew->seat) == 0) &&
+                      resil__stage_listen (crew->stages[i], crew->seat->epoll);
     }
     return is_waiting;
 }
@@ -279,18 +271,9 @@ static void listen_no_more (resil__crew_t *crew)
     if (!crew->is_listening)
         return;
     crew->is_listening = false;
-    for (size_t i = 0; i < crew->seat->worker_count; i++) {
-        resil_stage_t *stage = crew->stages[i];
-        if (!stage->is_awaiting_fd)
-            continue;
-        struct pollfd source = {.fd = stage->fd, .events = POLLIN};
-        if (crew->seat->epoll >= 0)
-            epoll_ctl (crew->seat->epoll, EPOLL_CTL_DEL, stage->fd, NULL);
-        if (poll (&source, 1, 0) != 0) {
-            stage->is_awaiting_fd = false;
-            stage->resumes_at_us = 0;
-        }
-    }
+    for (size_t i = 0; i < crew->seat->worker_count; i++)
+        if (crew->stages[i]->is_awaiting_fd)
+            resil__stage_listen_no_more (crew->stages[i], crew->seat->epoll);
 }
 
 static int64_t due_us (const resil__crew_t *crew)

@@ -621,7 +621,8 @@ static int compose (outpost_t *self, resil__note_t *note, size_t fresh)
     for (size_t i = 0; i < note->dead_count; i++)
         free (self->dead[i].story);
     self->dead_count -= note->dead_count;
-    memmove (self->dead, self->dead + note->dead_count, self->dead_count * sizeof *self->dead);
+    if (self->dead_count)
+        memmove (self->dead, self->dead + note->dead_count, self->dead_count * sizeof *self->dead);
     return 0;
 }
 
@@ -697,19 +698,23 @@ static uint64_t calls_of (outpost_t *self)
 /*  Until something comes, or has happened since `calls`, but no longer than that. */
 static void sleep_until (outpost_t *self, uint64_t calls, int64_t due_us, int64_t now_us)
 {
+    resil_stage_t *stage = &self->page->stage;
+    bool is_listening = stage->is_awaiting_fd;
+    bool is_waiting = !is_listening || resil__stage_listen (stage, self->epoll);
     uint64_t rung;
     resil__flow_lock (&self->flow);
-    bool is_waiting = self->bell.is_asleep = self->bell.calls == calls;
+    self->bell.is_asleep = is_waiting &= self->bell.calls == calls;
     resil__flow_unlock (&self->flow);
-    if (!is_waiting)
-        return;
-    resil_wait_fd (self->self, self->epoll, POLLIN, resil__until_ms (due_us, now_us));
+    if (is_waiting)
+        resil_wait_fd (self->self, self->epoll, POLLIN, resil__until_ms (due_us, now_us));
     resil__flow_lock (&self->flow);
-    bool is_rung = !self->bell.is_asleep;
+    bool is_rung = is_waiting && !self->bell.is_asleep;
     self->bell.is_asleep = false;
     resil__flow_unlock (&self->flow);
     if (is_rung)
         (void) !read (self->bell.fd, &rung, sizeof rung);
+    if (is_listening)
+        resil__stage_listen_no_more (stage, self->epoll);
 }
 
 static void rest (outpost_t *self, uint64_t calls)

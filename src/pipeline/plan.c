@@ -84,11 +84,21 @@ static int check_shared (const resil__plan_stage_t *stage)
                           stage->spec.name, stage->type->name);
 }
 
+/*  With the name of the stage before it. */
+static int refuse_as_was_said (const resil__plan_stage_t *stage)
+{
+    char sentence[RESIL__ERRMSG_MAX];
+    snprintf (sentence, sizeof sentence, "%s", resil_errmsg ());
+    return resil__refuse (errno, "stage \"%s\": %s", stage->spec.name, sentence);
+}
+
 /*  Can it go to another process? */
 static int check_process (const resil__plan_stage_t *stage)
 {
     if (stage->spec.placement != RESIL_PROCESS)
         return 0;
+    if (resil__builtin_check_afar (stage->type, stage->spec.args))
+        return refuse_as_was_said (stage);
     if (stage->spec.args && !stage->type->args_encode)
         return resil__refuse (
             EINVAL,
@@ -135,11 +145,7 @@ static int check_stage (const resil_stage_spec_t *stage)
 
 static int check_options (const resil__plan_stage_t *stage)
 {
-    char sentence[RESIL__ERRMSG_MAX];
-    if (resil__builtin_check (stage->type, stage->spec.args) == 0)
-        return 0;
-    snprintf (sentence, sizeof sentence, "%s", resil_errmsg ());
-    return resil__refuse (errno, "stage \"%s\": %s", stage->spec.name, sentence);
+    return resil__builtin_check (stage->type, stage->spec.args) ? refuse_as_was_said (stage) : 0;
 }
 
 static int find_type (resil__plan_stage_t *stage)

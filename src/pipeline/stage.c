@@ -5,10 +5,12 @@
 #include "pipeline/stage.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
@@ -1749,6 +1751,23 @@ int64_t resil__stage_due_us (const resil_stage_t *self)
     if (self->type->on_tick && !self->has_ended && self->ticks_at_us < due_us)
         due_us = self->ticks_at_us;
     return due_us;
+}
+
+bool resil__stage_listen (const resil_stage_t *self, int epoll)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = self->fd};
+    return epoll_ctl (epoll, EPOLL_CTL_ADD, self->fd, &event) == 0 || errno == EEXIST;
+}
+
+void resil__stage_listen_no_more (resil_stage_t *self, int epoll)
+{
+    struct pollfd source = {.fd = self->fd, .events = POLLIN};
+    if (epoll >= 0)
+        epoll_ctl (epoll, EPOLL_CTL_DEL, self->fd, NULL);
+    if (poll (&source, 1, 0) == 0)
+        return;
+    self->is_awaiting_fd = false;
+    self->resumes_at_us = 0;
 }
 
 int resil__stage_end (resil_stage_t *self)

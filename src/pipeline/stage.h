@@ -159,6 +159,11 @@ resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, i
 /*  When it has something to do, if nothing happens: an instant, or RESIL__NEVER. */
 int64_t resil__stage_due_us (const resil_stage_t *self);
 
+/*  Have an epoll look at what a source waits for too; false: that is there, or cannot be waited for. And no more: if it is there
+    the wait is over. */
+bool resil__stage_listen (const resil_stage_t *self, int epoll);
+void resil__stage_listen_no_more (resil_stage_t *self, int epoll);
+
 /*  A record is a dead letter. As on_dead; without one it is told in the log. */
 int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead);
 

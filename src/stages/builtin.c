@@ -53,6 +53,73 @@ bool resil__builtin_waits (const resil_stage_type_t *type, const void *options)
     return builtin && builtin->waits && builtin->waits (options);
 }
 
+int resil__builtin_check_afar (const resil_stage_type_t *type, const void *options)
+{
+    const resil__builtin_t *builtin = builtin_of (type);
+    return builtin && builtin->check_afar ? builtin->check_afar (options) : 0;
+}
+
+/*  Where a text is, in options at that place. */
+static char **text_of (const resil__options_shape_t *shape, void *options, size_t number)
+{
+    return (char **) (void *) ((char *) options + shape->texts[number]);
+}
+
+/*  The struct, and its texts behind it in their order, each with its NUL; a NULL is none. */
+int resil__options_encode (const resil__options_shape_t *shape, const void *options, void **bytes_p,
+                           size_t *size_p)
+{
+    size_t size = shape->size;
+    void *given = (void *) (uintptr_t) options;
+    for (size_t i = 0; i < shape->text_count; i++)
+        if (*text_of (shape, given, i))
+            size += strlen (*text_of (shape, given, i)) + 1;
+    char *bytes = malloc (size), *at = bytes + shape->size;
+    if (!bytes)
+        return -1;
+    memcpy (bytes, options, shape->size);
+    for (size_t i = 0; i < shape->text_count; i++)
+        if (*text_of (shape, given, i))
+            at = stpcpy (at, *text_of (shape, given, i)) + 1;
+    *bytes_p = bytes;
+    *size_p = size;
+    return 0;
+}
+
+/*  Have the texts of a copy be those behind it. false: they are not there. */
+static bool find_texts (const resil__options_shape_t *shape, char *options, size_t size)
+{
+    char *at = options + shape->size, *end = options + size;
+    for (size_t i = 0; i < shape->text_count; i++) {
+        if (!*text_of (shape, options, i))
+            continue;
+        char *behind = at < end ? memchr (at, 0, (size_t) (end - at)) : NULL;
+        if (!behind)
+            return false;
+        *text_of (shape, options, i) = at;
+        at = behind + 1;
+    }
+    return true;
+}
+
+void *resil__options_decode (const resil__options_shape_t *shape, const void *bytes, size_t size,
+                             void *(*make) (const void *options))
+{
+    errno = EPROTO;
+    char *options = size < shape->size ? NULL : malloc (size);
+    void **made = NULL;
+    if (options) {
+        memcpy (options, bytes, size);
+        if (find_texts (shape, options, size))
+            made = make (options);
+    }
+    if (made)
+        *made = options;
+    else
+        free (options);
+    return made;
+}
+
 int resil__options_check (const char *whose, const void *options, size_t expected,
                           const char *initialiser)
 {

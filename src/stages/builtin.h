@@ -19,6 +19,8 @@ typedef struct {
     resil__options_fn *check; /*  NULL: it has no options                                       */
     /*  Does a callback of it wait, with these options? NULL: none does. */
     bool (*waits) (const void *options);
+    /*  Can it work in another process, with these options? NULL: it can, if it has an args_encode or no options. */
+    resil__options_fn *check_afar;
 } resil__builtin_t;
 
 extern const resil__builtin_t resil__lines_source;
@@ -37,6 +39,25 @@ int resil__builtin_check (const resil_stage_type_t *type, const void *options);
 
 /*  Does a callback of it wait for others, so that it must not share its thread? false for a type that is none of these. */
 bool resil__builtin_waits (const resil_stage_type_t *type, const void *options);
+
+/*  May it be in a process of its own? 0, or -1 with errno and a sentence; also 0 for a type that is none of these. */
+int resil__builtin_check_afar (const resil_stage_type_t *type, const void *options);
+
+/*  How options are bytes: where their texts are, in a struct that has no pointers but these. */
+typedef struct {
+    size_t size;
+    size_t texts[2];
+    size_t text_count;
+} resil__options_shape_t;
+
+/*  As args_encode, of options. */
+int resil__options_encode (const resil__options_shape_t *shape, const void *options, void **bytes_p,
+                           size_t *size_p);
+
+/*  As args_decode: what `make` makes of the options. It begins with a pointer, NULL in what `make` returns, where the options
+    are put, in one block of malloc's: it frees them when it is freed. */
+void *resil__options_decode (const resil__options_shape_t *shape, const void *bytes, size_t size,
+                             void *(*make) (const void *options));
 
 /*  What every check begins with: are there options at all, and of this version? */
 int resil__options_check (const char *whose, const void *options, size_t expected,

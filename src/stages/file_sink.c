@@ -13,9 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "foundation/errmsg.h"
+
 #define WRITE_FROM ((size_t) 64 << 10)
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_file_t *options;
     int fd; /*  -1: not open                                                           */
     bool may_block;
@@ -45,6 +48,7 @@ static void file_free (void *args)
     if (self->fd >= 0 && self->fd != STDOUT_FILENO)
         close (self->fd);
     free (self->bytes);
+    free (self->own);
     free (self);
 }
 
@@ -159,9 +163,32 @@ static bool waits (const void *options)
     return rc == 0 && !S_ISREG (is.st_mode);
 }
 
-const resil__builtin_t resil__file_sink = {.type = {RESIL_STAGE_TYPE, .name = RESIL_FILE_SINK,
-                                                    .on_record = on_record, .is_sink = true,
-                                                    .on_start = on_start, .on_flush = on_flush,
-                                                    .args_new = file_new, .args_free = file_free},
-                                           .check = check,
-                                           .waits = waits};
+/*  ---- In another process ------------------------------------------------------------------------------- */
+
+static const resil__options_shape_t shape = {
+    sizeof (resil_file_t), {offsetof (resil_file_t, path)}, 1};
+
+static int encode (const void *options, void **bytes_p, size_t *size_p)
+{
+    return resil__options_encode (&shape, options, bytes_p, size_p);
+}
+
+static void *decode (const void *bytes, size_t size)
+{
+    return resil__options_decode (&shape, bytes, size, file_new);
+}
+
+static int check_afar (const void *options)
+{
+    return ((const resil_file_t *) options)->path
+               ? 0
+               : resil__refuse (ENOTSUP, "the standard output is the program's; give a path");
+}
+
+const resil__builtin_t resil__file_sink = {
+    .type = {RESIL_STAGE_TYPE, .name = RESIL_FILE_SINK, .on_record = on_record, .is_sink = true,
+             .on_start = on_start, .on_flush = on_flush, .args_new = file_new,
+             .args_free = file_free, .args_encode = encode, .args_decode = decode},
+    .check = check,
+    .check_afar = check_afar,
+    .waits = waits};

@@ -14,6 +14,7 @@
 #define NUMBER_ROOM 24
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_interval_t *options;
     uint64_t last;   /*  number                                                                */
     int64_t next_us; /*  when the next one is due; 0: at once                                  */
@@ -38,6 +39,7 @@ static void interval_free (void *args)
 {
     interval_t *self = args;
     free (self->record);
+    free (self->own);
     free (self);
 }
 
@@ -104,7 +106,23 @@ static int produce (resil_stage_t *stage, void *args)
     return is_done (self) ? RESIL_DONE : 0;
 }
 
+/*  ---- In another process ------------------------------------------------------------------------------- */
+
+static const resil__options_shape_t shape = {
+    sizeof (resil_interval_t), {offsetof (resil_interval_t, text)}, 1};
+
+static int encode (const void *options, void **bytes_p, size_t *size_p)
+{
+    return resil__options_encode (&shape, options, bytes_p, size_p);
+}
+
+static void *decode (const void *bytes, size_t size)
+{
+    return resil__options_decode (&shape, bytes, size, interval_new);
+}
+
 const resil__builtin_t resil__interval_source = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_INTERVAL_SOURCE, .produce = produce, .open = open_at,
-             .args_new = interval_new, .args_free = interval_free},
+             .args_new = interval_new, .args_free = interval_free, .args_encode = encode,
+             .args_decode = decode},
     .check = check};

@@ -27,6 +27,7 @@ typedef struct {
 } place_t;
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_lines_t *options;
     int fd; /*  -1: not open                                                         */
     struct stat is;
@@ -66,6 +67,7 @@ static void lines_free (void *args)
     if (self->fd >= 0 && self->fd != STDIN_FILENO)
         close (self->fd);
     free (self->bytes);
+    free (self->own);
     free (self);
 }
 
@@ -271,7 +273,43 @@ static int produce (resil_stage_t *stage, void *args)
     return 0;
 }
 
+/*  ---- In another process ------------------------------------------------------------------------------- */
+
+static const resil__options_shape_t shape = {
+    sizeof (resil_lines_t),
+    {offsetof (resil_lines_t, path), offsetof (resil_lines_t, progress)},
+    2};
+
+static int encode (const void *options, void **bytes_p, size_t *size_p)
+{
+    return resil__options_encode (&shape, options, bytes_p, size_p);
+}
+
+static void *decode (const void *bytes, size_t size)
+{
+    return resil__options_decode (&shape, bytes, size, lines_new);
+}
+
+static int check_afar (const void *given)
+{
+    const resil_lines_t *options = given;
+    struct stat is;
+    if (!options->path)
+        return resil__refuse (ENOTSUP, "the standard input is the program's; give a path");
+    if (options->follow_ms)
+        return resil__refuse (ENOTSUP, "where a file that is followed began is known to who has "
+                                       "read it; follow it in a thread");
+    if (stat (options->path, &is) == 0 && !S_ISREG (is.st_mode))
+        return resil__refuse (ENOTSUP,
+                              "what has been read of %s would be lost with the process, "
+                              "as it is no file; read it in a thread",
+                              options->path);
+    return 0;
+}
+
 const resil__builtin_t resil__lines_source = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_LINES_SOURCE, .produce = produce, .open = open_at,
-             .commit = commit, .args_new = lines_new, .args_free = lines_free},
-    .check = check};
+             .commit = commit, .args_new = lines_new, .args_free = lines_free,
+             .args_encode = encode, .args_decode = decode},
+    .check = check,
+    .check_afar = check_afar};

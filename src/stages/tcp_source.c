@@ -26,6 +26,7 @@ typedef struct _client_t {
 } client_t;
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_tcp_t *options;
     int epoll;    /*  -1: not yet                                                              */
     int listener; /*  -1: it connects, or not yet                                              */
@@ -92,6 +93,7 @@ static void tcp_free (void *args)
         close (self->listener);
     if (self->epoll >= 0)
         close (self->epoll);
+    free (self->own);
     free (self);
 }
 
@@ -355,8 +357,34 @@ static bool waits (const void *options)
     return ((const resil_tcp_t *) options)->connects;
 }
 
+/*  ---- In another process ------------------------------------------------------------------------------- */
+
+static const resil__options_shape_t shape = {
+    sizeof (resil_tcp_t), {offsetof (resil_tcp_t, host), offsetof (resil_tcp_t, port)}, 2};
+
+static int encode (const void *options, void **bytes_p, size_t *size_p)
+{
+    return resil__options_encode (&shape, options, bytes_p, size_p);
+}
+
+static void *decode (const void *bytes, size_t size)
+{
+    return resil__options_decode (&shape, bytes, size, tcp_new);
+}
+
+static int check_afar (const void *options)
+{
+    return ((const resil_tcp_t *) options)->port_taken
+               ? resil__refuse (ENOTSUP,
+                                "port_taken cannot be written from another process; give a "
+                                "port, and no port_taken")
+               : 0;
+}
+
 const resil__builtin_t resil__tcp_source = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_TCP_SOURCE, .produce = produce, .on_start = on_start,
-             .open = open_at, .args_new = tcp_new, .args_free = tcp_free},
+             .open = open_at, .args_new = tcp_new, .args_free = tcp_free, .args_encode = encode,
+             .args_decode = decode},
     .check = check,
+    .check_afar = check_afar,
     .waits = waits};
