@@ -20,8 +20,9 @@
     m2   to start and to stop 1,000 components with threads of their own, and the memory
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m3   a pipeline of a source, one or three stages that change a byte of each record, and a sink that checks their order; each in a
-         thread of its own, or fused in one, or taking turns on a shared one; batches of 128 KiB, in one thread of 16 KiB, windows
-         as they are by default.
+         thread of its own, or fused in one, or taking turns on a shared one, or the stages in processes; batches of 128 KiB
+         and windows of 1 MiB, as they are by default. m3_idle: from just before one record is emitted, once a millisecond, to the
+         first statement of the sink; and, beside it, bare: the same by a PAIR of ZeroMQ between two threads.
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
          the program calls a component with a thread of its own; -shared: a component calls another one
          of its pool, from its handlers.
@@ -82,6 +83,7 @@ typedef struct {
     size_t samples;    /*  of m1, m1s and m4; messages, hops                        */
     bool shared;       /*  components share a thread                                */
     bool fused;        /*  stages of a pipeline are one component                   */
+    bool afar;         /*  ... are in processes                                     */
     bool one_core;
     bool paced;   /*  one failure a millisecond                                */
     bool limit;   /*  under one that is never passed                           */
@@ -934,25 +936,103 @@ static int check_record (resil_stage_t *stage, void *args, const resil_record_t 
     return RESIL_OK;
 }
 
+/*  A source that has one record each millisecond, whose bytes are when it was emitted. */
+static int emit_seldom (resil_stage_t *stage, void *args)
+{
+    uint64_t *emitted = args;
+    if (*emitted == the_case->samples)
+        return RESIL_DONE;
+    int64_t at_ns = now_ns ();
+    if (resil_emit_at (stage, ++*emitted, &at_ns, sizeof at_ns))
+        give_up ("resil_emit_at");
+    return resil_stage_await_ms (stage, 1);
+}
+
+typedef struct {
+    int64_t *samples_ns;
+    size_t count;
+} hops_t;
+
+static void note_hop (hops_t *hops, const void *bytes)
+{
+    int64_t began_ns;
+    memcpy (&began_ns, bytes, sizeof began_ns);
+    hops->samples_ns[hops->count++] = now_ns () - began_ns;
+}
+
+static int take_hop (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) stage;
+    note_hop (args, record->bytes);
+    return RESIL_OK;
+}
+
+static const resil_stage_type_t stage_types[] = {
+    {RESIL_STAGE_TYPE, .name = "source", .produce = emit_records},
+    {RESIL_STAGE_TYPE, .name = "stage", .on_record = change_record},
+    {RESIL_STAGE_TYPE, .name = "sink", .on_record = check_record, .is_sink = true},
+    {RESIL_STAGE_TYPE, .name = "seldom", .produce = emit_seldom},
+    {RESIL_STAGE_TYPE, .name = "hops", .on_record = take_hop, .is_sink = true}};
+
+static void measure_idle_pipeline (void)
+{
+    uint64_t emitted = 0;
+    hops_t hops = {calloc (the_case->samples, sizeof *hops.samples_ns), 0};
+    resil_stage_spec_t stages[] = {{RESIL_STAGE, .name = "seldom", .args = &emitted},
+                                   {RESIL_STAGE, .name = "hops", .args = &hops}};
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages,
+                                  .stage_count = 2};
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (!hops.samples_ns || !pipeline || resil_pipeline_run (pipeline))
+        give_up ("pipeline");
+    resil_pipeline_destroy (&pipeline);
+    print_percentiles (hops.samples_ns, hops.count);
+    free (hops.samples_ns);
+}
+
+static void send_seldom (zsock_t *pipe, void *args)
+{
+    (void) args;
+    zsock_signal (pipe, 0);
+    for (size_t i = 0; i < the_case->samples; i++) {
+        sleep_ms (1);
+        int64_t at_ns = now_ns ();
+        if (zmq_send (zsock_resolve (pipe), &at_ns, sizeof at_ns, 0) < 0)
+            give_up ("zmq_send");
+    }
+}
+
+static void measure_idle_pair (void)
+{
+    hops_t hops = {calloc (the_case->samples, sizeof *hops.samples_ns), 0};
+    zactor_t *sender = zactor_new (send_seldom, NULL);
+    if (!hops.samples_ns || !sender)
+        give_up ("no memory");
+    while (hops.count < the_case->samples) {
+        int64_t bytes;
+        if (zmq_recv (zsock_resolve (sender), &bytes, sizeof bytes, 0) != sizeof bytes)
+            give_up ("zmq_recv");
+        note_hop (&hops, &bytes);
+    }
+    zactor_destroy (&sender);
+    print_percentiles (hops.samples_ns, hops.count);
+    free (hops.samples_ns);
+}
+
 static void measure_pipeline (void)
 {
-    static const resil_stage_type_t types[] = {
-        {RESIL_STAGE_TYPE, .name = "source", .produce = emit_records},
-        {RESIL_STAGE_TYPE, .name = "stage", .on_record = change_record},
-        {RESIL_STAGE_TYPE, .name = "sink", .on_record = check_record, .is_sink = true}};
     static const char *const names[] = {"source", "stage-1", "stage-2", "stage-3", "sink"};
     resil_stage_spec_t stages[MOST_STAGES + 2];
     uint64_t emitted = 0, expected = 0;
     size_t last = the_case->components + 1;
-    for (size_t i = 0; i < 3; i++)
-        if (resil_stage_type_register (&types[i]))
-            give_up (types[i].name);
     for (size_t i = 0; i <= last; i++) {
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = i == last ? "sink" : names[i]};
-        stages[i].type = types[i == last ? 2 : i > 0].name;
-        stages[i].args = i ? &expected : &emitted;
+        stages[i].type = stage_types[i == last ? 2 : i > 0].name;
+        stages[i].args = i == 0 ? &emitted : i == last ? &expected : NULL;
         stages[i].thread = the_case->fused ? "all" : NULL;
-        stages[i].placement = the_case->shared ? RESIL_SHARED : RESIL_OWN_THREAD;
+        stages[i].placement = the_case->shared                      ? RESIL_SHARED
+                              : the_case->afar && i > 0 && i < last ? RESIL_PROCESS
+                                                                    : RESIL_OWN_THREAD;
     }
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages};
     spec.stage_count = last + 1;
@@ -969,7 +1049,8 @@ static void measure_pipeline (void)
     if (expected != the_case->samples)
         give_up ("records are missing");
     print ((double) the_case->samples / seconds, "msg/s", "");
-    print (used_s * NS_A_S / (double) the_case->samples, "ns", "_cpu");
+    if (!the_case->afar)
+        print (used_s * NS_A_S / (double) the_case->samples, "ns", "_cpu");
 }
 
 static void measure_idleness (void)
@@ -1125,6 +1206,20 @@ static const case_t cases[] = {
     PIPELINE ("m3_3s_64B", 3, 64, 20000000),
     PIPELINE ("m3_1s_1KiB", 1, 1024, 5000000),
     PIPELINE ("m3_3s_1KiB", 3, 1024, 5000000),
+    PIPELINE_OF ("m3_1s_64B", "resil-process", 1, 64, 20000000, .afar = true),
+    PIPELINE_OF ("m3_1s_1KiB", "resil-process", 1, 1024, 2000000, .afar = true),
+    {.group = "m3",
+     .metric = "m3_idle",
+     .peer = "resil-own",
+     .measure = measure_idle_pipeline,
+     .samples = 1000,
+     .hang_ms = RESIL_FOREVER},
+    {.group = "m3",
+     .metric = "m3_idle",
+     .peer = "bare-pair",
+     .measure = measure_idle_pair,
+     .samples = 1000,
+     .hang_ms = RESIL_FOREVER},
     CALLS ("resil", measure_calls, .shared = false),
     CALLS ("resil-1core", measure_calls, .one_core = true),
     CALLS ("resil-shared", measure_shared_calls, .shared = true),
@@ -1237,6 +1332,8 @@ int main (int argc, char **argv)
         be_attacked ();
     for (size_t i = 0; i < sizeof in_process / sizeof *in_process; i++)
         resil_type_register (&in_process[i]);
+    for (size_t i = 0; i < sizeof stage_types / sizeof *stage_types; i++)
+        resil_stage_type_register (&stage_types[i]);
     resil_host ();
     if (argc == 3 && strcmp (argv[1], "--case") == 0) {
         size_t number = strtoul (argv[2], NULL, 10);
