@@ -386,6 +386,8 @@ class Following(Case):
             before = len(lines)
             process, _ = start(self.environment, endpoint)
             said.wait_for(lambda: any("another run" in line for line in said), "the new run")
+            lines.wait_for(lambda: any("starting -> up" in line for line in lines[before:]),
+                           "how the new run began")
             end(process)
             lines.wait_for(lambda: any("ended: stopped" in line for line in lines[before:]),
                            "an event of the new run")
