@@ -386,11 +386,14 @@ class Following(Case):
             before = len(lines)
             process, _ = start(self.environment, endpoint)
             said.wait_for(lambda: any("another run" in line for line in said), "the new run")
-            lines.wait_for(lambda: any("starting -> up" in line for line in lines[before:]),
-                           "how the new run began")
+            #  It has been heard of; that it is followed shows in what happens from then on.
+            def happens():
+                resil(self.environment, "restart", "/remote/worker", "-e", endpoint, *LONG)
+                return any("restart: refused" in line for line in lines[before:])
+            wait_for(happens, "an event of the new run")
             end(process)
             lines.wait_for(lambda: any("ended: stopped" in line for line in lines[before:]),
-                           "an event of the new run")
+                           "the end of the new run")
         finally:
             end(process, kill=True)
             follower.terminate()
