@@ -30,8 +30,11 @@ static inline void touch (resil_stage_t *self, resil__out_t *out)
 void resil__emit_fold (resil_stage_t *self)
 {
     resil__quick_t *quick = &self->quick;
-    if (self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED)
+    bool is_plain = self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED;
+    if (is_plain) {
         self->emitted = self->inside == RESIL__PLAIN_EMITTED;
+        self->callback++;
+    }
     if (quick->batch) {
         if (self->inside == RESIL__PLAIN_EMITTED || self->inside == RESIL__PRODUCING) {
             quick->batch->size = (size_t) (quick->at_before - quick->batch->payload);
@@ -43,7 +46,7 @@ void resil__emit_fold (resil_stage_t *self)
         quick->batch->count = quick->count;
     }
     *quick = (resil__quick_t){0};
-    if (self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED)
+    if (is_plain)
         self->inside = RESIL__FOR_RECORD;
 }
 
@@ -86,6 +89,13 @@ void resil__emit_undo (resil_stage_t *self)
 
 /*  ---- Where a record goes --------------------------------------------------------------------------- */
 
+/*  Who works on records sees that when it looks up next: now. */
+static void note_full (resil_stage_t *self)
+{
+    self->is_full = true;
+    self->steps = 1;
+}
+
 static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
 {
     if (out->count == out->room) {
@@ -102,7 +112,8 @@ static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
                                        : resil__record_batch_new (need);
     if (!batch)
         return -1;
-    self->is_full |= out->count > 0;
+    if (out->count > 0)
+        note_full (self);
     out->batches[out->count++] = batch;
     return 0;
 }
@@ -122,7 +133,7 @@ static inline resil__record_batch_t *batch_with_room (resil_stage_t *self, resil
 static inline void note_room (resil_stage_t *self, const resil__record_batch_t *batch, size_t need)
 {
     if (batch->room - batch->size < need)
-        self->is_full = true;
+        note_full (self);
 }
 
 /*  Where its bytes go. NULL: there is no memory. */

@@ -462,7 +462,7 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
     return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
 }
 
-static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
+static bool look_at_clock (resil_stage_t *self)
 {
     resil_progress (self->self, NULL);
     int64_t now_us = resil__now_us ();
@@ -478,10 +478,16 @@ static __attribute__ ((noinline)) bool look_at_clock (resil_stage_t *self)
            atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
 }
 
+static __attribute__ ((noinline)) bool look_up (resil_stage_t *self)
+{
+    self->steps = self->stride;
+    return self->is_full || look_at_clock (self);
+}
+
 /*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
 static inline bool has_lingered (resil_stage_t *self)
 {
-    return --self->steps == 0 && look_at_clock (self);
+    return --self->steps == 0 && look_up (self);
 }
 
 static void wait_for (resil_stage_t *self, int64_t ms)
@@ -532,7 +538,7 @@ static int produce_some (resil_stage_t *self)
             return failed;
         self->inside = RESIL__OUTSIDE;
         self->is_uncommitted |= self->produced > 0;
-        if (said != 0 || self->is_full || has_lingered (self))
+        if (said != 0 || has_lingered (self))
             return said;
     }
 }
@@ -744,17 +750,17 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
 /*  What comes of one record. */
 typedef enum { THROUGH, AGAIN, PUT_OFF, FAILED } outcome_t;
 
-static inline void go_on (resil_stage_t *self, const unsigned char *behind)
+static inline void go_on (resil_stage_t *self, const unsigned char *behind, uint32_t index)
 {
     self->records.at = behind;
-    self->index++;
+    self->index = index;
     self->is_uncommitted = true;
 }
 
 /*  The same with a record that is not done, but counted otherwise. */
 static void go_past (resil_stage_t *self, const unsigned char *behind)
 {
-    go_on (self, behind);
+    go_on (self, behind, self->index + 1);
     self->counted++;
 }
 
@@ -876,10 +882,11 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
         if (!may_try_again (self, present->at, &outcome))
             return outcome;
     }
-    atomic_store_explicit (&self->hand, self->index + 1, memory_order_relaxed);
-    self->callback++;
+    uint32_t hand = self->index + 1;
+    atomic_store_explicit (&self->hand, hand, memory_order_relaxed);
     self->inside = RESIL__PLAIN;
     if (record->id.branch) {
+        self->callback++;
         self->emitted = 0;
         self->inside = RESIL__FOR_RECORD;
     }
@@ -891,7 +898,7 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
     self->inside = RESIL__OUTSIDE;
     if (self->is_troubled)
         forget_trouble (self);
-    go_on (self, present->at);
+    go_on (self, present->at, hand);
     return THROUGH;
 }
 
@@ -1123,7 +1130,7 @@ static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up
             return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
         if (outcome == AGAIN)
             present.at = self->records.at;
-        if (self->is_full || has_lingered (self))
+        if (has_lingered (self))
             return self->worker->output_count ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
     }
     return leave_batch (self, is_given_up, rc);

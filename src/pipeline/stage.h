@@ -87,7 +87,7 @@ struct _resil_stage_t {
     bool is_awaiting_fd;
     int fd;
     resil__inside_t inside;
-    uint64_t callback;     /*  number of the present one                               */
+    uint64_t callback;     /*  number of the present one, once it has gone on slowly    */
     resil_record_t record; /*  in hand; a source: its id is that of what is emitted    */
     resil__quick_t quick;
     resil__draft_t draft;
