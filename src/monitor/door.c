@@ -69,6 +69,12 @@ static void begins (resil__door_t *self, unsigned listener)
     self->is_shut = self->has_said = false;
 }
 
+void resil__door_unhinge (resil__door_t *self)
+{
+    self->listener = -1;
+    self->is_shut = false;
+}
+
 /*  With several threads of ZeroMQ's it may be told first that one has gone, and then that it has come. */
 static void forget_those_gone (resil__door_t *self)
 {

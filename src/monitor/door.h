@@ -31,6 +31,9 @@ int resil__door_open (resil__door_t *self, void *context, void *handle, bool has
                       unsigned most);
 void resil__door_close (resil__door_t *self, void *handle);
 
+/*  The socket is bound no more: its listener's number may be another's from now on. */
+void resil__door_unhinge (resil__door_t *self);
+
 /*  When it is to be looked at, even if nothing is told: it may be opened again. INT64_MAX: not for that. */
 int64_t resil__door_due_us (const resil__door_t *self);
 

@@ -198,5 +198,6 @@ void resil__port_rebind (resil__port_t *self)
     if (self->is_bound)
         zmq_unbind (self->handle, endpoint);
     self->is_bound = false;
+    resil__door_unhinge (&self->door);
     bind_it (self, endpoint);
 }

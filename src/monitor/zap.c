@@ -83,8 +83,9 @@ void *resil__zap_open (void *context)
     if (socket && zmq_setsockopt (socket, ZMQ_LINGER, &at_once, sizeof at_once) == 0 &&
         zmq_bind (socket, ENDPOINT) == 0)
         return socket;
-    resil__refuse (errno, "the check of keys cannot begin: %s", zmq_strerror (errno));
+    int error = errno;
     if (socket)
         zmq_close (socket);
+    resil__refuse (error, "the check of keys cannot begin: %s", zmq_strerror (error));
     return NULL;
 }

@@ -12,18 +12,20 @@
 #include "runner/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "foundation/process.h"
 #include "process/memory.h"
 
 #define FIRST_WAIT_MS 100
@@ -35,6 +37,9 @@
 /*  A shim is started when the incarnation has been up so long, and kept so long: that one is healthy then. */
 #define SHIM_AFTER_MS 3
 #define SHIM_KEPT_MS 60000
+
+/*  Nobody needs one so much that others should want for descriptors. */
+#define SHIM_LEAVES 100
 
 extern char **environ;
 
@@ -61,22 +66,51 @@ static uint64_t add_bytes (uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
-/*  As a number: what this program may have changed since, of what a process has of it. */
+static uint64_t add_directory (uint64_t hash, const char *path)
+{
+    struct stat found;
+    if (stat (path, &found))
+        return hash;
+    hash = add_bytes (hash, &found.st_dev, sizeof found.st_dev);
+    return add_bytes (hash, &found.st_ino, sizeof found.st_ino);
+}
+
+/*  As whom and within what this thread runs, of which the kernel has a line each. 0: that cannot be seen. */
+static uint64_t add_rights (uint64_t hash)
+{
+    static const char *const lines[] = {
+        "Umask:", "Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp", "Cpus_allowed:"};
+    char text[8192], *rest = text, *line;
+    int fd = open ("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read (fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close (fd);
+    if (size <= 0)
+        return 0;
+    text[size] = 0;
+    while ((line = strsep (&rest, "\n")))
+        for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+            if (strncmp (line, lines[i], strlen (lines[i])) == 0)
+                hash = add_bytes (hash, line, strlen (line));
+    return hash;
+}
+
+/*  As a number: what this program may have changed since, of what a process has of it. 0: that cannot be seen. */
 static uint64_t heritage_now (void)
 {
     char path[PATH_MAX];
     struct rlimit limit;
-    struct stat directory;
-    uint64_t hash = UINT64_C (0xcbf29ce484222325);
+    uint64_t hash = add_rights (UINT64_C (0xcbf29ce484222325));
+    if (!hash)
+        return 0;
+    int nice = getpriority (PRIO_PROCESS, 0);
+    hash = add_bytes (hash, &nice, sizeof nice);
     for (char **entry = environ; entry && *entry; entry++)
         hash = add_bytes (hash, *entry, strlen (*entry) + 1);
     for (int resource = 0; resource < (int) RLIM_NLIMITS; resource++)
         if (getrlimit ((__rlimit_resource_t) resource, &limit) == 0)
             hash = add_bytes (hash, &limit, sizeof limit);
-    if (stat (".", &directory) == 0) {
-        hash = add_bytes (hash, &directory.st_dev, sizeof directory.st_dev);
-        hash = add_bytes (hash, &directory.st_ino, sizeof directory.st_ino);
-    }
+    hash = add_directory (add_directory (hash, "."), "/");
     /*  Of one that has been replaced it says so. */
     ssize_t size = readlink ("/proc/self/exe", path, sizeof path);
     return add_bytes (hash, path, size > 0 ? (size_t) size : 0);
@@ -107,8 +141,12 @@ static void start (resil__process_t *self)
 {
     resil__spare_t *spare = &self->spare;
     bool waits = !self->program->is.spare;
+    if (waits && (!(spare->heritage = heritage_now ()) ||
+                  resil__process_has_room (0, SHIM_LEAVES, false, "a shim"))) {
+        try_again (self);
+        return;
+    }
     spare->own_peak = resil__memory_own_peak ();
-    spare->heritage = heritage_now ();
     if (resil__process_spawn (self, spare->channels, 0, waits ? &spare->go_fd : NULL, &spare->pid,
                               &spare->grave) == 0) {
         set_due (self, waits ? SHIM_KEPT_MS : -1);
@@ -174,6 +212,8 @@ void resil__spare_discard (resil__process_t *self)
     if (spare->is_dying)
         return;
     if (spare->pid) {
+        /*  A shim ends of that, also where it may not be killed any more. */
+        close_go (spare);
         kill (-spare->pid, SIGKILL);
         spare->is_dying = true;
     }
@@ -208,8 +248,10 @@ bool resil__spare_adopt (resil__process_t *self)
     if (!is_ready (spare) || resil__process_listen (spare->channels))
         return false;
     if (spare->go_fd >= 0) {
-        eventfd_write (spare->go_fd, self->base.self.incarnation);
-        spare->channels->caller.told = self->base.self.incarnation;
+        uint64_t order = self->base.self.incarnation;
+        ssize_t sent = send (spare->go_fd, &order, sizeof order, MSG_NOSIGNAL);
+        (void) sent; /*  one that has ended meanwhile is seen to end                   */
+        spare->channels->caller.told = order;
         close_go (spare);
         set_due (self, -1);
     }
@@ -221,7 +263,8 @@ bool resil__spare_adopt (resil__process_t *self)
     self->caller->incarnation = self->base.self.incarnation;
     spare->channels = former;
     spare->pid = 0;
-    spare->is_wanted = false;
+    spare->is_wanted = spare->has_failed = false;
+    spare->wait_ms = 0;
     return true;
 }
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -344,12 +344,15 @@ static int place_sockets (pipes_t *pipes, const resil_process_t *process)
     return 0;
 }
 
-/*  Not of the kind that does not block, as that would be so for both. */
+/*  Sockets, so that who writes need not mind that the other one has gone; and who reads sees that. */
 static int make_go (pipes_t *pipes)
 {
-    pipes->our_go = eventfd (0, EFD_CLOEXEC);
-    if (pipes->our_go >= 0)
-        pipes->their_go = fcntl (pipes->our_go, F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
+    int ends[2];
+    if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return -1;
+    pipes->our_go = ends[0];
+    pipes->their_go = fcntl (ends[1], F_DUPFD_CLOEXEC, RESIL__SPAWN_FIRST_FD);
+    close (ends[1]);
     return pipes->their_go < 0 ? -1 : 0;
 }
 

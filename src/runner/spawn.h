@@ -19,7 +19,7 @@ typedef struct {
     int err_fd;   /*  ... and error                                            */
     int trace_fd; /*  what its crash handler writes; -1: it is none that speaks */
     int fail_fd;  /*  a resil__shim_failure_t, or nothing: then it runs        */
-    int go_fd;    /*  an eventfd that its shim waits for; -1: it does not      */
+    int go_fd;    /*  what its shim waits for an order by; -1: it does not      */
 } resil__spawned_t;
 
 /*  Descriptors that one takes, with the socket that it notifies and what it waits for. */

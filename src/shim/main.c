@@ -243,7 +243,8 @@ static void become (char **command)
 int main (int argc, char **argv)
 {
     if (argc == 2 && strcmp (argv[1], RESIL__SHIM_SURVIVES) == 0) {
-        close_from (RESIL__SHIM_FIRST_FD + 1, false);
+        /*  It becomes nobody else. */
+        close_from (RESIL__SHIM_FIRST_FD + 1, true);
         return resil__survive ();
     }
     parent = argc > 1 ? value_of (argv[1], "parent") : NULL;

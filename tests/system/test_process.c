@@ -561,6 +561,25 @@ static void a_flood_hurts_nobody (void **state)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  What the program had open without close-on-exec is closed when it closes it. */
+static void what_the_program_has_open_is_kept_open_by_nobody (void **state)
+{
+    (void) state;
+    int ends[2];
+    char byte;
+    assert_int_equal (pipe (ends), 0);
+    the.script = "exec sleep 1000";
+    resil_supervisor_t *supervisor = run (0);
+    assert_non_null (supervisor);
+    close (ends[1]);
+    struct pollfd end = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal (poll (&end, 1, SUPPORT_PATIENCE_MS), 1);
+    assert_int_equal (read (ends[0], &byte, 1), 0);
+    close (ends[0]);
+    ok (resil_supervisor_stop (supervisor));
+    resil_supervisor_destroy (&supervisor);
+}
+
 static void a_line_without_end_hurts_nobody (void **state)
 {
     (void) state;
@@ -872,6 +891,7 @@ int main (void)
         process_case (who_would_survive_may_die),
         process_case (a_flood_hurts_nobody),
         process_case (a_line_without_end_hurts_nobody),
+        process_case (what_the_program_has_open_is_kept_open_by_nobody),
         process_case (its_handler_runs_in_this_program),
         process_case (a_handler_that_hangs_is_left_behind),
         process_case (a_handler_that_hangs_outlives_its_supervisor),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /*  Makes a spare end before resil_host is called, and no other process. */
@@ -335,6 +336,14 @@ static void what_the_program_has_changed_since_reaches_the_next_one (void **stat
     pid = await_incarnation (4);
     snprintf (expected, sizeof expected, "incarnation 4 is %d", (int) pid);
     said (support_log_find (expected), "word none");
+    /*  Also as whom and within what it runs. */
+    shim = await_shim (pid);
+    mode_t mask = umask (0);
+    umask (mask ^ 0022);
+    kill (pid, SIGKILL);
+    pid = await_incarnation (5);
+    umask (mask);
+    assert_int_not_equal (pid, shim);
     resil_supervisor_destroy (&supervisor);
 }
 
