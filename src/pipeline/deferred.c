@@ -118,16 +118,31 @@ static void leave_list (resil__deferrals_t *self, resil_deferred_t *deferred)
         resil__deferred_remove (&self->lists[deferred->list], deferred);
 }
 
+void resil__deferred_give_again (resil__deferrals_t *self, resil_deferred_t *deferred,
+                                 int64_t due_us)
+{
+    resil_deferred_t *before = self->lists[RESIL__AGAIN].last;
+    leave_list (self, deferred);
+    if (before == deferred)
+        before = self->lists[RESIL__AGAIN].last;
+    while (before && before->due_us > due_us)
+        before = before->previous;
+    /*  What is done again is emitted again. */
+    let_go_of_held (deferred);
+    deferred->number = 0;
+    deferred->due_us = due_us;
+    insert_behind (&self->lists[RESIL__AGAIN], deferred, before);
+    deferred->list = RESIL__AGAIN;
+}
+
 void resil__deferred_move (resil__deferrals_t *self, resil_deferred_t *deferred,
                            resil__deferred_list_t list)
 {
-    leave_list (self, deferred);
-    /*  What is done again is emitted again. */
     if (list == RESIL__AGAIN) {
-        let_go_of_held (deferred);
-        deferred->number = 0;
-        deferred->due_us = 0;
+        resil__deferred_give_again (self, deferred, 0);
+        return;
     }
+    leave_list (self, deferred);
     resil__deferred_push (&self->lists[list], deferred);
     deferred->list = list;
 }

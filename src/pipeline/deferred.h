@@ -117,6 +117,10 @@ void resil__deferred_remove (resil__deferred_row_t *row, resil_deferred_t *defer
 void resil__deferred_move (resil__deferrals_t *self, resil_deferred_t *deferred,
                            resil__deferred_list_t list);
 
+/*  It is to be worked on again, at that time or (0) at once: before all that are to be later. */
+void resil__deferred_give_again (resil__deferrals_t *self, resil_deferred_t *deferred,
+                                 int64_t due_us);
+
 /*  To the front of those that are settled: it has not taken effect after all. */
 void resil__deferred_put_back (resil__deferrals_t *self, resil_deferred_t *deferred);
 

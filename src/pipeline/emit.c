@@ -72,7 +72,7 @@ static void unfold (resil_stage_t *self)
 void resil__emit_undo (resil_stage_t *self)
 {
     resil__emit_fold (self);
-    self->draft.is_open = false;
+    self->draft.is_open = self->draft.is_lost = false;
     for (size_t i = 0; i < self->worker->output_count; i++) {
         resil__out_t *out = &self->outs[i];
         if (out->touched != self->callback)
@@ -255,19 +255,20 @@ static int emit (resil_stage_t *self, size_t port, const void *key, size_t key_s
     return 0;
 }
 
-/*  The draft, if there is one, has been written. */
-int resil__emit_finish (resil_stage_t *self)
-{
-    if (!self->draft.is_open)
-        return 0;
-    self->draft.is_open = false;
-    return emit (self, 0, NULL, 0, self->draft.bytes, self->draft.size);
-}
-
 static int refuse_draft (const resil_stage_t *self, size_t size)
 {
     return resil__refuse (ENOMEM, "no memory for a record of %zu bytes that stage \"%s\" emits",
                           size, resil_stage_name (self));
+}
+
+/*  The draft, if there is one, has been written. */
+int resil__emit_finish (resil_stage_t *self)
+{
+    resil__draft_t *draft = &self->draft;
+    if (draft->is_open && emit (self, 0, NULL, 0, draft->bytes, draft->size))
+        draft->is_lost = true;
+    draft->is_open = false;
+    return draft->is_lost ? refuse_draft (self, draft->size) : 0;
 }
 
 static unsigned char *begin_draft (resil_stage_t *self, size_t size)

@@ -296,11 +296,13 @@ static bool is_confirmed (const resil__worker_t *worker, uint64_t number)
     return true;
 }
 
-/*  Has each output half of its window free again? So that who waits for room is not woken for each batch. */
+/*  Has each output that had no room half of its window free again? So that who waits for room is not woken for each batch. */
 static bool has_much_room (const resil__worker_t *worker)
 {
     for (size_t i = 0; i < worker->output_count; i++) {
         const resil__link_sender_t *sender = &worker->outputs[i]->sender;
+        if (!worker->outputs[i]->stalled_at_us)
+            continue;
         if (resil__link_sender_held (sender) > sender->room / 2 ||
             load_of (sender) > sender->room_bytes / 2)
             return false;

@@ -708,18 +708,27 @@ static void sleep_until (outpost_t *self, uint64_t calls, int64_t due_us, int64_
     if (is_waiting)
         resil_wait_fd (self->self, self->epoll, POLLIN, resil__until_ms (due_us, now_us));
     resil__flow_lock (&self->flow);
-    bool is_rung = is_waiting && !self->bell.is_asleep;
     self->bell.is_asleep = false;
     resil__flow_unlock (&self->flow);
-    if (is_rung)
+    /*  Who rings writes a little later than he says so: what is not read now wakes it once more. */
+    if (is_waiting)
         (void) !read (self->bell.fd, &rung, sizeof rung);
     if (is_listening)
         resil__stage_listen_no_more (stage, self->epoll);
 }
 
+/*  Is what came of its last step on the link? And if the next one may be its last: has it arrived? */
+static bool may_step (outpost_t *self)
+{
+    const resil_stage_t *stage = &self->page->stage;
+    return self->queue_count == 0 && !stage->is_done &&
+           !(stage->is_troubled && resil__link_sender_held (&self->up));
+}
+
 static void rest (outpost_t *self, uint64_t calls)
 {
-    int64_t now_us = resil__now_us (), due_us = resil__stage_due_us (&self->page->stage);
+    int64_t now_us = resil__now_us ();
+    int64_t due_us = may_step (self) ? resil__stage_due_us (&self->page->stage) : RESIL__NEVER;
     int64_t down = resil__link_receiver_due_at (&self->down);
     int64_t up = resil__link_sender_due_at (&self->up);
     int64_t first = up < down ? up : down;
@@ -733,16 +742,12 @@ static void rest (outpost_t *self, uint64_t calls)
     sleep_until (self, calls, due_us, now_us);
 }
 
-/*  A step of the stage, if what came of the last one is on the link. */
 static resil__step_t step (outpost_t *self, int *rc)
 {
     static const bool never = false;
     resil_stage_t *stage = &self->page->stage;
     atomic_store (&self->worker->is_paused, atomic_load (&self->page->is_paused));
-    if (self->queue_count || stage->is_done)
-        return RESIL__STEP_IDLE;
-    /*  It may be its last: what has gone is to have arrived. */
-    if (stage->is_troubled && resil__link_sender_held (&self->up))
+    if (!may_step (self))
         return RESIL__STEP_IDLE;
     resil__step_t said = resil__stage_step (stage, &never, rc);
     if (said != RESIL__STEP_FAILED && collect (self)) {

@@ -125,9 +125,12 @@ static void sum_up (const resil__figures_t *figures, char text[RESIL__SUM_ROOM])
 static void tell_dead (void *herald, const resil__worker_t *worker, const char *why)
 {
     const resil_pipeline_t *self = herald;
-    size_t offset = offsetof (resil__seat_t, bell);
-    const resil__seat_t *seat = (const resil__seat_t *) ((const char *) worker->bell - offset);
-    resil__tell_dead (self->supervisor, seat->name, worker->buried, why);
+    for (size_t i = 0; i < self->core->seat_count; i++) {
+        const resil__seat_t *seat = &self->core->seats[i];
+        for (size_t n = 0; n < seat->worker_count; n++)
+            if (seat->workers[n] == worker)
+                resil__tell_dead (self->supervisor, seat->name, worker->buried, why);
+    }
 }
 
 /*  Have its dead be told, or (NULL) no longer. */

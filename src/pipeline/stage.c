@@ -219,7 +219,11 @@ static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t
     begin_own (self);
     int rc = callback (self, self->args, position);
     if (rc == 0)
+        rc = end_emitting (self);
+    if (rc == 0) {
         self->inside = RESIL__OUTSIDE;
+        self->is_uncommitted |= self->produced > 0;
+    }
     return rc;
 }
 
@@ -557,6 +561,7 @@ static resil__step_t end_source (resil_stage_t *self, const bool *is_given_up, i
     if ((*rc = call (self, self->type->on_end)) != 0)
         return RESIL__STEP_FAILED;
     self->has_ended = true;
+    self->resumes_at_us = 0;
     return commit (self, is_given_up, rc);
 }
 
@@ -565,6 +570,8 @@ static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_u
     news_t news = read_news (self, is_given_up);
     if (news.is_given_up)
         return RESIL__STEP_GIVEN_UP;
+    if (self->resumes_at_us && self->resumes_at_us <= resil__now_us ())
+        self->resumes_at_us = 0;
     if (news.confirmed > self->told && self->type->commit &&
         (*rc = call_with (self, self->type->commit, news.confirmed)) != 0)
         return RESIL__STEP_FAILED;
@@ -576,10 +583,9 @@ static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_u
     }
     if (news.is_draining)
         return end_source (self, is_given_up, rc);
-    if (news.is_paused || self->resumes_at_us > resil__now_us ())
+    if (news.is_paused || self->resumes_at_us)
         return self->is_uncommitted || news.is_asked ? commit (self, is_given_up, rc)
                                                      : RESIL__STEP_IDLE;
-    self->resumes_at_us = 0;
     int said = produce_some (self);
     if (said == RESIL_DONE)
         return end_source (self, is_given_up, rc);
@@ -632,14 +638,32 @@ void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t inde
                          resil_error_kind_name (error), resil_error_text (error));
 }
 
-/*  Of the record in hand. */
-static resil__trouble_t *find_trouble (resil_stage_t *self)
+static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
+{
+    const resil_stage_spec_t *spec = &self->worker->stage->spec;
+    return trouble->is_rejected || trouble->failures >= spec->attempts ||
+           (spec->retries && trouble->retries >= spec->retries);
+}
+
+/*  Under the lock: has this thread not been given up? Else what it had in hand is its successor's, with its story. */
+static bool is_in_charge (const resil_stage_t *self)
+{
+    return self->worker->deferrals.era == self->era;
+}
+
+/*  Of the record in hand: a copy, with a story if it is dead, which is the caller's. false: there is none. */
+static bool copy_trouble (resil_stage_t *self, resil__trouble_t *copy)
 {
     uint64_t entry;
     uint32_t index;
     find_hand (self, &entry, &index);
     resil__flow_lock (self->flow);
-    resil__trouble_t *trouble = resil__worker_trouble (self->worker, entry, index);
+    const resil__trouble_t *trouble =
+        is_in_charge (self) ? resil__worker_trouble (self->worker, entry, index) : NULL;
+    if (trouble) {
+        *copy = *trouble;
+        copy->story = is_dead (self, trouble) && trouble->story ? strdup (trouble->story) : NULL;
+    }
     self->is_troubled = self->worker->troubles.count > 0;
     resil__flow_unlock (self->flow);
     return trouble;
@@ -668,7 +692,7 @@ static int note_trouble (resil_stage_t *self, bool is_rejected, const char *reas
     uint32_t index;
     find_hand (self, &entry, &index);
     resil__flow_lock (self->flow);
-    int rc = note_trouble_of (self, entry, index, is_rejected, reason);
+    int rc = is_in_charge (self) ? note_trouble_of (self, entry, index, is_rejected, reason) : 0;
     resil__flow_unlock (self->flow);
     return rc;
 }
@@ -702,15 +726,9 @@ static void forget_trouble (resil_stage_t *self)
     find_hand (self, &entry, &index);
     self->record.attempt = 1; /*  of those behind it in the batch                              */
     resil__flow_lock (self->flow);
-    forget_trouble_of (self, entry, index);
+    if (is_in_charge (self))
+        forget_trouble_of (self, entry, index);
     resil__flow_unlock (self->flow);
-}
-
-static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)
-{
-    const resil_stage_spec_t *spec = &self->worker->stage->spec;
-    return trouble->is_rejected || trouble->failures >= spec->attempts ||
-           (spec->retries && trouble->retries >= spec->retries);
 }
 
 static void log_dead (const resil__plan_t *plan, const resil_dead_record_t *dead)
@@ -742,6 +760,10 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
     atomic_store_explicit (&self->again_hand, 0, memory_order_relaxed);
     int rc = resil__plan_bury (self->flow->plan, &dead);
     self->inside = RESIL__OUTSIDE;
+    resil__flow_lock (self->flow);
+    if (rc == 0 && is_in_charge (self))
+        resil__flow_buried (self->flow, self->worker, resil__text_last_line (dead.story));
+    resil__flow_unlock (self->flow);
     return rc;
 }
 
@@ -786,24 +808,23 @@ static void conclude (resil_stage_t *self, resil__ending_t ending, const unsigne
 /*  It has been here before. Is it to be worked on again? */
 static bool may_try_again (resil_stage_t *self, const unsigned char *behind, outcome_t *outcome)
 {
-    resil__trouble_t *trouble = find_trouble (self);
-    if (!trouble)
+    resil__trouble_t trouble;
+    if (!copy_trouble (self, &trouble))
         return true;
-    self->record.attempt = 1 + trouble->failures + trouble->retries;
-    if (!is_dead (self, trouble)) {
+    self->record.attempt = 1 + trouble.failures + trouble.retries;
+    if (!is_dead (self, &trouble)) {
         /*  Should it take its process with it, those before it are not to come again. */
         *outcome = PUT_OFF;
-        return !trouble->failures || !self->is_uncommitted;
+        return !trouble.failures || !self->is_uncommitted;
     }
     *outcome = THROUGH;
-    if (bury (self, trouble, &self->record) != 0) {
+    int refused = bury (self, &trouble, &self->record);
+    free (trouble.story);
+    if (refused) {
         wait_for (self, DEAD_AGAIN_MS);
         *outcome = PUT_OFF;
         return false;
     }
-    resil__flow_lock (self->flow);
-    resil__flow_buried (self->flow, self->worker, resil__text_last_line (trouble->story));
-    resil__flow_unlock (self->flow);
     forget_trouble (self);
     conclude (self, RESIL__END_DEAD, behind);
     return false;
@@ -913,10 +934,9 @@ static int give_again (resil_stage_t *self, resil_deferred_t *deferred, bool is_
 {
     if (note_trouble_of (self, deferred->entry, deferred->index, is_rejected, reason))
         return -1;
-    resil__deferred_move (&self->worker->deferrals, deferred, RESIL__AGAIN);
-    if (!is_rejected && self->worker->stage->spec.retry_ms)
-        deferred->due_us =
-            resil__deadline_us (resil__now_us (), self->worker->stage->spec.retry_ms);
+    int64_t retry_ms = is_rejected ? 0 : self->worker->stage->spec.retry_ms;
+    resil__deferred_give_again (&self->worker->deferrals, deferred,
+                                retry_ms ? resil__deadline_us (resil__now_us (), retry_ms) : 0);
     return 0;
 }
 

@@ -60,6 +60,7 @@ typedef struct {
     size_t room;
     size_t size;
     bool is_open;
+    bool is_lost; /*  there was no memory for one that was whole                             */
 } resil__draft_t;
 
 /*  So many entries are gone through before a commit, at most. */

@@ -453,6 +453,21 @@ static void each_record_has_its_own_attempts (void **state)
     assert_int_equal (attempts[1], 30);
 }
 
+static atomic_int told_of_plot;
+
+static void note_dead (const resil_event_t *event, void *arg)
+{
+    (void) arg;
+    if (event->kind == RESIL_EVENT_DEAD && strcmp (event->path, "/line/plot") == 0)
+        atomic_fetch_add (&told_of_plot, 1);
+}
+
+static bool is_told (void *arg)
+{
+    (void) arg;
+    return atomic_load (&told_of_plot) == 1;
+}
+
 static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void **state)
 {
     (void) state;
@@ -465,8 +480,12 @@ static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void
     the.plot.number = 500;
     the.plot.times = 100;
     the.plot.deed = DO_CRASH;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft.spec);
+    assert_non_null (pipeline);
+    ok (resil_supervisor_on_event (resil_pipeline_supervisor (pipeline), note_dead, NULL));
+    ok (resil_pipeline_start (pipeline));
     ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    assert_true (support_wait_until (is_told, NULL, SUPPORT_PATIENCE_MS));
     ok (resil_pipeline_audit (pipeline, "plot", &audit));
     resil_pipeline_destroy (&pipeline);
     assert_int_equal (audit.dead, 1);

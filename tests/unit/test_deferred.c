@@ -130,6 +130,26 @@ static void what_is_not_settled_when_an_incarnation_begins_comes_again (void **s
     end ();
 }
 
+static void what_is_to_wait_lets_the_others_pass (void **state)
+{
+    (void) state;
+    static const int64_t due_us[] = {500, 0, 300, 500, 0, 400};
+    static const int order[] = {1, 4, 2, 5, 0, 3};
+    begin ();
+    defer (0, 6);
+    resil__deferrals_enter (deferrals, &the.in_hand);
+    for (int i = 0; i < 6; i++)
+        resil__deferred_give_again (deferrals, the.handles[i], due_us[i]);
+    is_list (RESIL__AGAIN, order, 6);
+    /*  Also one that is there already, be it the last. */
+    resil__deferred_give_again (deferrals, the.handles[3], 0);
+    static const int then[] = {1, 4, 3, 2, 5, 0};
+    is_list (RESIL__AGAIN, then, 6);
+    for (int i = 0; i < 6; i++)
+        the.handles[i]->is_void = true;
+    end ();
+}
+
 static void what_a_hung_thread_has_ended_has_not_ended (void **state)
 {
     (void) state;
@@ -311,6 +331,7 @@ int main (void)
         support_case (what_is_settled_in_hand_comes_in_the_order_of_settling),
         support_case (who_is_settled_rings_only_if_it_is_in_the_books),
         support_case (what_is_not_settled_when_an_incarnation_begins_comes_again),
+        support_case (what_is_to_wait_lets_the_others_pass),
         support_case (what_a_hung_thread_has_ended_has_not_ended),
         support_case (nothing_is_lost_when_an_allocation_fails),
     };
