@@ -124,8 +124,8 @@ RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
 RESIL_EXPORT int resil_emit (resil_stage_t *stage, const void *bytes, size_t size);
 
 /*  The same without the copy: emit a record of so many bytes to the default port, and write them where it says, before anything else
-    is emitted or the callback returns. What is there before is undefined. Where the record goes to one of several workers by its
-    own bytes, or to more than one, it is copied after that. NULL with errno as resil_emit. */
+    is emitted or the callback returns. What is there before is undefined. Where the port leads to more than one worker it is copied
+    after that. NULL with errno as resil_emit. */
 RESIL_EXPORT void *resil_emit_room (resil_stage_t *stage, size_t size);
 
 /*  The same to the port of that name (NULL: the default one), and with a key: records with the same key go to the
@@ -302,7 +302,7 @@ typedef struct _resil_pipeline_t resil_pipeline_t;
 /*  Check all of a construction, and make it; nothing is started. `above` is a supervisor that it shall be a child of, or NULL: it
     has a tree of its own. Returns NULL with errno: EINVAL (resil_errmsg names the stage, the link and the field), ENOENT (a type,
     a stage, a port or an executable that is not there), ELOOP (a cycle), EEXIST (a name is there twice), EBUSY (two links to a stage
-    of which one is exclusive), ENOTSUP (what cannot be had yet), and as resil_supervisor_add_supervisor. */
+    of which one is exclusive), ENOTSUP (a ready-made stage that would wait in a shared thread, or has what is the program's alone in a process), and as resil_supervisor_add_supervisor. */
 RESIL_EXPORT resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above,
                                                    const resil_pipeline_spec_t *spec);
 

@@ -31,7 +31,7 @@
 extern const resil__link_times_t resil__afar_times;
 
 /*  What both see. The stage is the process's, and lies here so that it can be read when the process is gone: which
-    record it has in hand, and whether it is within a callback for it; nothing else of it means anything here. */
+    record it has in hand, and how far it has told what it does; no pointer of it means anything here. */
 typedef struct {
     atomic_bool is_paused;
     atomic_bool is_draining; /*  a source: it is to produce no more, ...                     */

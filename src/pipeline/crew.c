@@ -443,6 +443,14 @@ static int start_sharing (resil_self_t *self, void *args)
     return rc ? failed (self, rc) : 0;
 }
 
+/*  Not with a record in hand: none is to blame. */
+static int fail_between_turns (resil__crew_t *crew)
+{
+    for (size_t i = 0; i < crew->seat->worker_count; i++)
+        resil__stage_put_down (crew->stages[i]);
+    return resil_fail (crew->self, errno, "%s", resil_errmsg ());
+}
+
 /*  Until something concerns it that has happened since `calls`. */
 static int rest_between_turns (resil__crew_t *crew, uint64_t calls)
 {
@@ -450,10 +458,8 @@ static int rest_between_turns (resil__crew_t *crew, uint64_t calls)
     if (!fall_asleep (crew, calls))
         return RESIL__TURN_AGAIN;
     if (crew->is_listening && resil__lookout_watch (&seat->core->lookout, seat->epoll, &seat->bell))
-        return resil_fail (crew->self, errno, "%s", resil_errmsg ());
-    if (resil__inbox_ring_at (crew->self, due_us (crew)))
-        return resil_fail (crew->self, errno, "%s", resil_errmsg ());
-    return 0;
+        return fail_between_turns (crew);
+    return resil__inbox_ring_at (crew->self, due_us (crew)) ? fail_between_turns (crew) : 0;
 }
 
 static int have_turn (resil_self_t *self, void *args, resil_message_t *none)

@@ -1312,6 +1312,12 @@ int resil__stage_end (resil_stage_t *self)
     return self->has_args ? call (self, self->type->on_stop) : 0;
 }
 
+void resil__stage_put_down (resil_stage_t *self)
+{
+    atomic_store_explicit (&self->again_hand, 0, memory_order_relaxed);
+    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+}
+
 bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index)
 {
     uint32_t hand = atomic_load_explicit (&self->again_hand, memory_order_relaxed);

@@ -178,6 +178,9 @@ void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t inde
 /*  on_stop. */
 int resil__stage_end (resil_stage_t *self);
 
+/*  It has none in hand. */
+void resil__stage_put_down (resil_stage_t *self);
+
 /*  Which record it has in hand; any thread. false: none. */
 bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index);
 
