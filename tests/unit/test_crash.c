@@ -81,13 +81,23 @@ static void crash_in_a_thread (void)
         pthread_join (thread, NULL);
 }
 
+static void open_all (void)
+{
+    struct rlimit few = {64, 64};
+    setrlimit (RLIMIT_NOFILE, &few);
+    while (open ("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
+        ;
+}
+
 UNCHECKED static int crash (resil_self_t *self, void *args)
 {
     const char *how = args;
     struct rlimit none = {0, 0};
     (void) self;
     setrlimit (RLIMIT_CORE, &none);
-    if (strcmp (how, "segv") == 0)
+    if (strcmp (how, "files") == 0)
+        open_all ();
+    if (strcmp (how, "segv") == 0 || strcmp (how, "files") == 0)
         *nowhere = 1;
     else if (strcmp (how, "call") == 0)
         ((void (*) (void)) (uintptr_t) nowhere) ();
@@ -141,6 +151,16 @@ static void a_null_pointer_is_told (void **state)
 {
     (void) state;
     a_signal_is_told_with_its_stack ("segv", SIGSEGV, "SIGSEGV at address 0x0, thread ");
+}
+
+static void that_it_had_no_more_descriptors_is_told (void **state)
+{
+    (void) state;
+    const char *trace = crash_like ("files", SIGSEGV, "SIGSEGV at address 0x0, thread ");
+    if (!strstr (trace, ", near its limit of descriptors: 64 of 64\n"))
+        fail_msg ("%s", trace);
+    trace = crash_like ("segv", SIGSEGV, "SIGSEGV at address 0x0, thread ");
+    assert_null (strstr (trace, "descriptors"));
 }
 
 static void the_first_frame_is_where_it_crashed (void **state)
@@ -240,6 +260,7 @@ int main (void)
     resil_host ();
     const struct CMUnitTest cases[] = {
         support_case (a_null_pointer_is_told),
+        support_case (that_it_had_no_more_descriptors_is_told),
         support_case (the_first_frame_is_where_it_crashed),
         support_case (a_call_of_nothing_is_told),
         support_case (a_bus_error_is_told),
