@@ -41,7 +41,9 @@ static SHARED struct {
     atomic_int times;
     int fd; /*  it waits for what is to read there; -1                                         */
     atomic_bool is_open; /*  the sink takes                                                     */
-    bool in_place;       /*  what is emitted is written where it goes                           */
+    atomic_bool lets_go; /*  and the one that holds back                                        */
+    atomic_int let_go;
+    bool in_place; /*  what is emitted is written where it goes                           */
     atomic_int seen[MOST + 1];
     resil_record_id_t ids[MOST + 1];
     atomic_uint_fast64_t taken, last;
@@ -260,7 +262,33 @@ static int later_on_tick (resil_stage_t *stage, void *args)
     return 0;
 }
 
+/*  The first numbers go to one that holds them back, a half of them; all others go on. */
+#define HELD 1000
+
+static int split_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    uint64_t number;
+    memcpy (&number, record->bytes, sizeof number);
+    bool is_held = number <= HELD && number % 2;
+    return resil_emit_to (stage, is_held ? "held" : NULL, NULL, 0, record->bytes, record->size);
+}
+
+static int hold_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    (void) record;
+    while (!atomic_load (&the.lets_go) && !resil_cancelled (resil_stage_self (stage)))
+        poll (NULL, 0, 1);
+    atomic_fetch_add (&the.let_go, 1);
+    return RESIL_OK;
+}
+
+static const char *const split_ports[] = {"held", NULL};
+
 static const resil_stage_type_t types[] = {
+    {RESIL_STAGE_TYPE, .name = "split", .on_record = split_on_record, .ports = split_ports},
+    {RESIL_STAGE_TYPE, .name = "hold", .on_record = hold_on_record, .is_sink = true},
     {RESIL_STAGE_TYPE, .name = "later", .on_record = later_on_record, .on_tick = later_on_tick},
     {RESIL_STAGE_TYPE, .name = "numbers", .produce = source_produce, .open = source_open,
      .commit = source_commit},
@@ -765,6 +793,47 @@ static bool has_all_come (void *link)
     return receiver.in_flight == audit.in_flight;
 }
 
+static bool has_taken_the_rest (void *unused)
+{
+    (void) unused;
+    return atomic_load (&the.taken) == MOST - HELD / 2;
+}
+
+/*  What waits on one link, more than half of it, keeps nothing from another that has room again. */
+static void a_link_that_moves_does_not_wait_for_one_that_does_not (void **state)
+{
+    (void) state;
+    static const char *const tos[] = {"split", "count", "hold"};
+    draft_t draft;
+    reset (MOST);
+    begin (&draft, false);
+    draft.stages[1].name = "split";
+    draft.stages[3] =
+        (resil_stage_spec_t){RESIL_STAGE, .name = "hold", .placement = draft.stages[1].placement};
+    /*  It blocks, and would hold up who shares its thread.                                        */
+    if (draft.stages[3].placement == RESIL_SHARED)
+        draft.stages[3].placement = RESIL_OWN_THREAD;
+    for (int i = 0; i < 3; i++)
+        draft.links[i] =
+            (resil_link_spec_t){RESIL_LINK, .from = i ? "split" : "numbers", .to = tos[i]};
+    draft.links[0].window_batches = 30000; /*  as what comes in is confirmed in its order      */
+    draft.links[1].window_batches = 2;
+    draft.links[2].port = "held";
+    draft.links[2].window_batches = 10000;
+    draft.links[2].window_bytes = HELD / 2 * 20 * 3 / 2;
+    draft.spec.batch_bytes = 64;
+    draft.spec.stage_count = 4;
+    draft.spec.links = draft.links;
+    draft.spec.link_count = 3;
+    resil_pipeline_t *pipeline = started (&draft);
+    assert_true (support_wait_until (has_taken_the_rest, NULL, PLACED_PATIENCE_MS));
+    assert_int_equal (the.let_go, 0);
+    atomic_store (&the.lets_go, true);
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    assert_int_equal (the.let_go, HELD / 2);
+    resil_pipeline_destroy (&pipeline);
+}
+
 static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
 {
     (void) state;
@@ -995,6 +1064,7 @@ int main (void)
         support_case (workers_share_the_records),
         support_case (records_are_written_in_place),
         support_case (a_slow_sink_stalls_the_source),
+        support_case (a_link_that_moves_does_not_wait_for_one_that_does_not),
         support_case (what_a_link_holds_and_how_long_it_stalls_is_counted),
         support_case (a_drain_past_its_deadline_says_how_many_are_left),
         support_case (a_flush_waits_for_what_was_emitted),
