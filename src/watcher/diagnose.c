@@ -96,8 +96,19 @@ static int connect_tcp (const char *endpoint, int64_t deadline_us, bool *is_said
     return fd;
 }
 
+static int refuse_user (const char *endpoint)
+{
+    return resil__refuse (
+        EACCES,
+        "%s: it is another user's, and by ipc a program lets in its own user only: "
+        "become that one, or have the program watched by tcp with keys",
+        endpoint);
+}
+
 static int refuse_connection (const char *endpoint, int error)
 {
+    if (error == EACCES || error == EPERM)
+        return refuse_user (endpoint);
     if (error == ECONNREFUSED || error == ENOENT)
         return resil__refuse (error,
                               "%s: nobody listens there: the program has ended, or was started "
@@ -156,6 +167,14 @@ static int judge (const char *endpoint, const unsigned char *bytes, size_t size,
     return 0;
 }
 
+/*  By ipc: does somebody else listen there? */
+static bool is_of_another (int fd)
+{
+    struct ucred peer;
+    return getsockopt (fd, SOL_SOCKET, SO_PEERCRED, &peer, &(socklen_t){sizeof peer}) == 0 &&
+           peer.uid != geteuid ();
+}
+
 int resil__diagnose (const char *endpoint, bool has_keys, int64_t deadline_us)
 {
     unsigned char bytes[GREETING_SIZE];
@@ -165,6 +184,9 @@ int resil__diagnose (const char *endpoint, bool has_keys, int64_t deadline_us)
     if (fd < 0)
         return is_said ? -1 : refuse_connection (endpoint, errno);
     size_t size = read_greeting (fd, bytes, deadline_us, &is_closed);
+    bool is_kept_out = size == 0 && is_closed && !is_tcp && is_of_another (fd);
     close (fd);
+    if (is_kept_out)
+        return refuse_user (endpoint);
     return judge (endpoint, bytes, size, is_closed, has_keys && is_tcp);
 }

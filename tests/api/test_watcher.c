@@ -8,6 +8,7 @@
 #include <resil.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fake_monitor.h"
 
@@ -253,6 +254,34 @@ static void each_reason_why_a_program_cannot_be_joined_has_a_sentence_of_its_own
     refused ("udp://127.0.0.1:1", EINVAL, "is no endpoint");
 }
 
+/*  By ipc, of which the monitor has ZeroMQ look at who connects. */
+static void a_program_of_another_user_is_not_taken_for_something_else (void **state)
+{
+    (void) state;
+    enum { NOBODY = 65534 };
+    if (geteuid () != 0)
+        skip ();
+    char folder[] = "/tmp/resil-watcher-XXXXXX", path[64], endpoint[80];
+    assert_non_null (mkdtemp (folder));
+    snprintf (path, sizeof path, "%s/there", folder);
+    snprintf (endpoint, sizeof endpoint, "ipc://%s", path);
+    zsock_t *held = zsock_new (ZMQ_ROUTER);
+    uid_t owner = geteuid ();
+    ok (zmq_setsockopt (zsock_resolve (held), ZMQ_IPC_FILTER_UID, &owner, sizeof owner));
+    assert_int_not_equal (zsock_bind (held, "%s", endpoint), -1);
+    ok (chmod (path, 0777));
+    /*  Neither the socket nor, then, its folder. */
+    for (int is_open = 1; is_open >= 0; is_open--) {
+        ok (chmod (folder, is_open ? 0755 : 0700));
+        ok (seteuid (NOBODY));
+        refused (endpoint, EACCES, "another user's");
+        ok (seteuid (owner));
+    }
+    zsock_destroy (&held);
+    unlink (path);
+    ok (rmdir (folder));
+}
+
 static void what_is_no_zeromq_is_the_wrong_port (void **state)
 {
     (void) state;
@@ -409,6 +438,7 @@ int main (void)
         support_case (what_cannot_be_asked_is_refused_with_a_sentence),
         support_case (each_reason_why_a_program_cannot_be_joined_has_a_sentence_of_its_own),
         support_case (what_is_no_zeromq_is_the_wrong_port),
+        support_case (a_program_of_another_user_is_not_taken_for_something_else),
         support_case (wrong_keys_and_options_are_refused_before_anything_is_connected),
         support_case (a_program_without_keys_is_not_taken_for_one_with_keys),
         support_case (programs_are_found_by_name_and_process_id),
