@@ -1,5 +1,5 @@
 /*  Waiting for a word of memory that another thread is about to change, before one sleeps: to sleep and be woken
-    costs more than most answers take. Bounded: some 10 us of a core, and no system call while another core is at it.
+    costs more than most answers take. Bounded: some 10 us of a core; the first of them, in which another core may be at it, without a system call.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FOUNDATION_BRIEF_H

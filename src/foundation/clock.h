@@ -20,6 +20,12 @@ static inline int64_t resil__now_us (void)
     return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/*  Of two instants. */
+static inline int64_t resil__earlier (int64_t one_us, int64_t other_us)
+{
+    return one_us < other_us ? one_us : other_us;
+}
+
 static inline int64_t resil__now_ms (void)
 {
     return resil__now_us () / 1000;

@@ -67,11 +67,6 @@ static void look_at_access (resil_monitor_t *self, int64_t now_us)
     }
 }
 
-static int64_t sooner (int64_t one_us, int64_t other_us)
-{
-    return one_us < other_us ? one_us : other_us;
-}
-
 /*  What is due; returns when there is something due next. */
 static int64_t take_time (resil_monitor_t *self)
 {
@@ -87,7 +82,7 @@ static int64_t take_time (resil_monitor_t *self)
     if (now_us >= self->look_due_us)
         look_at_access (self, now_us);
     if (publisher->port.is_bound && self->control.is_bound)
-        return sooner (publisher->beat_due_us, self->look_due_us);
+        return resil__earlier (publisher->beat_due_us, self->look_due_us);
     if (!publisher->port.is_bound)
         resil__port_rebind (&publisher->port);
     if (!self->control.is_bound)
@@ -134,9 +129,9 @@ static void wait_for_more (resil_monitor_t *self, waiting_t *waiting, int64_t du
     bool is_there = self->publisher.to_events > 0 &&
                     resil__feed_await (self->guest.feed, self->publisher.next, self->bell);
     if (self->is_paced)
-        due_us = sooner (due_us, resil__pace_due_us (&self->pace));
-    due_us = sooner (due_us, resil__door_due_us (&self->publisher.port.door));
-    due_us = sooner (due_us, resil__door_due_us (&self->control.door));
+        due_us = resil__earlier (due_us, resil__pace_due_us (&self->pace));
+    due_us = resil__earlier (due_us, resil__door_due_us (&self->publisher.port.door));
+    due_us = resil__earlier (due_us, resil__door_due_us (&self->control.door));
     waiting->items[REQUESTS].events = self->is_paced ? 0 : ZMQ_POLLIN;
     if (!is_there)
         zmq_poll (waiting->items, waiting->count, resil__until_ms (due_us, resil__now_us ()));

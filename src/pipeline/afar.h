@@ -18,10 +18,10 @@
 
 #include <resil/error.h>
 
+#include "link/transport_ipc.h"
 #include "pipeline/afar_words.h"
 #include "pipeline/flow.h"
 #include "pipeline/stage.h"
-#include "link/transport_ipc.h"
 
 /*  On their way to a process, and from it. */
 #define RESIL__DOWN_BATCHES 32

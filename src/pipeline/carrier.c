@@ -95,14 +95,6 @@ static bool receive_all (resil__link_carrier_t *self)
     return any;
 }
 
-static uint64_t calls_of (resil__link_carrier_t *self)
-{
-    resil__flow_lock (&self->core->flow);
-    uint64_t calls = self->bell.calls;
-    resil__flow_unlock (&self->core->flow);
-    return calls;
-}
-
 static void rest (resil__link_carrier_t *self, resil_self_t *component, uint64_t calls,
                   int64_t due_us)
 {
@@ -126,7 +118,7 @@ static int carry (resil__link_carrier_t *self, resil_self_t *component)
         return resil_fail (component, errno, "%s", resil_errmsg ());
     resil_ready (component);
     while (!resil_cancelled (component)) {
-        uint64_t calls = calls_of (self);
+        uint64_t calls = resil__flow_calls (&self->core->flow, &self->bell);
         int64_t due_us = RESIL__NEVER;
         bool moved = receive_all (self);
         for (size_t i = 0; i < self->count; i++)

@@ -336,14 +336,6 @@ static resil__step_t go_round (resil__crew_t *crew, bool *is_done, int *rc)
     return all;
 }
 
-static uint64_t calls_of (resil__crew_t *crew)
-{
-    resil__flow_lock (&crew->seat->core->flow);
-    uint64_t calls = crew->seat->bell.calls;
-    resil__flow_unlock (&crew->seat->core->flow);
-    return calls;
-}
-
 static int begin (resil__crew_t *crew, resil_self_t *self)
 {
     int rc = 0;
@@ -373,7 +365,7 @@ static int work (resil__crew_t *crew, resil_self_t *self)
     if (rc)
         return rc;
     while (!is_done && !resil_cancelled (self)) {
-        uint64_t calls = calls_of (crew);
+        uint64_t calls = resil__flow_calls (&crew->seat->core->flow, &crew->seat->bell);
         switch (go_round (crew, &is_done, &rc)) {
         case RESIL__STEP_FAILED:
             return rc;
@@ -471,7 +463,7 @@ static int have_turn (resil_self_t *self, void *args, resil_message_t *none)
     if (!crew)
         return 0;
     listen_no_more (crew);
-    uint64_t calls = calls_of (crew);
+    uint64_t calls = resil__flow_calls (&crew->seat->core->flow, &crew->seat->bell);
     switch (go_round (crew, &is_done, &rc)) {
     case RESIL__STEP_FAILED:
         return failed (self, rc);

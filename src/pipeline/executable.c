@@ -14,9 +14,9 @@
 #include "foundation/command.h"
 #include "foundation/errmsg.h"
 #include "foundation/text.h"
+#include "pipeline/stage.h"
 #include "stages/builtin.h"
 #include "stages/coprocess.h"
-#include "pipeline/stage.h"
 
 #define READ_BYTES ((size_t) 64 << 10)
 #define END_MS 500   /*  from the end of its input until it is killed                           */

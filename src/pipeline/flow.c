@@ -185,6 +185,14 @@ void resil__flow_call (resil__flow_t *self, resil__bell_t *bell)
     self->to_ring = bell;
 }
 
+uint64_t resil__flow_calls (resil__flow_t *self, const resil__bell_t *bell)
+{
+    resil__flow_lock (self);
+    uint64_t calls = bell->calls;
+    resil__flow_unlock (self);
+    return calls;
+}
+
 /*  A mailbox stays where it is, whoever has it by then: that one looks once in vain. */
 static void ring (resil__bell_t bell)
 {

@@ -18,10 +18,10 @@
 #include "foundation/index.h"
 #include "foundation/lock.h"
 #include "link/batch.h"
-#include "pipeline/deferred.h"
 #include "link/receiver.h"
 #include "link/sender.h"
 #include "mailbox/mailbox.h"
+#include "pipeline/deferred.h"
 #include "pipeline/plan.h"
 
 typedef struct _resil__worker_t resil__worker_t;
@@ -157,6 +157,9 @@ void resil__flow_turn (resil__flow_t *self);
 
 /*  Something may concern that thread. */
 void resil__flow_call (resil__flow_t *self, resil__bell_t *bell);
+
+/*  What has concerned it so far, of `calls`; the lock is taken for it. */
+uint64_t resil__flow_calls (resil__flow_t *self, const resil__bell_t *bell);
 
 static inline resil__flow_entry_t *resil__worker_entry (const resil__worker_t *self,
                                                         uint64_t number)

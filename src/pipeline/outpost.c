@@ -687,14 +687,6 @@ static int send_all (outpost_t *self)
 
 /*  ---- Its life ------------------------------------------------------------------------------------------ */
 
-static uint64_t calls_of (outpost_t *self)
-{
-    resil__flow_lock (&self->flow);
-    uint64_t calls = self->bell.calls;
-    resil__flow_unlock (&self->flow);
-    return calls;
-}
-
 /*  Until something comes, or has happened since `calls`, but no longer than that. */
 static void sleep_until (outpost_t *self, uint64_t calls, int64_t due_us, int64_t now_us)
 {
@@ -774,7 +766,7 @@ static int work (outpost_t *self)
         return rc;
     resil_ready (self->self);
     while (!resil_cancelled (self->self) && !is_through (self)) {
-        uint64_t calls = calls_of (self);
+        uint64_t calls = resil__flow_calls (&self->flow, &self->bell);
         int moved = receive (self);
         if (moved < 0)
             return resil_fail (self->self, errno, "%s", resil_errmsg ());

@@ -9,8 +9,8 @@
 #include "component/type.h"
 #include "foundation/command.h"
 #include "foundation/errmsg.h"
-#include "stages/builtin.h"
 #include "pipeline/stage_type.h"
+#include "stages/builtin.h"
 
 #define LEAST_BATCH 64
 #define LONGEST_BATCH ((size_t) 64 << 20)

@@ -477,15 +477,15 @@ static bool look_at_clock (resil_stage_t *self)
         self->stride = self->stride > 1 ? self->stride / 2 : 1;
     else if (self->stride < MOST_STRIDE)
         self->stride *= 2;
-    self->steps = self->stride;
     return is_over || resil_cancelled (self->self) ||
            atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
 }
 
 static __attribute__ ((noinline)) bool look_up (resil_stage_t *self)
 {
+    bool is_due = self->is_full || look_at_clock (self);
     self->steps = self->stride;
-    return self->is_full || look_at_clock (self);
+    return is_due;
 }
 
 /*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
@@ -998,7 +998,7 @@ static resil__step_t tend_deferred (resil_stage_t *self, int *rc)
 {
     resil__deferrals_t *deferrals = &self->worker->deferrals;
     resil__flow_lock (self->flow);
-    bool is_mine = deferrals->era == self->era;
+    bool is_mine = is_in_charge (self);
     int failed = is_mine ? expire_deferred (self) : 0;
     while (is_mine && !failed && !self->is_full && !self->fresh.first &&
            resil__deferrals_first (deferrals, RESIL__SETTLED)) {
@@ -1007,7 +1007,7 @@ static resil__step_t tend_deferred (resil_stage_t *self, int *rc)
         if (settled)
             failed = resil__emit_held (self, settled->held);
         resil__flow_lock (self->flow);
-        is_mine = deferrals->era == self->era;
+        is_mine = is_in_charge (self);
         if (settled && failed && is_mine)
             resil__deferred_put_back (deferrals, settled);
         if (settled)
@@ -1035,7 +1035,7 @@ static bool take_again (resil_stage_t *self)
 {
     resil__worker_t *worker = self->worker;
     resil__flow_lock (self->flow);
-    bool is_mine = worker->deferrals.era == self->era;
+    bool is_mine = is_in_charge (self);
     if (is_mine) {
         set_again (self, resil__deferrals_first (&worker->deferrals, RESIL__AGAIN));
         self->again_batch = resil__worker_entry (worker, self->again->entry)->batch;

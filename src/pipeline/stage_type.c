@@ -11,8 +11,8 @@
 
 #include "component/type.h"
 #include "foundation/errmsg.h"
-#include "stages/builtin.h"
 #include "pipeline/carrier.h"
+#include "stages/builtin.h"
 
 typedef struct _entry_t {
     struct _entry_t *next;

@@ -101,17 +101,13 @@ static void fail_to_start (resil__process_t *self)
 
 /*  ---- Time ---------------------------------------------------------------------------------------------- */
 
-static int64_t earlier (int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 void resil__process_set_timer (resil__process_t *self)
 {
-    int64_t due_us = earlier (earlier (self->ready_at_us, self->term_at_us),
-                              earlier (self->group_at_us, resil__flood_due_us (&self->flood)));
-    due_us = earlier (due_us, earlier (self->kill_at_us, self->bury_at_us));
-    due_us = earlier (due_us, self->spare.due_us);
+    int64_t due_us =
+        resil__earlier (resil__earlier (self->ready_at_us, self->term_at_us),
+                        resil__earlier (self->group_at_us, resil__flood_due_us (&self->flood)));
+    due_us = resil__earlier (due_us, resil__earlier (self->kill_at_us, self->bury_at_us));
+    due_us = resil__earlier (due_us, self->spare.due_us);
     if (due_us != self->timer.due_us || (due_us != RESIL__NEVER && !self->timer.place))
         resil__heap_set (&self->host->heap, &self->timer, due_us);
 }

@@ -11,7 +11,7 @@
 
 #include "component/program.h"
 
-/*  What this side has of it. All descriptors are close-on-exec and do not block. */
+/*  What this side has of it. All descriptors are close-on-exec, and those that are read do not block. */
 typedef struct {
     pid_t pid;    /*  0: there is none                                         */
     int pid_fd;   /*  readable when it has ended                               */
@@ -56,8 +56,8 @@ int resil__spawn_run (const char *shim, const posix_spawn_file_actions_t *action
                       char *const *argv, char *const *envp, pid_t *pid);
 
 /*  Start it, with `added` ("NAME=value", `count` of them) in its environment; it tells its group to `survivor_fd`, unless that is
-    -1; if it `waits`, it goes no further than that before go_fd says which incarnation it is. 0, or -1 with errno and a sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be
-    killed. What its shim cannot do comes by fail_fd. */
+    -1; if it `waits`, it goes no further than that before go_fd says which incarnation it is. 0, or -1 with errno and a
+    sentence: then spawned->pid, if it is not 0, is one that nobody can watch, and is to be killed. What its shim cannot do comes by fail_fd. */
 int resil__spawn (const resil__program_t *program, const char *const *added, size_t count,
                   int survivor_fd, bool waits, resil__spawned_t *spawned);
 

@@ -59,6 +59,17 @@ int resil__options_encode (const resil__options_shape_t *shape, const void *opti
 void *resil__options_decode (const resil__options_shape_t *shape, const void *bytes, size_t size,
                              void *(*make) (const void *options));
 
+/*  Both of them, of a type's own shape and make. */
+#define RESIL__OPTIONS_CODEC(shape, make)                                                          \
+    static int encode (const void *options, void **bytes_p, size_t *size_p)                        \
+    {                                                                                              \
+        return resil__options_encode (&(shape), options, bytes_p, size_p);                         \
+    }                                                                                              \
+    static void *decode (const void *bytes, size_t size)                                           \
+    {                                                                                              \
+        return resil__options_decode (&(shape), bytes, size, make);                                \
+    }
+
 /*  What every check begins with: are there options at all, and of this version? */
 int resil__options_check (const char *whose, const void *options, size_t expected,
                           const char *initialiser);

@@ -168,15 +168,7 @@ static bool waits (const void *options)
 static const resil__options_shape_t shape = {
     sizeof (resil_file_t), {offsetof (resil_file_t, path)}, 1};
 
-static int encode (const void *options, void **bytes_p, size_t *size_p)
-{
-    return resil__options_encode (&shape, options, bytes_p, size_p);
-}
-
-static void *decode (const void *bytes, size_t size)
-{
-    return resil__options_decode (&shape, bytes, size, file_new);
-}
+RESIL__OPTIONS_CODEC (shape, file_new)
 
 static int check_afar (const void *options)
 {

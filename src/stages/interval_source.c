@@ -111,15 +111,7 @@ static int produce (resil_stage_t *stage, void *args)
 static const resil__options_shape_t shape = {
     sizeof (resil_interval_t), {offsetof (resil_interval_t, text)}, 1};
 
-static int encode (const void *options, void **bytes_p, size_t *size_p)
-{
-    return resil__options_encode (&shape, options, bytes_p, size_p);
-}
-
-static void *decode (const void *bytes, size_t size)
-{
-    return resil__options_decode (&shape, bytes, size, interval_new);
-}
+RESIL__OPTIONS_CODEC (shape, interval_new)
 
 const resil__builtin_t resil__interval_source = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_INTERVAL_SOURCE, .produce = produce, .open = open_at,

@@ -280,15 +280,7 @@ static const resil__options_shape_t shape = {
     {offsetof (resil_lines_t, path), offsetof (resil_lines_t, progress)},
     2};
 
-static int encode (const void *options, void **bytes_p, size_t *size_p)
-{
-    return resil__options_encode (&shape, options, bytes_p, size_p);
-}
-
-static void *decode (const void *bytes, size_t size)
-{
-    return resil__options_decode (&shape, bytes, size, lines_new);
-}
+RESIL__OPTIONS_CODEC (shape, lines_new)
 
 static int check_afar (const void *given)
 {

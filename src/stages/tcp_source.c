@@ -362,15 +362,7 @@ static bool waits (const void *options)
 static const resil__options_shape_t shape = {
     sizeof (resil_tcp_t), {offsetof (resil_tcp_t, host), offsetof (resil_tcp_t, port)}, 2};
 
-static int encode (const void *options, void **bytes_p, size_t *size_p)
-{
-    return resil__options_encode (&shape, options, bytes_p, size_p);
-}
-
-static void *decode (const void *bytes, size_t size)
-{
-    return resil__options_decode (&shape, bytes, size, tcp_new);
-}
+RESIL__OPTIONS_CODEC (shape, tcp_new)
 
 static int check_afar (const void *options)
 {

@@ -511,18 +511,13 @@ void resil__follower_replied (resil__follower_t *self, const void *bytes, size_t
 
 /*  ---- Time --------------------------------------------------------------------------------- */
 
-static int64_t earlier (int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 int64_t resil__follower_due_us (const resil__follower_t *self)
 {
     int64_t due_us = self->wish == NOTHING ? RESIL__NEVER : self->wish_due_us;
-    due_us = earlier (due_us, self->is_silent ? RESIL__NEVER : self->silent_at_us);
-    due_us = earlier (due_us, self->has_picture ? self->refresh_at_us : RESIL__NEVER);
+    due_us = resil__earlier (due_us, self->is_silent ? RESIL__NEVER : self->silent_at_us);
+    due_us = resil__earlier (due_us, self->has_picture ? self->refresh_at_us : RESIL__NEVER);
     for (const asked_t *asked = self->asked; asked; asked = asked->next)
-        due_us = earlier (due_us, asked->due_us);
+        due_us = resil__earlier (due_us, asked->due_us);
     return due_us;
 }
 
