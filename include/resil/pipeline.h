@@ -76,8 +76,13 @@ typedef struct {
         program. Now and then, between two produce. NULL: it remembers nothing. */
     resil_position_fn *commit;
 
-    /*  Any other: required. */
+    /*  Any other: one of these is required. */
     resil_record_fn *on_record;
+    /*  A loop: takes its records itself, by resil_stage_receive, and settles each by resil_stage_settle. Returns 0 when it has been told that there
+        is no more or that it is to return; what it has emitted then, as on_end would, takes effect. Anything else, and a
+        return before, is a failure of the stage, with the record in hand if there is one. It needs a thread of its own or a process, and
+        has no on_end. */
+    resil_stage_fn *run;
     /*  It emits nothing, so no link begins there. */
     bool is_sink;
 
@@ -177,6 +182,19 @@ RESIL_EXPORT int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict
 /*  Settle it as RESIL_REJECT, and say why: a printf format and its arguments. Returns as resil_deferred_settle. */
 RESIL_EXPORT int resil_deferred_reject (resil_deferred_t **self_p, const char *format, ...)
     RESIL_PRINTF (2, 3);
+
+/*  For a stage with `run`, in its loop: the next record, which is in hand until resil_stage_settle and valid until then. What else its thread has to do
+    is done meanwhile: its other callbacks run, and what it has done takes effect. While it waits it does not count as hung. What is emitted while no
+    record is in hand is its own, as in on_tick, and takes effect with the next resil_stage_receive. Returns 0, or -1 with errno, and the record is
+    empty: ETIMEDOUT, ENODATA (there is no more: emit what is left and return 0), ECANCELED (return now: it is to stop, or has failed), EBUSY (a record is in
+    hand), EINVAL. `timeout_ms` may be 0, which only looks, or RESIL_FOREVER. */
+RESIL_EXPORT int resil_stage_receive (resil_stage_t *stage, resil_record_t *record,
+                                      int64_t timeout_ms);
+
+/*  For a stage with `run`: what becomes of the record in hand, as what on_record returns: a resil_verdict_t, also
+    `resil_stage_settle (stage, resil_stage_reject (stage, "why"))`. After RESIL_RETRY the same record comes next. Returns 0, or -1 with errno: ENOMSG (none is in
+    hand), EINVAL (that is no verdict, or RESIL_DEFER without resil_stage_defer), ECANCELED (return now). */
+RESIL_EXPORT int resil_stage_settle (resil_stage_t *stage, int verdict);
 
 /*  The component that the stage runs in: for resil_fail, resil_panic, resil_cancelled, resil_progress and the like. Fused stages
     have the same. */

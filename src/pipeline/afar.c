@@ -78,6 +78,21 @@ static uint64_t link_of (const resil__afar_t *self)
     return 2 * (uint64_t) (self->worker - self->flow->workers) + 1;
 }
 
+/*  true: it says something else than before. */
+#define TELL(place, news) (atomic_exchange ((place), (news)) != (news))
+
+static bool write_page (resil__afar_t *self)
+{
+    resil__page_t *page = self->page;
+    const resil__worker_t *worker = self->worker;
+    bool is_news = TELL (&page->is_paused, atomic_load (&worker->is_paused));
+    is_news |= TELL (&page->is_draining, self->flow->is_draining);
+    is_news |= TELL (&page->confirmed, worker->confirmed);
+    is_news |= TELL (&page->is_finished, resil__worker_is_finished (worker));
+    is_news |= TELL (&page->flush_asked, worker->flush_asked);
+    return is_news;
+}
+
 static void begin_life (resil__afar_t *self)
 {
     const resil__worker_t *worker = self->worker;
@@ -95,7 +110,7 @@ static void begin_life (resil__afar_t *self)
     self->before = (resil__tally_t){0};
     if (worker->worked < worker->next)
         self->before = resil__worker_entry (worker, worker->worked)->tally;
-    atomic_store (&self->page->is_finished, resil__worker_is_finished (worker));
+    write_page (self); /*  before it looks for the first time                                 */
     self->page->stage.inside = RESIL__OUTSIDE;
     self->page->stage.index = worker->cursor;
     atomic_store (&self->page->stage.at, 0);
@@ -282,21 +297,6 @@ void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
 static bool is_source (const resil__afar_t *self)
 {
     return self->worker->stage->type->produce;
-}
-
-/*  true: it says something else than before. */
-#define TELL(place, news) (atomic_exchange ((place), (news)) != (news))
-
-static bool write_page (resil__afar_t *self)
-{
-    resil__page_t *page = self->page;
-    const resil__worker_t *worker = self->worker;
-    bool is_news = TELL (&page->is_paused, atomic_load (&worker->is_paused));
-    is_news |= TELL (&page->is_draining, self->flow->is_draining);
-    is_news |= TELL (&page->confirmed, worker->confirmed);
-    is_news |= TELL (&page->is_finished, resil__worker_is_finished (worker));
-    is_news |= TELL (&page->flush_asked, worker->flush_asked);
-    return is_news;
 }
 
 /*  Have a source look at the page. Without memory it is tried again at the next turn. */

@@ -16,6 +16,7 @@
 #include "component/self.h"
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
+#include "pipeline/loop.h"
 
 /*  ---- Making and leaving it ------------------------------------------------------------------------- */
 
@@ -323,16 +324,18 @@ static void rest (resil__crew_t *crew, uint64_t calls)
 static resil__step_t go_round (resil__crew_t *crew, bool *is_done, int *rc)
 {
     resil__step_t all = RESIL__STEP_IDLE;
-    *is_done = true;
+    bool are_done = true;
+    *is_done = false;
     for (size_t i = 0; i < crew->seat->worker_count; i++) {
         atomic_store_explicit (&crew->active, i, memory_order_relaxed);
         resil__step_t step = resil__stage_step (crew->stages[i], &crew->is_given_up, rc);
-        if (step == RESIL__STEP_FAILED || step == RESIL__STEP_GIVEN_UP)
+        if (step != RESIL__STEP_IDLE && step != RESIL__STEP_WORKED)
             return step;
         if (step == RESIL__STEP_WORKED)
             all = step;
-        *is_done &= crew->stages[i]->is_done;
+        are_done &= crew->stages[i]->is_done;
     }
+    *is_done = are_done;
     return all;
 }
 
@@ -358,28 +361,30 @@ static int end (resil__crew_t *crew)
     return rc;
 }
 
+/*  A round, and a rest where there was nothing to do. */
+static resil__step_t turn (void *owner, int *rc)
+{
+    resil__crew_t *crew = owner;
+    uint64_t calls = resil__flow_calls (&crew->seat->core->flow, &crew->seat->bell);
+    resil__step_t step = go_round (crew, &crew->is_done, rc);
+    if (step == RESIL__STEP_IDLE && !crew->is_done)
+        rest (crew, calls);
+    return step;
+}
+
 static int work (resil__crew_t *crew, resil_self_t *self)
 {
     int rc = begin (crew, self);
-    bool is_done = false;
     if (rc)
         return rc;
-    while (!is_done && !resil_cancelled (self)) {
-        uint64_t calls = resil__flow_calls (&crew->seat->core->flow, &crew->seat->bell);
-        switch (go_round (crew, &is_done, &rc)) {
-        case RESIL__STEP_FAILED:
-            return rc;
-        case RESIL__STEP_GIVEN_UP:
-            return 0;
-        case RESIL__STEP_IDLE:
-            if (!is_done)
-                rest (crew, calls);
-            break;
-        default:
-            break;
-        }
-    }
-    return end (crew);
+    crew->is_done = false;
+    resil__step_t step = resil__stage_loop (crew->stages[0], turn, crew, &rc);
+    while (step != RESIL__STEP_FAILED && step != RESIL__STEP_GIVEN_UP && !crew->is_done &&
+           !resil_cancelled (self))
+        step = turn (crew, &rc);
+    if (step == RESIL__STEP_GIVEN_UP)
+        return 0;
+    return step == RESIL__STEP_FAILED ? rc : end (crew);
 }
 
 /*  Who is to work here now, until the incarnation ends. NULL: it has failed. */

@@ -20,6 +20,7 @@ typedef struct {
     resil_self_t *self;
     bool is_inside;
     bool is_given_up;     /*  another one has its seat; who is inside frees it               */
+    bool is_done;         /*  all of its stages are                                      */
     bool is_listening;    /*  the seat's epoll has what its sources wait for                   */
     atomic_size_t active; /*  which of the stages is being worked for                        */
 } resil__crew_t;

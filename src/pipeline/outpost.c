@@ -16,6 +16,7 @@
 #include "foundation/clock.h"
 #include "foundation/errmsg.h"
 #include "pipeline/afar.h"
+#include "pipeline/loop.h"
 #include "pipeline/stage.h"
 #include "pipeline/stage_type.h"
 
@@ -717,10 +718,18 @@ static bool may_step (outpost_t *self)
            !(stage->is_troubled && resil__link_sender_held (&self->up));
 }
 
+/*  A loop does not wait longer. */
+static int64_t receive_until_us (const outpost_t *self)
+{
+    int64_t until_us = self->page->stage.receive_until_us;
+    return until_us ? until_us : RESIL__NEVER;
+}
+
 static void rest (outpost_t *self, uint64_t calls)
 {
     int64_t now_us = resil__now_us ();
-    int64_t due_us = may_step (self) ? resil__stage_due_us (&self->page->stage) : RESIL__NEVER;
+    int64_t due_us =
+        may_step (self) ? resil__stage_due_us (&self->page->stage) : receive_until_us (self);
     int64_t down = resil__link_receiver_due_at (&self->down);
     int64_t up = resil__link_sender_due_at (&self->up);
     int64_t first = up < down ? up : down;
@@ -759,27 +768,38 @@ static bool is_through (outpost_t *self)
     return self->up.state == RESIL__SENDER_ENDED;
 }
 
+/*  A step, and what comes and goes; a rest where there was nothing of it. */
+static resil__step_t turn (void *owner, int *rc)
+{
+    outpost_t *self = owner;
+    uint64_t calls = resil__flow_calls (&self->flow, &self->bell);
+    int moved = receive (self);
+    if (moved < 0) {
+        *rc = resil_fail (self->self, errno, "%s", resil_errmsg ());
+        return RESIL__STEP_FAILED;
+    }
+    confirm (self);
+    resil__step_t said = step (self, rc);
+    if (said == RESIL__STEP_FAILED)
+        return said;
+    put_queue (self);
+    moved |= send_all (self);
+    if (!moved && said == RESIL__STEP_IDLE)
+        rest (self, calls);
+    return said;
+}
+
 static int work (outpost_t *self)
 {
     int rc = 0;
-    if (resil__stage_begin (&self->page->stage, self->self, &rc))
+    resil_stage_t *stage = &self->page->stage;
+    if (resil__stage_begin (stage, self->self, &rc))
         return rc;
     resil_ready (self->self);
-    while (!resil_cancelled (self->self) && !is_through (self)) {
-        uint64_t calls = resil__flow_calls (&self->flow, &self->bell);
-        int moved = receive (self);
-        if (moved < 0)
-            return resil_fail (self->self, errno, "%s", resil_errmsg ());
-        confirm (self);
-        resil__step_t said = step (self, &rc);
-        if (said == RESIL__STEP_FAILED)
-            return rc;
-        put_queue (self);
-        moved |= send_all (self);
-        if (!moved && said == RESIL__STEP_IDLE)
-            rest (self, calls);
-    }
-    return resil__stage_end (&self->page->stage);
+    resil__step_t said = resil__stage_loop (stage, turn, self, &rc);
+    while (said != RESIL__STEP_FAILED && !resil_cancelled (self->self) && !is_through (self))
+        said = turn (self, &rc);
+    return said == RESIL__STEP_FAILED ? rc : resil__stage_end (stage);
 }
 
 int resil__outpost_run (resil_self_t *self, const resil__orders_t *orders)

@@ -84,6 +84,19 @@ static int check_shared (const resil__plan_stage_t *stage)
                           stage->spec.name, stage->type->name);
 }
 
+/*  A loop does not come back between two records. */
+static int check_loop (const resil__plan_stage_t *stage)
+{
+    if (!stage->type->run || (stage->spec.placement != RESIL_SHARED && !stage->spec.thread))
+        return 0;
+    return resil__refuse (ENOTSUP,
+                          "stage \"%s\" is a loop, which %s; give it a thread of its own, or a "
+                          "process",
+                          stage->spec.name,
+                          stage->spec.thread ? "cannot be fused with others"
+                                             : "cannot share a thread with others");
+}
+
 /*  With the name of the stage before it. */
 static int refuse_as_was_said (const resil__plan_stage_t *stage)
 {
@@ -162,7 +175,9 @@ static int find_type (resil__plan_stage_t *stage)
                               "stage \"%s\" is a source with %u workers; a source has one, as it "
                               "has one position",
                               stage->spec.name, stage->spec.workers);
-    return check_options (stage) || check_shared (stage) ? -1 : check_process (stage);
+    return check_options (stage) || check_loop (stage) || check_shared (stage)
+               ? -1
+               : check_process (stage);
 }
 
 static bool is_same_text (const char *one, const char *other)

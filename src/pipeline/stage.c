@@ -205,13 +205,7 @@ static int call (resil_stage_t *self, resil_stage_fn *callback)
         return 0;
     begin_own (self);
     int rc = callback (self, self->args);
-    if (rc == 0)
-        rc = end_emitting (self);
-    if (rc == 0) {
-        self->inside = RESIL__OUTSIDE;
-        self->is_uncommitted |= self->emitted > 0;
-    }
-    return rc;
+    return rc ? rc : resil__stage_end_own (self);
 }
 
 static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t position)
@@ -770,7 +764,7 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
 /*  ---- Stages ---------------------------------------------------------------------------------------- */
 
 /*  What comes of one record. */
-typedef enum { THROUGH, AGAIN, PUT_OFF, FAILED } outcome_t;
+typedef enum { THROUGH, AGAIN, PUT_OFF, FAILED, HANDED_OVER } outcome_t;
 
 static inline void go_on (resil_stage_t *self, const unsigned char *behind, uint32_t index)
 {
@@ -886,11 +880,29 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
             break;
         return THROUGH;
     default:
+        if (self->type->run && !self->is_handed_over) {
+            self->is_handed_over = true;
+            self->behind = behind;
+            return HANDED_OVER;
+        }
         *rc = verdict;
         return FAILED;
     }
     *rc = resil_fail (self->self, ENOMEM, "%s", resil_errmsg ());
     return FAILED;
+}
+
+/*  The record in hand is done; `index` is of the next one. */
+static inline outcome_t finish (resil_stage_t *self, const unsigned char *behind, uint32_t index,
+                                int *rc)
+{
+    if (self->inside == RESIL__FOR_RECORD && (*rc = end_emitting (self)) != 0)
+        return FAILED;
+    self->inside = RESIL__OUTSIDE;
+    if (self->is_troubled)
+        forget_trouble (self);
+    go_on (self, behind, index);
+    return THROUGH;
 }
 
 static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *present, int *rc)
@@ -914,13 +926,7 @@ static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *pr
     int verdict = self->type->on_record (self, self->args, record);
     if (verdict != RESIL_OK)
         return judge (self, verdict, present->at, rc);
-    if (self->inside == RESIL__FOR_RECORD && (*rc = end_emitting (self)) != 0)
-        return FAILED;
-    self->inside = RESIL__OUTSIDE;
-    if (self->is_troubled)
-        forget_trouble (self);
-    go_on (self, present->at, hand);
-    return THROUGH;
+    return finish (self, present->at, hand, rc);
 }
 
 /*  ---- Records that have been deferred ----------------------------------------------------------------- */
@@ -1045,6 +1051,16 @@ static bool take_again (resil_stage_t *self)
     return is_mine;
 }
 
+static outcome_t finish_again (resil_stage_t *self, int *rc)
+{
+    if ((*rc = end_emitting (self)) != 0)
+        return FAILED;
+    self->inside = RESIL__OUTSIDE;
+    forget_trouble (self);
+    conclude (self, RESIL__END_DONE, NULL);
+    return THROUGH;
+}
+
 static outcome_t work_on_again (resil_stage_t *self, int *rc)
 {
     const resil__record_batch_t *batch = self->again_batch;
@@ -1060,14 +1076,7 @@ static outcome_t work_on_again (resil_stage_t *self, int *rc)
     self->emitted = 0;
     self->inside = RESIL__FOR_RECORD;
     int verdict = self->type->on_record (self, self->args, &self->record);
-    if (verdict != RESIL_OK)
-        return judge (self, verdict, NULL, rc);
-    if ((*rc = end_emitting (self)) != 0)
-        return FAILED;
-    self->inside = RESIL__OUTSIDE;
-    forget_trouble (self);
-    conclude (self, RESIL__END_DONE, NULL);
-    return THROUGH;
+    return verdict == RESIL_OK ? finish_again (self, rc) : judge (self, verdict, NULL, rc);
 }
 
 /*  One of those that come again. */
@@ -1078,6 +1087,8 @@ static resil__step_t step_again (resil_stage_t *self, const bool *is_given_up, i
     outcome_t outcome = work_on_again (self, rc);
     if (outcome == FAILED)
         return RESIL__STEP_FAILED;
+    if (outcome == HANDED_OVER)
+        return RESIL__STEP_HANDED_OVER;
     set_again (self, NULL);
     if (outcome == PUT_OFF)
         return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
@@ -1146,6 +1157,8 @@ static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up
         outcome_t outcome = work_on (self, &present, rc);
         if (outcome == FAILED)
             return RESIL__STEP_FAILED;
+        if (outcome == HANDED_OVER)
+            return RESIL__STEP_HANDED_OVER;
         if (outcome == PUT_OFF)
             return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
         if (outcome == AGAIN)
@@ -1156,8 +1169,54 @@ static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up
     return leave_batch (self, is_given_up, rc);
 }
 
+/*  ---- What a loop does ---------------------------------------------------------------------------------- */
+
+int resil__stage_hand_over (resil_stage_t *self, void *args, const resil_record_t *record)
+{
+    (void) self;
+    (void) args;
+    (void) record;
+    return -1; /*  no verdict: see judge                                                       */
+}
+
+void resil__stage_begin_own (resil_stage_t *self)
+{
+    begin_own (self);
+}
+
+int resil__stage_end_own (resil_stage_t *self)
+{
+    int rc = end_emitting (self);
+    if (rc)
+        return rc;
+    self->inside = RESIL__OUTSIDE;
+    self->is_uncommitted |= self->emitted > 0;
+    return 0;
+}
+
+int resil__stage_settle (resil_stage_t *self, int verdict, int *rc)
+{
+    outcome_t outcome = verdict != RESIL_OK ? judge (self, verdict, self->behind, rc)
+                        : self->again       ? finish_again (self, rc)
+                                            : finish (self, self->behind, self->index + 1, rc);
+    if (outcome == FAILED)
+        return -1;
+    self->is_handed_over = false;
+    if (self->again)
+        set_again (self, NULL);
+    self->is_due |= outcome == PUT_OFF || (has_lingered (self) && self->worker->output_count);
+    return 0;
+}
+
+/*  ---- A step of one that is no source ------------------------------------------------------------------- */
+
 static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up, int *rc)
 {
+    if (self->is_due) {
+        self->is_due = false;
+        if (self->is_uncommitted)
+            return commit (self, is_given_up, rc);
+    }
     if (self->has_deferred) {
         resil__step_t step = tend_deferred (self, rc);
         if (step != RESIL__STEP_WORKED)
@@ -1176,6 +1235,8 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
         return step_again (self, is_given_up, rc);
     if (self->batch)
         return work_on_batch (self, is_given_up, rc);
+    if (has_all_ends (self) && self->type->run)
+        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_AT_END;
     if (has_all_ends (self))
         return end_stage (self, is_given_up, rc);
     resil__flow_lock (self->flow);
@@ -1227,17 +1288,26 @@ static int make_args (resil_stage_t *self)
     return 0;
 }
 
-int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
+void resil__stage_undo (resil_stage_t *self)
 {
-    self->self = component;
     if (self->inside == RESIL__FOR_NO_RECORD || self->inside == RESIL__PRODUCING)
         undo_own (self);
     else if (self->inside)
         resil__emit_undo (self);
     self->inside = RESIL__OUTSIDE;
+    self->is_handed_over = false;
     atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
     set_again (self, NULL);
     drop_deferred (self);
+}
+
+int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
+{
+    self->self = component;
+    resil__stage_undo (self);
+    self->is_due = self->is_over = self->is_at_end = false;
+    self->turn = NULL;
+    self->receive_until_us = 0;
     resil__flow_lock (self->flow);
     self->era = resil__deferrals_begin (&self->worker->deferrals);
     see_deferred (self);
@@ -1283,6 +1353,8 @@ int64_t resil__stage_due_us (const resil_stage_t *self)
     if (self->is_done || self->is_unput)
         return RESIL__NEVER;
     int64_t due_us = self->resumes_at_us ? self->resumes_at_us : RESIL__NEVER;
+    if (self->receive_until_us && self->receive_until_us < due_us)
+        due_us = self->receive_until_us;
     if (self->has_deferred && self->deferred_due_us < due_us)
         due_us = self->deferred_due_us;
     if (self->type->on_tick && !self->has_ended && self->ticks_at_us < due_us)

@@ -66,6 +66,20 @@ typedef struct {
 /*  So many entries are gone through before a commit, at most. */
 #define RESIL__COMMIT_ENTRIES 8
 
+/*  What comes of a step. */
+typedef enum {
+    RESIL__STEP_FAILED = -1, /*  the incarnation is to end                                    */
+    RESIL__STEP_IDLE,        /*  there was nothing to do                                      */
+    RESIL__STEP_WORKED,
+    RESIL__STEP_GIVEN_UP,    /*  this thread has been replaced: touch nothing                 */
+    RESIL__STEP_HANDED_OVER, /*  a loop: there is a record in hand for it, ...                */
+    RESIL__STEP_AT_END       /*  ... or there is no more                                      */
+} resil__step_t;
+
+/*  What the thread of a loop does while that waits for a record: a step, and all that belongs to it. It rests where there is nothing
+    to do, but not longer than is due. */
+typedef resil__step_t (resil__turn_fn) (void *owner, int *rc);
+
 struct _resil_stage_t {
     resil__flow_t *flow;
     resil__worker_t *worker;
@@ -109,6 +123,17 @@ struct _resil_stage_t {
     uint32_t steps;  /*  ... after so many from now on                                        */
     char reason[RESIL_ERROR_TEXT_MAX];
 
+    /*  Of a loop (loop.c). */
+    resil__turn_fn *turn;
+    void *turn_owner;
+    const unsigned char *behind; /*  the record that it has in hand                            */
+    int64_t receive_until_us;    /*  0: it does not wait                                       */
+    int loop_rc;                 /*  what to return of a failure of something else             */
+    bool is_handed_over;         /*  it has a record in hand                                   */
+    bool is_due;                 /*  it is time for a commit                                   */
+    bool is_over;                /*  this incarnation has failed, or was given up: no more     */
+    bool is_at_end;              /*  it knows that there is no more                            */
+
     bool has_deferred; /*  some that are deferred have not ended, or this is not committed     */
     bool has_settled;  /*  ... some have been settled, ...                                     */
     bool has_again;    /*  ... and some are to be worked on again                              */
@@ -143,19 +168,24 @@ void resil__stage_destroy (resil_stage_t **self_p);
 int resil__stage_init (resil_stage_t *self, resil__flow_t *flow, resil__worker_t *worker);
 void resil__stage_release (resil_stage_t *self);
 
-/*  What comes of a step. */
-typedef enum {
-    RESIL__STEP_FAILED = -1, /*  the incarnation is to end                                    */
-    RESIL__STEP_IDLE,        /*  there was nothing to do                                      */
-    RESIL__STEP_WORKED,
-    RESIL__STEP_GIVEN_UP /*  this thread has been replaced: touch nothing                     */
-} resil__step_t;
-
 /*  Begin an incarnation: on_start, and open. 0, or what they returned. */
 int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc);
 
 /*  Do some work, a batch at most. `is_given_up` is looked at under the lock; `rc` is what to return of a failure. */
 resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, int *rc);
+
+/*  What a loop does by itself, for no record, is between these. The second: 0, or what to return. */
+void resil__stage_begin_own (resil_stage_t *self);
+int resil__stage_end_own (resil_stage_t *self);
+
+/*  What has been begun is not to be: the callback that has not come back, and the record in hand. */
+void resil__stage_undo (resil_stage_t *self);
+
+/*  The record that was handed over to a loop has that verdict. 0, or -1: it has failed, and `rc` is what to return. */
+int resil__stage_settle (resil_stage_t *self, int verdict, int *rc);
+
+/*  Instead of an on_record: the record goes to the loop. */
+resil_record_fn resil__stage_hand_over;
 
 /*  When it has something to do, if nothing happens: an instant, or RESIL__NEVER. */
 int64_t resil__stage_due_us (const resil_stage_t *self);

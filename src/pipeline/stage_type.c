@@ -12,6 +12,7 @@
 #include "component/type.h"
 #include "foundation/errmsg.h"
 #include "pipeline/carrier.h"
+#include "pipeline/stage.h"
 #include "stages/builtin.h"
 
 typedef struct _entry_t {
@@ -73,10 +74,13 @@ int resil__stage_type_check (const resil_stage_type_t *type)
                            "RESIL_STAGE_TYPE") ||
         resil__check_name ("the type of stages", type->name))
         return -1;
-    if (!type->produce && !type->on_record)
-        return refuse (type, "has neither on_record nor, as a source, produce");
-    if (type->produce && type->on_record)
-        return refuse (type, "has produce, as a source, and on_record; give either");
+    int ways = !!type->produce + !!type->on_record + !!type->run;
+    if (ways == 0)
+        return refuse (type, "has neither on_record nor run nor, as a source, produce");
+    if (ways > 1)
+        return refuse (type, "has several of on_record, run and, as a source, produce; give one");
+    if (type->run && type->on_end)
+        return refuse (type, "has run and on_end; resil_stage_receive tells a loop of its end");
     if (!type->produce && (type->open || type->commit))
         return refuse (type, "has open or commit, which only a source has; give produce");
     if (type->produce && type->is_sink)
@@ -124,11 +128,11 @@ static bool have_same_ports (const resil_stage_type_t *a, const resil_stage_type
 static bool same (const resil_stage_type_t *a, const resil_stage_type_t *b)
 {
     return a->produce == b->produce && a->open == b->open && a->commit == b->commit &&
-           a->on_record == b->on_record && a->is_sink == b->is_sink && a->on_start == b->on_start &&
-           a->on_tick == b->on_tick && a->on_flush == b->on_flush && a->on_end == b->on_end &&
-           a->on_stop == b->on_stop && a->args_new == b->args_new && a->args_free == b->args_free &&
-           a->args_encode == b->args_encode && a->args_decode == b->args_decode &&
-           have_same_ports (a, b);
+           (a->run ? a->run == b->run : a->on_record == b->on_record) && a->is_sink == b->is_sink &&
+           a->on_start == b->on_start && a->on_tick == b->on_tick && a->on_flush == b->on_flush &&
+           a->on_end == b->on_end && a->on_stop == b->on_stop && a->args_new == b->args_new &&
+           a->args_free == b->args_free && a->args_encode == b->args_encode &&
+           a->args_decode == b->args_decode && have_same_ports (a, b);
 }
 
 static void free_entry (entry_t *entry)
@@ -149,6 +153,8 @@ static entry_t *copy (const resil_stage_type_t *type)
     if (!entry)
         return NULL;
     entry->type = *type;
+    if (type->run)
+        entry->type.on_record = resil__stage_hand_over;
     entry->type.ports = NULL;
     entry->type.name = strdup (type->name);
     bool is_whole = entry->type.name;

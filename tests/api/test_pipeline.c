@@ -262,6 +262,45 @@ static int later_on_tick (resil_stage_t *stage, void *args)
     return 0;
 }
 
+/*  ---- The same stages as loops --------------------------------------------------------------------------- */
+
+/*  As resil would call on_record, and on_end. */
+static int loop (resil_stage_t *stage, void *args, resil_record_fn *on_record)
+{
+    plot_t *plot = args;
+    resil_record_t record;
+    for (;;) {
+        if (resil_stage_receive (stage, &record, 1000)) {
+            if (errno == ETIMEDOUT)
+                continue;
+            atomic_fetch_add (&plot->ends, errno == ENODATA);
+            return errno == ENODATA || errno == ECANCELED ? 0 : -1;
+        }
+        int verdict = on_record (stage, args, &record);
+        if (verdict < 0 || verdict > RESIL_DEFER)
+            return verdict;
+        if (resil_stage_settle (stage, verdict))
+            return -1;
+    }
+}
+
+static int plot_loop (resil_stage_t *stage, void *args)
+{
+    return loop (stage, args, stage_on_record);
+}
+
+static int later_loop (resil_stage_t *stage, void *args)
+{
+    return loop (stage, args, later_on_record);
+}
+
+static int sink_loop (resil_stage_t *stage, void *args)
+{
+    (void) args;
+    static plot_t own;
+    return loop (stage, &own, sink_on_record);
+}
+
 /*  The first numbers go to one that holds them back, a half of them; all others go on. */
 #define HELD 1000
 
@@ -295,7 +334,14 @@ static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "plot", .on_record = stage_on_record, .on_start = stage_on_start,
      .on_end = stage_on_end, .on_stop = stage_on_stop, .on_flush = stage_on_flush,
      .on_tick = stage_on_tick},
-    {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true}};
+    {RESIL_STAGE_TYPE, .name = "count", .on_record = sink_on_record, .is_sink = true},
+    {RESIL_STAGE_TYPE, .name = "plot loop", .run = plot_loop, .on_start = stage_on_start,
+     .on_stop = stage_on_stop, .on_flush = stage_on_flush, .on_tick = stage_on_tick},
+    {RESIL_STAGE_TYPE, .name = "later loop", .run = later_loop, .on_tick = later_on_tick},
+    {RESIL_STAGE_TYPE, .name = "count loop", .run = sink_loop, .is_sink = true}};
+
+/*  What is no source is a loop, where one can be. */
+static bool with_loops;
 
 /*  numbers -> plot -> count, each in a thread of its own, or in a process, or all in one thread. */
 typedef struct {
@@ -307,9 +353,11 @@ typedef struct {
 static void begin (draft_t *draft, bool is_fused)
 {
     static const char *const names[] = {"numbers", "plot", "count"};
+    static const char *const loops[] = {"numbers", "plot loop", "count loop"};
     memset (draft, 0, sizeof *draft);
     for (int i = 0; i < 3; i++) {
         draft->stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = names[i], .args = &the.plot,
+                                                .type = with_loops && !is_fused ? loops[i] : NULL,
                                                 .thread = is_fused ? "all" : NULL};
         if (!is_fused || placed () == RESIL_SHARED)
             draft->stages[i].placement = placed ();
@@ -503,6 +551,7 @@ static void a_record_that_crashes_its_process_is_dead_after_three_attempts (void
     resil_audit_t audit;
     if (placed () != RESIL_PROCESS)
         skip ();
+    atomic_store (&told_of_plot, 0);
     reset (1000);
     begin (&draft, false);
     the.plot.number = 500;
@@ -545,7 +594,7 @@ static bool are_all_deferred (void *arg)
 static void all_are_deferred_and_come (draft_t *draft)
 {
     resil_audit_t audit;
-    draft->stages[1].type = "later";
+    draft->stages[1].type = with_loops ? "later loop" : "later";
     draft->stages[1].tick_ms = 5;
     watched = started (draft);
     if (!support_wait_until (are_all_deferred, NULL, SUPPORT_PATIENCE_MS)) {
@@ -1076,5 +1125,29 @@ int main (void)
         support_case (its_own_stages_do_not_wait_for_it),
         support_case (what_is_wrong_is_refused),
     };
-    return cmocka_run_group_tests (cases, support_setup, support_teardown);
+    const struct CMUnitTest loops[] = {
+        support_case (all_records_come_once_and_in_order),
+        support_case (tiny_windows_and_batches_stall_and_lose_nothing),
+        support_case (a_stage_that_fails_goes_on_with_its_record),
+        support_case (a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_on),
+        support_case (a_record_that_crashes_its_process_is_dead_after_three_attempts),
+        support_case (what_a_stage_defers_is_settled_where_it_runs),
+        support_case (a_retry_counts_whatever_it_fails_of_later),
+        support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
+        support_case (verdicts_do_what_they_say),
+        support_case (a_record_is_put_off_as_often_as_is_said),
+        support_case (more_of_one_have_ids_of_their_own),
+        support_case (workers_share_the_records),
+        support_case (records_are_written_in_place),
+        support_case (a_slow_sink_stalls_the_source),
+        support_case (a_drain_past_its_deadline_says_how_many_are_left),
+        support_case (a_flush_waits_for_what_was_emitted),
+        support_case (what_is_paused_takes_nothing),
+        support_case (an_abort_ends_it_at_once),
+    };
+    int failed = cmocka_run_group_tests (cases, support_setup, support_teardown);
+    with_loops = placed () != RESIL_SHARED;
+    if (with_loops)
+        failed |= cmocka_run_group_tests (loops, support_setup, support_teardown);
+    return failed;
 }

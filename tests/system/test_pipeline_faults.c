@@ -276,6 +276,38 @@ static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_
     return fault (stage);
 }
 
+/*  The same stages as loops. */
+static int loop (resil_stage_t *stage, void *args, resil_record_fn *on_record)
+{
+    resil_record_t record;
+    while (resil_stage_receive (stage, &record, RESIL_FOREVER) == 0) {
+        int verdict = on_record (stage, args, &record);
+        if (verdict != RESIL_OK && verdict != RESIL_DEFER)
+            return verdict;
+        if (resil_stage_settle (stage, verdict))
+            return -1;
+        int rc = fault (stage);
+        if (rc)
+            return rc;
+    }
+    return errno == ENODATA || errno == ECANCELED ? fault (stage) : -1;
+}
+
+static int copy_loop (resil_stage_t *stage, void *args)
+{
+    return loop (stage, args, stage_on_record);
+}
+
+static int pass_loop (resil_stage_t *stage, void *args)
+{
+    return loop (stage, args, pass_on_record);
+}
+
+static int sink_loop (resil_stage_t *stage, void *args)
+{
+    return loop (stage, args, sink_on_record);
+}
+
 static int any_fault (resil_stage_t *stage, void *args)
 {
     (void) args;
@@ -298,6 +330,12 @@ static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "faulty pass", .on_record = pass_on_record, .on_start = begins,
      .on_flush = any_fault, .on_end = any_fault},
     {RESIL_STAGE_TYPE, .name = "faulty sink", .on_record = sink_on_record, .is_sink = true,
+     .on_start = begins, .on_flush = any_fault, .on_stop = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty copy loop", .run = copy_loop, .on_start = begins,
+     .on_flush = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty pass loop", .run = pass_loop, .on_start = begins,
+     .on_flush = any_fault},
+    {RESIL_STAGE_TYPE, .name = "faulty sink loop", .run = sink_loop, .is_sink = true,
      .on_start = begins, .on_flush = any_fault, .on_stop = any_fault}};
 
 static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
@@ -330,6 +368,9 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
         if (roll (dice, 4))
             stages[i].placement = RESIL_PROCESS;
     }
+    for (int i = 1; i < STAGES; i++)
+        if (!stages[i].thread && stages[i].placement != RESIL_SHARED && roll (dice, 2))
+            stages[i].type = types[STAGES + i - 1].name;
 }
 
 static void draw_links (dice_t *dice, resil_link_spec_t links[3])
@@ -452,7 +493,7 @@ static void nothing_is_lost_whatever_fails (void **state)
 
 int main (void)
 {
-    for (int i = 0; i < STAGES; i++)
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         placed_stage_register (&types[i]);
     placed_begin ();
     const struct CMUnitTest cases[] = {support_case (nothing_is_lost_whatever_fails)};
