@@ -293,6 +293,20 @@ typedef struct {
     thread of the program, one for all of these. */
 typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 
+/*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as the pipeline: appends a line of JSON for each,
+    and has it on the disk before it is taken. The file is made if it is not there, for its owner alone, and may be moved away at
+    any time. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and `branch` (the record's id), `attempt`, `rejected`,
+    `text`, or where its bytes are no UTF-8 or have a NUL `hex`, and `story`, an array of its lines. */
+RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);
+
+/*  An on_dead whose on_dead_arg is a resil_address_t *, which must last as long as the pipeline: sends a message with the same object, to a
+    component, or to another pipeline: to its stage of type RESIL_MAILBOX_SOURCE. It is taken when it is in the mailbox, and not
+    while that is full. */
+RESIL_EXPORT int resil_dead_to_component (void *address, const resil_dead_record_t *dead);
+
+/*  The tag of these messages. */
+#define RESIL_DEAD_RECORD_TAG 0xdead
+
 /*  A pipeline. Begin with RESIL_PIPELINE. All of it is copied, but for what `args` point to. */
 typedef struct {
     size_t size;      /*  of this struct; set by RESIL_PIPELINE                                */

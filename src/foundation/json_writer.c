@@ -76,6 +76,8 @@ void resil__json_close (resil__json_t *self, char bracket)
     put (self, &bracket, 1);
 }
 
+static const char hex[] = "0123456789abcdef";
+
 /*  ---- Text --------------------------------------------------------------------------------- */
 
 static bool is_plain (unsigned char c)
@@ -86,7 +88,6 @@ static bool is_plain (unsigned char c)
 /*  What is not plain: one character, or one byte that is none. Returns how many bytes that was. */
 static size_t put_odd (resil__json_t *self, const unsigned char *bytes, size_t size)
 {
-    static const char hex[] = "0123456789abcdef";
     unsigned char c = bytes[0];
     size_t length = resil__utf8_length (bytes, size);
     if (length > 1)
@@ -114,6 +115,25 @@ void resil__json_bytes (resil__json_t *self, const char *key, const void *bytes,
             at += put_odd (self, at, (size_t) (end - at));
     }
     put (self, "\"", 1);
+}
+
+void resil__json_hex (resil__json_t *self, const char *key, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    put_key (self, key);
+    put (self, "\"", 1);
+    if (!reserve (self, 2 * size))
+        return;
+    for (size_t i = 0; i < size; i++) {
+        self->text[self->size++] = hex[at[i] >> 4];
+        self->text[self->size++] = hex[at[i] & 15];
+    }
+    put (self, "\"", 1);
+}
+
+void resil__json_end_line (resil__json_t *self)
+{
+    put (self, "\n", 1);
 }
 
 void resil__json_text (resil__json_t *self, const char *key, const char *text)

@@ -28,12 +28,18 @@ void resil__json_open (resil__json_t *self, const char *key, char bracket);
 void resil__json_close (resil__json_t *self, char bracket);
 
 void resil__json_bytes (resil__json_t *self, const char *key, const void *bytes, size_t size);
+/*  Bytes that are no text: two digits each. */
+void resil__json_hex (resil__json_t *self, const char *key, const void *bytes, size_t size);
+
 void resil__json_number (resil__json_t *self, const char *key, int64_t value);
 void resil__json_count (resil__json_t *self, const char *key, uint64_t value);
 void resil__json_bool (resil__json_t *self, const char *key, bool value);
 
 /*  As they are: JSON already. */
 void resil__json_raw (resil__json_t *self, const char *key, const char *json, size_t size);
+
+/*  Behind the last value: a line's end. */
+void resil__json_end_line (resil__json_t *self);
 
 /*  A text up to its NUL; and where it says nothing (NULL, "", 0, false), nothing. */
 void resil__json_text (resil__json_t *self, const char *key, const char *text);

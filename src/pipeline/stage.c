@@ -733,12 +733,32 @@ static void log_dead (const resil__plan_t *plan, const resil_dead_record_t *dead
                 resil__text_last_line (dead->story));
 }
 
+/*  Once a second at most, of all pipelines: it is asked more often. */
+static void log_refused (const resil__plan_t *plan, const resil_dead_record_t *dead, int rc)
+{
+    static atomic_int_fast64_t told_at_us;
+    int64_t now_us = resil__now_us (), before_us = atomic_load (&told_at_us);
+    if (before_us && now_us - before_us < 1000000)
+        return;
+    if (!atomic_compare_exchange_strong (&told_at_us, &before_us, now_us))
+        return;
+    bool has_said = plan->on_dead == resil_dead_to_file || plan->on_dead == resil_dead_to_component;
+    resil__about_t about = {plan->name, dead->stage, 0, 0};
+    resil__log (RESIL_LOG_WARN, &about, 1,
+                "a dead record waits, as on_dead does not take it: it returns %d%s%s", rc,
+                has_said ? "; " : "", has_said ? resil_errmsg () : "");
+}
+
 int resil__plan_bury (const resil__plan_t *plan, const resil_dead_record_t *dead)
 {
-    if (plan->on_dead)
-        return plan->on_dead (plan->on_dead_arg, dead);
-    log_dead (plan, dead);
-    return 0;
+    if (!plan->on_dead) {
+        log_dead (plan, dead);
+        return 0;
+    }
+    int rc = plan->on_dead (plan->on_dead_arg, dead);
+    if (rc)
+        log_refused (plan, dead, rc);
+    return rc;
 }
 
 /*  0, or else nobody takes it, or it has failed: FAILED. */

@@ -42,6 +42,26 @@ static void objects_and_arrays_have_their_commas (void **state)
     resil__json_release (&json);
 }
 
+static void bytes_that_are_no_text_are_two_digits_each (void **state)
+{
+    (void) state;
+    resil__json_t json = {.text = NULL};
+    unsigned char bytes[5000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char) i;
+    resil__json_open (&json, NULL, '{');
+    resil__json_hex (&json, "a", "\0\x7f\xff", 3);
+    resil__json_hex (&json, "b", NULL, 0);
+    resil__json_close (&json, '}');
+    resil__json_end_line (&json);
+    assert_string_equal (text_of (&json), "{\"a\":\"007fff\",\"b\":\"\"}\n");
+    resil__json_clear (&json);
+    resil__json_hex (&json, NULL, bytes, sizeof bytes);
+    assert_int_equal (json.size, 2 * sizeof bytes + 2);
+    assert_memory_equal (json.text + json.size - 5, "8687\"", 5);
+    resil__json_release (&json);
+}
+
 static void what_says_nothing_is_left_out (void **state)
 {
     (void) state;
@@ -96,6 +116,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (objects_and_arrays_have_their_commas),
+        support_case (bytes_that_are_no_text_are_two_digits_each),
         support_case (what_says_nothing_is_left_out),
         support_case (each_byte_comes_back_or_is_escaped),
         support_case (a_long_text_makes_room),
