@@ -24,7 +24,9 @@
 
 /*  Frames: docs/protocols/executable.md. */
 #define LENGTH_BYTES 4
+#define RETRY_BYTES 4u
 enum { FRAME_RECORD = 1, FRAME_EMIT = 1, FRAME_OK, FRAME_DROP, FRAME_RETRY, FRAME_REJECT };
+static const char *const names[] = {"", "EMIT", "OK", "DROP", "RETRY", "REJECT"};
 
 typedef struct {
     char *bytes;
@@ -245,11 +247,25 @@ static uint32_t get_number (const char *bytes)
     return le32toh (number);
 }
 
+/*  Those that always have the same length. */
+static int refuse_body (resil_stage_t *stage, executable_t *self, int kind, size_t size)
+{
+    char what[80];
+    bool is_empty = kind == FRAME_OK || kind == FRAME_DROP;
+    if ((!is_empty && kind != FRAME_RETRY) || size == (is_empty ? 0 : RETRY_BYTES))
+        return 0;
+    snprintf (what, sizeof what, "has sent a frame %s of %zu bytes; it has %u", names[kind], size,
+              is_empty ? 0 : RETRY_BYTES);
+    return fail (stage, self, EPROTO, what);
+}
+
 /*  A frame that is whole; `kind` is its first byte. */
 static answer_t obey_frame (resil_stage_t *stage, executable_t *self, int kind, const char *bytes,
                             size_t size, int *verdict)
 {
     char why[RESIL_ERROR_TEXT_MAX];
+    if (refuse_body (stage, self, kind, size))
+        return ANSWER_FAILED;
     switch (kind) {
     case FRAME_EMIT:
         if (resil_emit (stage, bytes, size) == 0)
@@ -263,7 +279,7 @@ static answer_t obey_frame (resil_stage_t *stage, executable_t *self, int kind, 
         *verdict = RESIL_DROP;
         return ANSWER_WHOLE;
     case FRAME_RETRY:
-        *verdict = resil_stage_retry_after (stage, size == 4 ? (int64_t) get_number (bytes) : 0);
+        *verdict = resil_stage_retry_after (stage, get_number (bytes));
         return ANSWER_WHOLE;
     case FRAME_REJECT:
         resil__text_clean (why, sizeof why, bytes, size);
