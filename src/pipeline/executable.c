@@ -36,6 +36,7 @@ typedef struct {
 } buffer_t;
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_executable_t *options;
     resil__coprocess_t process;
     int epoll;       /*  -1: there is none. It knows in_fd only while something is to be written */
@@ -95,6 +96,7 @@ static void executable_free (void *args)
     end_process (self, 0);
     free (self->to.bytes);
     free (self->from.bytes);
+    free (self->own);
     free (self);
 }
 
@@ -432,9 +434,16 @@ static bool waits (const void *options)
     return true;
 }
 
+/*  In a process of its own it has its executable as a child of that, with the limits that it was given. */
+static const resil__options_shape_t shape = {.size = sizeof (resil_executable_t),
+                                             .row = offsetof (resil_executable_t, command)};
+
+RESIL__OPTIONS_CODEC (shape, executable_new)
+
 const resil__builtin_t resil__executable = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_EXECUTABLE, .on_record = on_record,
              .on_start = on_start, .on_tick = look_after, .on_flush = look_after,
-             .on_stop = on_stop, .args_new = executable_new, .args_free = executable_free},
+             .on_stop = on_stop, .args_new = executable_new, .args_free = executable_free,
+             .args_encode = encode, .args_decode = decode},
     .check = check,
     .waits = waits};
