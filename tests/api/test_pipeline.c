@@ -7,6 +7,7 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -58,7 +59,7 @@ static SHARED struct {
     bool was_rejected;
     atomic_bool settles;  /*  what is deferred, at the next tick                                 */
     uint64_t put_off;     /*  that number, when it comes first; 0: none                          */
-    atomic_uint attempts; /*  as which it came last                                              */
+    atomic_uint attempts; /*  as which it came last; or so many were made                        */
     atomic_bool source_rests;
 } the;
 
@@ -335,6 +336,22 @@ static int rash_on_record (resil_stage_t *stage, void *args, const resil_record_
     }
 }
 
+/*  ---- A source that waits, and in its first life hangs before ------------------------------------------- */
+
+static int waiting_produce (resil_stage_t *stage, void *args)
+{
+    plot_t *plot = args;
+    struct pollfd source = {.fd = the.fd, .events = POLLIN};
+    uint64_t number = 1;
+    if (atomic_fetch_add (&the.attempts, 1) == 0) {
+        do_deed (stage, plot);
+        return resil_stage_await_fd (stage, the.fd);
+    }
+    if (poll (&source, 1, 0) == 0)
+        return resil_stage_await_fd (stage, the.fd);
+    return resil_emit_at (stage, number, &number, sizeof number) ? -1 : RESIL_DONE;
+}
+
 static const char *const split_ports[] = {"held", NULL};
 
 static const resil_stage_type_t types[] = {
@@ -342,6 +359,7 @@ static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "hold", .on_record = hold_on_record, .is_sink = true},
     {RESIL_STAGE_TYPE, .name = "rash source", .produce = rash_produce, .open = source_open},
     {RESIL_STAGE_TYPE, .name = "rash", .on_record = rash_on_record},
+    {RESIL_STAGE_TYPE, .name = "waiting", .produce = waiting_produce},
     {RESIL_STAGE_TYPE, .name = "later", .on_record = later_on_record, .on_tick = later_on_tick},
     {RESIL_STAGE_TYPE, .name = "numbers", .produce = source_produce, .open = source_open,
      .commit = source_commit},
@@ -672,6 +690,55 @@ static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
     for (uint64_t i = 1; i <= the.total; i++)
         assert_true (the.seen[i] >= 1);
     assert_int_equal (the.other_ids, 0);
+}
+
+/*  Does an epoll look at that descriptor? */
+static bool is_listened_to (void *fd)
+{
+    struct dirent *entry;
+    DIR *folder = opendir ("/proc/self/fdinfo");
+    bool is_found = false;
+    assert_non_null (folder);
+    while ((entry = readdir (folder))) {
+        char path[300], line[256];
+        int target;
+        snprintf (path, sizeof path, "/proc/self/fdinfo/%s", entry->d_name);
+        FILE *file = fopen (path, "re");
+        while (file && fgets (line, sizeof line, file))
+            is_found |= sscanf (line, "tfd: %d", &target) == 1 && target == *(int *) fd;
+        if (file)
+            fclose (file);
+    }
+    closedir (folder);
+    return is_found;
+}
+
+/*  It comes back with the same wish as its successor, which it must not take with it. */
+static void one_that_hangs_does_not_take_along_what_its_successor_waits_for (void **state)
+{
+    (void) state;
+    placed_only_in_threads ("a process that hangs is killed");
+    draft_t draft;
+    int fds[2];
+    reset (1);
+    begin (&draft, false);
+    ok (pipe2 (fds, O_CLOEXEC));
+    the.fd = fds[0];
+    draft.stages[0].type = "waiting";
+    draft.stages[0].hang_ms = 1000;
+    draft.stages[0].shutdown_ms = 1000;
+    the.plot.deed = DO_HANG;
+    resil_pipeline_t *pipeline = started (&draft);
+    assert_true (support_wait_until (is_listened_to, &the.fd, 3 * SUPPORT_PATIENCE_MS));
+    atomic_store (&the.plot.hanging, 2);
+    while (resil_supervisor_quarantined (resil_pipeline_supervisor (pipeline)))
+        poll (NULL, 0, 1);
+    assert_int_equal (write (fds[1], "x", 1), 1);
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    close (fds[0]);
+    close (fds[1]);
+    assert_true (the.seen[1] == 1);
 }
 
 static void verdicts_do_what_they_say (void **state)
@@ -1138,6 +1205,7 @@ int main (void)
         support_case (what_a_stage_defers_is_settled_where_it_runs),
         support_case (a_retry_counts_whatever_it_fails_of_later),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
+        support_case (one_that_hangs_does_not_take_along_what_its_successor_waits_for),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),
         support_case (what_was_said_for_one_verdict_is_for_no_other_and_for_no_other_record),
