@@ -2,6 +2,7 @@
     that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
     Runs are seeded: SEED=n shows one again, RUNS=n makes more of them. In processes they are killed too, by themselves at a
     point of their work, or from outside at any; and they are stopped (SIGSTOP), for a moment, or until they are given up.
+    Or all work well, and what carries the frames of their links does not.
 
     In half of the runs a stage defers records, and another thread settles them in any order.
 
@@ -23,6 +24,7 @@
 #include <resil.h>
 
 #include "dice.h"
+#include "lossy.h"
 
 #define RECORDS 3000
 #define COPIES 2
@@ -555,6 +557,55 @@ static void one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost (void *
     assert_non_null (support_log_wait ("made no progress", SUPPORT_PATIENCE_MS));
 }
 
+/*  ---- A transport that is no good ------------------------------------------------------------------------ */
+
+/*  Nobody fails but what carries the frames: so each record comes once. */
+static void run_on_a_lossy_transport (uint64_t seed)
+{
+    dice_t dice = {seed};
+    resil_stage_spec_t stages[STAGES];
+    memset (&the, 0, sizeof the);
+    the.is_ordered = true;
+    atomic_store (&lossy.seed, seed * 1000);
+    for (int i = 0; i < STAGES; i++) {
+        stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name, .args = the.pids[i]};
+        stages[i].placement = roll (&dice, 4) ? RESIL_PROCESS : RESIL_OWN_THREAD;
+    }
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "lossy", .stages = stages,
+                                  .stage_count = STAGES};
+    spec.batch_bytes = 1000 + roll (&dice, 5000);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    assert_non_null (pipeline);
+    ok (resil_pipeline_start (pipeline));
+    if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
+        fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    check_books (pipeline, types[0].name, RECORDS, false);
+    check_books (pipeline, types[3].name, RECORDS * COPIES, false);
+    resil_pipeline_destroy (&pipeline);
+    check_that_all_came (seed, 0);
+}
+
+/*  Chance may have it that a frame of some type has not been hit by some fault: then there are more runs. */
+static void a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_record (void **state)
+{
+    (void) state;
+    const char *seed = getenv ("SEED"), *runs = getenv ("RUNS");
+    uint64_t first = seed ? strtoull (seed, NULL, 0) : 1;
+    int least = runs ? atoi (runs) : RUNS, most = least < RUNS ? least : 5 * least, done = 0;
+    unsigned hits = 0, fewest = 0;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    atomic_store (&lossy.is_on, true);
+    for (; done < least || (!fewest && done < most); done++) {
+        run_on_a_lossy_transport (first + (uint64_t) done);
+        hits = lossy_count (&fewest);
+    }
+    atomic_store (&lossy.is_on, false);
+    print_message ("%u frames were hit in %d runs, at least %u of each type by each fault\n", hits,
+                   done, fewest);
+    assert_true (fewest || least < RUNS);
+}
+
 int main (void)
 {
     for (int i = 0; i < STAGES; i++)
@@ -564,6 +615,7 @@ int main (void)
         support_case (nothing_is_lost_whatever_fails),
         support_case (one_that_is_stopped_for_a_moment_goes_on),
         support_case (one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost),
+        support_case (a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_record),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
