@@ -16,7 +16,8 @@
 
     What it writes to standard error goes to the log line by line, at the level `info`, and its last lines are part of the
     error when it ends. At the end of the stream its standard input is closed; half a second later it is killed if it is still
-    there. It dies with the thread of the stage, and so with the program. */
+    there. It dies with the thread of the stage, and so with the program. In a stage with RESIL_PROCESS it is a child of that process, and
+    has its limits. */
 #define RESIL_EXECUTABLE "executable"
 
 /*  How records come to it, and answers back. */

@@ -192,6 +192,7 @@ static void tell_numbers (const resil__afar_t *self, resil__orders_t *orders)
     orders->tick_ms = (uint64_t) spec->tick_ms;
     orders->retry_ms = (uint64_t) spec->retry_ms;
     orders->defer_ms = (uint64_t) spec->defer_ms;
+    orders->hang_ms = (uint64_t) spec->hang_ms;
     orders->cursor = worker->cursor;
     orders->cursor_offset = worker->cursor_offset;
     orders->own = worker->own;

@@ -171,13 +171,13 @@ static void free_troubles (resil__told_trouble_t *troubles, size_t count)
 
 static void code_orders (coder_t *coder, resil__orders_t *orders)
 {
-    uint64_t *const numbers[] = {&orders->life,        &orders->down,        &orders->up,
-                                 &orders->number,      &orders->stage_count, &orders->worker,
-                                 &orders->batch_bytes, &orders->attempts,    &orders->retries,
-                                 &orders->tick_ms,     &orders->cursor,      &orders->cursor_offset,
-                                 &orders->own,         &orders->has_ended,   &orders->order,
-                                 &orders->position,    &orders->told,        &orders->flush_done,
-                                 &orders->has_args,    &orders->retry_ms,    &orders->defer_ms};
+    uint64_t *const numbers[] = {
+        &orders->life,        &orders->down,       &orders->up,          &orders->number,
+        &orders->stage_count, &orders->worker,     &orders->batch_bytes, &orders->attempts,
+        &orders->retries,     &orders->tick_ms,    &orders->cursor,      &orders->cursor_offset,
+        &orders->own,         &orders->has_ended,  &orders->order,       &orders->position,
+        &orders->told,        &orders->flush_done, &orders->has_args,    &orders->retry_ms,
+        &orders->defer_ms,    &orders->hang_ms};
     char **const texts[] = {&orders->endpoint, &orders->token, &orders->page,
                             &orders->pipeline, &orders->stage, &orders->type};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)

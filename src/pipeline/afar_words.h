@@ -50,6 +50,7 @@ typedef struct {
     uint64_t tick_ms;
     uint64_t retry_ms;
     uint64_t defer_ms;
+    uint64_t hang_ms;
     uint64_t cursor; /*  of the first batch: see the books                                   */
     uint64_t cursor_offset;
     uint64_t own;

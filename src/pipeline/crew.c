@@ -27,6 +27,8 @@ static void free_crew (resil__crew_t *crew)
     for (size_t i = 0; crew->stages && i < crew->seat->worker_count; i++)
         resil__stage_destroy (&crew->stages[i]);
     free (crew->stages);
+    if (crew->epoll >= 0)
+        close (crew->epoll);
     free (crew);
 }
 
@@ -38,8 +40,6 @@ static void free_core (resil__core_t *self)
         free (seat->workers);
         if (seat->bell.fd >= 0)
             close (seat->bell.fd);
-        if (seat->epoll >= 0)
-            close (seat->epoll);
     }
     free (self->seats);
     resil__lookout_release (&self->lookout);
@@ -70,7 +70,7 @@ static int make_seat (resil__core_t *self, size_t leader, unsigned number)
     const resil__plan_t *plan = self->plan;
     resil__seat_t *seat = &self->seats[self->seat_count++];
     seat->core = self;
-    seat->epoll = seat->bell.fd = -1;
+    seat->bell.fd = -1;
     bool is_process = plan->stages[leader].spec.placement == RESIL_PROCESS;
     seat->is_shared = plan->stages[leader].spec.placement == RESIL_SHARED;
     if (!is_process && !seat->is_shared &&
@@ -195,6 +195,7 @@ static resil__crew_t *new_crew (resil__seat_t *seat)
     if (!crew)
         return NULL;
     crew->seat = seat;
+    crew->epoll = -1;
     crew->stages = calloc (seat->worker_count, sizeof (resil_stage_t *));
     bool is_whole = crew->stages;
     for (size_t i = 0; is_whole && i < seat->worker_count; i++)
@@ -244,13 +245,14 @@ static void leave (void *arg)
 
 /*  ---- Waiting --------------------------------------------------------------------------------------- */
 
-static int make_epoll (resil__seat_t *seat)
+static int make_epoll (resil__crew_t *crew)
 {
-    struct epoll_event bell = {.events = EPOLLIN, .data.fd = seat->bell.fd};
-    seat->epoll = epoll_create1 (EPOLL_CLOEXEC);
-    if (seat->epoll < 0)
+    int fd = crew->seat->bell.fd;
+    struct epoll_event bell = {.events = EPOLLIN, .data.fd = fd};
+    crew->epoll = epoll_create1 (EPOLL_CLOEXEC);
+    if (crew->epoll < 0)
         return -1;
-    return seat->bell.fd < 0 ? 0 : epoll_ctl (seat->epoll, EPOLL_CTL_ADD, seat->bell.fd, &bell);
+    return fd < 0 ? 0 : epoll_ctl (crew->epoll, EPOLL_CTL_ADD, fd, &bell);
 }
 
 static bool listen_for_all (resil__crew_t *crew)
@@ -261,8 +263,8 @@ static bool listen_for_all (resil__crew_t *crew)
         if (!crew->stages[i]->is_awaiting_fd)
             continue;
         crew->is_listening = true;
-        is_waiting &= (crew->seat->epoll >= 0 || make_epoll (crew->seat) == 0) &&
-                      resil__stage_listen (crew->stages[i], crew->seat->epoll);
+        is_waiting &= (crew->epoll >= 0 || make_epoll (crew) == 0) &&
+                      resil__stage_listen (crew->stages[i], crew->epoll);
     }
     return is_waiting;
 }
@@ -274,7 +276,7 @@ static void listen_no_more (resil__crew_t *crew)
     crew->is_listening = false;
     for (size_t i = 0; i < crew->seat->worker_count; i++)
         if (crew->stages[i]->is_awaiting_fd)
-            resil__stage_listen_no_more (crew->stages[i], crew->seat->epoll);
+            resil__stage_listen_no_more (crew->stages[i], crew->epoll);
 }
 
 static int64_t due_us (const resil__crew_t *crew)
@@ -307,7 +309,7 @@ static void rest (resil__crew_t *crew, uint64_t calls)
     resil__flow_t *flow = &seat->core->flow;
     uint64_t rung;
     if (fall_asleep (crew, calls)) {
-        int fd = crew->is_listening ? seat->epoll : seat->bell.fd;
+        int fd = crew->is_listening ? crew->epoll : seat->bell.fd;
         resil_wait_fd (crew->self, fd, POLLIN, resil__until_ms (due_us (crew), resil__now_us ()));
         resil__flow_lock (flow);
         seat->bell.is_asleep &= crew->is_given_up;
@@ -454,7 +456,7 @@ static int rest_between_turns (resil__crew_t *crew, uint64_t calls)
     resil__seat_t *seat = crew->seat;
     if (!fall_asleep (crew, calls))
         return RESIL__TURN_AGAIN;
-    if (crew->is_listening && resil__lookout_watch (&seat->core->lookout, seat->epoll, &seat->bell))
+    if (crew->is_listening && resil__lookout_watch (&seat->core->lookout, crew->epoll, &seat->bell))
         return fail_between_turns (crew);
     return resil__inbox_ring_at (crew->self, due_us (crew)) ? fail_between_turns (crew) : 0;
 }

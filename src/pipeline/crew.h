@@ -19,16 +19,17 @@ typedef struct {
     resil_stage_t **stages; /*  one for each worker of the seat                               */
     resil_self_t *self;
     bool is_inside;
-    bool is_given_up;     /*  another one has its seat; who is inside frees it               */
-    bool is_done;         /*  all of its stages are                                      */
-    bool is_listening;    /*  the seat's epoll has what its sources wait for                   */
+    bool is_given_up; /*  another one has its seat; who is inside frees it               */
+    bool is_done;     /*  all of its stages are                                          */
+    int epoll; /*  the bell, if that has a descriptor, and what its sources wait for; -1: it was not needed yet. None of
+                    the seat's: who is given up goes on with it                               */
+    bool is_listening;    /*  it has what its sources wait for                                 */
     atomic_size_t active; /*  which of the stages is being worked for                        */
 } resil__crew_t;
 
 struct _resil__seat_t {
     resil__core_t *core;
     resil__bell_t bell;
-    int epoll; /*  the bell, if that has a descriptor, and what sources wait for; -1: it was not needed yet */
     bool is_shared; /*  its thread is, so it takes turns                              */
     bool has_source;
     resil__worker_t **workers;

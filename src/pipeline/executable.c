@@ -24,7 +24,9 @@
 
 /*  Frames: docs/protocols/executable.md. */
 #define LENGTH_BYTES 4
+#define RETRY_BYTES 4u
 enum { FRAME_RECORD = 1, FRAME_EMIT = 1, FRAME_OK, FRAME_DROP, FRAME_RETRY, FRAME_REJECT };
+static const char *const names[] = {"", "EMIT", "OK", "DROP", "RETRY", "REJECT"};
 
 typedef struct {
     char *bytes;
@@ -34,6 +36,7 @@ typedef struct {
 } buffer_t;
 
 typedef struct {
+    void *own; /*  its options, if nobody else has them                                     */
     const resil_executable_t *options;
     resil__coprocess_t process;
     int epoll;       /*  -1: there is none. It knows in_fd only while something is to be written */
@@ -93,6 +96,7 @@ static void executable_free (void *args)
     end_process (self, 0);
     free (self->to.bytes);
     free (self->from.bytes);
+    free (self->own);
     free (self);
 }
 
@@ -245,11 +249,25 @@ static uint32_t get_number (const char *bytes)
     return le32toh (number);
 }
 
+/*  Those that always have the same length. */
+static int refuse_body (resil_stage_t *stage, executable_t *self, int kind, size_t size)
+{
+    char what[80];
+    bool is_empty = kind == FRAME_OK || kind == FRAME_DROP;
+    if ((!is_empty && kind != FRAME_RETRY) || size == (is_empty ? 0 : RETRY_BYTES))
+        return 0;
+    snprintf (what, sizeof what, "has sent a frame %s of %zu bytes; it has %u", names[kind], size,
+              is_empty ? 0 : RETRY_BYTES);
+    return fail (stage, self, EPROTO, what);
+}
+
 /*  A frame that is whole; `kind` is its first byte. */
 static answer_t obey_frame (resil_stage_t *stage, executable_t *self, int kind, const char *bytes,
                             size_t size, int *verdict)
 {
     char why[RESIL_ERROR_TEXT_MAX];
+    if (refuse_body (stage, self, kind, size))
+        return ANSWER_FAILED;
     switch (kind) {
     case FRAME_EMIT:
         if (resil_emit (stage, bytes, size) == 0)
@@ -263,7 +281,7 @@ static answer_t obey_frame (resil_stage_t *stage, executable_t *self, int kind, 
         *verdict = RESIL_DROP;
         return ANSWER_WHOLE;
     case FRAME_RETRY:
-        *verdict = resil_stage_retry_after (stage, size == 4 ? (int64_t) get_number (bytes) : 0);
+        *verdict = resil_stage_retry_after (stage, get_number (bytes));
         return ANSWER_WHOLE;
     case FRAME_REJECT:
         resil__text_clean (why, sizeof why, bytes, size);
@@ -416,9 +434,16 @@ static bool waits (const void *options)
     return true;
 }
 
+/*  In a process of its own it has its executable as a child of that, with the limits that it was given. */
+static const resil__options_shape_t shape = {.size = sizeof (resil_executable_t),
+                                             .row = offsetof (resil_executable_t, command)};
+
+RESIL__OPTIONS_CODEC (shape, executable_new)
+
 const resil__builtin_t resil__executable = {
     .type = {RESIL_STAGE_TYPE, .name = RESIL_EXECUTABLE, .on_record = on_record,
              .on_start = on_start, .on_tick = look_after, .on_flush = look_after,
-             .on_stop = on_stop, .args_new = executable_new, .args_free = executable_free},
+             .on_stop = on_stop, .args_new = executable_new, .args_free = executable_free,
+             .args_encode = encode, .args_decode = decode},
     .check = check,
     .waits = waits};

@@ -128,6 +128,7 @@ static int fill_in (outpost_t *self)
     spec->tick_ms = (int64_t) orders->tick_ms;
     spec->retry_ms = (int64_t) orders->retry_ms;
     spec->defer_ms = (int64_t) orders->defer_ms;
+    spec->hang_ms = (int64_t) orders->hang_ms;
     spec->args = orders->has_args ? self : NULL;
     if (!self->type.produce) {
         plan->links[plan->link_count++] = (resil__plan_link_t){

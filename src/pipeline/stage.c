@@ -223,9 +223,25 @@ static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t
 
 /*  ---- What else a callback may call ------------------------------------------------------------------ */
 
+/*  What is said beside a verdict is for the record in hand: if there is one, it is looked at again whatever the callback returns. */
+static bool may_say (resil_stage_t *self)
+{
+    if (!self || self->inside < RESIL__PLAIN || self->type->produce)
+        return false;
+    self->is_troubled = true;
+    return true;
+}
+
+/*  It is for no other verdict, nor for another record. */
+static void unsay (resil_stage_t *self)
+{
+    self->retry_after_ms = UNSAID_MS;
+    self->reason[0] = 0;
+}
+
 int resil_stage_retry_after (resil_stage_t *self, int64_t ms)
 {
-    if (self)
+    if (may_say (self))
         self->retry_after_ms = ms > 0 ? ms : 0;
     return RESIL_RETRY;
 }
@@ -234,23 +250,40 @@ int resil_stage_reject (resil_stage_t *self, const char *format, ...)
 {
     va_list args;
     va_start (args, format);
-    if (self)
+    if (may_say (self))
         vsnprintf (self->reason, sizeof self->reason, format, args);
     va_end (args);
     return RESIL_REJECT;
 }
 
+static void await_nothing (resil_stage_t *self)
+{
+    self->retry_after_ms = UNSAID_MS;
+    self->is_awaiting_fd = false;
+}
+
+/*  What a source waits for, in the callback that has said so first; false: it is none. */
+static bool may_await (resil_stage_t *self)
+{
+    if (!self || !self->type->produce)
+        return false;
+    if (self->awaits_in != self->callback)
+        await_nothing (self);
+    self->awaits_in = self->callback;
+    return true;
+}
+
 int resil_stage_await_ms (resil_stage_t *self, int64_t ms)
 {
-    if (self)
+    if (may_await (self))
         self->retry_after_ms = ms;
     return RESIL_AGAIN;
 }
 
 int resil_stage_await_fd (resil_stage_t *self, int fd)
 {
-    if (self) {
-        self->is_awaiting_fd = fd >= 0 && self->type->produce;
+    if (may_await (self)) {
+        self->is_awaiting_fd = fd >= 0;
         self->fd = fd;
     }
     return RESIL_AGAIN;
@@ -522,8 +555,7 @@ static news_t read_news (resil_stage_t *self, const bool *is_given_up)
 /*  produce, until there is enough for a commit. Returns what it has said last. */
 static int produce_some (resil_stage_t *self)
 {
-    self->retry_after_ms = UNSAID_MS;
-    self->is_awaiting_fd = false;
+    await_nothing (self);
     for (;;) {
         begin_own (self);
         if (!self->branch)
@@ -543,6 +575,8 @@ static int produce_some (resil_stage_t *self)
 
 static void await_more (resil_stage_t *self)
 {
+    if (self->awaits_in != self->callback)
+        await_nothing (self);
     int64_t ms = self->retry_after_ms;
     if (ms < RESIL_FOREVER)
         ms = self->is_awaiting_fd ? RESIL_FOREVER : AGAIN_MS;
@@ -717,6 +751,7 @@ static void forget_trouble (resil_stage_t *self)
         void_deferred (self);
     if (!self->is_troubled)
         return;
+    unsay (self);
     find_hand (self, &entry, &index);
     self->record.attempt = 1; /*  of those behind it in the batch                              */
     resil__flow_lock (self->flow);
@@ -883,13 +918,11 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
                           : *self->reason        ? self->reason
                                                  : "rejected"))
             break;
-        self->reason[0] = 0;
-        if (verdict == RESIL_REJECT)
-            return AGAIN;
-        wait_for (self, self->retry_after_ms < 0 ? self->worker->stage->spec.retry_ms
-                                                 : self->retry_after_ms);
-        self->retry_after_ms = UNSAID_MS;
-        return PUT_OFF;
+        if (verdict == RESIL_RETRY)
+            wait_for (self, self->retry_after_ms < 0 ? self->worker->stage->spec.retry_ms
+                                                     : self->retry_after_ms);
+        unsay (self);
+        return verdict == RESIL_RETRY ? PUT_OFF : AGAIN;
     case RESIL_DEFER:
         if (!self->deferred) {
             *rc = resil_fail (self->self, EINVAL,
@@ -898,6 +931,7 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
         }
         if (defer (self, behind))
             break;
+        unsay (self);
         return THROUGH;
     default:
         if (self->type->run && !self->is_handed_over) {
@@ -1319,6 +1353,7 @@ void resil__stage_undo (resil_stage_t *self)
     atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
     set_again (self, NULL);
     drop_deferred (self);
+    unsay (self);
 }
 
 int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)

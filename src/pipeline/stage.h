@@ -116,7 +116,9 @@ struct _resil_stage_t {
     uint32_t produced_before;
     uint64_t told;         /*  ... and what it knows to be confirmed                           */
     int64_t resumes_at_us; /*  it waits until then; 0: it does not                            */
-    int64_t retry_after_ms;
+    int64_t
+        retry_after_ms; /*  what a callback has said beside its verdict, or for how long to wait ...   */
+    uint64_t awaits_in; /*  ... in which callback, a source                                */
     int64_t ticks_at_us;
     int64_t looked_at_us;
     uint32_t stride; /*  after so many records it looks at the clock, ...                     */

@@ -65,40 +65,102 @@ static char **text_of (const resil__options_shape_t *shape, void *options, size_
     return (char **) (void *) ((char *) options + shape->texts[number]);
 }
 
-/*  The struct, and its texts behind it in their order, each with its NUL; a NULL is none. */
+static char ***row_of (const resil__options_shape_t *shape, void *options)
+{
+    return (char ***) (void *) ((char *) options + shape->row);
+}
+
+/*  Of a row, with its NULL. */
+static size_t row_size (const resil__options_shape_t *shape, void *options)
+{
+    size_t count = 1;
+    if (!shape->row)
+        return 0;
+    for (char **word = *row_of (shape, options); *word; word++)
+        count++;
+    return count * sizeof (char *);
+}
+
+/*  Call that for each text, in their order. */
+static void each_text (const resil__options_shape_t *shape, void *options,
+                       void (*call) (const char *text, void *arg), void *arg)
+{
+    for (size_t i = 0; i < shape->text_count; i++)
+        if (*text_of (shape, options, i))
+            call (*text_of (shape, options, i), arg);
+    if (shape->row)
+        for (char **word = *row_of (shape, options); *word; word++)
+            call (*word, arg);
+}
+
+static void add_size (const char *text, void *size)
+{
+    *(size_t *) size += strlen (text) + 1;
+}
+
+static void add_text (const char *text, void *at)
+{
+    *(char **) at = stpcpy (*(char **) at, text) + 1;
+}
+
+/*  The struct, the row, and their texts behind them in their order, each with its NUL. A pointer says there that there is
+    a text, and nothing else. */
 int resil__options_encode (const resil__options_shape_t *shape, const void *options, void **bytes_p,
                            size_t *size_p)
 {
-    size_t size = shape->size;
     void *given = (void *) (uintptr_t) options;
-    for (size_t i = 0; i < shape->text_count; i++)
-        if (*text_of (shape, given, i))
-            size += strlen (*text_of (shape, given, i)) + 1;
-    char *bytes = malloc (size), *at = bytes + shape->size;
+    size_t row = row_size (shape, given), size = shape->size + row;
+    each_text (shape, given, add_size, &size);
+    char *bytes = malloc (size);
     if (!bytes)
         return -1;
     memcpy (bytes, options, shape->size);
-    for (size_t i = 0; i < shape->text_count; i++)
-        if (*text_of (shape, given, i))
-            at = stpcpy (at, *text_of (shape, given, i)) + 1;
+    if (row)
+        memcpy (bytes + shape->size, *row_of (shape, given), row);
+    char *at = bytes + shape->size + row;
+    each_text (shape, given, add_text, &at);
     *bytes_p = bytes;
     *size_p = size;
     return 0;
 }
 
+/*  Have a pointer be to the next text behind. false: that is not there. */
+static bool find_text (char **text, char **at, const char *end)
+{
+    if (!*text)
+        return true;
+    char *behind = *at < end ? memchr (*at, 0, (size_t) (end - *at)) : NULL;
+    if (!behind)
+        return false;
+    *text = *at;
+    *at = behind + 1;
+    return true;
+}
+
+/*  The row of a copy, which is behind the struct; NULL: its end is not there. */
+static char **find_row (const resil__options_shape_t *shape, char *options, size_t size)
+{
+    char **row = (char **) (void *) (options + shape->size);
+    size_t count = (size - shape->size) / sizeof *row;
+    for (size_t i = 0; i < count; i++)
+        if (!row[i])
+            return *row_of (shape, options) = row;
+    return NULL;
+}
+
 /*  Have the texts of a copy be those behind it. false: they are not there. */
 static bool find_texts (const resil__options_shape_t *shape, char *options, size_t size)
 {
-    char *at = options + shape->size, *end = options + size;
-    for (size_t i = 0; i < shape->text_count; i++) {
-        if (!*text_of (shape, options, i))
-            continue;
-        char *behind = at < end ? memchr (at, 0, (size_t) (end - at)) : NULL;
-        if (!behind)
+    char **word = shape->row ? find_row (shape, options, size) : NULL;
+    if (shape->row && !word)
+        return false;
+    char *at = options + shape->size + row_size (shape, options), *end = options + size;
+    for (size_t i = 0; i < shape->text_count; i++)
+        if (!find_text (text_of (shape, options, i), &at, end))
             return false;
-        *text_of (shape, options, i) = at;
-        at = behind + 1;
-    }
+    for (; word && *word; word++)
+        if (!find_text (word, &at, end))
+            return false;
     return true;
 }
 

@@ -43,11 +43,13 @@ bool resil__builtin_waits (const resil_stage_type_t *type, const void *options);
 /*  May it be in a process of its own? 0, or -1 with errno and a sentence; also 0 for a type that is none of these. */
 int resil__builtin_check_afar (const resil_stage_type_t *type, const void *options);
 
-/*  How options are bytes: where their texts are, in a struct that has no pointers but these. */
+/*  How options are bytes: where their texts are, and a row of texts with a NULL at its end, in a struct that has no pointers but
+    these. */
 typedef struct {
     size_t size;
     size_t texts[2];
     size_t text_count;
+    size_t row; /*  0: there is none                                                         */
 } resil__options_shape_t;
 
 /*  As args_encode, of options. */

@@ -166,7 +166,7 @@ static bool waits (const void *options)
 /*  ---- In another process ------------------------------------------------------------------------------- */
 
 static const resil__options_shape_t shape = {
-    sizeof (resil_file_t), {offsetof (resil_file_t, path)}, 1};
+    .size = sizeof (resil_file_t), .texts = {offsetof (resil_file_t, path)}, .text_count = 1};
 
 RESIL__OPTIONS_CODEC (shape, file_new)
 

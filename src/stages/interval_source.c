@@ -108,8 +108,9 @@ static int produce (resil_stage_t *stage, void *args)
 
 /*  ---- In another process ------------------------------------------------------------------------------- */
 
-static const resil__options_shape_t shape = {
-    sizeof (resil_interval_t), {offsetof (resil_interval_t, text)}, 1};
+static const resil__options_shape_t shape = {.size = sizeof (resil_interval_t),
+                                             .texts = {offsetof (resil_interval_t, text)},
+                                             .text_count = 1};
 
 RESIL__OPTIONS_CODEC (shape, interval_new)
 

@@ -276,9 +276,9 @@ static int produce (resil_stage_t *stage, void *args)
 /*  ---- In another process ------------------------------------------------------------------------------- */
 
 static const resil__options_shape_t shape = {
-    sizeof (resil_lines_t),
-    {offsetof (resil_lines_t, path), offsetof (resil_lines_t, progress)},
-    2};
+    .size = sizeof (resil_lines_t),
+    .texts = {offsetof (resil_lines_t, path), offsetof (resil_lines_t, progress)},
+    .text_count = 2};
 
 RESIL__OPTIONS_CODEC (shape, lines_new)
 

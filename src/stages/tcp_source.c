@@ -360,7 +360,9 @@ static bool waits (const void *options)
 /*  ---- In another process ------------------------------------------------------------------------------- */
 
 static const resil__options_shape_t shape = {
-    sizeof (resil_tcp_t), {offsetof (resil_tcp_t, host), offsetof (resil_tcp_t, port)}, 2};
+    .size = sizeof (resil_tcp_t),
+    .texts = {offsetof (resil_tcp_t, host), offsetof (resil_tcp_t, port)},
+    .text_count = 2};
 
 RESIL__OPTIONS_CODEC (shape, tcp_new)
 

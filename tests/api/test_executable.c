@@ -349,6 +349,25 @@ static void a_frame_that_there_is_not_is_a_failure (void **state)
     assert_is_buried ("n0", "has sent a frame of no length, or longer than answer_max");
 }
 
+static void a_verdict_of_the_wrong_length_is_a_failure (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *say, *sentence;
+    } rows[] = {{"say (4)", "a frame RETRY of 0 bytes; it has 4"},
+                {"say (4, b'abc')", "a frame RETRY of 3 bytes; it has 4"},
+                {"say (4, bytes (8))", "a frame RETRY of 8 bytes; it has 4"},
+                {"say (2, b'a')", "a frame OK of 1 bytes; it has 0"},
+                {"say (3, b'a')", "a frame DROP of 1 bytes; it has 0"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char program[sizeof FRAMED + 100];
+        list_t list = {.count = 1};
+        snprintf (program, sizeof program, FRAMED "    %s; sys.stdout.flush ()\n", rows[i].say);
+        run_framed (program, &list);
+        assert_is_buried ("n0", rows[i].sentence);
+    }
+}
+
 /*  ---- What cannot be ---------------------------------------------------------------------------------------- */
 
 static void refused (resil_executable_t options, int error, const char *sentence)
@@ -430,6 +449,7 @@ int main (void)
         support_case (by_frames_a_record_becomes_none_or_several),
         support_case (frames_are_as_the_document_has_them),
         support_case (a_frame_that_there_is_not_is_a_failure),
+        support_case (a_verdict_of_the_wrong_length_is_a_failure),
         support_case (what_is_not_there_is_told_before_anything_starts),
         support_case (what_cannot_be_run_is_told_at_the_start),
         support_case (an_abort_waits_for_no_answer),

@@ -7,7 +7,9 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -57,7 +59,8 @@ static SHARED struct {
     bool was_rejected;
     atomic_bool settles;  /*  what is deferred, at the next tick                                 */
     uint64_t put_off;     /*  that number, when it comes first; 0: none                          */
-    atomic_uint attempts; /*  as which it came last                                              */
+    atomic_uint attempts; /*  as which it came last; or so many were made                        */
+    atomic_bool source_rests;
 } the;
 
 static void reset (uint64_t total)
@@ -323,11 +326,79 @@ static int hold_on_record (resil_stage_t *stage, void *args, const resil_record_
     return RESIL_OK;
 }
 
+/*  ---- Those who say something, and then return something else -------------------------------------------- */
+
+#define AN_HOUR_MS 3600000
+
+/*  Emits one in each call but the third. */
+static int rash_produce (resil_stage_t *stage, void *args)
+{
+    (void) args;
+    uint64_t number = atomic_load (&the.next) + 1;
+    if (number > the.total)
+        return RESIL_DONE;
+    if (number % 3 == 0 && atomic_exchange (&the.source_rests, false))
+        return RESIL_AGAIN;
+    resil_stage_await_ms (stage, AN_HOUR_MS);
+    resil_stage_await_fd (stage, the.fd);
+    atomic_store (&the.source_rests, true);
+    if (emit_at (stage, number, &number, sizeof number))
+        return -1;
+    atomic_store (&the.next, number);
+    return 0;
+}
+
+/*  What number 10 n says is not for it, nor for the next one. */
+static int rash_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    uint64_t number;
+    memcpy (&number, record->bytes, sizeof number);
+    bool is_first = record->attempt == 1;
+    if (number % 10 == 0 && is_first) {
+        resil_stage_reject (stage, "it is another one");
+        resil_stage_retry_after (stage, AN_HOUR_MS);
+    }
+    switch (number) {
+    case 10:
+        return RESIL_DROP;
+    case 21:
+        return is_first ? RESIL_RETRY : RESIL_OK;
+    case 30:
+        return is_first               ? resil_fail (resil_stage_self (stage), 0, "and fails")
+               : record->attempt == 2 ? RESIL_RETRY
+                                      : RESIL_OK;
+    case 41:
+        return RESIL_REJECT;
+    default:
+        return emit (stage, record->bytes, record->size);
+    }
+}
+
+/*  ---- A source that waits, and in its first life hangs before ------------------------------------------- */
+
+static int waiting_produce (resil_stage_t *stage, void *args)
+{
+    plot_t *plot = args;
+    struct pollfd source = {.fd = the.fd, .events = POLLIN};
+    uint64_t number = 1;
+    if (atomic_fetch_add (&the.attempts, 1) == 0) {
+        do_deed (stage, plot);
+        return resil_stage_await_fd (stage, the.fd);
+    }
+    if (poll (&source, 1, 0) == 0)
+        return resil_stage_await_fd (stage, the.fd);
+    return resil_emit_at (stage, number, &number, sizeof number) ? -1 : RESIL_DONE;
+}
+
 static const char *const split_ports[] = {"held", NULL};
 
 static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "split", .on_record = split_on_record, .ports = split_ports},
     {RESIL_STAGE_TYPE, .name = "hold", .on_record = hold_on_record, .is_sink = true},
+    {RESIL_STAGE_TYPE, .name = "rash source", .produce = rash_produce, .open = source_open},
+    {RESIL_STAGE_TYPE, .name = "rash", .on_record = rash_on_record},
+    {RESIL_STAGE_TYPE, .name = "waiting", .produce = waiting_produce},
     {RESIL_STAGE_TYPE, .name = "later", .on_record = later_on_record, .on_tick = later_on_tick},
     {RESIL_STAGE_TYPE, .name = "numbers", .produce = source_produce, .open = source_open,
      .commit = source_commit},
@@ -670,6 +741,55 @@ static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
     assert_int_equal (the.other_ids, 0);
 }
 
+/*  Does an epoll look at that descriptor? */
+static bool is_listened_to (void *fd)
+{
+    struct dirent *entry;
+    DIR *folder = opendir ("/proc/self/fdinfo");
+    bool is_found = false;
+    assert_non_null (folder);
+    while ((entry = readdir (folder))) {
+        char path[300], line[256];
+        int target;
+        snprintf (path, sizeof path, "/proc/self/fdinfo/%s", entry->d_name);
+        FILE *file = fopen (path, "re");
+        while (file && fgets (line, sizeof line, file))
+            is_found |= sscanf (line, "tfd: %d", &target) == 1 && target == *(int *) fd;
+        if (file)
+            fclose (file);
+    }
+    closedir (folder);
+    return is_found;
+}
+
+/*  It comes back with the same wish as its successor, which it must not take with it. */
+static void one_that_hangs_does_not_take_along_what_its_successor_waits_for (void **state)
+{
+    (void) state;
+    placed_only_in_threads ("a process that hangs is killed");
+    draft_t draft;
+    int fds[2];
+    reset (1);
+    begin (&draft, false);
+    ok (pipe2 (fds, O_CLOEXEC));
+    the.fd = fds[0];
+    draft.stages[0].type = "waiting";
+    draft.stages[0].hang_ms = 1000;
+    draft.stages[0].shutdown_ms = 1000;
+    the.plot.deed = DO_HANG;
+    resil_pipeline_t *pipeline = started (&draft);
+    assert_true (support_wait_until (is_listened_to, &the.fd, 3 * SUPPORT_PATIENCE_MS));
+    atomic_store (&the.plot.hanging, 2);
+    while (resil_supervisor_quarantined (resil_pipeline_supervisor (pipeline)))
+        poll (NULL, 0, 1);
+    assert_int_equal (write (fds[1], "x", 1), 1);
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    close (fds[0]);
+    close (fds[1]);
+    assert_true (the.seen[1] == 1);
+}
+
 static void verdicts_do_what_they_say (void **state)
 {
     (void) state;
@@ -706,6 +826,31 @@ static void a_record_is_put_off_as_often_as_is_said (void **state)
     all_came (&draft, 77, 0);
     assert_int_equal (the.dead, 1);
     assert_int_equal (the.plot.times, 996);
+}
+
+static void what_was_said_for_one_verdict_is_for_no_other_and_for_no_other_record (void **state)
+{
+    (void) state;
+    draft_t draft;
+    int silent[2];
+    reset (60);
+    begin (&draft, false);
+    ok (pipe2 (silent, O_CLOEXEC));
+    the.fd = placed () == RESIL_PROCESS ? -1 : silent[0];
+    draft.stages[0].type = "rash source";
+    draft.stages[1].type = "rash";
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    resil_audit_t audit;
+    ok (resil_pipeline_audit (pipeline, "plot", &audit));
+    resil_pipeline_destroy (&pipeline);
+    close (silent[0]);
+    close (silent[1]);
+    assert_int_equal (audit.dropped, 1);
+    assert_int_equal (audit.retries, 2);
+    assert_int_equal (audit.dead, 1);
+    assert_int_equal (the.dead_number, 41);
+    assert_string_equal (the.story, "attempt 1: rejected");
 }
 
 static void more_of_one_have_ids_of_their_own (void **state)
@@ -1109,8 +1254,10 @@ int main (void)
         support_case (what_a_stage_defers_is_settled_where_it_runs),
         support_case (a_retry_counts_whatever_it_fails_of_later),
         support_case (a_stage_that_hangs_is_replaced_and_nothing_is_lost),
+        support_case (one_that_hangs_does_not_take_along_what_its_successor_waits_for),
         support_case (verdicts_do_what_they_say),
         support_case (a_record_is_put_off_as_often_as_is_said),
+        support_case (what_was_said_for_one_verdict_is_for_no_other_and_for_no_other_record),
         support_case (more_of_one_have_ids_of_their_own),
         support_case (workers_share_the_records),
         support_case (records_are_written_in_place),

@@ -137,6 +137,77 @@ static void lines_come_by_tcp (void **state)
     assert_string_equal (kept_behind ("said ", 1, 300), "");
 }
 
+/*  Of the only dead letter, and under the lock of what is kept. */
+static char dead[64], story[4096];
+
+static int bury (void *arg, const resil_dead_record_t *record)
+{
+    (void) arg;
+    pthread_mutex_lock (&kept_lock);
+    snprintf (dead, sizeof dead, "%.*s", (int) record->record->size,
+              (const char *) record->record->bytes);
+    snprintf (story, sizeof story, "%s", record->story);
+    pthread_mutex_unlock (&kept_lock);
+    return 0;
+}
+
+/*  Numbers go through an executable that is a child of a stage in a process, to what is kept. */
+static void run_command (const char *const *command, int64_t hang_ms)
+{
+    resil_process_t process = {RESIL_PROCESS_OPTIONS};
+    resil_interval_t numbers = {RESIL_INTERVAL, .count = 300, .text = "no. "};
+    resil_executable_t options = {RESIL_EXECUTABLE_OPTIONS, .command = command};
+    resil_stage_spec_t stages[] = {
+        {RESIL_STAGE, .name = "from", .type = RESIL_INTERVAL_SOURCE, .args = &numbers},
+        {RESIL_STAGE, .name = "other", .type = RESIL_EXECUTABLE, .args = &options},
+        {RESIL_STAGE, .name = "keep"}};
+    stages[1].placement = RESIL_PROCESS;
+    stages[1].process = &process;
+    process.limits.cpu_seconds = 77;
+    stages[1].hang_ms = hang_ms;
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "afar", .stages = stages,
+                                  .stage_count = 3, .on_dead = bury};
+    kept_begin ();
+    dead[0] = story[0] = 0;
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (!pipeline)
+        fail_msg ("%s", resil_errmsg ());
+    ok (resil_pipeline_start (pipeline));
+    ok (resil_pipeline_wait (pipeline, 3 * SUPPORT_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+}
+
+static void an_executable_has_its_words_and_the_limits_of_its_stage (void **state)
+{
+    (void) state;
+    static const char *const command[] = {
+        "sh", "-c", "limit=$(ulimit -t); while read -r line; do echo \"$1$2$limit: $line\"; done",
+        "sh", "",   "a b: ",
+        NULL};
+    run_command (command, RESIL_FOREVER);
+    assert_string_equal (kept_behind ("a b: 77: no. ", 1, 300), "");
+}
+
+static void an_executable_that_dies_or_hangs_there_has_failed_of_its_record (void **state)
+{
+    (void) state;
+    static const char *const dies[] = {
+        "sh", "-c",
+        "while read -r line; do case $line in *' 77') kill -SEGV $$;; "
+        "*) echo \"$line\";; esac; done",
+        NULL};
+    static const char *const hangs[] = {"sh", "-c",
+                                        "while read -r line; do case $line in *' 77') sleep 1000;; "
+                                        "*) echo \"$line\";; esac; done",
+                                        NULL};
+    run_command (dies, RESIL_FOREVER);
+    assert_string_equal (dead, "no. 77");
+    assert_non_null (strstr (story, "attempt 3: reported: \"sh\" killed by SIGSEGV"));
+    run_command (hangs, 2000);
+    assert_string_equal (dead, "no. 77");
+    assert_non_null (strstr (story, "attempt 3: reported: \"sh\" has not answered in 2000 ms"));
+}
+
 static void what_would_be_lost_or_seen_by_nobody_is_refused (void **state)
 {
     (void) state;
@@ -161,8 +232,11 @@ static void what_would_be_lost_or_seen_by_nobody_is_refused (void **state)
 int main (void)
 {
     const struct CMUnitTest cases[] = {
-        support_case (lines_of_a_file_go_to_a_file), support_case (an_interval_has_its_text),
+        support_case (lines_of_a_file_go_to_a_file),
+        support_case (an_interval_has_its_text),
         support_case (lines_come_by_tcp),
+        support_case (an_executable_has_its_words_and_the_limits_of_its_stage),
+        support_case (an_executable_that_dies_or_hangs_there_has_failed_of_its_record),
         support_case (what_would_be_lost_or_seen_by_nobody_is_refused)};
     if (resil_stage_type_register (&(resil_stage_type_t){RESIL_STAGE_TYPE, .name = "keep",
                                                          .on_record = keep, .is_sink = true}))

@@ -1,7 +1,8 @@
 /*  Pipelines whose sources, stages and sinks fail at random, at any point; a ledger that knows nothing of the pipeline sees
     that each record has come to its end: at least once, in order where order is promised, and as the same one each time.
     Runs are seeded: SEED=n shows one again, RUNS=n makes more of them. In processes they are killed too, by themselves at a
-    point of their work, or from outside at any.
+    point of their work, or from outside at any; and they are stopped (SIGSTOP), for a moment, or until they are given up.
+    Or all work well, and what carries the frames of their links does not.
 
     In half of the runs a stage defers records, and another thread settles them in any order.
 
@@ -23,6 +24,7 @@
 #include <resil.h>
 
 #include "dice.h"
+#include "lossy.h"
 
 #define RECORDS 3000
 #define COPIES 2
@@ -30,7 +32,12 @@
 #define RUNS_IN_PROCESSES 3
 #define STAGES 4
 #define MOST_WORKERS 3
-#define KILLS 10
+#define BLOWS 10
+#define STOPPED_MS 30   /*  for a moment, at most                                              */
+#define HANG_MS 600     /*  a stage in a process is given up after that, ...                    */
+#define SHUTDOWN_MS 200 /*  ... and killed after that                                        */
+#define START_MS 5000
+#define STOPS_AT 1000
 
 /*  What has come to the sink: by its number and copy. */
 static SHARED struct {
@@ -47,10 +54,11 @@ static SHARED struct {
     bool is_ordered;
     atomic_int pids[STAGES][MOST_WORKERS]; /*  of those in processes                          */
     bool defers;
+    atomic_int stops; /*  so often the pass stops itself at that number                        */
 } the;
 
 /*  In all runs. */
-static SHARED atomic_int faults;
+static SHARED atomic_int faults, moments, stops;
 
 typedef struct {
     uint64_t number;
@@ -67,7 +75,7 @@ static int fault (resil_stage_t *stage)
         return 0;
     atomic_fetch_sub (&the.faults_left, 1);
     atomic_fetch_add (&faults, 1);
-    switch (roll (&dice, is_process ? 6 : 3)) {
+    switch (roll (&dice, is_process ? 7 : 3)) {
     case 0:
         return resil_fail (self, 5, "a fault at random");
     case 1:
@@ -78,6 +86,9 @@ static int fault (resil_stage_t *stage)
         _exit (0);
     case 5:
         return kill (getpid (), SIGSEGV);
+    case 6:
+        atomic_fetch_add (&stops, 1);
+        return raise (SIGSTOP);
     default:
         resil_panic (self, 6, "a panic at random");
     }
@@ -245,6 +256,10 @@ static int pass_on_record (resil_stage_t *stage, void *args, const resil_record_
         hand_over (deferred);
     }
     int rc = fault (stage);
+    if (record->id.origin == STOPS_AT && atomic_load (&the.stops) > 0) {
+        atomic_fetch_sub (&the.stops, 1);
+        raise (SIGSTOP); /*  of this thread, so here and not a little later */
+    }
     if (rc == 0 && resil_emit (stage, record->bytes, record->size))
         return -1;
     rc = rc ? rc : fault (stage);
@@ -365,8 +380,12 @@ static void draw_stages (dice_t *dice, resil_stage_spec_t stages[4])
         stages[i].thread = NULL;
         stages[i].args = the.pids[i];
         /*  One or the other has a thread. */
-        if (roll (dice, 4))
-            stages[i].placement = RESIL_PROCESS;
+        if (!roll (dice, 4))
+            continue;
+        stages[i].placement = RESIL_PROCESS;
+        stages[i].hang_ms = HANG_MS;
+        stages[i].shutdown_ms = SHUTDOWN_MS;
+        stages[i].start_ms = START_MS;
     }
     for (int i = 1; i < STAGES; i++)
         if (!stages[i].thread && stages[i].placement != RESIL_SHARED && roll (dice, 2))
@@ -393,25 +412,41 @@ static void check_books (resil_pipeline_t *pipeline, const char *stage, uint64_t
     assert_int_equal (audit.in_flight, 0);
 }
 
-/*  Some process of a stage, if it lives. */
-static void kill_one (dice_t *dice)
+/*  If it lives. */
+static bool send_signal (int pid, int number)
 {
-    int pid = atomic_load (&the.pids[roll (dice, STAGES)][roll (dice, MOST_WORKERS)]);
     siginfo_t ended = {.si_pid = 0};
-    if (pid == 0 || waitid (P_PID, (id_t) pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid)
-        return;
-    kill (pid, SIGKILL);
-    atomic_fetch_add (&faults, 1);
+    return pid && waitid (P_PID, (id_t) pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           !ended.si_pid && kill (pid, number) == 0;
 }
 
-/*  Its end; meanwhile its processes are killed from outside. */
+/*  Kill some process of a stage, or stop it for good, or for a moment. 0: it has ended meanwhile. */
+static int strike (resil_pipeline_t *pipeline, dice_t *dice)
+{
+    int pid = atomic_load (&the.pids[roll (dice, STAGES)][roll (dice, MOST_WORKERS)]);
+    switch (roll (dice, 4)) {
+    case 0:
+        atomic_fetch_add (&stops, send_signal (pid, SIGSTOP));
+        return -1;
+    case 1:
+        if (!send_signal (pid, SIGSTOP))
+            return -1;
+        atomic_fetch_add (&moments, 1);
+        int rc = resil_pipeline_wait (pipeline, roll (dice, STOPPED_MS));
+        send_signal (pid, SIGCONT);
+        return rc;
+    default:
+        atomic_fetch_add (&faults, send_signal (pid, SIGKILL));
+        return -1;
+    }
+}
+
+/*  Its end; meanwhile its processes have something done to them from outside. */
 static int wait_for_end (resil_pipeline_t *pipeline, dice_t *dice)
 {
-    for (int i = 0; i < KILLS && placed () == RESIL_PROCESS; i++) {
-        if (resil_pipeline_wait (pipeline, roll (dice, 40)) == 0)
+    for (int i = 0; i < BLOWS && placed () == RESIL_PROCESS; i++)
+        if (resil_pipeline_wait (pipeline, roll (dice, 40)) == 0 || strike (pipeline, dice) == 0)
             return 0;
-        kill_one (dice);
-    }
     return resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS);
 }
 
@@ -427,6 +462,22 @@ static uint64_t count_repeated (resil_pipeline_t *pipeline)
         count += i ? 0 : COPIES * (audit.emitted - audit.in);
     }
     return count;
+}
+
+/*  At least once, and hardly more often. */
+static void check_that_all_came (uint64_t seed, uint64_t repeated)
+{
+    for (uint64_t i = 1; i <= RECORDS; i++)
+        for (unsigned copy = 0; copy < COPIES; copy++)
+            if (the.seen[i][copy] == 0)
+                fail_msg ("seed %llu: record %d, copy %u, was lost", (unsigned long long) seed,
+                          (int) i, copy);
+    /*  What the sink had counted when it failed with it in hand it counts again; nothing else. */
+    if (the.other_ids || the.went_back || (the.is_ordered && the.out_of_order) ||
+        the.duplicates > repeated || the.committed != RECORDS)
+        fail_msg ("seed %llu: %u ids changed, %u out of order, %u duplicates, committed %d",
+                  (unsigned long long) seed, the.other_ids, the.out_of_order, the.duplicates,
+                  (int) the.committed);
 }
 
 static void run (uint64_t seed)
@@ -462,17 +513,7 @@ static void run (uint64_t seed)
     check_books (pipeline, types[3].name, RECORDS * COPIES, repeats);
     resil_pipeline_destroy (&pipeline);
     end_settling ();
-    for (uint64_t i = 1; i <= RECORDS; i++)
-        for (unsigned copy = 0; copy < COPIES; copy++)
-            if (the.seen[i][copy] == 0)
-                fail_msg ("seed %llu: record %d, copy %u, was lost", (unsigned long long) seed,
-                          (int) i, copy);
-    /*  What the sink had counted when it failed with it in hand it counts again; nothing else. */
-    if (the.other_ids || the.went_back || (the.is_ordered && the.out_of_order) ||
-        the.duplicates > repeated || the.committed != RECORDS)
-        fail_msg ("seed %llu: %u ids changed, %u out of order, %u duplicates, committed %d",
-                  (unsigned long long) seed, the.other_ids, the.out_of_order, the.duplicates,
-                  (int) the.committed);
+    check_that_all_came (seed, repeated);
 }
 
 static void nothing_is_lost_whatever_fails (void **state)
@@ -485,10 +526,125 @@ static void nothing_is_lost_whatever_fails (void **state)
         run (first + (uint64_t) i);
     if (atomic_load (&faults) < 10 * count)
         fail_msg ("only %d faults in %d runs", atomic_load (&faults), count);
+    if (count >= RUNS && placed () == RESIL_PROCESS &&
+        (atomic_load (&stops) < count || atomic_load (&moments) < count / 2))
+        fail_msg ("only %d stopped for good, %d for a moment", atomic_load (&stops),
+                  atomic_load (&moments));
     if (count >= RUNS && placed () != RESIL_PROCESS &&
         (atomic_load (&settlings.settled) < 1000 || atomic_load (&settlings.stale) == 0))
         fail_msg ("only %u settled, %u of them too late", atomic_load (&settlings.settled),
                   atomic_load (&settlings.stale));
+}
+
+/*  ---- One that is stopped ------------------------------------------------------------------------------- */
+
+static bool is_stopped (void *pid)
+{
+    char path[64], state = 0;
+    snprintf (path, sizeof path, "/proc/%d/stat", atomic_load ((atomic_int *) pid));
+    FILE *file = fopen (path, "re");
+    if (file && fscanf (file, "%*d %*s %c", &state) != 1)
+        state = 0;
+    if (file)
+        fclose (file);
+    return state == 'T';
+}
+
+/*  The pass is a process, and stops itself with a record in hand. How often it has failed in the end. */
+static uint64_t run_with_a_stop (bool goes_on)
+{
+    resil_stage_spec_t stages[STAGES];
+    resil_audit_t audit;
+    memset (&the, 0, sizeof the);
+    for (int i = 0; i < STAGES; i++)
+        stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name, .args = the.pids[i]};
+    stages[2].placement = RESIL_PROCESS;
+    stages[2].hang_ms = goes_on ? RESIL_FOREVER : HANG_MS;
+    stages[2].shutdown_ms = SHUTDOWN_MS;
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "stops", .stages = stages,
+                                  .stage_count = STAGES};
+    the.is_ordered = true;
+    atomic_store (&the.stops, 1);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    assert_non_null (pipeline);
+    ok (resil_pipeline_start (pipeline));
+    if (goes_on) {
+        assert_true (support_wait_until (is_stopped, &the.pids[2][0], SUPPORT_PATIENCE_MS));
+        assert_true (send_signal (atomic_load (&the.pids[2][0]), SIGCONT));
+    }
+    ok (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, types[2].name, &audit));
+    check_that_all_came (0, count_repeated (pipeline));
+    resil_pipeline_destroy (&pipeline);
+    assert_int_equal (atomic_load (&the.stops), 0);
+    return audit.failures;
+}
+
+static void one_that_is_stopped_for_a_moment_goes_on (void **state)
+{
+    (void) state;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    assert_int_equal (run_with_a_stop (true), 0);
+    assert_int_equal (the.duplicates, 0);
+}
+
+static void one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost (void **state)
+{
+    (void) state;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    assert_true (run_with_a_stop (false) > 0);
+    assert_non_null (support_log_wait ("made no progress", SUPPORT_PATIENCE_MS));
+}
+
+/*  ---- A transport that is no good ------------------------------------------------------------------------ */
+
+/*  Nobody fails but what carries the frames: so each record comes once. */
+static void run_on_a_lossy_transport (uint64_t seed)
+{
+    dice_t dice = {seed};
+    resil_stage_spec_t stages[STAGES];
+    memset (&the, 0, sizeof the);
+    the.is_ordered = true;
+    atomic_store (&lossy.seed, seed * 1000);
+    for (int i = 0; i < STAGES; i++) {
+        stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name, .args = the.pids[i]};
+        stages[i].placement = roll (&dice, 4) ? RESIL_PROCESS : RESIL_OWN_THREAD;
+    }
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "lossy", .stages = stages,
+                                  .stage_count = STAGES};
+    spec.batch_bytes = 1000 + roll (&dice, 5000);
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    assert_non_null (pipeline);
+    ok (resil_pipeline_start (pipeline));
+    if (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS))
+        fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
+    check_books (pipeline, types[0].name, RECORDS, false);
+    check_books (pipeline, types[3].name, RECORDS * COPIES, false);
+    resil_pipeline_destroy (&pipeline);
+    check_that_all_came (seed, 0);
+}
+
+/*  Chance may have it that a frame of some type has not been hit by some fault: then there are more runs. */
+static void a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_record (void **state)
+{
+    (void) state;
+    const char *seed = getenv ("SEED"), *runs = getenv ("RUNS");
+    uint64_t first = seed ? strtoull (seed, NULL, 0) : 1;
+    int least = runs ? atoi (runs) : RUNS, most = least < RUNS ? least : 5 * least, done = 0;
+    unsigned hits = 0, fewest = 0;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    atomic_store (&lossy.is_on, true);
+    for (; done < least || (!fewest && done < most); done++) {
+        run_on_a_lossy_transport (first + (uint64_t) done);
+        hits = lossy_count (&fewest);
+    }
+    atomic_store (&lossy.is_on, false);
+    print_message ("%u frames were hit in %d runs, at least %u of each type by each fault\n", hits,
+                   done, fewest);
+    assert_true (fewest || least < RUNS);
 }
 
 int main (void)
@@ -496,6 +652,11 @@ int main (void)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         placed_stage_register (&types[i]);
     placed_begin ();
-    const struct CMUnitTest cases[] = {support_case (nothing_is_lost_whatever_fails)};
+    const struct CMUnitTest cases[] = {
+        support_case (nothing_is_lost_whatever_fails),
+        support_case (one_that_is_stopped_for_a_moment_goes_on),
+        support_case (one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost),
+        support_case (a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_record),
+    };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }

@@ -20,6 +20,8 @@ static void orders_are_read_as_they_were_written (void **state)
                               .endpoint = (char[]){"ipc://x"},
                               .stage = (char[]){"parse"},
                               .cursor = 17,
+                              .defer_ms = (uint64_t) -1,
+                              .hang_ms = 250,
                               .cursor_offset = 300,
                               .has_args = 1,
                               .args = (char[]){"ab"},
@@ -38,6 +40,8 @@ static void orders_are_read_as_they_were_written (void **state)
     assert_string_equal (read.stage, "parse");
     assert_string_equal (read.type, "");
     assert_int_equal (read.cursor_offset, 300);
+    assert_int_equal (read.defer_ms, (uint64_t) -1);
+    assert_int_equal (read.hang_ms, 250);
     assert_int_equal (read.args_size, 2);
     assert_memory_equal (read.args, "ab", 2);
     assert_int_equal (read.links[0].share, RESIL_SHARE_BY_KEY);
