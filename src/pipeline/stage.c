@@ -476,8 +476,8 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
             enter_stage (self);
         self->is_uncommitted = self->is_full = false;
     }
+    self->looked_at_us = resil__flow_now_us (self->flow);
     resil__flow_unlock (self->flow);
-    self->looked_at_us = resil__now_us ();
     return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
 }
 
@@ -1217,6 +1217,9 @@ static outcome_t go_through (resil_stage_t *self, int *rc)
         steps = self->steps;
         make_ready (self);
     }
+    /*  Who leaves the batch commits it if one is full. */
+    if (outcome == LINGERED && self->is_full && present.at == present.end)
+        outcome = THROUGH;
     self->steps = steps;
     if (outcome != FAILED) {
         self->quick.plain_at = NULL;
@@ -1339,8 +1342,10 @@ int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
 
 static int tick (resil_stage_t *self)
 {
+    if (!self->type->on_tick || self->has_ended)
+        return 0;
     int64_t now_us = resil__now_us ();
-    if (!self->type->on_tick || now_us < self->ticks_at_us || self->has_ended)
+    if (now_us < self->ticks_at_us)
         return 0;
     self->ticks_at_us = now_us + self->worker->stage->spec.tick_ms * 1000;
     return call (self, self->type->on_tick);
