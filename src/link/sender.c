@@ -299,6 +299,12 @@ int resil__link_sender_restart (resil__link_sender_t *self, uint64_t incarnation
     return 0;
 }
 
+bool resil__link_sender_has_room (const resil__link_sender_t *self)
+{
+    return self->next - self->first < self->room &&
+           self->position - position_of (self, self->first) < self->room_bytes;
+}
+
 /*  0: another one may be added. */
 static int check_open (const resil__link_sender_t *self)
 {
@@ -306,8 +312,7 @@ static int check_open (const resil__link_sender_t *self)
         return resil__refuse (EPIPE, "link %llu takes no more: it %s",
                               (unsigned long long) self->link,
                               self->end ? "was told that there is no more" : "is at its end");
-    if (self->next - self->first == self->room ||
-        self->position - position_of (self, self->first) >= self->room_bytes)
+    if (!resil__link_sender_has_room (self))
         return resil__refuse (
             EAGAIN, "link %llu holds %llu batches, which are not confirmed: it may hold no more",
             (unsigned long long) self->link, (unsigned long long) (self->next - self->first));

@@ -76,6 +76,9 @@ int resil__link_sender_restart (resil__link_sender_t *self, uint64_t incarnation
     it may), EPIPE (the link is at its end, or was told so), EINVAL (no records), EMSGSIZE. */
 int resil__link_sender_put (resil__link_sender_t *self, resil__record_batch_t *batch);
 
+/*  May it hold another one? */
+bool resil__link_sender_has_room (const resil__link_sender_t *self);
+
 /*  There is no more. 0, or -1 as for a batch. */
 int resil__link_sender_end (resil__link_sender_t *self);
 

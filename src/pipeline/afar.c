@@ -112,7 +112,7 @@ static void begin_life (resil__afar_t *self)
         self->before = resil__worker_entry (worker, worker->worked)->tally;
     write_page (self); /*  before it looks for the first time                                 */
     self->page->stage.inside = RESIL__OUTSIDE;
-    self->page->stage.index = worker->cursor;
+    resil__stage_set_index (&self->page->stage, worker->cursor);
     atomic_store (&self->page->stage.at, 0);
     atomic_store (&self->page->stage.again_hand, 0);
     self->worker->deferred_afar = 0;
@@ -283,13 +283,13 @@ void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
     const resil_stage_t *stage = &self->page->stage;
     resil__flow_lock (self->flow);
     uint64_t batch = atomic_load (&stage->at);
-    /*  One that has been deferred before is not where the others are. */
-    uint32_t again = atomic_load (&stage->again_hand);
     if (self->life && batch >= self->through)
-        self->worker->audit.replayed += count_lost (self, entry_of (self, batch), stage->index);
-    if (self->life && stage->inside >= RESIL__PLAIN)
-        blame (self, again ? atomic_load (&stage->again_at) : batch,
-               again ? again - 1 : stage->index, error);
+        self->worker->audit.replayed +=
+            count_lost (self, entry_of (self, batch), resil__stage_index (stage));
+    uint64_t entry;
+    uint32_t index;
+    if (self->life && stage->inside >= RESIL__PLAIN && resil__stage_hand (stage, &entry, &index))
+        blame (self, entry, index, error);
     resil__flow_unlock (self->flow);
 }
 

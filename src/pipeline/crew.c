@@ -142,8 +142,7 @@ static uint64_t count_uncommitted (resil_stage_t *stage)
 {
     const resil__worker_t *worker = stage->worker;
     uint64_t at = atomic_load_explicit (&stage->at, memory_order_relaxed);
-    uint64_t hand = atomic_load_explicit (&stage->hand, memory_order_relaxed);
-    uint64_t count = hand ? hand - 1 : 0;
+    uint64_t count = resil__stage_index (stage);
     for (uint64_t n = worker->worked; n < at; n++)
         count += resil__worker_entry (worker, n)->count;
     return count > worker->cursor ? count - worker->cursor : 0;

@@ -30,24 +30,24 @@ static inline void touch (resil_stage_t *self, resil__out_t *out)
 void resil__emit_fold (resil_stage_t *self)
 {
     resil__quick_t *quick = &self->quick;
-    bool is_plain = self->inside == RESIL__PLAIN || self->inside == RESIL__PLAIN_EMITTED;
+    bool is_plain = self->inside == RESIL__PLAIN;
+    unsigned char *at_before = is_plain ? quick->plain_at : quick->at_before;
+    bool has_emitted = quick->at != at_before;
     if (is_plain) {
-        self->emitted = self->inside == RESIL__PLAIN_EMITTED;
+        self->emitted = has_emitted;
         self->callback++;
+        self->inside = RESIL__FOR_RECORD;
     }
     if (quick->batch) {
-        if (self->inside == RESIL__PLAIN_EMITTED || self->inside == RESIL__PRODUCING) {
-            quick->batch->size = (size_t) (quick->at_before - quick->batch->payload);
-            quick->batch->count =
-                self->inside == RESIL__PRODUCING ? quick->count_before : quick->count - 1;
+        if (has_emitted && (is_plain || self->inside == RESIL__PRODUCING)) {
+            quick->batch->size = (size_t) (at_before - quick->batch->payload);
+            quick->batch->count = is_plain ? quick->count - 1 : quick->count_before;
             touch (self, self->only);
         }
         quick->batch->size = (size_t) (quick->at - quick->batch->payload);
         quick->batch->count = quick->count;
     }
     *quick = (resil__quick_t){0};
-    if (is_plain)
-        self->inside = RESIL__FOR_RECORD;
 }
 
 /*  From now on what is emitted to `only` can be appended quickly. */
@@ -89,13 +89,6 @@ void resil__emit_undo (resil_stage_t *self)
 
 /*  ---- Where a record goes --------------------------------------------------------------------------- */
 
-/*  Who works on records sees that when it looks up next: now. */
-static void note_full (resil_stage_t *self)
-{
-    self->is_full = true;
-    self->steps = 1;
-}
-
 static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
 {
     if (out->count == out->room) {
@@ -112,8 +105,7 @@ static int add_batch (resil_stage_t *self, resil__out_t *out, size_t need)
                                        : resil__record_batch_new (need);
     if (!batch)
         return -1;
-    if (out->count > 0)
-        note_full (self);
+    self->is_full |= out->count > 0;
     out->batches[out->count++] = batch;
     return 0;
 }
@@ -132,8 +124,7 @@ static inline resil__record_batch_t *batch_with_room (resil_stage_t *self, resil
 /*  Would the next one not fit? */
 static inline void note_room (resil_stage_t *self, const resil__record_batch_t *batch, size_t need)
 {
-    if (batch->room - batch->size < need)
-        note_full (self);
+    self->is_full |= batch->room - batch->size < need;
 }
 
 /*  Where its bytes go. NULL: there is no memory. */
@@ -314,7 +305,8 @@ static int refuse_stage (const resil_stage_t *self)
 static inline bool has_quick_room (const resil__quick_t *quick, size_t size)
 {
     return size <= RESIL_RECORD_MAX &&
-           (size_t) (quick->end - quick->at) >= 2 * resil__record_room (sizeof (uint64_t) + size);
+           (uintptr_t) quick->at + 2 * resil__record_room (sizeof (uint64_t) + size) <=
+               (uintptr_t) quick->end;
 }
 
 /*  The same of a short record, in fewer instructions. */
@@ -335,13 +327,11 @@ static inline unsigned char *open_quickly (resil__quick_t *quick, uint64_t origi
 
 static inline bool is_plain (const resil_stage_t *self, const void *bytes)
 {
-    return self && self->inside == RESIL__PLAIN && bytes;
+    return self && self->quick.at == self->quick.plain_at && bytes;
 }
 
 static inline unsigned char *open_plain (resil_stage_t *self, size_t size)
 {
-    self->quick.at_before = self->quick.at;
-    self->inside = RESIL__PLAIN_EMITTED;
     return open_quickly (&self->quick, self->record.id.origin, size);
 }
 

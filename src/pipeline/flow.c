@@ -379,10 +379,11 @@ static bool note_room (resil__flow_t *self, resil__line_t *line, bool has_room)
 bool resil__flow_put (resil__flow_t *self, resil__line_t *line, resil__record_batch_t *batch)
 {
     uint32_t count = batch->count;
-    if (!note_room (self, line, resil__link_sender_put (&line->sender, batch) == 0)) {
-        assert (errno == EAGAIN);
+    if (!note_room (self, line, resil__link_sender_has_room (&line->sender)))
         return false;
-    }
+    int refused = resil__link_sender_put (&line->sender, batch);
+    assert (refused == 0);
+    (void) refused;
     line->from->audit.emitted += count;
     line->in_flight += count;
     pump (self, line);

@@ -331,7 +331,7 @@ static int on_dead (void *arg, const resil_dead_record_t *dead)
     self->dead[self->dead_count++] = (resil__note_dead_t){
         stage->again ? stage->again->entry
                      : atomic_load_explicit (&stage->at, memory_order_relaxed),
-        stage->again ? stage->again->index : stage->index, dead->is_rejected, story};
+        stage->again ? stage->again->index : resil__stage_index (stage), dead->is_rejected, story};
     return 0;
 }
 

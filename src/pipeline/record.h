@@ -95,23 +95,33 @@ static inline int resil__copy (unsigned char *to, const void *from, size_t size)
     return 0;
 }
 
-/*  The record at which `records` is. */
-static inline void resil__record_read (resil_record_t *record, const resil__records_t *records)
+/*  The record at which `records` is, if it has no branch, which what is there must say already. false: it has one. */
+static inline bool resil__record_read_plain (resil_record_t *record,
+                                             const resil__records_t *records)
 {
     const unsigned char *at = records->record;
     uint64_t word;
     memcpy (&word, at, 8);
-    word = le64toh (word);
-    record->id.origin = word & ~RESIL__HAS_BRANCH;
-    record->id.branch = 0;
+    record->id.origin = le64toh (word);
+    if (record->id.origin & RESIL__HAS_BRANCH)
+        return false;
     record->bytes = at + 8;
     record->size = records->size - 8;
-    if (word & RESIL__HAS_BRANCH) {
-        memcpy (&record->id.branch, at + 8, 8);
-        record->id.branch = le64toh (record->id.branch);
-        record->bytes = at + 16;
-        record->size = records->size - 16;
-    }
+    return true;
+}
+
+/*  The record at which `records` is. */
+static inline void resil__record_read (resil_record_t *record, const resil__records_t *records)
+{
+    const unsigned char *at = records->record;
+    record->id.branch = 0;
+    if (resil__record_read_plain (record, records))
+        return;
+    memcpy (&record->id, at, sizeof record->id);
+    record->id.origin = le64toh (record->id.origin) & ~RESIL__HAS_BRANCH;
+    record->id.branch = le64toh (record->id.branch);
+    record->bytes = at + 16;
+    record->size = records->size - 16;
 }
 
 #endif

@@ -102,7 +102,7 @@ static void begin_at_the_books (resil_stage_t *self)
     self->has_ended = worker->is_ended;
     self->base = worker->worked;
     atomic_init (&self->at, worker->worked);
-    atomic_init (&self->hand, 0);
+    atomic_init (&self->place, 0);
     atomic_init (&self->again_at, 0);
     atomic_init (&self->again_hand, 0);
     resil__deferrals_take_over (&worker->deferrals);
@@ -179,12 +179,19 @@ static void undo_own (resil_stage_t *self)
     self->produced = self->produced_before;
 }
 
+/*  None is in hand. */
+static void put_down (resil_stage_t *self)
+{
+    resil__stage_set_index (self, resil__stage_index (self));
+}
+
 static void begin_own (resil_stage_t *self)
 {
-    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    put_down (self);
     self->own_before = self->own;
     self->position_before = self->position;
     self->produced_before = self->produced;
+    self->quick.plain_at = NULL;
     self->quick.at_before = self->quick.at;
     self->quick.count_before = self->quick.count;
     self->emitted = 0;
@@ -228,6 +235,7 @@ static bool may_say (resil_stage_t *self)
 {
     if (!self || self->inside < RESIL__PLAIN || self->type->produce)
         return false;
+    resil__emit_fold (self);
     self->is_troubled = true;
     return true;
 }
@@ -321,6 +329,7 @@ resil_deferred_t *resil_stage_defer (resil_stage_t *self)
         self->again ? self->again->offset : (size_t) (self->records.at - self->batch->payload);
     self->deferred = deferred;
     /*  So that it is looked at, whatever the callback returns. */
+    resil__emit_fold (self);
     self->was_troubled = self->is_troubled;
     self->is_troubled = true;
     return deferred;
@@ -394,10 +403,17 @@ static resil__tally_t *tally (resil_stage_t *self)
 /*  What it is through with, and was not dropped or buried. */
 static void count_done (resil_stage_t *self)
 {
-    if (self->index == self->counted)
+    uint32_t index = resil__stage_index (self);
+    if (index == self->counted)
         return;
-    tally (self)->done += self->index - self->counted;
-    self->counted = self->index;
+    tally (self)->done += index - self->counted;
+    self->counted = index;
+}
+
+/*  Has something been done since the last commit? */
+static bool has_uncommitted (const resil_stage_t *self)
+{
+    return self->is_uncommitted || resil__stage_index (self) != self->counted;
 }
 
 /*  What there is to look after. Under the lock. */
@@ -458,7 +474,7 @@ static void enter_stage (resil_stage_t *self)
     worker->ends = self->ends;
     /*  Otherwise it has not come to where the books are yet. */
     if (self->batch || at != worker->worked) {
-        worker->cursor = self->batch ? self->index : 0;
+        worker->cursor = self->batch ? resil__stage_index (self) : 0;
         worker->cursor_offset =
             self->batch ? (size_t) (self->records.at - self->batch->payload) : 0;
     }
@@ -469,7 +485,7 @@ static void enter_stage (resil_stage_t *self)
 /*  WORKED: all that has been done takes effect. IDLE: there is no room for some of it; to be tried again. */
 static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *rc)
 {
-    if (!self->is_unput && self->is_uncommitted && (*rc = call (self, self->type->on_flush)) != 0)
+    if (!self->is_unput && has_uncommitted (self) && (*rc = call (self, self->type->on_flush)) != 0)
         return RESIL__STEP_FAILED;
     resil__flow_lock (self->flow);
     if (*is_given_up) {
@@ -488,8 +504,8 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
             enter_stage (self);
         self->is_uncommitted = self->is_full = false;
     }
+    self->looked_at_us = resil__flow_now_us (self->flow);
     resil__flow_unlock (self->flow);
-    self->looked_at_us = resil__now_us ();
     return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
 }
 
@@ -508,17 +524,22 @@ static bool look_at_clock (resil_stage_t *self)
            atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed);
 }
 
-static __attribute__ ((noinline)) bool look_up (resil_stage_t *self)
+/*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are: none of the steps is
+    left, or a batch is full. */
+static bool is_time (resil_stage_t *self)
 {
+    if (self->steps > 0 && !self->is_full)
+        return false;
     bool is_due = self->is_full || look_at_clock (self);
     self->steps = self->stride;
     return is_due;
 }
 
-/*  Is it time to commit, or to see what else there is to do? Looked at more often the slower the records are. */
+/*  The same after one more. */
 static inline bool has_lingered (resil_stage_t *self)
 {
-    return --self->steps == 0 && look_up (self);
+    self->steps--;
+    return is_time (self);
 }
 
 static void wait_for (resil_stage_t *self, int64_t ms)
@@ -612,8 +633,8 @@ static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_u
     if (news.is_draining)
         return end_source (self, is_given_up, rc);
     if (news.is_paused || self->resumes_at_us)
-        return self->is_uncommitted || news.is_asked ? commit (self, is_given_up, rc)
-                                                     : RESIL__STEP_IDLE;
+        return has_uncommitted (self) || news.is_asked ? commit (self, is_given_up, rc)
+                                                       : RESIL__STEP_IDLE;
     int said = produce_some (self);
     if (said == RESIL_DONE)
         return end_source (self, is_given_up, rc);
@@ -623,8 +644,8 @@ static resil__step_t step_of_source (resil_stage_t *self, const bool *is_given_u
         *rc = said;
         return RESIL__STEP_FAILED;
     }
-    return self->is_uncommitted || news.is_asked || said == 0 ? commit (self, is_given_up, rc)
-                                                              : RESIL__STEP_IDLE;
+    return has_uncommitted (self) || news.is_asked || said == 0 ? commit (self, is_given_up, rc)
+                                                                : RESIL__STEP_IDLE;
 }
 
 /*  Where the record is that is worked on, or to be. */
@@ -632,7 +653,7 @@ static void find_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *ind
 {
     *entry =
         self->again ? self->again->entry : atomic_load_explicit (&self->at, memory_order_relaxed);
-    *index = self->again ? self->again->index : self->index;
+    *index = self->again ? self->again->index : resil__stage_index (self);
 }
 
 /*  ---- Records with which it fails ------------------------------------------------------------------- */
@@ -818,21 +839,28 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
 
 /*  ---- Stages ---------------------------------------------------------------------------------------- */
 
-/*  What comes of one record. */
-typedef enum { THROUGH, AGAIN, PUT_OFF, FAILED, HANDED_OVER } outcome_t;
+/*  What comes of one record, and then of a batch. */
+typedef enum {
+    THROUGH,
+    AGAIN,
+    LINGERED, /*  there is something else to do before the batch is at its end                */
+    PUT_OFF,
+    HANDED_OVER, /*  to a loop                                                               */
+    FAILED
+} outcome_t;
 
-static inline void go_on (resil_stage_t *self, const unsigned char *behind, uint32_t index)
+static inline void go_on (resil_stage_t *self, const unsigned char *behind, uint64_t index)
 {
     self->records.at = behind;
-    self->index = index;
-    self->is_uncommitted = true;
+    resil__stage_set_index (self, index);
 }
 
 /*  The same with a record that is not done, but counted otherwise. */
 static void go_past (resil_stage_t *self, const unsigned char *behind)
 {
-    go_on (self, behind, self->index + 1);
+    go_on (self, behind, resil__stage_index (self) + 1);
     self->counted++;
+    self->is_uncommitted = true;
 }
 
 /*  The record in hand has ended so. */
@@ -864,7 +892,7 @@ static bool may_try_again (resil_stage_t *self, const unsigned char *behind, out
     if (!is_dead (self, &trouble)) {
         /*  Should it take its process with it, those before it are not to come again. */
         *outcome = PUT_OFF;
-        return !trouble.failures || !self->is_uncommitted;
+        return !trouble.failures || !has_uncommitted (self);
     }
     *outcome = THROUGH;
     int refused = bury (self, &trouble, &self->record);
@@ -918,6 +946,7 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
                           : *self->reason        ? self->reason
                                                  : "rejected"))
             break;
+        put_down (self);
         if (verdict == RESIL_RETRY)
             wait_for (self, self->retry_after_ms < 0 ? self->worker->stage->spec.retry_ms
                                                      : self->retry_after_ms);
@@ -936,7 +965,6 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
     default:
         if (self->type->run && !self->is_handed_over) {
             self->is_handed_over = true;
-            self->behind = behind;
             return HANDED_OVER;
         }
         *rc = verdict;
@@ -946,41 +974,45 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
     return FAILED;
 }
 
-/*  The record in hand is done; `index` is of the next one. */
-static inline outcome_t finish (resil_stage_t *self, const unsigned char *behind, uint32_t index,
-                                int *rc)
+/*  The record at which the stage is, number `index` of the batch, is in hand until its callback has returned. */
+static inline int call_on_record (resil_stage_t *self, uint64_t index)
 {
+    atomic_store_explicit (&self->place, (index << 1) + 1, memory_order_relaxed);
+    return self->type->on_record (self, self->args, &self->record);
+}
+
+/*  It has returned. */
+static outcome_t finish (resil_stage_t *self, int verdict, int *rc)
+{
+    resil__records_t present = self->records;
+    resil__records_next (&present);
+    if (verdict != RESIL_OK)
+        return judge (self, verdict, present.at, rc);
     if (self->inside == RESIL__FOR_RECORD && (*rc = end_emitting (self)) != 0)
         return FAILED;
-    self->inside = RESIL__OUTSIDE;
     if (self->is_troubled)
         forget_trouble (self);
-    go_on (self, behind, index);
+    go_on (self, present.at, resil__stage_index (self) + 1);
     return THROUGH;
 }
 
-static inline outcome_t work_on (resil_stage_t *self, const resil__records_t *present, int *rc)
+/*  One with a branch, or while there are troubles. */
+static outcome_t work_on (resil_stage_t *self, int *rc)
 {
+    resil__records_t present = self->records;
     resil_record_t *record = &self->record;
     outcome_t outcome;
-    resil__record_read (record, present);
-    if (self->is_troubled) {
-        record->attempt = 1;
-        if (!may_try_again (self, present->at, &outcome))
-            return outcome;
-    }
-    uint32_t hand = self->index + 1;
-    atomic_store_explicit (&self->hand, hand, memory_order_relaxed);
-    self->inside = RESIL__PLAIN;
+    resil__records_next (&present);
+    resil__record_read (record, &present);
+    if (self->is_troubled && !may_try_again (self, present.at, &outcome))
+        return outcome;
+    self->quick.plain_at = record->id.branch ? NULL : self->quick.at;
     if (record->id.branch) {
         self->callback++;
         self->emitted = 0;
         self->inside = RESIL__FOR_RECORD;
     }
-    int verdict = self->type->on_record (self, self->args, record);
-    if (verdict != RESIL_OK)
-        return judge (self, verdict, present->at, rc);
-    return finish (self, present->at, hand, rc);
+    return finish (self, call_on_record (self, resil__stage_index (self)), rc);
 }
 
 /*  ---- Records that have been deferred ----------------------------------------------------------------- */
@@ -1078,7 +1110,7 @@ static resil__step_t tend_deferred (resil_stage_t *self, int *rc)
     resil__flow_unlock (self->flow);
     if (!failed || !is_mine)
         return is_mine ? RESIL__STEP_WORKED : RESIL__STEP_GIVEN_UP;
-    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    put_down (self);
     *rc = resil_fail (self->self, ENOMEM, "%s", resil_errmsg ());
     return RESIL__STEP_FAILED;
 }
@@ -1105,8 +1137,11 @@ static bool take_again (resil_stage_t *self)
     return is_mine;
 }
 
-static outcome_t finish_again (resil_stage_t *self, int *rc)
+/*  The same with one that comes again. */
+static outcome_t finish_again (resil_stage_t *self, int verdict, int *rc)
 {
+    if (verdict != RESIL_OK)
+        return judge (self, verdict, NULL, rc);
     if ((*rc = end_emitting (self)) != 0)
         return FAILED;
     self->inside = RESIL__OUTSIDE;
@@ -1130,7 +1165,7 @@ static outcome_t work_on_again (resil_stage_t *self, int *rc)
     self->emitted = 0;
     self->inside = RESIL__FOR_RECORD;
     int verdict = self->type->on_record (self, self->args, &self->record);
-    return verdict == RESIL_OK ? finish_again (self, rc) : judge (self, verdict, NULL, rc);
+    return finish_again (self, verdict, rc);
 }
 
 /*  One of those that come again. */
@@ -1145,9 +1180,8 @@ static resil__step_t step_again (resil_stage_t *self, const bool *is_given_up, i
         return RESIL__STEP_HANDED_OVER;
     set_again (self, NULL);
     if (outcome == PUT_OFF)
-        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
-    return self->is_full || has_lingered (self) ? commit (self, is_given_up, rc)
-                                                : RESIL__STEP_WORKED;
+        return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    return has_lingered (self) ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
 }
 
 /*  ---- A step -------------------------------------------------------------------------------------------- */
@@ -1169,8 +1203,8 @@ static bool take (resil_stage_t *self)
     self->batch = entry->batch;
     resil__record_batch_retain (self->batch);
     size_t offset = at == worker->worked ? worker->cursor_offset : 0;
-    self->index = at == worker->worked ? worker->cursor : 0;
-    self->counted = self->index;
+    self->counted = at == worker->worked ? worker->cursor : 0;
+    resil__stage_set_index (self, self->counted);
     self->records = resil__records_of (self->batch->payload + offset, self->batch->size - offset);
     return true;
 }
@@ -1195,32 +1229,81 @@ static resil__step_t leave_batch (resil_stage_t *self, const bool *is_given_up, 
     count_done (self);
     resil__record_batch_release (self->batch);
     self->batch = NULL;
-    self->index = self->counted = 0;
+    self->counted = 0;
     self->is_uncommitted = true;
+    resil__stage_set_index (self, 0);
     atomic_store_explicit (&self->at, next, memory_order_relaxed);
     bool is_due = self->worker->output_count == 0 || self->is_full ||
                   next - self->base >= RESIL__COMMIT_ENTRIES;
     return is_due ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
 }
 
-static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
+/*  The next one may be usual. */
+static void make_ready (resil_stage_t *self)
+{
+    self->inside = RESIL__PLAIN;
+    self->record.id.branch = 0;
+    self->record.attempt = 1;
+}
+
+/*  THROUGH: to the end of the batch in hand. The usual record has no branch, there is no trouble, and of it comes one that is
+    emitted quickly, or none. So little is done for it; all else leaves RESIL__PLAIN. */
+static outcome_t go_through (resil_stage_t *self, int *rc)
 {
     resil__records_t present = self->records;
-    self->record.attempt = 1;
-    while (resil__records_next (&present)) {
-        outcome_t outcome = work_on (self, &present, rc);
-        if (outcome == FAILED)
-            return RESIL__STEP_FAILED;
-        if (outcome == HANDED_OVER)
-            return RESIL__STEP_HANDED_OVER;
-        if (outcome == PUT_OFF)
-            return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
-        if (outcome == AGAIN)
-            present.at = self->records.at;
-        if (has_lingered (self))
-            return self->worker->output_count ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
+    uint64_t index = resil__stage_index (self);
+    uint32_t steps = self->steps;
+    make_ready (self);
+    outcome_t outcome = THROUGH;
+    while (outcome == THROUGH && resil__records_next (&present)) {
+        steps--;
+        if (!self->is_troubled && resil__record_read_plain (&self->record, &present)) {
+            self->quick.plain_at = self->quick.at;
+            int verdict = call_on_record (self, index);
+            if (verdict != RESIL_OK || self->inside != RESIL__PLAIN)
+                outcome = finish (self, verdict, rc);
+            else {
+                go_on (self, present.at, ++index);
+                if (steps > 0)
+                    continue;
+            }
+        }
+        else
+            outcome = work_on (self, rc);
+        self->steps = steps;
+        if (outcome > AGAIN)
+            break;
+        outcome = is_time (self) ? LINGERED : THROUGH;
+        present.at = self->records.at;
+        index = resil__stage_index (self);
+        steps = self->steps;
+        make_ready (self);
     }
-    return leave_batch (self, is_given_up, rc);
+    /*  Who leaves the batch commits it if one is full. */
+    if (outcome == LINGERED && self->is_full && present.at == present.end)
+        outcome = THROUGH;
+    self->steps = steps;
+    if (outcome < HANDED_OVER) {
+        self->quick.plain_at = NULL;
+        self->inside = RESIL__OUTSIDE;
+    }
+    return outcome;
+}
+
+static resil__step_t work_on_batch (resil_stage_t *self, const bool *is_given_up, int *rc)
+{
+    switch (go_through (self, rc)) {
+    case FAILED:
+        return RESIL__STEP_FAILED;
+    case PUT_OFF:
+        return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    case HANDED_OVER:
+        return RESIL__STEP_HANDED_OVER;
+    case LINGERED:
+        return self->worker->output_count ? commit (self, is_given_up, rc) : RESIL__STEP_WORKED;
+    default:
+        return leave_batch (self, is_given_up, rc);
+    }
 }
 
 /*  ---- What a loop does ---------------------------------------------------------------------------------- */
@@ -1250,9 +1333,7 @@ int resil__stage_end_own (resil_stage_t *self)
 
 int resil__stage_settle (resil_stage_t *self, int verdict, int *rc)
 {
-    outcome_t outcome = verdict != RESIL_OK ? judge (self, verdict, self->behind, rc)
-                        : self->again       ? finish_again (self, rc)
-                                            : finish (self, self->behind, self->index + 1, rc);
+    outcome_t outcome = self->again ? finish_again (self, verdict, rc) : finish (self, verdict, rc);
     if (outcome == FAILED)
         return -1;
     self->is_handed_over = false;
@@ -1268,7 +1349,7 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
 {
     if (self->is_due) {
         self->is_due = false;
-        if (self->is_uncommitted)
+        if (has_uncommitted (self))
             return commit (self, is_given_up, rc);
     }
     if (self->has_deferred) {
@@ -1280,17 +1361,17 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
     }
     if (self->resumes_at_us) {
         if (self->resumes_at_us > resil__now_us ())
-            return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+            return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
         self->resumes_at_us = 0;
     }
     if (atomic_load_explicit (&self->worker->is_paused, memory_order_relaxed))
-        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+        return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
     if (self->has_again)
         return step_again (self, is_given_up, rc);
     if (self->batch)
         return work_on_batch (self, is_given_up, rc);
     if (has_all_ends (self) && self->type->run)
-        return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_AT_END;
+        return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_AT_END;
     if (has_all_ends (self))
         return end_stage (self, is_given_up, rc);
     resil__flow_lock (self->flow);
@@ -1309,7 +1390,7 @@ static resil__step_t step_of_stage (resil_stage_t *self, const bool *is_given_up
         return is_many && !has_all_ends (self) ? commit (self, is_given_up, rc)
                                                : RESIL__STEP_WORKED;
     }
-    return self->is_uncommitted ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
+    return has_uncommitted (self) ? commit (self, is_given_up, rc) : RESIL__STEP_IDLE;
 }
 
 /*  ---- Its life -------------------------------------------------------------------------------------- */
@@ -1350,7 +1431,7 @@ void resil__stage_undo (resil_stage_t *self)
         resil__emit_undo (self);
     self->inside = RESIL__OUTSIDE;
     self->is_handed_over = false;
-    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    put_down (self);
     set_again (self, NULL);
     drop_deferred (self);
     unsay (self);
@@ -1381,8 +1462,10 @@ int resil__stage_begin (resil_stage_t *self, resil_self_t *component, int *rc)
 
 static int tick (resil_stage_t *self)
 {
+    if (!self->type->on_tick || self->has_ended)
+        return 0;
     int64_t now_us = resil__now_us ();
-    if (!self->type->on_tick || now_us < self->ticks_at_us || self->has_ended)
+    if (now_us < self->ticks_at_us)
         return 0;
     self->ticks_at_us = now_us + self->worker->stage->spec.tick_ms * 1000;
     return call (self, self->type->on_tick);
@@ -1442,15 +1525,14 @@ int resil__stage_end (resil_stage_t *self)
 void resil__stage_put_down (resil_stage_t *self)
 {
     atomic_store_explicit (&self->again_hand, 0, memory_order_relaxed);
-    atomic_store_explicit (&self->hand, 0, memory_order_relaxed);
+    put_down (self);
 }
 
 bool resil__stage_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *index)
 {
-    uint32_t hand = atomic_load_explicit (&self->again_hand, memory_order_relaxed);
-    *entry = atomic_load_explicit (hand ? &self->again_at : &self->at, memory_order_relaxed);
-    if (!hand)
-        hand = atomic_load_explicit (&self->hand, memory_order_relaxed);
-    *index = hand - 1;
-    return hand > 0;
+    uint32_t again = atomic_load_explicit (&self->again_hand, memory_order_relaxed);
+    uint64_t place = atomic_load_explicit (&self->place, memory_order_relaxed);
+    *entry = atomic_load_explicit (again ? &self->again_at : &self->at, memory_order_relaxed);
+    *index = again ? again - 1 : (uint32_t) (place >> 1);
+    return again || place & 1;
 }

@@ -37,10 +37,10 @@ typedef struct {
 typedef enum {
     RESIL__OUTSIDE = 0, /*  there is none                                                     */
     RESIL__FOR_NO_RECORD,
-    RESIL__PRODUCING,     /*  what it emits has no branch                                     */
-    RESIL__PLAIN,         /*  for a record without a branch; nothing has been emitted          */
-    RESIL__PLAIN_EMITTED, /*  ... but one, quickly                                            */
-    RESIL__FOR_RECORD     /*  any other: `emitted` says how many                              */
+    RESIL__PRODUCING, /*  what it emits has no branch                                     */
+    RESIL__PLAIN,     /*  for a record without a branch, of which at most one has come, quickly;
+                                            also between two of them                            */
+    RESIL__FOR_RECORD /*  any other: `emitted` says how many                                  */
 } resil__inside_t;
 
 /*  Where the default port leads to one worker: the batch that is being filled. It does not know yet what is said here. */
@@ -49,7 +49,9 @@ typedef struct {
     unsigned char *at;            /*  where the next record goes                              */
     unsigned char *end;           /*  of its room                                             */
     unsigned char *end_short;     /*  a short one that ends before leaves room for another     */
-    unsigned char *at_before;     /*  before a callback that has emitted, or produces; ...     */
+    unsigned char
+        *plain_at; /*  ... if it is the first that comes of a record in hand, inside RESIL__PLAIN */
+    unsigned char *at_before; /*  ... before a callback that produces                      */
     uint32_t count;
     uint32_t count_before; /*  a callback that produces                                   */
 } resil__quick_t;
@@ -90,11 +92,11 @@ struct _resil_stage_t {
 
     resil__record_batch_t *batch; /*  that it is in, ...                                      */
     resil__records_t records;     /*  ... and where: behind the last one that is through      */
-    uint32_t index;               /*  of the next one                                         */
     uint32_t emitted;             /*  for the record in hand, or by this callback             */
     uint32_t counted;             /*  below it they are in the tally                          */
     bool is_full;                 /*  a batch is, or nearly                                    */
-    bool is_uncommitted;          /*  something has been done since the last commit           */
+    bool is_uncommitted;          /*  something has been done since the last commit, beside
+                                            what is through and not in the tally                */
     bool is_unput;                /*  ... which has begun, and there was no room for all      */
     bool is_troubled;             /*  there are troubles, or a handle for the record in hand  */
     bool has_ended;               /*  there is no more, and on_end has said its last          */
@@ -122,19 +124,18 @@ struct _resil_stage_t {
     int64_t ticks_at_us;
     int64_t looked_at_us;
     uint32_t stride; /*  after so many records it looks at the clock, ...                     */
-    uint32_t steps;  /*  ... after so many from now on                                        */
+    uint32_t steps;  /*  ... after so many from now on, or once a batch is full               */
     char reason[RESIL_ERROR_TEXT_MAX];
 
     /*  Of a loop (loop.c). */
     resil__turn_fn *turn;
     void *turn_owner;
-    const unsigned char *behind; /*  the record that it has in hand                            */
-    int64_t receive_until_us;    /*  0: it does not wait                                       */
-    int loop_rc;                 /*  what to return of a failure of something else             */
-    bool is_handed_over;         /*  it has a record in hand                                   */
-    bool is_due;                 /*  it is time for a commit                                   */
-    bool is_over;                /*  this incarnation has failed, or was given up: no more     */
-    bool is_at_end;              /*  it knows that there is no more                            */
+    int64_t receive_until_us; /*  0: it does not wait                                       */
+    int loop_rc;              /*  what to return of a failure of something else             */
+    bool is_handed_over;      /*  it has a record in hand                                   */
+    bool is_due;              /*  it is time for a commit                                   */
+    bool is_over;             /*  this incarnation has failed, or was given up: no more     */
+    bool is_at_end;           /*  it knows that there is no more                            */
 
     bool has_deferred; /*  some that are deferred have not ended, or this is not committed     */
     bool has_settled;  /*  ... some have been settled, ...                                     */
@@ -148,11 +149,13 @@ struct _resil_stage_t {
     int64_t deferred_due_us; /*  the first of those that nobody has settled, or that waits
                                             to be worked on again                              */
 
-    /*  Read by another thread when this one hangs: which record. The number of the record is one more; 0: none. */
-    atomic_uint_fast64_t at; /*  the entry                                                    */
-    atomic_uint_fast32_t hand;
-    atomic_uint_fast64_t again_at; /*  the same of one that has been deferred before         */
-    atomic_uint_fast32_t again_hand;
+    /*  Read by another thread when this one hangs, and by another process when this one has died. */
+    atomic_uint_fast64_t at; /*  the entry                                              */
+    atomic_uint_fast64_t
+        place; /*  twice the number of records of it that are through; one more: the
+                                            next is in hand                                     */
+    atomic_uint_fast64_t again_at;   /*  of one that has been deferred before                   */
+    atomic_uint_fast32_t again_hand; /*  and its number, one more; 0: none                    */
 
     uint64_t base; /*  the entry whose tally is the first                                     */
     resil__tally_t tallies[RESIL__COMMIT_ENTRIES + 1];
@@ -161,6 +164,18 @@ struct _resil_stage_t {
     size_t route_count;
     resil__out_t *only; /*  where the default port leads, if it is to one worker              */
 };
+
+/*  How many records of its entry it is through with: the number of the one in hand, or of the next. Any thread. */
+static inline uint32_t resil__stage_index (const resil_stage_t *self)
+{
+    return (uint32_t) (atomic_load_explicit (&self->place, memory_order_relaxed) >> 1);
+}
+
+/*  So many are through, and none is in hand. */
+static inline void resil__stage_set_index (resil_stage_t *self, uint64_t index)
+{
+    atomic_store_explicit (&self->place, index << 1, memory_order_relaxed);
+}
 
 /*  NULL with ENOMEM and a sentence. Under the lock: it begins where the books are. */
 resil_stage_t *resil__stage_new (resil__flow_t *flow, resil__worker_t *worker);
