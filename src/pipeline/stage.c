@@ -849,16 +849,11 @@ typedef enum {
     FAILED
 } outcome_t;
 
-static inline void go_on (resil_stage_t *self, const unsigned char *behind, uint64_t index)
-{
-    self->records.at = behind;
-    resil__stage_set_index (self, index);
-}
-
-/*  The same with a record that is not done, but counted otherwise. */
+/*  The record in hand is not done, but counted otherwise. */
 static void go_past (resil_stage_t *self, const unsigned char *behind)
 {
-    go_on (self, behind, resil__stage_index (self) + 1);
+    self->records.at = behind;
+    resil__stage_set_index (self, resil__stage_index (self) + 1);
     self->counted++;
     self->is_uncommitted = true;
 }
@@ -974,10 +969,17 @@ static outcome_t judge (resil_stage_t *self, int verdict, const unsigned char *b
     return FAILED;
 }
 
-/*  The record at which the stage is, number `index` of the batch, is in hand until its callback has returned. */
-static inline int call_on_record (resil_stage_t *self, uint64_t index)
+/*  The next record is in hand, or the one in hand is through. */
+static inline void step_on (resil_stage_t *self)
 {
-    atomic_store_explicit (&self->place, (index << 1) + 1, memory_order_relaxed);
+    uint64_t place = atomic_load_explicit (&self->place, memory_order_relaxed);
+    atomic_store_explicit (&self->place, place + 1, memory_order_relaxed);
+}
+
+/*  It is in hand until its callback has returned. */
+static inline int call_on_record (resil_stage_t *self)
+{
+    step_on (self);
     return self->type->on_record (self, self->args, &self->record);
 }
 
@@ -992,7 +994,8 @@ static outcome_t finish (resil_stage_t *self, int verdict, int *rc)
         return FAILED;
     if (self->is_troubled)
         forget_trouble (self);
-    go_on (self, present.at, resil__stage_index (self) + 1);
+    self->records.at = present.at;
+    step_on (self);
     return THROUGH;
 }
 
@@ -1012,7 +1015,7 @@ static outcome_t work_on (resil_stage_t *self, int *rc)
         self->emitted = 0;
         self->inside = RESIL__FOR_RECORD;
     }
-    return finish (self, call_on_record (self, resil__stage_index (self)), rc);
+    return finish (self, call_on_record (self), rc);
 }
 
 /*  ---- Records that have been deferred ----------------------------------------------------------------- */
@@ -1251,7 +1254,6 @@ static void make_ready (resil_stage_t *self)
 static outcome_t go_through (resil_stage_t *self, int *rc)
 {
     resil__records_t present = self->records;
-    uint64_t index = resil__stage_index (self);
     uint32_t steps = self->steps;
     make_ready (self);
     outcome_t outcome = THROUGH;
@@ -1259,11 +1261,12 @@ static outcome_t go_through (resil_stage_t *self, int *rc)
         steps--;
         if (!self->is_troubled && resil__record_read_plain (&self->record, &present)) {
             self->quick.plain_at = self->quick.at;
-            int verdict = call_on_record (self, index);
+            int verdict = call_on_record (self);
             if (verdict != RESIL_OK || self->inside != RESIL__PLAIN)
                 outcome = finish (self, verdict, rc);
             else {
-                go_on (self, present.at, ++index);
+                self->records.at = present.at;
+                step_on (self);
                 if (steps > 0)
                     continue;
             }
@@ -1275,7 +1278,6 @@ static outcome_t go_through (resil_stage_t *self, int *rc)
             break;
         outcome = is_time (self) ? LINGERED : THROUGH;
         present.at = self->records.at;
-        index = resil__stage_index (self);
         steps = self->steps;
         make_ready (self);
     }
