@@ -89,8 +89,8 @@ static int say_hello (resil_monitor_t *self, const resil__order_t *order, resil_
     return 0;
 }
 
-/*  The tree's actor has better things to do than to say how it stands: it is asked again only when that has taken at most this part of the
-    time, and soon enough all the same. */
+/*  The tree's actor has better things to do than to say how it stands: it is asked again only when that has
+    taken at most this part of the time, and soon enough all the same. */
 #define REST_FOR_EACH 20
 #define REST_MOST_US 100000
 
@@ -142,7 +142,8 @@ void resil__answer_release (resil_monitor_t *self)
         resil__readings_free (self->asked.readings);
 }
 
-/*  Where it begins in the snapshot and how many belong to it, all below it included. The root's if there is no path. 0, or -1. */
+/*  Where it begins in the snapshot and how many belong to it, all below it included. The root's if there is no
+    path. 0, or -1. */
 static int find_in (const resil_snapshot_t *snapshot, const char *path, size_t *from, size_t *count)
 {
     size_t size = resil_snapshot_size (snapshot);
