@@ -729,7 +729,7 @@ static void begin_large (int64_t beat_ms)
     begin (0, (size_t) 4 << 20);
     resil_monitor_destroy (&monitor);
     for (int i = 0; i < SHOWN; i++) {
-        char name[16];
+        char name[32];
         snprintf (name, sizeof name, "light%d", i);
         resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "answering"};
         spec.placement = RESIL_SHARED;
