@@ -30,8 +30,8 @@ typedef struct {
     size_t count;
 } resil__access_list_t;
 
-/*  Lines of `<public key> <role> <name>`; empty ones and what follows a # do not count. 0, or -1 with errno and a sentence that
-    names `file` and the line: EINVAL, ENOMEM. */
+/*  Lines of `<public key> <role> <name>`; empty ones and what follows a # do not count. 0, or -1 with errno and
+    a sentence that names `file` and the line: EINVAL, ENOMEM. */
 int resil__access_parse (resil__access_list_t *list, const char *file, const char *text);
 void resil__access_list_release (resil__access_list_t *list);
 
@@ -49,8 +49,8 @@ typedef struct {
 int resil__access_open (resil__access_t *self, const char *file);
 void resil__access_close (resil__access_t *self);
 
-/*  Read it again if it has changed. Returns whether somebody has lost something by that. A list that cannot be read any more, or is
-    wrong, is empty: nobody may do anything; *is_wrong says so, with a sentence. */
+/*  Read it again if it has changed. Returns whether somebody has lost something by that. A list that cannot be
+    read any more, or is wrong, is empty: nobody may do anything; *is_wrong says so, with a sentence. */
 bool resil__access_refresh (resil__access_t *self, bool *is_wrong);
 
 /*  What that key may do, and its name. */

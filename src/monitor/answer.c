@@ -89,8 +89,8 @@ static int say_hello (resil_monitor_t *self, const resil__order_t *order, resil_
     return 0;
 }
 
-/*  The tree's actor has better things to do than to say how it stands: it is asked again only when that has taken at most this part of the
-    time, and soon enough all the same. */
+/*  The tree's actor has better things to do than to say how it stands: it is asked again only when that has
+    taken at most this part of the time, and soon enough all the same. */
 #define REST_FOR_EACH 20
 #define REST_MOST_US 100000
 
@@ -127,8 +127,7 @@ static resil__readings_t *readings_for (resil_monitor_t *self, const resil__orde
     resil__asked_t *asked = &self->asked;
     if (asked->readings && asked->readings_at_us >= order->came_at_us)
         return asked->readings;
-    if (asked->readings)
-        resil__readings_free (asked->readings);
+    resil__readings_free (asked->readings);
     asked->readings_at_us = await_turn (self);
     asked->readings = resil__read_meters (self->root);
     end_turn (self, asked->readings_at_us);
@@ -138,11 +137,12 @@ static resil__readings_t *readings_for (resil_monitor_t *self, const resil__orde
 void resil__answer_release (resil_monitor_t *self)
 {
     resil_snapshot_destroy (&self->asked.snapshot);
-    if (self->asked.readings)
-        resil__readings_free (self->asked.readings);
+    resil__readings_free (self->asked.readings);
+    self->asked.readings = NULL;
 }
 
-/*  Where it begins in the snapshot and how many belong to it, all below it included. The root's if there is no path. 0, or -1. */
+/*  Where it begins in the snapshot and how many belong to it, all below it included. The root's if there is no
+    path. 0, or -1. */
 static int find_in (const resil_snapshot_t *snapshot, const char *path, size_t *from, size_t *count)
 {
     size_t size = resil_snapshot_size (snapshot);
@@ -306,31 +306,28 @@ static int show_metrics (resil_monitor_t *self, const resil__order_t *order, res
 /*  What is published has a bound, which a pipeline of some hundred stages could be above. */
 static void leave_out_what_is_long (resil__reading_t *reading)
 {
-    if (!reading->pipeline || strlen (reading->pipeline) <= PIPELINE_MOST)
-        return;
-    free (reading->pipeline);
-    reading->pipeline = NULL;
+    if (reading->pipeline && strlen (reading->pipeline) > PIPELINE_MOST)
+        reading->pipeline = NULL;
 }
 
 /*  Each under its own topic. */
-static void sample (resil_monitor_t *self, resil__json_t *json)
+static void sample (resil_monitor_t *self, const resil__order_t *order, resil__json_t *json)
 {
     char topic[sizeof RESIL__TOPIC_SAMPLE + RESIL__PATH_ROOM + 1];
-    resil__readings_t *readings = resil__read_meters (self->root);
+    const resil__readings_t *readings = readings_for (self, order);
     for (size_t i = 0; readings && i < readings->count; i++) {
-        resil__reading_t *reading = &readings->all[i];
-        leave_out_what_is_long (reading);
-        resil__usage_t usage = resil__usage_of (reading);
-        snprintf (topic, sizeof topic, "%s%s/", RESIL__TOPIC_SAMPLE, reading->path);
+        resil__reading_t reading = readings->all[i];
+        leave_out_what_is_long (&reading);
+        resil__usage_t usage = resil__usage_of (&reading);
+        snprintf (topic, sizeof topic, "%s%s/", RESIL__TOPIC_SAMPLE, reading.path);
         resil__json_clear (json);
         resil__message_json (json, self->run);
         resil__json_number (json, "at_us", readings->at_us);
         resil__json_number (json, "wall_at_us", resil__wall_us (readings->at_us));
-        resil__metrics_json (json, reading, &usage, readings->at_us);
+        resil__metrics_json (json, &reading, &usage, readings->at_us);
         resil__json_close (json, '}');
         resil__replies_publish (self, topic, json);
     }
-    resil__readings_free (readings);
     atomic_store (&self->publisher.is_sampling, false);
 }
 
@@ -641,13 +638,14 @@ static void carry_out (resil_monitor_t *self, const resil__order_t *order, resil
     resil__replies_put (self, order, json, deed->changes);
 }
 
+/*  What the tree was last asked is for those who had asked by then: while nobody waits it is kept for nobody. */
 void resil__answer (void *monitor, resil__order_t *order)
 {
     resil_monitor_t *self = monitor;
     resil__json_t json = {.text = NULL};
     resil__call_as (order->client.by, (uint64_t) order->request.incarnation);
     if (order->is_sample)
-        sample (self, &json);
+        sample (self, order, &json);
     else if (order->refused)
         tell (self, order,
               (resil_event_t){
@@ -656,4 +654,6 @@ void resil__answer (void *monitor, resil__order_t *order)
         carry_out (self, order, &json);
     resil__call_as (NULL, 0);
     resil__json_release (&json);
+    if (!resil__order_changes (order) && !resil__crew_has_to_read (&self->crew))
+        resil__answer_release (self);
 }

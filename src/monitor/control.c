@@ -63,8 +63,9 @@ static int check_role (const resil__order_t *order)
 
 /*  ---- Replies -------------------------------------------------------------------------------------------- */
 
-/*  Bytes of replies that ZeroMQ has not sent yet, for all monitors of the process: where clients do not read, they would be very many.
-    Past the first bound who holds none still gets one, so that others who do not read keep nobody from being answered. */
+/*  Bytes of replies that ZeroMQ has not sent yet, for all monitors of the process: where clients do not read,
+    they would be very many. Past the first bound who holds none still gets one, so that others who do not read
+    keep nobody from being answered. */
 #define HELD_MAX ((size_t) 24 << 20)
 #define HELD_MAX_OF_ALL (2 * HELD_MAX)
 #define CLIENTS 1024 /*  several may share an account                             */

@@ -18,6 +18,11 @@ void resil__order_free (resil__order_t *order)
     free (order);
 }
 
+bool resil__order_changes (const resil__order_t *order)
+{
+    return !order->refused && resil__deed (order->request.what)->changes;
+}
+
 /*  ---- Which is next --------------------------------------------------------------------------------- */
 
 /*  What it works on; a supervisor to which something is added is worked on too. */
@@ -166,7 +171,7 @@ static bool is_contended (const resil__crew_t *self, const resil__order_t *order
 
 int resil__crew_put (resil__crew_t *self, resil__order_t *order)
 {
-    bool changes = !order->refused && resil__deed (order->request.what)->changes;
+    bool changes = resil__order_changes (order);
     resil__orders_t *orders = changes ? &self->changing : &self->reading;
     pthread_mutex_lock (&self->lock);
     int error = self->closed                                                      ? ESHUTDOWN
@@ -213,6 +218,14 @@ void resil__crew_rest (resil__crew_t *self, int64_t deadline_us)
                                                     &deadline) != ETIMEDOUT)
         continue;
     pthread_mutex_unlock (&self->lock);
+}
+
+bool resil__crew_has_to_read (resil__crew_t *self)
+{
+    pthread_mutex_lock (&self->lock);
+    bool has = self->reading.count > 0;
+    pthread_mutex_unlock (&self->lock);
+    return has;
 }
 
 bool resil__crew_join (resil__crew_t *self, int64_t deadline_us)

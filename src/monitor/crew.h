@@ -58,6 +58,9 @@ void resil__crew_close (resil__crew_t *self);
 /*  In `work`, of what is only read: wait until then, or until it is closed. */
 void resil__crew_rest (resil__crew_t *self, int64_t deadline_us);
 
+/*  Does an order wait that only reads? Any thread. */
+bool resil__crew_has_to_read (resil__crew_t *self);
+
 /*  After that: wait until those in hand are done, and end its threads. Then what it held can go. False: they are not done
     until then; it may be tried again. */
 bool resil__crew_join (resil__crew_t *self, int64_t deadline_us);

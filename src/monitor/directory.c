@@ -115,7 +115,13 @@ int resil__directory_make (resil__directory_t *self, const char *program)
         if (errno != EEXIST)
             break;
     }
-    int rc = refuse (self->path);
+    int rc =
+        errno == EEXIST
+            ? resil__refuse (EEXIST,
+                             "%d trees of this process can be watched by ipc already, which is "
+                             "as many as can be: give others an endpoint, as tcp://127.0.0.1:*",
+                             FOLDERS_MAX)
+            : refuse (self->path);
     *self->path = 0;
     return rc;
 }

@@ -1,6 +1,6 @@
-/*  ZeroMQ takes each connection that comes, and looks for descriptors without end when there are none. So beyond the limit the kernel is
-    told to let none come: a filter on the listening socket drops what begins one, and whoever connects tries again, as
-    he does at a host that is busy.
+/*  ZeroMQ takes each connection that comes, and looks for descriptors without end when there are none. So
+    beyond the limit the kernel is told to let none come: a filter on the listening socket drops what begins
+    one, and whoever connects tries again, as he does at a host that is busy.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/door.h"
@@ -196,7 +196,8 @@ static unsigned within_means (unsigned most)
     return limit.rlim_cur / 8 > LEAST ? (unsigned) (limit.rlim_cur / 8) : LEAST;
 }
 
-/*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied in each turn. */
+/*  However many knock, ZeroMQ's thread must not wait for us: the queue has no bound of its own, and is emptied
+    in each turn. */
 int resil__door_open (resil__door_t *self, void *context, void *handle, bool has_keys,
                       unsigned most)
 {

@@ -451,8 +451,8 @@ static int begin (resil_monitor_t *self, resil_supervisor_t *root,
     return resil__make_actor (&self->actor, run, self, "a monitor");
 }
 
-/*  All its threads, ZeroMQ's too, inherit from this one that they take no core from another thread by waking up: the program's have it first.
-    Where that cannot be had, it goes without. */
+/*  All its threads, ZeroMQ's too, inherit from this one that they take no core from another thread by waking
+    up: the program's have it first. Where that cannot be had, it goes without. */
 static int begin_modestly (resil_monitor_t *self, resil_supervisor_t *root,
                            const resil_monitor_options_t *options)
 {

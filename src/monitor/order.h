@@ -36,6 +36,9 @@ typedef struct _resil__order_t {
 
 void resil__order_free (resil__order_t *order);
 
+/*  Else it is for the thread that reads. */
+bool resil__order_changes (const resil__order_t *order);
+
 /*  A reply; its text begins behind it. */
 typedef struct _resil__reply_t {
     struct _resil__reply_t *next;

@@ -90,8 +90,9 @@ static int set (void *handle, int option, int value)
     return zmq_setsockopt (handle, option, &value, sizeof value);
 }
 
-/*  0, or -1: an option is refused. One with a domain takes nobody who speaks ZMTP 1 or 2, which has no handshake that says
-    who somebody is. And libzmq 4.3.4 aborts the program where a first message of such a one comes as a ROUTER or an XPUB is closed. */
+/*  0, or -1: an option is refused. One with a domain takes nobody who speaks ZMTP 1 or 2, which has no
+    handshake that says who somebody is. And libzmq 4.3.4 aborts the program where a first message of such a one
+    comes as a ROUTER or an XPUB is closed. */
 static int set_limits (void *handle, int type)
 {
     int64_t longest = type == ZMQ_XPUB ? SUBSCRIPTION_MAX : 2 * RESIL__REQUEST_MAX;

@@ -21,12 +21,12 @@ typedef struct {
 bool resil__endpoint_is_ipc (const char *endpoint);
 bool resil__endpoint_is_loopback (const char *endpoint);
 
-/*  Where requests are taken, if nobody says: for tcp any port of the same address, for ipc beside it. 0, or -1 with EINVAL or ENAMETOOLONG
-    and a sentence. */
+/*  Where requests are taken, if nobody says: for tcp any port of the same address, for ipc beside it. 0, or -1
+    with EINVAL or ENAMETOOLONG and a sentence. */
 int resil__endpoint_beside (const char *endpoint, char control[RESIL__ENDPOINT_ROOM]);
 
-/*  Make and bind a socket of that type in that context of libzmq's. With keys only those can connect that are let in there (zap.h); by
-    tcp so many can be connected at a time. 0, or -1 with errno and a sentence. */
+/*  Make and bind a socket of that type in that context of libzmq's. With keys only those can connect that are
+    let in there (zap.h); by tcp so many can be connected at a time. 0, or -1 with errno and a sentence. */
 int resil__port_open (resil__port_t *self, void *context, int type, const char *endpoint,
                       const resil__key_pair_t *keys, unsigned connections);
 void resil__port_close (resil__port_t *self);

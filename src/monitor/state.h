@@ -152,8 +152,8 @@ void resil__answer_refusal (resil__json_t *json, const char *run, const char *id
 
 /*  ---- memory.c ---- */
 
-/*  What was asked for by that client with that id: remembered from now on, or known already; then *reply is what it got, NULL
-    if there is none yet, and that will go the new way. */
+/*  What was asked for by that client with that id: remembered from now on, or known already; then *reply is
+    what it got, NULL if there is none yet, and that will go the new way. */
 bool resil__memory_knows (resil__memory_t *self, const resil__order_t *order, const char **text,
                           size_t *size);
 void resil__memory_forget (resil__memory_t *self, const resil__order_t *order);

@@ -13,8 +13,8 @@
 #define ENDPOINT "inproc://zeromq.zap.01"
 #define KEY_BYTES 32
 
-/*  The frames of a request: version, id, domain, address, identity, mechanism, and for CURVE a key. What is longer than any of
-    these may be is cut. */
+/*  The frames of a request: version, id, domain, address, identity, mechanism, and for CURVE a key. What is
+    longer than any of these may be is cut. */
 enum { VERSION, ID, DOMAIN, ADDRESS, IDENTITY, MECHANISM, KEY, FRAMES_OF_CURVE };
 #define FRAME_MAX 256
 

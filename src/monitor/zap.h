@@ -1,6 +1,6 @@
-/*  Who may connect with CURVE to the sockets of a context: what ZeroMQ asks there (RFC 27), and a monitor answers. A context of its
-    own has a handler of its own, whatever the program does in the context that it shares with czmq. Where it
-    does not answer, ZeroMQ lets nobody in.
+/*  Who may connect with CURVE to the sockets of a context: what ZeroMQ asks there (RFC 27), and a monitor
+    answers. A context of its own has a handler of its own, whatever the program does in the context that it
+    shares with czmq. Where it does not answer, ZeroMQ lets nobody in.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_MONITOR_ZAP_H

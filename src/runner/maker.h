@@ -34,8 +34,8 @@ resil__maker_t *resil__maker_new (const char *for_what);
 /*  One without a thread: each job runs when it is posted. For who has nothing else to do meanwhile. */
 resil__maker_t *resil__maker_new_here (const char *for_what);
 
-/*  Its thread may end when all jobs have run: so that it does while its owner sees to something else before it destroys it. Nobody gives it
-    jobs any more. */
+/*  Its thread may end when all jobs have run: so that it does while its owner sees to something else before it
+    destroys it. Nobody gives it jobs any more. */
 void resil__maker_leave (resil__maker_t *self);
 
 /*  Waits until all jobs have run, and ends its thread; if one of them takes 15 s it is left behind, and listed as

@@ -21,7 +21,8 @@ typedef struct {
 /*  Make it anew from the nodes of a snapshot. 0, or -1 with ENOMEM: then it is empty. */
 int resil__picture_fill (resil__picture_t *self, json_t *nodes, int64_t at_us);
 
-/*  Take an event in, which was read from `source`. What concerns nobody that is known is left aside. 0, or -1 with ENOMEM. */
+/*  Take an event in, which was read from `source`. What concerns nobody that is known is left aside. 0, or -1
+    with ENOMEM. */
 int resil__picture_apply (resil__picture_t *self, const resil_remote_event_t *event,
                           json_t *source);
 

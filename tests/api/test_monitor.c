@@ -495,6 +495,37 @@ static void on_loopback_without_keys_one_may_look_only (void **state)
     end ();
 }
 
+/*  Of those events that the program remembers. */
+static int count_of_type (const char *type)
+{
+    int count = 0;
+    client_must (&client, "events", "\"from\":1,\"limit\":10000");
+    const json_t *events = client_field (&client, "result.events");
+    for (size_t i = 0; i < json_array_size (events); i++)
+        count += strcmp (json_string_value (json_object_get (json_array_get (events, i), "type")),
+                         type) == 0;
+    return count;
+}
+
+/*  Each is answered. What is asked after them is answered when it is known of all whether they are told. */
+static void of_many_refusals_ten_a_second_are_told (void **state)
+{
+    (void) state;
+    enum { REFUSED = 300, TOLD = 10 };
+    begin_at ("tcp://127.0.0.1:*");
+    int64_t from_us = zclock_usecs ();
+    for (int i = 0; i < REFUSED; i++)
+        zstr_sendf (client.dealer,
+                    "{\"v\":1,\"id\":\"no-%d\",\"do\":\"restart\",\"path\":\"/app/a\"}", i);
+    for (int i = 0; i < REFUSED; i++) {
+        assert_non_null (client_receive (&client, client.dealer, SUPPORT_PATIENCE_MS));
+        assert_string_equal (client_text (&client, "error.kind"), "refused");
+    }
+    int seconds = (int) ((zclock_usecs () - from_us) / 1000000);
+    assert_in_range (count_of_type ("refused"), TOLD, TOLD * (1 + seconds));
+    end ();
+}
+
 static void what_is_no_request_is_refused_with_a_sentence (void **state)
 {
     (void) state;
@@ -709,6 +740,7 @@ int main (void)
         trace_case (a_pending_restart_is_hurried),
         trace_case (a_shutdown_ends_the_tree_and_is_told),
         trace_case (on_loopback_without_keys_one_may_look_only),
+        trace_case (of_many_refusals_ten_a_second_are_told),
         trace_case (what_is_no_request_is_refused_with_a_sentence),
         trace_case (an_endpoint_that_others_reach_needs_keys),
         trace_case (its_threads_take_no_core_from_others_by_waking_up),

@@ -5,40 +5,16 @@ ctest timeout: 300
 SPDX-License-Identifier: Apache-2.0
 """
 
-import copy
 import json
 import os
 import subprocess
 import tempfile
 
-from support import BUILD, LAUNCHER, SOURCE, fail, skip
+from schema import best_error, definitions, validator
+from support import BUILD, LAUNCHER, fail
 
-try:
-    import jsonschema
-except ImportError:
-    skip("python3-jsonschema is not installed")
-
-def close(schema):
-    """The schema with no other fields than those it names."""
-    if isinstance(schema, dict):
-        schema = {key: close(value) for key, value in schema.items()}
-        if schema.get("type") == "object" and "properties" in schema:
-            schema.setdefault("additionalProperties", False)
-    elif isinstance(schema, list):
-        schema = [close(value) for value in schema]
-    return schema
-
-
-def validator(schema, *path):
-    part = "/".join(("#", "definitions") + path)
-    return jsonschema.Draft7Validator({"$ref": part, "definitions": schema["definitions"]})
-
-
-schema = json.loads((SOURCE / "docs/protocols/monitor.schema.json").read_text())
-jsonschema.Draft7Validator.check_schema(schema)
-schema = close(copy.deepcopy(schema))
-check = {name: validator(schema, name) for name in ("event", "beat", "sample", "reply", "request")}
-results = {name: validator(schema, "results", name) for name in schema["definitions"]["results"]}
+check = {name: validator(name) for name in ("event", "beat", "sample", "reply", "request")}
+results = {name: validator("results", name) for name in definitions()["results"]}
 
 with tempfile.NamedTemporaryFile() as file:
     for program in ("test_monitor", "test_monitor_keys", "test_pipeline_seen"):
@@ -54,9 +30,8 @@ seen = {}
 
 def is_valid(kind, which, message, line):
     seen[kind] = seen.get(kind, 0) + 1
-    error = jsonschema.exceptions.best_match(which.iter_errors(message))
-    if error:
-        fail(f"{kind}: {error.message}\nin {line}")
+    if error := best_error(which, message):
+        fail(f"{kind}: {error}\nin {line}")
 
 
 for line in lines:

@@ -31,7 +31,8 @@
          know each second what is measured of each.
     m7   CPU time of the supervisor's actor for an event, of components that fail and start again: three
          events each time; -monitor: with a monitor; -watched: with a subscriber too, and then the
-         CPU time of the monitor for each that it has published.
+         CPU time of the monitor for each that it has published. m7_rate: how many events a second come from the
+         supervisor to a subscriber by tcp that reads all their numbers, none of which is missing.
     mail four threads of the program send messages of 64 bytes to one component with a thread of its own, whose
          mailbox holds 1,000 at most; who finds it full waits.
     -shared  the components are handlers in a shared thread; m2 has them added together.
@@ -348,8 +349,21 @@ static void count_line (const resil_log_entry_t *entry, void *arg)
     atomic_fetch_add (&lines, 1);
 }
 
-/*  Reads what it has subscribed to, and counts it. */
+/*  Reads what it has subscribed to, and counts it, and the numbers of events that are not there. */
 static atomic_size_t events_read;
+static atomic_size_t events_lost;
+
+/*  Its number follows what each message begins with. */
+static void note_number (zmq_msg_t *event, uint64_t *next)
+{
+    static const char head[] = "{\"v\":1,\"run\":\"0123456789abcdef0123456789abcdef\",\"seq\":";
+    if (zmq_msg_size (event) < sizeof head)
+        give_up ("an event without a number");
+    uint64_t number = strtoull ((const char *) zmq_msg_data (event) + sizeof head - 1, NULL, 10);
+    if (*next && number != *next)
+        atomic_fetch_add (&events_lost, number - *next);
+    *next = number + 1;
+}
 
 /*  With a context of its own, which the end of this process does not wait for. */
 static void *subscribe (void *endpoint)
@@ -361,11 +375,16 @@ static void *subscribe (void *endpoint)
         zmq_setsockopt (socket, ZMQ_SUBSCRIBE, topic, strlen (topic)) ||
         zmq_connect (socket, endpoint))
         give_up ("no subscriber");
+    uint64_t next = 0;
     zmq_msg_t part;
     zmq_msg_init (&part);
-    while (zmq_msg_recv (&part, socket, 0) >= 0)
-        if (!zmq_msg_more (&part))
-            atomic_fetch_add (&events_read, 1);
+    while (zmq_msg_recv (&part, socket, 0) >= 0) {
+        if (zmq_msg_more (&part))
+            continue;
+        if (the_case->watched == EVENTS)
+            note_number (&part, &next);
+        atomic_fetch_add (&events_read, 1);
+    }
     return NULL;
 }
 
@@ -1113,6 +1132,44 @@ static void measure_events (void)
     resil_supervisor_destroy (&supervisor);
 }
 
+/*  What may be on the way to the subscriber: less than the monitor keeps for one that is slow. */
+#define EVENTS_ON_THE_WAY 8192
+#define EVENTS_A_FAILURE 3
+
+static size_t failures_so_far (void)
+{
+    return atomic_load (&events_read) / EVENTS_A_FAILURE;
+}
+
+/*  As fast as they are read. */
+static int fail_as_read (resil_self_t *self, void *args)
+{
+    restarts_t *restarts = args;
+    if (restarts->count == the_case->samples)
+        return 0;
+    while (restarts->count > failures_so_far () + EVENTS_ON_THE_WAY / EVENTS_A_FAILURE)
+        sleep_ms (1);
+    restarts->count++;
+    return resil_fail (self, 0, "%s", text);
+}
+
+static void measure_rate (void)
+{
+    restarts_t restarts = {.count = 0};
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add (supervisor, "failing", "failing-as-read", &restarts);
+    spawn (supervisor);
+    int64_t from_ns = now_ns ();
+    size_t from = atomic_load (&events_read);
+    while (failures_so_far () < the_case->samples)
+        sleep_ms (1);
+    print ((double) (atomic_load (&events_read) - from) * NS_A_S / (double) (now_ns () - from_ns),
+           "events/s", "");
+    if (atomic_load (&events_lost))
+        give_up ("events were lost on their way");
+    resil_supervisor_destroy (&supervisor);
+}
+
 #define RESTARTS(n, sample_count, peer_name, ...)                                                  \
     {                                                                                              \
         .group = "m1", .metric = "m1_n" #n, .peer = peer_name, .measure = measure_restarts,        \
@@ -1248,6 +1305,13 @@ static const case_t cases[] = {
     EVENTS_OF ("resil", UNWATCHED),
     EVENTS_OF ("resil-monitor", MONITOR),
     EVENTS_OF ("resil-watched", EVENTS),
+    {.group = "m7",
+     .metric = "m7_rate",
+     .peer = "resil",
+     .measure = measure_rate,
+     .samples = 200000,
+     .watched = EVENTS,
+     .hang_ms = RESIL_FOREVER},
     {.group = "mail",
      .metric = "mail_4to1_64B",
      .peer = "resil",
@@ -1282,6 +1346,7 @@ static void run_case (void)
         {RESIL_TYPE, .name = "failing", .start = fail, .handle_irrecoverable = count_failure},
         {RESIL_TYPE, .name = "light-failing", .on_start = fail_again, .on_message = fail_first,
          .handle_irrecoverable = count_failure},
+        {RESIL_TYPE, .name = "failing-as-read", .start = fail_as_read},
         {RESIL_TYPE, .name = "times", .on_message = note_times},
         {RESIL_TYPE, .name = "echo", .on_message = echo},
         {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,

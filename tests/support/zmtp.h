@@ -46,21 +46,55 @@ static inline void say (int fd, const void *bytes, size_t size)
     (void) sent; /*  it may be closed on us already                           */
 }
 
-/*  Greeting and READY of ZMTP 3.0 with NULL, as a socket of that type. */
+/*  A property of a command of ZMTP. Returns its end. */
+static inline unsigned char *raw_property (unsigned char *at, const char *name, const void *value,
+                                           size_t size)
+{
+    size_t length = strlen (name);
+    *at++ = (unsigned char) length;
+    memcpy (at, name, length);
+    at += length;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        *at++ = (unsigned char) (size >> shift);
+    memcpy (at, value, size);
+    return at + size;
+}
+
+/*  So many bytes that the other side says. */
+static inline void hear (int fd, void *bytes, size_t size)
+{
+    for (size_t got = 0; got < size;) {
+        assert_int_equal (
+            poll (&(struct pollfd){.fd = fd, .events = POLLIN}, 1, SUPPORT_PATIENCE_MS), 1);
+        ssize_t more = recv (fd, (char *) bytes + got, size - got, 0);
+        assert_true (more > 0);
+        got += (size_t) more;
+    }
+}
+
+/*  Greeting and READY of ZMTP 3.0 with NULL, as a socket of that type, which calls itself that; and those of the other side, as
+    it hangs up on who goes on before they have come. */
+static inline void shake_hands_as (int fd, const char *type, const void *identity, size_t size)
+{
+    static const unsigned char greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
+    unsigned char theirs[sizeof greeting + 2];
+    unsigned char ready[1024] = "\6\0\0\0\0\0\0\0\0\5READY";
+    unsigned char *at = raw_property (ready + 15, "Socket-Type", type, strlen (type));
+    assert_true (size < sizeof ready / 2);
+    if (size)
+        at = raw_property (at, "Identity", identity, size);
+    size_t body = (size_t) (at - ready) - 9;
+    ready[7] = (unsigned char) (body >> 8);
+    ready[8] = (unsigned char) body;
+    say (fd, greeting, sizeof greeting);
+    say (fd, ready, body + 9);
+    hear (fd, theirs, sizeof theirs);
+    hear (fd, ready, theirs[sizeof theirs - 1]);
+}
+
 static inline void shake_hands (int fd, const char *type)
 {
-    unsigned char greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
-    unsigned char ready[64] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y', 11};
-    size_t length = strlen (type), size = 9;
-    memcpy (ready + size, "Socket-Type", 11);
-    size += 11;
-    ready[size + 3] = (unsigned char) length;
-    size += 4;
-    memcpy (ready + size, type, length);
-    size += length;
-    ready[1] = (unsigned char) (size - 2);
-    say (fd, greeting, sizeof greeting);
-    say (fd, ready, size);
+    shake_hands_as (fd, type, "", 0);
 }
 
 #endif

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 from support import PATIENCE, SOURCE, need_module
@@ -246,6 +247,15 @@ class Steering(Case):
         self.assertIn("Usage: resil VERB", self.ask("--help"))
         self.assertRegex(self.ask("--version"), r"^resil \d+\.\d+\.\d+\n$")
 
+    def test_what_is_down_that_should_run_has_a_status_of_its_own(self):
+        with remote(self.environment):
+            def is_seen():  # the more often it fails the longer it is down
+                self.ask("call", "/remote/worker", "fail", *LONG, status=1, says="failed")
+                status, out, _ = resil(self.environment, "health", *LONG)
+                return status and (status, out)
+            status, table = wait_for(is_seen, "a health that is bad")
+        self.assertEqual(status, 3, table)
+        self.assertRegex(table, r"(?m)^/remote/worker +[a-z]+ +reported: was told to")
 
     def test_wait_waits_for_a_program_that_is_still_to_come(self):
         waiting = subprocess.Popen([*COMMAND, "wait", "/remote/worker", *LONG], text=True,
@@ -400,6 +410,33 @@ class Following(Case):
             follower.wait(PATIENCE)
             lines.close()
             said.close()
+
+    def test_a_new_run_is_noticed_within_a_second_of_its_return(self):
+        """Where the machine lets it: in one of some tries."""
+        process, endpoint = start(self.environment, "tcp://127.0.0.1:*")
+        follower = subprocess.Popen([*COMMAND, "events", "-f", "--since", "1", "-e", endpoint, *LONG],
+                                    env=self.environment, text=True, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE)
+        lines, said, took = Lines(follower.stdout), Lines(follower.stderr), []
+
+        def runs():
+            return sum("another run" in line for line in said)
+        try:
+            lines.wait_for(lambda: any("starting -> up" in line for line in lines), "an event")
+            while not took or (took[-1] > 1 and len(took) < 10):
+                before = runs()
+                end(process, kill=True)
+                process, _ = start(self.environment, endpoint)
+                came = time.monotonic()
+                said.wait_for(lambda: runs() > before, "the new run")
+                took.append(time.monotonic() - came)
+        finally:
+            end(process, kill=True)
+            follower.terminate()
+            follower.wait(PATIENCE)
+            lines.close()
+            said.close()
+        self.assertLessEqual(took[-1], 1, took)
 
     def test_the_demo_is_a_program_that_fails_and_recovers(self):
         out = resil(self.environment, "demo", "--timeout", "5s")[1]

@@ -1,7 +1,7 @@
 /*  A monitor under load and among strangers: joiners during a flood of events, subscribers that stop reading, connections that
     say nothing or nonsense, many requests at once. Through all of it the tree goes on and the next client is served.
 
-    ctest timeout: 240
+    ctest timeout: 300
 
     SPDX-License-Identifier: Apache-2.0 */
 #include <malloc.h>
@@ -400,6 +400,56 @@ static void what_makes_no_sense_after_a_handshake_harms_nobody (void **state)
     end ();
 }
 
+/*  What comes to such a one over its connection, up to the text that is looked for. */
+static void is_told (int fd, const char *text)
+{
+    static char said[4096];
+    size_t size = 0;
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    do {
+        assert_int_equal (poll (&item, 1, SUPPORT_PATIENCE_MS), 1);
+        ssize_t got = recv (fd, said + size, sizeof said - size, 0);
+        assert_true (got > 0);
+        size += (size_t) got;
+    } while (!memmem (said, size, text, strlen (text)));
+}
+
+static void ask_hello (int fd)
+{
+    static const char hello[] = "\0\42{\"v\":1,\"id\":\"of-raw\",\"do\":\"hello\"}";
+    _Static_assert(sizeof hello - 3 == 042, "its length stands before it");
+    say (fd, hello, sizeof hello - 1);
+}
+
+/*  As long as ZeroMQ's own sockets let it be, and longer. */
+static void who_has_a_name_that_is_too_long_is_not_answered (void **state)
+{
+    (void) state;
+    enum { LONGEST = 255 };
+    char name[LONGEST + 1];
+    memset (name, 'n', sizeof name);
+    begin (0, (size_t) 4 << 20);
+    ok (resil_supervisor_spawn (root));
+    for (size_t size = LONGEST + 1; size >= LONGEST; size--) {
+        int fd = raw_connect (resil_monitor_control (monitor));
+        shake_hands_as (fd, "DEALER", name, size);
+        ask_hello (fd);
+        if (size == LONGEST)
+            is_told (fd, "\"of-raw\"");
+        still_serves ();
+        if (size > LONGEST) {
+            shutdown (fd, SHUT_WR);
+            char said[4096];
+            ssize_t got, all = 0;
+            while ((got = recv (fd, said + all, sizeof said - (size_t) all, 0)) > 0)
+                all += got;
+            assert_null (memmem (said, (size_t) all, "of-raw", 6));
+        }
+        close (fd);
+    }
+    end ();
+}
+
 #define SILENT 500
 
 static void who_says_nothing_keeps_nobody_out (void **state)
@@ -474,6 +524,37 @@ static void who_stops_reading_delays_nobody (void **state)
     follow_to (&reader, resil_snapshot_sequence (snapshot));
     resil_snapshot_destroy (&snapshot);
     client_close (&reader.client);
+    close (fd);
+    still_serves ();
+    end ();
+}
+
+/*  In this process there are both ends of it, until the monitor closes its own. */
+static bool has_lost_one (void *descriptors)
+{
+    return support_descriptors () < *(int *) descriptors;
+}
+
+#define UNSENT_MS 15000
+
+static void who_takes_nothing_for_fifteen_seconds_is_cut_off (void **state)
+{
+    (void) state;
+    static const unsigned char to_all[] = {0, 1, 1};
+    static const int small = 4096;
+    atomic_store (&pause_ms, 0);
+    begin (20000, (size_t) 4 << 20);
+    int fd = raw_connect (resil_monitor_endpoint (monitor));
+    assert_int_equal (setsockopt (fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    shake_hands (fd, "SUB");
+    say (fd, to_all, sizeof to_all);
+    still_serves ();
+    int64_t from_ms = zclock_mono ();
+    ok (resil_supervisor_spawn (root));
+    calm_down ();
+    int descriptors = support_descriptors ();
+    assert_true (support_wait_until (has_lost_one, &descriptors, UNSENT_MS + SUPPORT_PATIENCE_MS));
+    assert_true (zclock_mono () - from_ms >= UNSENT_MS);
     close (fd);
     still_serves ();
     end ();
@@ -636,6 +717,132 @@ static void memory_has_the_bound_that_is_stated (void **state)
     end ();
 }
 
+/*  ---- What is asked of the tree ---------------------------------------------------------------------------- */
+
+#define SHOWN (SYSTEM_IS_SANITIZED ? 500 : 4000)
+#define LOOKS 20
+#define MOST_REST_US 100000
+
+/*  With a tree that takes its time to say how it stands. */
+static void begin_large (int64_t beat_ms)
+{
+    begin (0, (size_t) 4 << 20);
+    resil_monitor_destroy (&monitor);
+    for (int i = 0; i < SHOWN; i++) {
+        char name[32];
+        snprintf (name, sizeof name, "light%d", i);
+        resil_spec_t spec = {RESIL_SPEC, .name = name, .type = "answering"};
+        spec.placement = RESIL_SHARED;
+        ok (resil_supervisor_add (root, &spec));
+    }
+    ok (resil_supervisor_spawn (root));
+    resil_monitor_options_t options = {RESIL_MONITOR_OPTIONS, .endpoint = "tcp://127.0.0.1:*"};
+    options.beat_ms = beat_ms;
+    monitor = resil_monitor_new (root, &options);
+    assert_non_null (monitor);
+}
+
+/*  The least that it takes the tree. */
+static int64_t least_us (void)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < LOOKS; i++) {
+        int64_t from_us = system_now_us ();
+        resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
+        assert_non_null (snapshot);
+        int64_t took_us = system_now_us () - from_us;
+        least = took_us < least ? took_us : least;
+        resil_snapshot_destroy (&snapshot);
+    }
+    return least;
+}
+
+/*  Between two moments in which it was asked there are twenty times as long as the first took, or a tenth of a second; which may have
+    been quicker than here, but not four times as quick. */
+static void are_seldom (int64_t *asked_us, size_t count, int64_t least)
+{
+    int64_t rest_us = 5 * least < MOST_REST_US ? 5 * least : MOST_REST_US;
+    for (size_t i = 1; i < count; i++)
+        if (asked_us[i] != asked_us[i - 1])
+            assert_in_range (asked_us[i] - asked_us[i - 1], rest_us, INT64_MAX);
+}
+
+static void who_asks_all_the_time_takes_the_tree_a_part_of_it (void **state)
+{
+    (void) state;
+    client_t client;
+    int64_t asked_us[LOOKS];
+    begin_large (1000);
+    int64_t least = least_us ();
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    for (int i = 0; i < LOOKS; i++) {
+        client_must (&client, "describe", "\"path\":\"/resil/answering\"");
+        asked_us[i] = client_number (&client, "result.at_us");
+    }
+    are_seldom (asked_us, LOOKS, least);
+    client_close (&client);
+    end ();
+}
+
+static int by_time (const void *one, const void *other)
+{
+    int64_t a = *(const int64_t *) one, b = *(const int64_t *) other;
+    return a < b ? -1 : a > b;
+}
+
+/*  A beat each 10 ms has no more asked of it, beside who asks for the same. */
+static void samples_keep_that_pace_too (void **state)
+{
+    (void) state;
+    client_t client;
+    int64_t asked_us[2 * LOOKS];
+    begin_large (10);
+    int64_t least = least_us ();
+    client_open (&client, resil_monitor_endpoint (monitor), "resil1/sample/resil/answering/");
+    for (int i = 0; i < LOOKS; i++) {
+        client_must (&client, "metrics", "\"path\":\"/resil/answering\"");
+        asked_us[2 * i] = client_number (&client, "result.at_us");
+        do
+            assert_non_null (client_receive (&client, client.sub, SUPPORT_PATIENCE_MS));
+        while (client_is_beat (&client));
+        asked_us[2 * i + 1] = client_number (&client, "at_us");
+    }
+    qsort (asked_us, 2 * LOOKS, sizeof *asked_us, by_time);
+    are_seldom (asked_us, 2 * LOOKS, least);
+    client_close (&client);
+    end ();
+}
+
+static size_t bytes_in_use (void)
+{
+    struct mallinfo2 is = mallinfo2 ();
+    return is.uordblks + is.hblkhd;
+}
+
+static bool has_let_go (void *bytes)
+{
+    return bytes_in_use () <= *(size_t *) bytes;
+}
+
+/*  As the sanitizers have memory of their own, of which mallinfo knows nothing, this shows nothing with them. */
+static void what_the_tree_has_said_is_not_kept (void **state)
+{
+    (void) state;
+    client_t client;
+    begin_large (1000);
+    client_open (&client, resil_monitor_endpoint (monitor), "none/");
+    client_must (&client, "hello", "");
+    size_t before = bytes_in_use ();
+    resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
+    size_t most = before + (bytes_in_use () - before) / 2;
+    resil_snapshot_destroy (&snapshot);
+    client_must (&client, "describe", "\"path\":\"/resil/answering\"");
+    client_must (&client, "metrics", "\"path\":\"/resil/answering\"");
+    assert_true (support_wait_until (has_let_go, &most, SUPPORT_PATIENCE_MS));
+    client_close (&client);
+    end ();
+}
+
 /*  ---- One who may call --------------------------------------------------------------------------------- */
 
 static char home[64];
@@ -714,12 +921,17 @@ int main (void)
         trace_case (what_is_too_long_is_hung_up_on),
         trace_case (who_speaks_as_of_old_is_hung_up_on_and_harms_no_end),
         trace_case (what_makes_no_sense_after_a_handshake_harms_nobody),
+        trace_case (who_has_a_name_that_is_too_long_is_not_answered),
         trace_case (who_says_nothing_keeps_nobody_out),
         trace_case (strangers_beyond_the_limit_wait_at_the_door),
         trace_case (who_stops_reading_delays_nobody),
+        trace_case (who_takes_nothing_for_fifteen_seconds_is_cut_off),
         trace_case (a_thousand_requests_at_once_are_all_answered),
         trace_case (who_asks_without_end_is_answered_at_a_bounded_rate),
         trace_case (memory_has_the_bound_that_is_stated),
+        trace_case (who_asks_all_the_time_takes_the_tree_a_part_of_it),
+        trace_case (samples_keep_that_pace_too),
+        trace_case (what_the_tree_has_said_is_not_kept),
         trace_case (who_dies_with_a_request_under_way_is_forgotten),
         trace_case (a_call_that_may_be_long_does_not_keep_it_for_ever),
     };

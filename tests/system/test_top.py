@@ -130,6 +130,15 @@ class Top(unittest.TestCase):
             terminal.press("C-c")
             terminal.sees("it ended with 0")
 
+    def test_other_verbs_have_colours_on_a_terminal_and_none_under_no_color(self):
+        with remote(self.environment):
+            for no_colour, has_colours in ("", True), ("1", False):
+                terminal = Terminal(self.environment | {"NO_COLOR": no_colour}, [*COMMAND, "status"])
+                self.addCleanup(terminal.end)
+                terminal.sees("/remote/worker", "it ended with 0")
+                shown = terminal.run("capture-pane", "-p", "-e")
+                self.assertEqual("\x1b[" in shown, has_colours, shown)
+
     def test_without_a_terminal_it_says_so(self):
         done = subprocess.run([*COMMAND, "top"], env=self.environment, capture_output=True,
                               stdin=subprocess.DEVNULL, text=True, timeout=4 * PATIENCE)

@@ -111,12 +111,36 @@ static void a_program_has_a_folder_of_its_own_while_it_lives (void **state)
     end ();
 }
 
+static void a_process_has_a_hundred_of_them_at_most (void **state)
+{
+    (void) state;
+    enum { MOST = 100 };
+    static resil__directory_t all[MOST], one_more;
+    char last[16];
+    begin ();
+    for (int i = 0; i < MOST; i++)
+        ok (resil__directory_make (&all[i], "x"));
+    snprintf (last, sizeof last, "-%d", MOST);
+    assert_string_equal (all[MOST - 1].path + strlen (all[0].path), last);
+    assert_int_equal (resil__directory_make (&one_more, "x"), -1);
+    assert_int_equal (errno, EEXIST);
+    assert_non_null (strstr (resil_errmsg (), "100 trees of this process"));
+    resil__directory_remove (&one_more);
+    resil__directory_remove (&all[50]);
+    ok (resil__directory_make (&one_more, "x"));
+    resil__directory_remove (&one_more);
+    for (int i = 0; i < MOST; i++)
+        resil__directory_remove (&all[i]);
+    end ();
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (it_lies_in_the_runtime_directory_or_in_tmp),
         support_case (what_others_could_have_made_is_not_believed),
         support_case (a_program_has_a_folder_of_its_own_while_it_lives),
+        support_case (a_process_has_a_hundred_of_them_at_most),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
 }
