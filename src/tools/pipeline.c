@@ -326,12 +326,13 @@ void tool_pipeline_draw (FILE *out, const char *path, const json_t *pipeline, bo
 
 /*  ---- The picture for graphviz ---------------------------------------------------------------------- */
 
-/*  Between quotes. */
+/*  Between quotes, where what begins with an ampersand may stand for something else. */
 static void put_quoted (FILE *out, const char *text)
 {
     char *clean = tool_clean (text);
     for (const char *at = clean ? clean : ""; *at; at++)
-        fprintf (out, "%s%c", *at == '"' || *at == '\\' ? "\\" : "", *at);
+        fprintf (out, "%s%c%s", *at == '"' || *at == '\\' ? "\\" : "", *at,
+                 *at == '&' ? "amp;" : "");
     free (clean);
 }
 

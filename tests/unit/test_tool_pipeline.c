@@ -3,8 +3,10 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/pipeline.h"
 #include "tools/text.h"
@@ -160,6 +162,46 @@ static void the_language_of_graphviz_is_kept_to (void **state)
     free (text);
 }
 
+/*  What its `dot` makes of a picture, with what it complains of. */
+static void draw_by_graphviz (const char *picture, char *svg, size_t room)
+{
+    char path[] = "/tmp/graph-XXXXXX", command[64];
+    int fd = mkstemp (path);
+    assert_true (fd >= 0);
+    dprintf (fd, "digraph pipelines {\n  rankdir=LR;\n%s}\n", picture);
+    close (fd);
+    snprintf (command, sizeof command, "dot -Tsvg %s 2>&1", path);
+    FILE *output = popen (command, "re");
+    assert_non_null (output);
+    svg[fread (svg, 1, room - 1, output)] = 0;
+    ok (pclose (output));
+    unlink (path);
+}
+
+static void graphviz_shows_each_name_as_it_is (void **state)
+{
+    (void) state;
+    static const char *const shown[] = {
+        ">/app/&quot;line&quot;<",    ">a\\N \\G \\<", ">R&amp;amp;D &amp;lt;<",
+        ">&lt;b&gt;{x|y}&lt;/b&gt;<", ">naïve ☃<",     ">t\\x0ax<",
+        ">&quot;to&quot; \\l<"};
+    static char svg[1 << 16];
+    if (system ("dot -V >/dev/null 2>&1") != 0)
+        skip ();
+    char *text =
+        drawn ("{'stages':[{'name':'a\\\\N \\\\G \\\\','source':true},{'name':'R&amp;D &lt;'},"
+               "{'name':'<b>{x|y}</b>'},{'name':'naïve ☃'},{'name':'t\\nx'}],"
+               "'links':[{'from':'t\\nx','port':'\\'to\\' \\\\l','to':'R&amp;D &lt;'}]}",
+               2);
+    draw_by_graphviz (text, svg, sizeof svg);
+    free (text);
+    assert_null (strstr (svg, "Warning"));
+    assert_null (strstr (svg, "Error"));
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (!strstr (svg, shown[i]))
+            fail_msg ("%s is not in: %s", shown[i], svg);
+}
+
 static void what_is_no_pipeline_is_drawn_all_the_same (void **state)
 {
     (void) state;
@@ -194,6 +236,7 @@ int main (void)
         support_case (whatever_the_numbers_are_a_screen_is_wide_enough),
         support_case (a_picture_begins_with_the_sources),
         support_case (the_language_of_graphviz_is_kept_to),
+        support_case (graphviz_shows_each_name_as_it_is),
         support_case (what_is_no_pipeline_is_drawn_all_the_same),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);
