@@ -1112,7 +1112,7 @@ static void *sends (void *arg)
 static bool is_room_awaited (void *unused)
 {
     (void) unused;
-    return atomic_load (&mailbox->room) % 2 == 1;
+    return atomic_load (&mailbox->contents->room) % 2 == 1;
 }
 
 static pthread_t start_sender (sender_t *sender)
