@@ -36,7 +36,7 @@ static resil__slab_t all_contents = RESIL__SLAB (resil__contents_t, data, true);
 /*  Of those that have none of their own: empty, so that nobody need ask whether there are any. Nothing is written there but
     locks and bells, which several mailboxes share. */
 #define BARE 64
-static resil__contents_t bare[BARE];
+static resil__contents_t bare[BARE] = {[0 ... BARE - 1] = {.is_armed = true}};
 
 static resil__contents_t *bare_for (const resil__mailbox_t *self)
 {
@@ -71,6 +71,14 @@ static inline void hold_senders (resil__mailbox_t *self)
 static inline void let_go_of_senders (resil__mailbox_t *self)
 {
     resil__unlock (&in_it (self)->lock);
+}
+
+/*  Under lock. */
+static inline void set_armed (resil__mailbox_t *self, bool is)
+{
+    resil__contents_t *contents = in_it (self);
+    if (contents->is_own)
+        atomic_store_explicit (&contents->is_armed, is, memory_order_relaxed);
 }
 
 /*  ---- The reader's side ------------------------------------------------------------------------- */
@@ -135,7 +143,7 @@ void resil__mailbox_let_go (resil__mailbox_t *self)
 static void move_in (resil__mailbox_t *self, resil__contents_t *own, bool by_bias)
 {
     resil__contents_t *was = in_it (self);
-    *own = (resil__contents_t){.is_own = true};
+    *own = (resil__contents_t){.is_own = true, .is_armed = true}; /*  the first is told of    */
     atomic_init (&own->bell, atomic_fetch_add (&was->bell, 1) + 1);
     atomic_store (&self->contents, own);
     resil__unlock (&was->lock);
@@ -143,7 +151,7 @@ static void move_in (resil__mailbox_t *self, resil__contents_t *own, bool by_bia
         resil__biased_leave (&resil__mailbox_host_here->bias);
     else
         resil__unlock (&was->reader_lock);
-    if (atomic_load (&self->asleep) > 0)
+    if (atomic_load (&was->asleep) > 0)
         resil__futex_wake (&was->bell);
 }
 
@@ -308,16 +316,16 @@ static void put_first (resil__contents_t *self, resil_message_t *message)
 /*  Under lock. What is to be woken, or NULL. */
 static atomic_uint *tell_reader (resil__mailbox_t *self)
 {
-    if (!atomic_load_explicit (&self->is_armed, memory_order_relaxed))
+    if (!atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed))
         return NULL;
-    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
+    set_armed (self, false);
     if (self->has_fd)
         eventfd_write (in_it (self)->event_fd, 1);
     resil__mailbox_host_t *host = host_of (self);
     if (host)
         return host->notify (host, self->reader);
     atomic_fetch_add (&in_it (self)->bell, 1);
-    return atomic_load (&self->asleep) ? &in_it (self)->bell : NULL;
+    return atomic_load (&in_it (self)->asleep) ? &in_it (self)->bell : NULL;
 }
 
 static void wake (atomic_uint *word)
@@ -329,7 +337,7 @@ static void wake (atomic_uint *word)
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
     hold_senders (self);
-    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
+    set_armed (self, true);
     atomic_uint *to_wake = tell_reader (self);
     let_go_of_senders (self);
     wake (to_wake);
@@ -342,13 +350,13 @@ unsigned resil__mailbox_bell (resil__mailbox_t *self)
 
 void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadline_us)
 {
-    atomic_uint *word = &in_it (self)->bell;
-    if (resil__changes_soon (word, bell))
+    resil__contents_t *contents = in_it (self);
+    if (resil__changes_soon (&contents->bell, bell))
         return;
-    atomic_fetch_add (&self->asleep, 1);
-    if (atomic_load (word) == bell && word == &in_it (self)->bell)
-        resil__futex_wait (word, bell, deadline_us);
-    atomic_fetch_sub (&self->asleep, 1);
+    atomic_fetch_add (&contents->asleep, 1);
+    if (atomic_load (&contents->bell) == bell && contents == in_it (self))
+        resil__futex_wait (&contents->bell, bell, deadline_us);
+    atomic_fetch_sub (&contents->asleep, 1);
 }
 
 int resil__mailbox_fd (resil__mailbox_t *self)
@@ -502,20 +510,16 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
 /*  ---- Senders --------------------------------------------------------------------------------------- */
 
 /*  Under lock. Looks at what the reader has taken only where it must. */
-static bool has_room (resil__mailbox_t *self, size_t weight)
+static bool has_room (const resil__mailbox_rules_t *rules, resil__contents_t *self, size_t weight)
 {
-    const resil__mailbox_rules_t *rules = self->rules;
     for (int i = 0;; i++) {
-        if (sent_of (in_it (self)) - in_it (self)->taken_seen < rules->max_messages &&
-            sent_weight_of (in_it (self)) - in_it (self)->taken_weight_seen + weight <=
-                rules->max_bytes)
+        if (sent_of (self) - self->taken_seen < rules->max_messages &&
+            sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
             return true;
         if (i == 1)
             return false;
-        in_it (self)->taken_seen =
-            atomic_load_explicit (&in_it (self)->taken, memory_order_acquire);
-        in_it (self)->taken_weight_seen =
-            atomic_load_explicit (&in_it (self)->taken_weight, memory_order_acquire);
+        self->taken_seen = atomic_load_explicit (&self->taken, memory_order_acquire);
+        self->taken_weight_seen = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
     }
 }
 
@@ -545,15 +549,16 @@ static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t w
         return ESHUTDOWN;
     if (weight > self->rules->max_bytes)
         return EMSGSIZE;
-    return has_room (self, weight) ? 0 : EAGAIN;
+    return has_room (self->rules, in_it (self), weight) ? 0 : EAGAIN;
 }
 
 /*  Under lock. */
 static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, size_t weight)
 {
-    resil__ring_append (&in_it (self)->data, message);
-    add_count (&in_it (self)->sent, 1);
-    add_count (&in_it (self)->sent_weight, weight);
+    resil__contents_t *contents = in_it (self);
+    resil__ring_append (&contents->data, message);
+    add_count (&contents->sent, 1);
+    add_count (&contents->sent_weight, weight);
     return tell_reader (self);
 }
 
@@ -658,7 +663,7 @@ static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_m
     resil__contents_t *contents = in_it (self);
     bool fits =
         contents->is_own && is_there (self, to) &&
-        atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
+        atomic_load_explicit (&contents->is_armed, memory_order_relaxed) &&
         sent_of (contents) - count_of (&contents->taken) < rules->max_messages &&
         sent_weight_of (contents) - count_of (&contents->taken_weight) + weight <= rules->max_bytes;
     if (fits) {
@@ -742,11 +747,11 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
     hold_senders (self);
     self->reader = reader;
     atomic_store_explicit (&self->host, host, memory_order_release);
-    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
+    set_armed (self, false);
     if (self->has_fd)
         eventfd_write (in_it (self)->event_fd, 1);
     atomic_fetch_add (&in_it (self)->bell, 1);
-    bool is_slept_on = atomic_load (&self->asleep) > 0;
+    bool is_slept_on = atomic_load (&in_it (self)->asleep) > 0;
     let_go_of_senders (self);
     if (is_slept_on)
         resil__futex_wake (&in_it (self)->bell);
@@ -775,7 +780,7 @@ static void arm (resil__mailbox_t *self, bool found_any)
     eventfd_t rings;
     if (found_any && !host_of (self))
         return;
-    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
+    set_armed (self, true);
     if (!found_any && self->has_fd)
         eventfd_read (in_it (self)->event_fd, &rings);
 }
@@ -783,18 +788,17 @@ static void arm (resil__mailbox_t *self, bool found_any)
 /*  With the reader held. Takes over what there is: the first of control, and all data where none is left. */
 static resil_message_t *take_over (resil__mailbox_t *self)
 {
-    hold_senders (self);
     resil__contents_t *contents = in_it (self);
-    resil_message_t *control = NULL;
-    if (contents->is_own) {
-        control = resil__ring_take (&contents->control);
-        atomic_store_explicit (&self->has_control, contents->control.last != NULL,
-                               memory_order_relaxed);
-        if (!mail_of (contents)) {
-            resil__chain_t data = resil__ring_take_all (&contents->data);
-            set_mail (contents, data.first);
-            contents->mail_last = data.last;
-        }
+    if (!contents->is_own)
+        return NULL;
+    hold_senders (self);
+    resil_message_t *control = resil__ring_take (&contents->control);
+    atomic_store_explicit (&self->has_control, contents->control.last != NULL,
+                           memory_order_relaxed);
+    if (!mail_of (contents)) {
+        resil__chain_t data = resil__ring_take_all (&contents->data);
+        set_mail (contents, data.first);
+        contents->mail_last = data.last;
     }
     if (!contents->control.last && !contents->data.last)
         arm (self, control || mail_of (contents));
@@ -806,7 +810,7 @@ static resil_message_t *take_over (resil__mailbox_t *self)
     just going to. */
 static bool is_to_be_told (const resil__mailbox_t *self)
 {
-    return host_of (self) && atomic_load_explicit (&self->is_armed, memory_order_relaxed);
+    return host_of (self) && atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed);
 }
 
 /*  With the reader held. Both locks are taken only where there may be something. */

@@ -64,7 +64,9 @@ typedef struct {
     atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
     uint64_t taken_seen;        /*  of `taken`, when it last had to be looked at ...         */
     uint64_t taken_weight_seen; /*  ... and of `taken_weight`                               */
-    bool is_own;                /*  always; false: of nobody, empty, and so it stays         */
+    atomic_bool is_armed;       /*  its reader has found nothing more and is to be told      */
+    bool is_own;                /*  always; false: of nobody, empty and armed, and so it stays */
+    atomic_ushort asleep;       /*  so many are, waiting for the bell: its reader, and stale ones */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread                */
@@ -95,7 +97,6 @@ _Static_assert(sizeof (resil__contents_t) == 192, "three cache lines");
 typedef struct _resil__mailbox_t resil__mailbox_t;
 struct _resil__mailbox_t {
     alignas (64) atomic_bool is_open; /*  closed with both locks held                       */
-    atomic_bool is_armed;    /*  under lock: its reader has found nothing more and is to be told */
     atomic_bool is_watched;  /*  or has been                                              */
     bool has_fd;             /*  under both locks                                         */
     atomic_bool has_control; /*  under lock                                               */
@@ -191,10 +192,9 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
 /*  By its reader: is nothing known of that has come after what is in hand? Then who reads is told when there is. */
 static inline bool resil__mailbox_is_to_tell (const resil__mailbox_t *self)
 {
-    return atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
-           !atomic_load_explicit (
-               &atomic_load_explicit (&self->contents, memory_order_acquire)->mail,
-               memory_order_relaxed) &&
+    const resil__contents_t *in_it = atomic_load_explicit (&self->contents, memory_order_acquire);
+    return atomic_load_explicit (&in_it->is_armed, memory_order_relaxed) &&
+           !atomic_load_explicit (&in_it->mail, memory_order_relaxed) &&
            !atomic_load_explicit (&self->has_control, memory_order_relaxed);
 }
 

@@ -134,7 +134,7 @@ static void who_sleeps_is_woken_by_the_first (void **state)
         pthread_t reader;
         resil__mailbox_t *mailbox = mailbox_new (me, NULL);
         assert_int_equal (pthread_create (&reader, NULL, receive_one, mailbox), 0);
-        while (i % 2 && atomic_load (&mailbox->asleep) == 0)
+        while (i % 2 && atomic_load (&mailbox->contents->asleep) == 0)
             sched_yield ();
         assert_int_equal (put (mailbox), 0);
         assert_int_equal (pthread_join (reader, NULL), 0);
