@@ -21,7 +21,9 @@ resil__desk_t *resil__desk_need (resil_self_t *self)
     resil__desk_t *desk = resil__desk (self);
     if (desk)
         return desk;
-    desk = resil__slab_take (&desks, &is_fresh);
+    /*  What is pending ends as control in its mailbox, which has a place for it from now on. */
+    bool has_place = !self->inbox.mailbox || resil__mailbox_need_contents (self->inbox.mailbox);
+    desk = has_place ? resil__slab_take (&desks, &is_fresh) : NULL;
     if (!desk) {
         resil__refuse (ENOMEM, "no memory for what \"%s\" is to have pending", self->spec->name);
         return NULL;

@@ -8,9 +8,9 @@
 _Static_assert(sizeof (resil__lasting_t) <= RESIL__BLOCK_BYTES, "a timer is one block");
 
 /*  The link to the one of that number, or to NULL. */
-static resil__lasting_t **find (resil__annex_t *annex, uint64_t which)
+static resil__lasting_t **find (resil__contents_t *contents, uint64_t which)
 {
-    resil__lasting_t **at = &annex->lasting;
+    resil__lasting_t **at = &contents->lasting;
     while (*at && (*at)->which != which)
         at = &(*at)->next;
     return at;
@@ -28,11 +28,10 @@ static void forget (resil__lasting_t **at)
 static int set (resil__mailbox_t *mailbox, uint64_t which, int64_t due_us, int64_t every_us)
 {
     bool is_set = due_us != RESIL__NEVER;
-    resil__annex_t *annex =
-        is_set ? resil__mailbox_need_annex (mailbox) : resil__mailbox_annex (mailbox);
-    if (!annex)
+    resil__contents_t *contents = resil__mailbox_contents (mailbox);
+    if (!contents)
         return is_set ? ENOMEM : 0;
-    resil__lasting_t **at = find (annex, which);
+    resil__lasting_t **at = find (contents, which);
     if (!is_set) {
         forget (at);
         return 0;
@@ -53,6 +52,8 @@ static int set (resil__mailbox_t *mailbox, uint64_t which, int64_t due_us, int64
 int resil__lasting_set (resil__mailbox_t *mailbox, const void *reader, uint64_t which,
                         int64_t due_us, int64_t every_us)
 {
+    if (due_us != RESIL__NEVER)
+        resil__mailbox_need_contents (mailbox);
     resil__mailbox_hold_long (mailbox);
     int error = mailbox->reader == reader ? set (mailbox, which, due_us, every_us) : ESTALE;
     resil__mailbox_let_go (mailbox);
@@ -64,8 +65,9 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
 {
     int rc = 0;
     resil__mailbox_hold_long (mailbox);
-    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
-    const resil__lasting_t *lasting = annex && mailbox->reader == reader ? annex->lasting : NULL;
+    const resil__contents_t *contents = resil__mailbox_contents (mailbox);
+    const resil__lasting_t *lasting =
+        contents && mailbox->reader == reader ? contents->lasting : NULL;
     for (; lasting && rc == 0; lasting = lasting->next)
         rc = each (lasting, arg);
     resil__mailbox_let_go (mailbox);
@@ -74,7 +76,7 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
 
 void resil__lasting_drop (resil__mailbox_t *mailbox)
 {
-    resil__annex_t *annex = resil__mailbox_annex (mailbox);
-    while (annex && annex->lasting)
-        forget (&annex->lasting);
+    resil__contents_t *contents = resil__mailbox_contents (mailbox);
+    while (contents && contents->lasting)
+        forget (&contents->lasting);
 }

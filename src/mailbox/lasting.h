@@ -28,8 +28,8 @@ int resil__lasting_each (resil__mailbox_t *mailbox, const void *reader, resil__l
 /*  May there be some? To be asked by its reader. */
 static inline bool resil__lasting_may_be (const resil__mailbox_t *mailbox)
 {
-    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
-    return annex && annex->lasting;
+    const resil__contents_t *contents = resil__mailbox_contents (mailbox);
+    return contents && contents->lasting;
 }
 
 /*  There are none any more. With the reader held, or when nobody reads. */

@@ -31,20 +31,54 @@ static resil__slab_t memory = RESIL__SLAB (resil__mailbox_t, name, true);
 
 RESIL__OF_THREAD resil__mailbox_host_t *resil__mailbox_host_here;
 
-static resil__slab_t annexes = RESIL__SLAB (resil__annex_t, watchers, true);
+static resil__slab_t all_contents = RESIL__SLAB (resil__contents_t, data, true);
 
-resil__annex_t *resil__mailbox_need_annex (resil__mailbox_t *self)
+/*  Of those that have none of their own: empty, so that nobody need ask whether there are any. Nothing is written there but
+    locks and bells, which several mailboxes share. */
+#define BARE 64
+static resil__contents_t bare[BARE] = {[0 ... BARE - 1] = {.is_armed = true}};
+
+static resil__contents_t *bare_for (const resil__mailbox_t *self)
 {
-    bool is_fresh;
-    resil__annex_t *is = resil__mailbox_annex (self);
-    resil__annex_t *made = is ? NULL : resil__slab_take (&annexes, &is_fresh);
-    if (!made)
-        return is;
-    *made = (resil__annex_t){0};
-    if (atomic_compare_exchange_strong (&self->annex, &is, made))
-        return made;
-    resil__slab_give (&annexes, made);
-    return is;
+    return &bare[(uintptr_t) self / sizeof *self % BARE];
+}
+
+static inline resil__contents_t *in_it (const resil__mailbox_t *self)
+{
+    return atomic_load_explicit (&self->contents, memory_order_acquire);
+}
+
+resil__contents_t *resil__mailbox_contents (const resil__mailbox_t *self)
+{
+    resil__contents_t *contents = in_it (self);
+    return contents->is_own ? contents : NULL;
+}
+
+/*  ---- The senders' side ------------------------------------------------------------------------- */
+
+/*  Contents are exchanged with both sides held. */
+static inline void hold_senders (resil__mailbox_t *self)
+{
+    resil__contents_t *contents = in_it (self);
+    resil__lock (&contents->lock);
+    while (contents != in_it (self)) {
+        resil__unlock (&contents->lock);
+        contents = in_it (self);
+        resil__lock (&contents->lock);
+    }
+}
+
+static inline void let_go_of_senders (resil__mailbox_t *self)
+{
+    resil__unlock (&in_it (self)->lock);
+}
+
+/*  Under lock. */
+static inline void set_armed (resil__mailbox_t *self, bool is)
+{
+    resil__contents_t *contents = in_it (self);
+    if (contents->is_own)
+        atomic_store_explicit (&contents->is_armed, is, memory_order_relaxed);
 }
 
 /*  ---- The reader's side ------------------------------------------------------------------------- */
@@ -58,9 +92,12 @@ static inline resil__mailbox_host_t *host_of (const resil__mailbox_t *self)
 static inline bool enter (resil__mailbox_t *self)
 {
     resil__mailbox_host_t *here = resil__mailbox_host_here;
-    if (!here || host_of (self) != here || !resil__biased_enter (&self->reader_lock, &here->bias))
+    if (!here || host_of (self) != here)
         return false;
-    if (host_of (self) == here)
+    resil__contents_t *contents = in_it (self);
+    if (!resil__biased_enter (&contents->reader_lock, &here->bias))
+        return false;
+    if (host_of (self) == here && contents == in_it (self))
         return true;
     resil__biased_leave (&here->bias);
     return false;
@@ -68,10 +105,16 @@ static inline bool enter (resil__mailbox_t *self)
 
 void resil__mailbox_hold_long (resil__mailbox_t *self)
 {
-    resil__lock (&self->reader_lock);
-    resil__mailbox_host_t *host = host_of (self);
-    if (host && host != resil__mailbox_host_here && host->notify_here)
-        resil__biased_await (&host->bias);
+    for (;;) {
+        resil__contents_t *contents = in_it (self);
+        resil__lock (&contents->reader_lock);
+        resil__mailbox_host_t *host = host_of (self);
+        if (host && host != resil__mailbox_host_here && host->notify_here)
+            resil__biased_await (&host->bias);
+        if (contents == in_it (self)) /*  its thread may have exchanged them meanwhile     */
+            return;
+        resil__unlock (&contents->reader_lock);
+    }
 }
 
 static inline bool hold (resil__mailbox_t *self)
@@ -87,12 +130,48 @@ static inline void let_go_of (resil__mailbox_t *self, bool is_by_bias)
     if (is_by_bias)
         resil__biased_leave (&resil__mailbox_host_here->bias);
     else
-        resil__unlock_lightly (&self->reader_lock);
+        resil__unlock_lightly (&in_it (self)->reader_lock);
 }
 
 void resil__mailbox_let_go (resil__mailbox_t *self)
 {
-    resil__unlock (&self->reader_lock);
+    resil__unlock (&in_it (self)->reader_lock);
+}
+
+/*  With both sides held, which are let go. Who sleeps does so by the bell of the bare ones, and looks again; its own goes on
+    from there, so that nobody takes the one for the other. */
+static void move_in (resil__mailbox_t *self, resil__contents_t *own, bool by_bias)
+{
+    resil__contents_t *was = in_it (self);
+    *own = (resil__contents_t){.is_own = true, .is_armed = true}; /*  the first is told of    */
+    atomic_init (&own->bell, atomic_fetch_add (&was->bell, 1) + 1);
+    atomic_store (&self->contents, own);
+    resil__unlock (&was->lock);
+    if (by_bias)
+        resil__biased_leave (&resil__mailbox_host_here->bias);
+    else
+        resil__unlock (&was->reader_lock);
+    if (atomic_load (&was->asleep) > 0)
+        resil__futex_wake (&was->bell);
+}
+
+resil__contents_t *resil__mailbox_need_contents (resil__mailbox_t *self)
+{
+    bool is_fresh;
+    resil__contents_t *own =
+        in_it (self)->is_own ? NULL : resil__slab_take (&all_contents, &is_fresh);
+    if (!own)
+        return resil__mailbox_contents (self);
+    bool by_bias = hold (self);
+    hold_senders (self);
+    if (!in_it (self)->is_own) {
+        move_in (self, own, by_bias);
+        return own;
+    }
+    let_go_of_senders (self);
+    let_go_of (self, by_bias);
+    resil__slab_give (&all_contents, own);
+    return in_it (self);
 }
 
 void resil__mailbox_expect (size_t count)
@@ -117,14 +196,25 @@ static inline void add_count (atomic_uint_fast64_t *counter, uint64_t more)
 }
 
 /*  From wherever. */
-static inline uint64_t sent_of (const resil__mailbox_t *self)
+static inline uint64_t sent_of (const resil__contents_t *self)
 {
     return count_of (&self->sent) + count_of (&self->sent_here);
 }
 
-static inline uint64_t sent_weight_of (const resil__mailbox_t *self)
+static inline uint64_t sent_weight_of (const resil__contents_t *self)
 {
     return count_of (&self->sent_weight) + count_of (&self->sent_here_weight);
+}
+
+static void begin_counting (resil__contents_t *self)
+{
+    set_count (&self->sent, 0);
+    set_count (&self->sent_weight, 0);
+    set_count (&self->sent_here, 0);
+    set_count (&self->sent_here_weight, 0);
+    set_count (&self->taken, 0);
+    set_count (&self->taken_weight, 0);
+    self->lost = self->taken_seen = self->taken_weight_seen = 0;
 }
 
 resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
@@ -134,20 +224,17 @@ resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
     resil__mailbox_t *self = resil__slab_take (&memory, &is_fresh);
     if (!self)
         return NULL;
+    if (!in_it (self))
+        atomic_store (&self->contents, bare_for (self));
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
+    hold_senders (self);
     self->number++;
     self->rules = rules;
     self->office = office;
     self->name = name;
-    set_count (&self->sent, 0);
-    set_count (&self->sent_weight, 0);
-    set_count (&self->sent_here, 0);
-    set_count (&self->sent_here_weight, 0);
-    set_count (&self->taken, 0);
-    set_count (&self->taken_weight, 0);
-    self->lost = self->taken_seen = self->taken_weight_seen = 0;
-    resil__unlock (&self->lock);
+    if (in_it (self)->is_own)
+        begin_counting (in_it (self));
+    let_go_of_senders (self);
     let_go_of (self, by_bias);
     return self;
 }
@@ -164,19 +251,18 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
         resil__mailbox_set_reader (self, NULL, NULL);
     }
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
-    resil__annex_t *annex = resil__mailbox_annex (self);
-    resil_message_t *in_hand = self->in_hand, *saved = annex ? annex->saved : NULL;
-    self->in_hand = NULL;
-    if (annex)
-        annex->saved = NULL;
+    hold_senders (self);
+    resil__contents_t *own = resil__mailbox_contents (self);
+    resil_message_t *in_hand = in_it (self)->in_hand, *saved = in_it (self)->saved;
+    if (own)
+        own->in_hand = own->saved = NULL;
     self->number++;
     self->rules = NULL;
     self->office = NULL;
     if (self->has_fd)
-        close (annex->event_fd);
+        close (own->event_fd);
     self->has_fd = false;
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     let_go_of (self, by_bias);
     resil_message_destroy (&in_hand);
     resil_message_destroy (&saved);
@@ -190,17 +276,17 @@ static bool is_data (const resil_message_t *message)
 }
 
 /*  Under reader_lock; but its reader looks whether there is some without it. */
-static resil_message_t *mail_of (const resil__mailbox_t *self)
+static resil_message_t *mail_of (const resil__contents_t *self)
 {
     return atomic_load_explicit (&self->mail, memory_order_relaxed);
 }
 
-static void set_mail (resil__mailbox_t *self, resil_message_t *first)
+static void set_mail (resil__contents_t *self, resil_message_t *first)
 {
     atomic_store_explicit (&self->mail, first, memory_order_relaxed);
 }
 
-static void append_mail (resil__mailbox_t *self, resil_message_t *message)
+static void append_mail (resil__contents_t *self, resil_message_t *message)
 {
     message->next = NULL;
     if (mail_of (self))
@@ -211,7 +297,7 @@ static void append_mail (resil__mailbox_t *self, resil_message_t *message)
 }
 
 /*  Behind what is control, which stands in front of all that is data. */
-static void put_first (resil__mailbox_t *self, resil_message_t *message)
+static void put_first (resil__contents_t *self, resil_message_t *message)
 {
     resil_message_t *before = NULL, *first = mail_of (self);
     for (; first && !is_data (first); first = first->next)
@@ -230,16 +316,16 @@ static void put_first (resil__mailbox_t *self, resil_message_t *message)
 /*  Under lock. What is to be woken, or NULL. */
 static atomic_uint *tell_reader (resil__mailbox_t *self)
 {
-    if (!atomic_load_explicit (&self->is_armed, memory_order_relaxed))
+    if (!atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed))
         return NULL;
-    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
+    set_armed (self, false);
     if (self->has_fd)
-        eventfd_write (resil__mailbox_annex (self)->event_fd, 1);
+        eventfd_write (in_it (self)->event_fd, 1);
     resil__mailbox_host_t *host = host_of (self);
     if (host)
         return host->notify (host, self->reader);
-    atomic_fetch_add (&self->bell, 1);
-    return atomic_load (&self->asleep) ? &self->bell : NULL;
+    atomic_fetch_add (&in_it (self)->bell, 1);
+    return atomic_load (&in_it (self)->asleep) ? &in_it (self)->bell : NULL;
 }
 
 static void wake (atomic_uint *word)
@@ -250,41 +336,42 @@ static void wake (atomic_uint *word)
 
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
-    resil__lock (&self->lock);
-    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
+    hold_senders (self);
+    set_armed (self, true);
     atomic_uint *to_wake = tell_reader (self);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake (to_wake);
 }
 
 unsigned resil__mailbox_bell (resil__mailbox_t *self)
 {
-    return atomic_load (&self->bell);
+    return atomic_load (&in_it (self)->bell);
 }
 
 void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadline_us)
 {
-    if (resil__changes_soon (&self->bell, bell))
+    resil__contents_t *contents = in_it (self);
+    if (resil__changes_soon (&contents->bell, bell))
         return;
-    atomic_fetch_add (&self->asleep, 1);
-    if (atomic_load (&self->bell) == bell)
-        resil__futex_wait (&self->bell, bell, deadline_us);
-    atomic_fetch_sub (&self->asleep, 1);
+    atomic_fetch_add (&contents->asleep, 1);
+    if (atomic_load (&contents->bell) == bell && contents == in_it (self))
+        resil__futex_wait (&contents->bell, bell, deadline_us);
+    atomic_fetch_sub (&contents->asleep, 1);
 }
 
 int resil__mailbox_fd (resil__mailbox_t *self)
 {
-    resil__annex_t *annex = resil__mailbox_need_annex (self);
-    if (!annex)
+    resil__contents_t *own = resil__mailbox_need_contents (self);
+    if (!own)
         return resil__refuse (ENOMEM, "no memory for a descriptor of the mailbox of \"%s\"",
                               self->name);
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
-    int fd = self->has_fd ? annex->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
-    annex->event_fd = fd;
+    hold_senders (self);
+    int fd = self->has_fd ? own->event_fd : eventfd (1, EFD_CLOEXEC | EFD_NONBLOCK);
+    own->event_fd = fd;
     self->has_fd = fd >= 0;
     int error = errno;
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     let_go_of (self, by_bias);
     if (fd < 0)
         return resil__refuse (error, "no descriptor for the mailbox of \"%s\": %s", self->name,
@@ -292,32 +379,41 @@ int resil__mailbox_fd (resil__mailbox_t *self)
     return fd;
 }
 
+bool resil__mailbox_bears (resil__mailbox_t *self, uint64_t number, bool *is_open)
+{
+    hold_senders (self);
+    bool exists = self->number == number;
+    *is_open = exists && atomic_load_explicit (&self->is_open, memory_order_relaxed);
+    let_go_of_senders (self);
+    return exists;
+}
+
 /*  ---- Open and closed ----------------------------------------------------------------------------- */
 
 void resil__mailbox_open (resil__mailbox_t *self)
 {
-    resil__lock (&self->lock);
+    hold_senders (self);
     atomic_store_explicit (&self->is_open, true, memory_order_relaxed);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
 }
 
 /*  With the reader held. To be woken: it does not know what they wait for. */
 static void wake_all_senders (resil__mailbox_t *self)
 {
-    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2 == 0)
+    if (atomic_load_explicit (&in_it (self)->room, memory_order_relaxed) % 2 == 0)
         return;
-    atomic_fetch_add (&self->room, 1);
-    resil__futex_wake (&self->room);
+    atomic_fetch_add (&in_it (self)->room, 1);
+    resil__futex_wake (&in_it (self)->room);
 }
 
 void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rules_t *rules,
                                const char *name)
 {
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
+    hold_senders (self);
     self->rules = rules;
     self->name = name;
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake_all_senders (self);
     let_go_of (self, by_bias);
 }
@@ -376,25 +472,31 @@ static void free_all (resil_message_t *chain)
 /*  All that was sent counts as taken. Under both locks. */
 static void count_all_as_taken (resil__mailbox_t *self)
 {
-    self->lost += sent_of (self) - count_of (&self->taken);
-    set_count (&self->taken, sent_of (self));
-    set_count (&self->taken_weight, sent_weight_of (self));
+    in_it (self)->lost += sent_of (in_it (self)) - count_of (&in_it (self)->taken);
+    set_count (&in_it (self)->taken, sent_of (in_it (self)));
+    set_count (&in_it (self)->taken_weight, sent_weight_of (in_it (self)));
 }
 
 size_t resil__mailbox_close (resil__mailbox_t *self)
 {
     lost_to_t to;
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
+    hold_senders (self);
     atomic_store_explicit (&self->is_open, false, memory_order_relaxed);
+    if (!in_it (self)->is_own) {
+        let_go_of_senders (self);
+        let_go_of (self, by_bias);
+        return 0;
+    }
     resil__lasting_drop (self);
-    resil_message_t *mail = mail_of (self), *data = resil__ring_take_all (&self->data).first;
-    resil_message_t *control = resil__ring_take_all (&self->control).first;
+    resil_message_t *mail = mail_of (in_it (self)),
+                    *data = resil__ring_take_all (&in_it (self)->data).first;
+    resil_message_t *control = resil__ring_take_all (&in_it (self)->control).first;
     resil_message_t *control_here = take_control_out (&mail);
-    set_mail (self, NULL);
+    set_mail (in_it (self), NULL);
     atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
     count_all_as_taken (self);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake_all_senders (self);
     if (mail || data)
         note (self, &to);
@@ -408,9 +510,8 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
 /*  ---- Senders --------------------------------------------------------------------------------------- */
 
 /*  Under lock. Looks at what the reader has taken only where it must. */
-static bool has_room (resil__mailbox_t *self, size_t weight)
+static bool has_room (const resil__mailbox_rules_t *rules, resil__contents_t *self, size_t weight)
 {
-    const resil__mailbox_rules_t *rules = self->rules;
     for (int i = 0;; i++) {
         if (sent_of (self) - self->taken_seen < rules->max_messages &&
             sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
@@ -428,6 +529,19 @@ static inline bool is_there (const resil__mailbox_t *self, resil_address_t to)
     return self->number == to.number && atomic_load_explicit (&self->is_open, memory_order_relaxed);
 }
 
+/*  Whatever is sent there, if it is, has a place; false: there is no memory for one, and nothing is held. */
+static inline bool hold_senders_with_contents (resil__mailbox_t *self, resil_address_t to)
+{
+    hold_senders (self);
+    if (in_it (self)->is_own || !is_there (self, to))
+        return true;
+    let_go_of_senders (self);
+    if (!resil__mailbox_need_contents (self))
+        return false;
+    hold_senders (self);
+    return true;
+}
+
 /*  Under lock. 0, or why not. */
 static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t weight)
 {
@@ -435,58 +549,56 @@ static inline int can_take (resil__mailbox_t *self, resil_address_t to, size_t w
         return ESHUTDOWN;
     if (weight > self->rules->max_bytes)
         return EMSGSIZE;
-    return has_room (self, weight) ? 0 : EAGAIN;
+    return has_room (self->rules, in_it (self), weight) ? 0 : EAGAIN;
 }
 
 /*  Under lock. */
 static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, size_t weight)
 {
-    resil__ring_append (&self->data, message);
-    add_count (&self->sent, 1);
-    add_count (&self->sent_weight, weight);
+    resil__contents_t *contents = in_it (self);
+    resil__ring_append (&contents->data, message);
+    add_count (&contents->sent, 1);
+    add_count (&contents->sent_weight, weight);
     return tell_reader (self);
 }
 
 /*  Under both locks: the oldest that nobody has in hand. */
 static resil_message_t *take_oldest (resil__mailbox_t *self)
 {
-    resil_message_t *before = NULL, *oldest = mail_of (self);
+    resil_message_t *before = NULL, *oldest = mail_of (in_it (self));
     while (oldest && !is_data (oldest)) {
         before = oldest;
         oldest = oldest->next;
     }
     if (!oldest)
-        return resil__ring_take (&self->data);
+        return resil__ring_take (&in_it (self)->data);
     if (!before)
-        set_mail (self, oldest->next);
+        set_mail (in_it (self), oldest->next);
     else
         before->next = oldest->next;
     if (!oldest->next)
-        self->mail_last = before;
+        in_it (self)->mail_last = before;
     return oldest;
 }
 
-static void count_taken (resil__mailbox_t *self, const resil_message_t *message)
+static void count_taken (resil__contents_t *self, const resil_message_t *message)
 {
     add_count (&self->taken, 1);
     add_count (&self->taken_weight, resil__message_weight (message));
 }
 
-/*  With the reader held: there was no room. Returns what `room` is while it is awaited. Where there is no memory to note
-    what for, it is awaited until something has been taken. */
+/*  With the reader held: there was no room. Returns what `room` is while it is awaited. */
 static unsigned await_room (resil__mailbox_t *self, int64_t now_us)
 {
-    unsigned room = atomic_load_explicit (&self->room, memory_order_relaxed);
+    unsigned room = atomic_load_explicit (&in_it (self)->room, memory_order_relaxed);
     if (room % 2)
         return room;
     const resil__mailbox_rules_t *rules = self->rules;
-    resil__annex_t *annex = resil__mailbox_need_annex (self);
-    if (annex) {
-        annex->wake_at_taken = count_of (&self->taken) + (rules->max_messages + 1) / 2;
-        annex->wake_at_taken_weight = count_of (&self->taken_weight) + rules->max_bytes / 2;
-        annex->wake_at_us = now_us + WAIT_US;
-    }
-    atomic_store (&self->room, room + 1);
+    resil__contents_t *contents = in_it (self);
+    contents->wake_at_taken = count_of (&contents->taken) + (rules->max_messages + 1) / 2;
+    contents->wake_at_taken_weight = count_of (&contents->taken_weight) + rules->max_bytes / 2;
+    contents->wake_at_us = now_us + WAIT_US;
+    atomic_store (&contents->room, room + 1);
     return room + 1;
 }
 
@@ -497,20 +609,20 @@ static int put_with_reader_held (resil__mailbox_t *self, resil_address_t to,
 {
     size_t weight = resil__message_weight (message);
     atomic_uint *to_wake = NULL;
-    resil__lock (&self->lock);
+    hold_senders (self);
     int error = can_take (self, to, weight);
     while (error == EAGAIN && full == RESIL_FULL_DROPS_OLDEST) {
         resil_message_t *oldest = take_oldest (self);
         if (!oldest)
             break;
-        count_taken (self, oldest);
-        self->lost++;
+        count_taken (in_it (self), oldest);
+        in_it (self)->lost++;
         resil__chain_append (dropped, oldest);
         error = can_take (self, to, weight);
     }
     if (!error)
         to_wake = append (self, message, weight);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake (to_wake);
     return error;
 }
@@ -535,8 +647,8 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
             return error;
         if (now_us >= deadline_us)
             return ETIMEDOUT;
-        if (!resil__changes_while_others_run (&self->room, room))
-            resil__futex_wait (&self->room, room, deadline_us);
+        if (!resil__changes_while_others_run (&in_it (self)->room, room))
+            resil__futex_wait (&in_it (self)->room, room, deadline_us);
     }
 }
 
@@ -548,15 +660,17 @@ static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_m
     if (!enter (self))
         return false;
     const resil__mailbox_rules_t *rules = self->rules;
-    bool fits = is_there (self, to) &&
-                atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
-                sent_of (self) - count_of (&self->taken) < rules->max_messages &&
-                sent_weight_of (self) - count_of (&self->taken_weight) + weight <= rules->max_bytes;
+    resil__contents_t *contents = in_it (self);
+    bool fits =
+        contents->is_own && is_there (self, to) &&
+        atomic_load_explicit (&contents->is_armed, memory_order_relaxed) &&
+        sent_of (contents) - count_of (&contents->taken) < rules->max_messages &&
+        sent_weight_of (contents) - count_of (&contents->taken_weight) + weight <= rules->max_bytes;
     if (fits) {
         resil__mailbox_host_t *host = resil__mailbox_host_here;
-        append_mail (self, message);
-        add_count (&self->sent_here, 1);
-        add_count (&self->sent_here_weight, weight);
+        append_mail (contents, message);
+        add_count (&contents->sent_here, 1);
+        add_count (&contents->sent_here_weight, weight);
         host->notify_here (host, self->reader);
     }
     resil__biased_leave (&resil__mailbox_host_here->bias);
@@ -572,10 +686,11 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
         return ESHUTDOWN;
     if (put_here (self, to, message, weight))
         return 0;
-    resil__lock (&self->lock);
+    if (!hold_senders_with_contents (self, to))
+        return ENOMEM;
     int error = can_take (self, to, weight);
     atomic_uint *to_wake = error ? NULL : append (self, message, weight);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake (to_wake);
     if (error == EAGAIN && full != RESIL_FULL_FAILS)
         return put_into_full (self, to, message, full, deadline_us);
@@ -590,9 +705,9 @@ static inline bool put_control_here (resil__mailbox_t *self, resil_address_t to,
 {
     if (!enter (self))
         return false;
-    bool is_first = is_there (self, to) && resil__mailbox_is_to_tell (self);
+    bool is_first = in_it (self)->is_own && is_there (self, to) && resil__mailbox_is_to_tell (self);
     if (is_first) {
-        append_mail (self, message);
+        append_mail (in_it (self), message);
         resil__mailbox_host_here->notify_here (resil__mailbox_host_here, self->reader);
     }
     resil__biased_leave (&resil__mailbox_host_here->bias);
@@ -607,14 +722,15 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
         return ESHUTDOWN;
     if (put_control_here (self, to, message))
         return 0;
-    resil__lock (&self->lock);
+    if (!hold_senders_with_contents (self, to))
+        return ENOMEM;
     bool is_ours = is_there (self, to);
     if (is_ours) {
-        resil__ring_append (&self->control, message);
+        resil__ring_append (&in_it (self)->control, message);
         atomic_store_explicit (&self->has_control, true, memory_order_relaxed);
         to_wake = tell_reader (self);
     }
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     wake (to_wake);
     if (!is_ours && resil__is_afar (self)) {
         resil__afar->reply (to.number, message);
@@ -628,17 +744,17 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
 /*  With the reader held. */
 static void change_reader (resil__mailbox_t *self, const void *reader, resil__mailbox_host_t *host)
 {
-    resil__lock (&self->lock);
+    hold_senders (self);
     self->reader = reader;
     atomic_store_explicit (&self->host, host, memory_order_release);
-    atomic_store_explicit (&self->is_armed, false, memory_order_relaxed);
+    set_armed (self, false);
     if (self->has_fd)
-        eventfd_write (resil__mailbox_annex (self)->event_fd, 1);
-    atomic_fetch_add (&self->bell, 1);
-    bool is_slept_on = atomic_load (&self->asleep) > 0;
-    resil__unlock (&self->lock);
+        eventfd_write (in_it (self)->event_fd, 1);
+    atomic_fetch_add (&in_it (self)->bell, 1);
+    bool is_slept_on = atomic_load (&in_it (self)->asleep) > 0;
+    let_go_of_senders (self);
     if (is_slept_on)
-        resil__futex_wake (&self->bell);
+        resil__futex_wake (&in_it (self)->bell);
 }
 
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
@@ -664,25 +780,29 @@ static void arm (resil__mailbox_t *self, bool found_any)
     eventfd_t rings;
     if (found_any && !host_of (self))
         return;
-    atomic_store_explicit (&self->is_armed, true, memory_order_relaxed);
+    set_armed (self, true);
     if (!found_any && self->has_fd)
-        eventfd_read (resil__mailbox_annex (self)->event_fd, &rings);
+        eventfd_read (in_it (self)->event_fd, &rings);
 }
 
 /*  With the reader held. Takes over what there is: the first of control, and all data where none is left. */
 static resil_message_t *take_over (resil__mailbox_t *self)
 {
-    resil__lock (&self->lock);
-    resil_message_t *control = resil__ring_take (&self->control);
-    atomic_store_explicit (&self->has_control, self->control.last != NULL, memory_order_relaxed);
-    if (!mail_of (self)) {
-        resil__chain_t data = resil__ring_take_all (&self->data);
-        set_mail (self, data.first);
-        self->mail_last = data.last;
+    resil__contents_t *contents = in_it (self);
+    if (!contents->is_own)
+        return NULL;
+    hold_senders (self);
+    resil_message_t *control = resil__ring_take (&contents->control);
+    atomic_store_explicit (&self->has_control, contents->control.last != NULL,
+                           memory_order_relaxed);
+    if (!mail_of (contents)) {
+        resil__chain_t data = resil__ring_take_all (&contents->data);
+        set_mail (contents, data.first);
+        contents->mail_last = data.last;
     }
-    if (!self->control.last && !self->data.last)
-        arm (self, control || mail_of (self));
-    resil__unlock (&self->lock);
+    if (!contents->control.last && !contents->data.last)
+        arm (self, control || mail_of (contents));
+    let_go_of_senders (self);
     return control;
 }
 
@@ -690,44 +810,45 @@ static resil_message_t *take_over (resil__mailbox_t *self)
     just going to. */
 static bool is_to_be_told (const resil__mailbox_t *self)
 {
-    return host_of (self) && atomic_load_explicit (&self->is_armed, memory_order_relaxed);
+    return host_of (self) && atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed);
 }
 
 /*  With the reader held. Both locks are taken only where there may be something. */
 static inline resil_message_t *take_next (resil__mailbox_t *self)
 {
-    resil_message_t *message = mail_of (self);
+    resil__contents_t *contents = in_it (self);
+    resil_message_t *message = mail_of (contents);
     if (message && !is_data (message)) { /*  it came before all control that is not taken over */
-        set_mail (self, message->next);
+        set_mail (contents, message->next);
         return message;
     }
     if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
         (!message && !is_to_be_told (self))) {
         resil_message_t *control = take_over (self);
-        message = mail_of (self);
+        message = mail_of (contents);
         if (control || !message)
             return control;
     }
     if (!message)
         return NULL;
-    set_mail (self, message->next);
-    count_taken (self, message);
+    set_mail (contents, message->next);
+    count_taken (contents, message);
     return message;
 }
 
 /*  With the reader held: room is awaited. Those for whom there may be some are woken, when that is worth it. */
 static void wake_senders (resil__mailbox_t *self, int64_t now_us)
 {
-    const resil__annex_t *annex = resil__mailbox_annex (self);
-    if (annex && count_of (&self->taken) < annex->wake_at_taken &&
-        count_of (&self->taken_weight) < annex->wake_at_taken_weight &&
-        now_us < annex->wake_at_us && mail_of (self))
+    const resil__contents_t *contents = in_it (self);
+    if (count_of (&contents->taken) < contents->wake_at_taken &&
+        count_of (&contents->taken_weight) < contents->wake_at_taken_weight &&
+        now_us < contents->wake_at_us && mail_of (contents))
         return;
     size_t most = self->rules->max_messages / 2 + 1;
     int limit = most > INT_MAX ? INT_MAX : (int) most;
-    atomic_fetch_add (&self->room, 1);
+    atomic_fetch_add (&in_it (self)->room, 1);
     /*  Where more may wait, what has just been awaited is so still. */
-    if (resil__futex_wake_some (&self->room, limit) == limit)
+    if (resil__futex_wake_some (&in_it (self)->room, limit) == limit)
         await_room (self, now_us);
 }
 
@@ -743,12 +864,12 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
     resil__chain_t expired = {NULL, NULL};
     lost_to_t lost_to;
     for (; is_expired (message, now_us); message = take_next (self)) {
-        self->lost++;
+        in_it (self)->lost++;
         resil__chain_append (&expired, message);
     }
-    self->in_hand = message;
+    in_it (self)->in_hand = message;
     note (self, &lost_to);
-    if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+    if (atomic_load_explicit (&in_it (self)->room, memory_order_relaxed) % 2)
         wake_senders (self, now_us);
     let_go_of (self, by_bias);
     lose (&lost_to, expired.first, RESIL_DEAD_EXPIRED, ETIMEDOUT);
@@ -764,13 +885,15 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
         let_go_of (self, by_bias);
         return NULL;
     }
-    resil_message_t *handled = self->in_hand;
+    resil__contents_t *contents = in_it (self);
+    resil_message_t *handled = contents->in_hand;
     resil_message_t *message = take_next (self);
     if (is_expired (message, now_us))
         message = take_another (self, message, now_us, by_bias);
     else {
-        self->in_hand = message;
-        if (atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+        if (message || handled)
+            contents->in_hand = message;
+        if (atomic_load_explicit (&contents->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
         let_go_of (self, by_bias);
     }
@@ -782,8 +905,10 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
 /*  With the reader held. */
 static resil_message_t *let_go (resil__mailbox_t *self)
 {
-    resil_message_t *message = self->in_hand;
-    self->in_hand = NULL;
+    resil__contents_t *contents = in_it (self);
+    resil_message_t *message = contents->in_hand;
+    if (message)
+        contents->in_hand = NULL;
     return message;
 }
 
@@ -808,15 +933,15 @@ bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
 
 int resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
 {
-    resil__annex_t *annex =
-        message ? resil__mailbox_need_annex (self) : resil__mailbox_annex (self);
+    resil__contents_t *own =
+        message ? resil__mailbox_need_contents (self) : resil__mailbox_contents (self);
     bool by_bias = hold (self);
-    int error = self->reader != reader ? ESTALE : message && !annex ? ENOMEM : 0;
+    int error = self->reader != reader ? ESTALE : message && !own ? ENOMEM : 0;
     resil_message_t *goes = message;
     if (error == 0) {
-        goes = annex ? annex->saved : NULL;
-        if (annex)
-            annex->saved = message;
+        goes = own ? own->saved : NULL;
+        if (own)
+            own->saved = message;
     }
     let_go_of (self, by_bias);
     resil_message_destroy (&goes);
@@ -826,8 +951,7 @@ int resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_messa
 resil_message_t *resil__mailbox_saved (resil__mailbox_t *self, bool *is_kept)
 {
     bool by_bias = hold (self);
-    const resil__annex_t *annex = resil__mailbox_annex (self);
-    resil_message_t *saved = annex ? annex->saved : NULL;
+    resil_message_t *saved = in_it (self)->saved;
     resil_message_t *message = saved ? resil_message_dup (saved) : NULL;
     *is_kept = saved;
     let_go_of (self, by_bias);
@@ -853,24 +977,24 @@ static resil_message_t *copy (resil_message_t *message)
 static void put_back (resil__mailbox_t *self, resil_message_t *message)
 {
     message->retries++;
-    put_first (self, message);
-    set_count (&self->taken, count_of (&self->taken) - 1);
-    set_count (&self->taken_weight,
-               count_of (&self->taken_weight) - resil__message_weight (message));
+    put_first (in_it (self), message);
+    set_count (&in_it (self)->taken, count_of (&in_it (self)->taken) - 1);
+    set_count (&in_it (self)->taken_weight,
+               count_of (&in_it (self)->taken_weight) - resil__message_weight (message));
 }
 
 /*  With the reader held. What was in hand is back, or to be lost: then it is returned. */
 static resil_message_t *put_back_or_lose (resil__mailbox_t *self, resil_message_t *message,
                                           lost_to_t *lost_to)
 {
-    resil__lock (&self->lock);
+    hold_senders (self);
     bool is_open = atomic_load_explicit (&self->is_open, memory_order_relaxed);
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     if (is_open && message->retries < self->rules->deliver_again) {
         put_back (self, message);
         return NULL;
     }
-    self->lost++;
+    in_it (self)->lost++;
     note (self, lost_to);
     message->next = NULL;
     return message;
@@ -909,7 +1033,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
             message = put_back_or_lose (self, message, &lost_to);
         else { /*  as long as its reader cannot free it                     */
             resil__call_break (original, ECONNRESET);
-            self->lost++;
+            in_it (self)->lost++;
             note (self, &lost_to);
         }
     }
@@ -926,21 +1050,21 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
 resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
 {
     bool by_bias = hold (self);
-    resil__lock (&self->lock);
-    uint64_t taken = count_of (&self->taken);
-    uint64_t in_hand = self->in_hand && is_data (self->in_hand);
-    const resil_message_t *oldest = mail_of (self);
-    if (!oldest && self->data.last)
-        oldest = self->data.last->next;
-    resil__mailbox_books_t books = {.sent = sent_of (self),
-                                    .lost = self->lost,
+    hold_senders (self);
+    uint64_t taken = count_of (&in_it (self)->taken);
+    uint64_t in_hand = in_it (self)->in_hand && is_data (in_it (self)->in_hand);
+    const resil_message_t *oldest = mail_of (in_it (self));
+    if (!oldest && in_it (self)->data.last)
+        oldest = in_it (self)->data.last->next;
+    resil__mailbox_books_t books = {.sent = sent_of (in_it (self)),
+                                    .lost = in_it (self)->lost,
                                     .in_hand = in_hand,
-                                    .handled = taken - self->lost - in_hand,
-                                    .waiting = sent_of (self) - taken,
-                                    .waiting_bytes =
-                                        sent_weight_of (self) - count_of (&self->taken_weight),
+                                    .handled = taken - in_it (self)->lost - in_hand,
+                                    .waiting = sent_of (in_it (self)) - taken,
+                                    .waiting_bytes = sent_weight_of (in_it (self)) -
+                                                     count_of (&in_it (self)->taken_weight),
                                     .oldest_at_us = oldest ? oldest->sent_at_us : 0};
-    resil__unlock (&self->lock);
+    let_go_of_senders (self);
     let_go_of (self, by_bias);
     return books;
 }

@@ -51,70 +51,72 @@ typedef struct {
     struct _resil__dead_letters_t *dead_letters; /*  where what is lost goes                  */
 } resil__office_t;
 
-/*  What few of them need: made when it is first needed, and then it stays with the mailbox, whose component ever that
-    is. */
+/*  What is in a mailbox: made when something is first sent there or asked of it, and then it stays with the mailbox, whose
+    component ever that is. A line of the senders', one of the reader's, and one of what few need. */
 typedef struct {
-    /*  with the reader held: senders who wait for room are woken when one of these has been reached */
-    uint64_t wake_at_taken;
-    uint64_t wake_at_taken_weight;
-    int64_t wake_at_us;
-
-    struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
-    struct _resil__lasting_t *lasting;  /*  under reader_lock: see lasting.h                  */
-    resil_message_t *saved; /*  under reader_lock: bytes for the next incarnation, or NULL   */
-    int event_fd;           /*  under both locks, if the mailbox has one                     */
-} resil__annex_t;
-
-/*  A line of the senders', one that is mostly read, and one of the reader's. */
-typedef struct _resil__mailbox_t resil__mailbox_t;
-struct _resil__mailbox_t {
     /*  under lock: the senders' side */
     alignas (64) resil__lock_t lock;
-    atomic_bool is_open;    /*  closed with both locks held                              */
-    atomic_bool is_armed;   /*  its reader has found nothing more and is to be told      */
-    atomic_bool is_watched; /*  or has been                                              */
-    bool has_fd;
-    uint64_t number; /*  of its address; another for each component               */
+    atomic_uint
+        bell; /*  moves when its reader is told, which looks at nothing else then          */
     resil__ring_t data;
     resil__ring_t control;
     atomic_uint_fast64_t sent; /*  data, ever ...                                           */
     atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
     uint64_t taken_seen;        /*  of `taken`, when it last had to be looked at ...         */
     uint64_t taken_weight_seen; /*  ... and of `taken_weight`                               */
-
-    alignas (64) const resil__mailbox_rules_t *rules;
-    _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
-    const resil__office_t *office;
-    const char *name;                 /*  its component's; the owner's                      */
-    _Atomic (resil__annex_t *) annex; /*  NULL: nothing of that has been needed             */
-    /*  under reader_lock */
-    atomic_uint_fast64_t sent_here; /*  data, besides, from its reader's thread           */
-    atomic_uint_fast64_t sent_here_weight;
-    uint64_t lost; /*  of those taken                                           */
+    atomic_bool is_armed;       /*  its reader has found nothing more and is to be told      */
+    bool is_own;                /*  always; false: of nobody, empty and armed, and so it stays */
+    atomic_ushort asleep;       /*  so many are, waiting for the bell: its reader, and stale ones */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
-    alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread             */
-    atomic_bool has_control;
-    atomic_ushort asleep; /*  so many are, waiting for the bell: its reader, and stale ones    */
-    const void *reader;   /*  who may take                                      */
+    alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread                */
+    atomic_uint room; /*  odd while senders wait for room, on its change           */
     _Atomic (resil_message_t *) mail; /*  taken over from `data`, oldest first ...          */
     resil_message_t *mail_last;       /*  ... undefined if there is none                    */
     resil_message_t *in_hand;
     atomic_uint_fast64_t taken; /*  data, ever: handled, in hand or lost                     */
     atomic_uint_fast64_t taken_weight;
-    atomic_uint room; /*  odd while senders wait for room, on its change           */
-    atomic_uint
-        bell; /*  under lock: moves when its reader is told, which looks at nothing else then */
+    atomic_uint_fast64_t sent_here; /*  data, besides, from its reader's thread           */
+    atomic_uint_fast64_t sent_here_weight;
+
+    /*  under reader_lock too */
+    alignas (64) uint64_t lost; /*  of those taken                                          */
+    /*  senders who wait for room are woken when one of these has been reached */
+    uint64_t wake_at_taken;
+    uint64_t wake_at_taken_weight;
+    int64_t wake_at_us;
+    struct _resil__watcher_t *watchers; /*  see watcher.h                                     */
+    struct _resil__lasting_t *lasting;  /*  see lasting.h                                    */
+    resil_message_t *saved;             /*  bytes for the next incarnation, or NULL          */
+    int event_fd;                       /*  under both locks, if the mailbox has one         */
+} resil__contents_t;
+_Static_assert(sizeof (resil__contents_t) == 192, "three cache lines");
+
+/*  What it is, and who reads it: of very many, few are ever sent anything, so that this is all there is of the others. It
+    is mostly read. */
+typedef struct _resil__mailbox_t resil__mailbox_t;
+struct _resil__mailbox_t {
+    alignas (64) atomic_bool is_open; /*  closed with both locks held                       */
+    atomic_bool is_watched;  /*  or has been                                              */
+    bool has_fd;             /*  under both locks                                         */
+    atomic_bool has_control; /*  under lock                                               */
+    atomic_ushort asleep;    /*  so many are, waiting for the bell: its reader, and stale ones    */
+    uint64_t number;         /*  of its address; another for each component; under both locks   */
+    const resil__mailbox_rules_t *rules;
+    _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */
+    const resil__office_t *office;
+    const char *name;   /*  its component's; the owner's                             */
+    const void *reader; /*  who may take; under reader_lock                          */
+    _Atomic (resil__contents_t *) contents; /*  its own, or bare ones                        */
 };
-_Static_assert(sizeof (resil__mailbox_t) == 192, "three cache lines");
+_Static_assert(sizeof (resil__mailbox_t) == 64, "a cache line");
 
-/*  NULL: there is none. And one in any case; NULL: no memory. */
-static inline resil__annex_t *resil__mailbox_annex (const resil__mailbox_t *self)
-{
-    return atomic_load_explicit (&self->annex, memory_order_acquire);
-}
+/*  NULL: it has none of its own. And some in any case, without a lock held; NULL: no memory. Any thread. */
+resil__contents_t *resil__mailbox_contents (const resil__mailbox_t *self);
+resil__contents_t *resil__mailbox_need_contents (resil__mailbox_t *self);
 
-resil__annex_t *resil__mailbox_need_annex (resil__mailbox_t *self);
+/*  Does it bear that number, and if so, does it take messages? */
+bool resil__mailbox_bears (resil__mailbox_t *self, uint64_t number, bool *is_open);
 
 /*  Hold the reader's side, for more than a few lines; and let go of it. */
 void resil__mailbox_hold_long (resil__mailbox_t *self);
@@ -156,7 +158,7 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
 /*  ---- Senders: any thread ---------------------------------------------------------------------- */
 
 /*  Put a message in; it is taken if this returns 0. Else an errno, without a sentence: ESHUTDOWN (the address is
-    nobody's, or not any more, or takes no messages), EAGAIN (full), EMSGSIZE (larger than all that it
+    nobody's, or not any more, or takes no messages), ENOMEM (it is the first, and there is no memory to keep it), EAGAIN (full), EMSGSIZE (larger than all that it
     may hold), ETIMEDOUT (full until the deadline). Who waits is woken when half of it has
     been taken, at a take a millisecond later, or at the deadline, and not for each place. It holds one
     more than it may where an incarnation has failed with one in hand, or its own thread and another put one in at the
@@ -164,7 +166,8 @@ void resil__mailbox_set_rules (resil__mailbox_t *self, const resil__mailbox_rule
 int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
                         int64_t deadline_us);
 
-/*  The same for control, whether the mailbox is full or not. */
+/*  The same for control, whether the mailbox is full or not: for one that has contents of its own, as who is told
+    something has asked for it, there is no ENOMEM. */
 int resil__mailbox_put_control (resil_address_t to, resil_message_t *message);
 
 /*  ---- Its reader ------------------------------------------------------------------------------------ */
@@ -189,8 +192,9 @@ resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader
 /*  By its reader: is nothing known of that has come after what is in hand? Then who reads is told when there is. */
 static inline bool resil__mailbox_is_to_tell (const resil__mailbox_t *self)
 {
-    return atomic_load_explicit (&self->is_armed, memory_order_relaxed) &&
-           !atomic_load_explicit (&self->mail, memory_order_relaxed) &&
+    const resil__contents_t *in_it = atomic_load_explicit (&self->contents, memory_order_acquire);
+    return atomic_load_explicit (&in_it->is_armed, memory_order_relaxed) &&
+           !atomic_load_explicit (&in_it->mail, memory_order_relaxed) &&
            !atomic_load_explicit (&self->has_control, memory_order_relaxed);
 }
 

@@ -16,21 +16,19 @@ _Static_assert(sizeof (resil__watcher_t) <= RESIL__BLOCK_BYTES, "a watcher is on
 int resil__watcher_add (resil__watcher_t *self)
 {
     resil__mailbox_t *mailbox = self->whom.place;
-    resil__annex_t *annex = resil__mailbox_need_annex (mailbox);
-    if (!annex)
+    resil__contents_t *contents = resil__mailbox_need_contents (mailbox);
+    if (!contents)
         return ENOMEM;
     resil__lock (&lists);
-    resil__lock (&mailbox->lock);
-    bool exists = mailbox->number == self->whom.number;
-    bool is_open = exists && mailbox->is_open;
-    resil__unlock (&mailbox->lock);
+    bool is_open;
+    bool exists = resil__mailbox_bears (mailbox, self->whom.number, &is_open);
     self->previous = NULL;
     if (exists) {
-        self->next = annex->watchers;
+        self->next = contents->watchers;
         if (self->next)
             self->next->previous = &self->next;
-        self->previous = &annex->watchers;
-        annex->watchers = self;
+        self->previous = &contents->watchers;
+        contents->watchers = self;
         atomic_store_explicit (&mailbox->is_watched, true, memory_order_relaxed);
     }
     resil__unlock (&lists);
@@ -59,12 +57,12 @@ void resil__watcher_remove (resil__watcher_t *self)
 
 void resil__watchers_drop (resil__mailbox_t *mailbox)
 {
-    resil__annex_t *annex = resil__mailbox_annex (mailbox);
-    if (!annex)
+    resil__contents_t *contents = resil__mailbox_contents (mailbox);
+    if (!contents)
         return;
     resil__lock (&lists);
-    while (annex->watchers)
-        unlink_it (annex->watchers);
+    while (contents->watchers)
+        unlink_it (contents->watchers);
     atomic_store_explicit (&mailbox->is_watched, false, memory_order_relaxed);
     resil__unlock (&lists);
 }
@@ -93,9 +91,10 @@ void resil__watcher_tell (const resil__watcher_t *self, int what, int code, cons
 
 void resil__watchers_tell_all (resil__mailbox_t *mailbox, int what, int code, const char *text)
 {
-    const resil__annex_t *annex = resil__mailbox_annex (mailbox);
+    const resil__contents_t *contents = resil__mailbox_contents (mailbox);
     resil__lock (&lists);
-    for (const resil__watcher_t *each = annex ? annex->watchers : NULL; each; each = each->next)
+    for (const resil__watcher_t *each = contents ? contents->watchers : NULL; each;
+         each = each->next)
         resil__watcher_tell (each, what, code, text);
     resil__unlock (&lists);
 }

@@ -73,6 +73,16 @@ static int check_call (resil_address_t to, int64_t timeout_ms)
     return 0;
 }
 
+/*  By that of its mailbox, which is rung for its cancel too. */
+static int wait_by_bell (const resil_self_t *self, resil__call_t *call)
+{
+    resil__contents_t *contents = resil__mailbox_need_contents (self->inbox.mailbox);
+    if (!contents)
+        return resil__refuse (ENOMEM, "no memory for a call");
+    call->bell = &contents->bell;
+    return 0;
+}
+
 resil_message_t *resil_call (resil_address_t to, uint32_t tag, const void *bytes, size_t size,
                              int64_t timeout_ms)
 {
@@ -84,9 +94,7 @@ resil_message_t *resil_call (resil_address_t to, uint32_t tag, const void *bytes
     resil_message_t *request = request_new (tag, bytes, size, deadline_us, &call);
     if (!request)
         return NULL;
-    if (self) /*  which is rung for its cancel too                         */
-        call->bell = &self->inbox.mailbox->bell;
-    if (resil__send_now ("resil_call", to, request)) {
+    if ((self && wait_by_bell (self, call)) || resil__send_now ("resil_call", to, request)) {
         request_free (request, call);
         return NULL;
     }

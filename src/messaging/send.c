@@ -58,6 +58,11 @@ int resil__send_refuse (const char *call, int error)
                               "%s: the message is larger than all that the mailbox may hold "
                               "(mailbox_bytes)",
                               call);
+    case ENOMEM:
+        return resil__refuse (error,
+                              "%s: it is the first message to that component, and there is no "
+                              "memory to keep it; try again",
+                              call);
     default:
         return resil__refuse (error, "%s: the mailbox stayed full until the deadline", call);
     }

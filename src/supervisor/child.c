@@ -113,7 +113,7 @@ const char *resil__child_thread (const resil__child_t *child, char text[RESIL__T
 resil_error_t *resil__child_error (const resil__child_t *child)
 {
     resil__tree_t *tree = child->supervisor->tree;
-    resil_error_t *error = resil__fault_error (&child->fault, &tree->bare);
+    resil_error_t *error = resil__dossier_error (child, &tree->bare);
     error->component = child->spec->name;
     if (error == &tree->bare && error->kind) { /*  as well as can be said                 */
         error->incarnation = child->incarnation;
@@ -205,7 +205,8 @@ static void enter_incarnation (resil__child_t *child, int64_t at_us)
     child->is_untold = true;
     resil__hang_renew (child);
     child->cause = RESIL__NOT_CANCELLED;
-    child->failures.is_open = false;
+    if (child->dossier)
+        child->dossier->failures.is_open = false;
     child->up_at_us = 0;
     set_deadline (child, at_us, child->spec->is->start_ms);
     resil__event_tell (child, at_us);
@@ -234,20 +235,17 @@ static int64_t first_handler_ms (const resil__child_t *child)
 static void cannot_begin (resil__child_t *child, uint64_t incarnation, int64_t at_us)
 {
     int error = errno;
-    resil__fault_t owed = child->fault;
-    child->fault = (resil__fault_t){0};
+    resil__fault_t owed = resil__dossier_take_fault (child);
     resil_error_t failure;
     resil__error_set (&failure, RESIL_ERROR_START_FAILED, child->spec->name, incarnation, error,
                       "%s", resil_errmsg ());
-    resil__fault_set (&child->fault, &failure);
+    resil__dossier_set_error (child, &failure);
     child->start_errno = resil__family_errno (&failure);
     child->phase = RESIL__STARTING;
     resil__event_tell (child, at_us);
     resil__child_event (child, RESIL__CANNOT, at_us);
-    if (child->owes_handler && child->phase == RESIL__WAITING) {
-        resil__fault_release (&child->fault);
-        child->fault = owed;
-    }
+    if (child->owes_handler && child->phase == RESIL__WAITING)
+        resil__dossier_put_fault (child, owed);
     else
         resil__fault_release (&owed);
 }
@@ -430,7 +428,8 @@ static void judge (resil__child_t *child, bool failed, int64_t at_us)
     child->payment = RESIL__NOT_PAID;
     child->judged = true;
     child->failed = failed;
-    child->restarts += child->judgement == RESIL__RESTART;
+    if (child->judgement == RESIL__RESTART && resil__dossier_need (child))
+        child->dossier->restarts++;
     if (self->options.max_restarts > 0)
         resil__family_lend (self);
 }
@@ -606,7 +605,7 @@ static void judge_end (resil__child_t *child, int64_t at_us)
         resil__error_set (&error, RESIL_ERROR_RETURNED, child->spec->name, child->incarnation, 0,
                           "it completed%s",
                           in_vain ? " before it was ready" : ", and is permanent");
-        resil__fault_set (&child->fault, &error);
+        resil__dossier_set_error (child, &error);
         child->failed = true;
         resil__failure_judged (child);
         resil__narrate_judged (child);
@@ -721,7 +720,7 @@ static void set_cause_as_error (resil__child_t *child)
     if (!child->judged) { /*  else it has reported what is wrong                   */
         resil_error_t error;
         resil__child_describe_cause (child, &error);
-        resil__fault_set (&child->fault, &error);
+        resil__dossier_set_error (child, &error);
     }
     child->failed = true;
 }
@@ -902,7 +901,7 @@ static void give_up_runner (resil__child_t *child)
     resil__error_set (&error, RESIL_ERROR_HANDLER_OVERRUN, child->spec->name, child->incarnation,
                       ETIMEDOUT, "handle_irrecoverable did not return within %lld ms",
                       (long long) child->spec->is->handler_ms);
-    resil__fault_set (&child->fault, &error);
+    resil__dossier_set_error (child, &error);
     resil__failure_judged (child);
     quarantine (child, "hangs in handle_irrecoverable");
     decline (child, why);
@@ -1090,7 +1089,7 @@ static void subtree_gave_up (resil__child_t *child)
     resil_error_t error;
     resil__error_set (&error, RESIL_ERROR_GAVE_UP, child->spec->name, child->incarnation,
                       subtree->error.code, "%s", what);
-    resil__fault_set (&child->fault, &error);
+    resil__dossier_set_error (child, &error);
     child->start_errno = subtree->error_errno;
     if (child->phase == RESIL__STARTING)
         resil__child_event (child, RESIL__CANNOT, now_us);
@@ -1120,10 +1119,10 @@ static void on_raw_report (resil__child_t *child, resil_error_t *error)
     if (child->judged ||
         resil__lifecycle_step (child->phase, RESIL__REPORTED).action != RESIL__ACCEPT) {
         resil__narrate_ignored (child, error->text);
-        resil__meter_drop_report (child->meter);
+        resil__meter_drop_report (resil__dossier_of (child)->meter);
         return;
     }
-    resil__fault_set (&child->fault, error);
+    resil__dossier_set_error (child, error);
     child->raw = true;
     handle_event (child, RESIL__REPORTED, RESIL__FAILED, error->at_us);
 }
@@ -1175,7 +1174,7 @@ static void on_ended (resil__child_t *child, const resil__record_t *record,
     bool failed = record->outcome == RESIL__FAILED;
     child->ignored = record->outcome == RESIL__IGNORED;
     if (failed && record->has_error && !child->judged) {
-        resil__fault_set (&child->fault, error);
+        resil__dossier_set_error (child, error);
         note_payment (child, record);
     }
     handle_event (child, failed ? RESIL__FELL : RESIL__RETURNED, record->outcome, record->at_us);
@@ -1220,7 +1219,7 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     if (record->incarnation != child->incarnation && !is_of_runner) {
         resil__narrate_ignored (child, "a record of another incarnation");
         if (record->kind == RESIL__RECORD_REPORTED)
-            resil__meter_drop_report (child->meter);
+            resil__meter_drop_report (resil__dossier_of (child)->meter);
         return;
     }
     switch (record->kind) {
@@ -1236,10 +1235,10 @@ static void on_record (resil__child_t *child, const resil__record_t *record,
     case RESIL__RECORD_REPORTED:
         if (child->judged) {
             resil__narrate_ignored (child, "a second report");
-            resil__meter_drop_report (child->meter);
+            resil__meter_drop_report (resil__dossier_of (child)->meter);
             break;
         }
-        resil__fault_set (&child->fault, error);
+        resil__dossier_set_error (child, error);
         note_payment (child, record);
         child->raw = false;
         resil__child_event (child, RESIL__REPORTED, record->at_us);

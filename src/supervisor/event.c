@@ -193,10 +193,11 @@ static void forget_author (resil__child_t *child, resil_state_t state)
 /*  Counted while there is somebody who may ask for it. */
 static void move_meter (resil__child_t *child, const resil_event_t *event)
 {
-    if (!child->meter)
-        child->meter = calloc (1, sizeof *child->meter);
-    if (child->meter)
-        resil__meter_move (child->meter, event->from, event->to, event->at_us,
+    resil__dossier_t *dossier = resil__dossier_need (child);
+    if (dossier && !dossier->meter)
+        dossier->meter = calloc (1, sizeof *dossier->meter);
+    if (dossier && dossier->meter)
+        resil__meter_move (dossier->meter, event->from, event->to, event->at_us,
                            event->error ? event->error->kind : (resil_error_kind_t) 0);
 }
 

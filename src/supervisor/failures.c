@@ -158,7 +158,8 @@ static resil__author_t *author_of (const resil__child_t *child, const resil_erro
 static void put (resil__child_t *child, const resil_error_t *error, resil_then_t then,
                  int64_t delay_ms, const char *why)
 {
-    resil__failure_t *entry = resil__failures_put (&child->failures, error);
+    resil__dossier_t *dossier = resil__dossier_need (child);
+    resil__failure_t *entry = dossier ? resil__failures_put (&dossier->failures, error) : NULL;
     if (!entry)
         return;
     resil__author_set (&entry->author, author_of (child, error));
@@ -209,21 +210,21 @@ void resil__failure_to_end (resil__child_t *child, const resil_error_t *error)
 
 void resil__failure_declined (resil__child_t *child)
 {
-    resil__failure_t *entry = open_one (&child->failures);
+    resil__failure_t *entry = open_one (&resil__dossier_of (child)->failures);
     if (entry)
         entry->declined = true;
 }
 
 void resil__failure_quarantined (resil__child_t *child)
 {
-    resil__failure_t *entry = open_one (&child->failures);
+    resil__failure_t *entry = open_one (&resil__dossier_of (child)->failures);
     if (entry)
         entry->quarantined = true;
 }
 
 void resil__failure_given_up (resil__child_t *child, const char *why)
 {
-    resil__failure_t *entry = open_one (&child->failures);
+    resil__failure_t *entry = open_one (&resil__dossier_of (child)->failures);
     if (!entry)
         return;
     entry->then = child->to_stop       ? RESIL_THEN_DOWN
@@ -252,7 +253,7 @@ static void put_of_root (resil_supervisor_t *self, const resil__failure_t *last)
 
 void resil__failure_escalated (resil__child_t *child)
 {
-    resil__failure_t *entry = open_one (&child->failures);
+    resil__failure_t *entry = open_one (&resil__dossier_of (child)->failures);
     if (entry && entry->then == RESIL_THEN_DOWN) /*  another one, at its end               */
         entry = NULL;
     if (entry)
@@ -263,7 +264,7 @@ void resil__failure_escalated (resil__child_t *child)
 
 void resil__failure_settled (resil__child_t *child)
 {
-    resil__failure_t *entry = open_one (&child->failures);
+    resil__failure_t *entry = open_one (&resil__dossier_of (child)->failures);
     resil__judgement_t judgement = child->judgement;
     bool is_undone =
         judgement == RESIL__RESTART || judgement == RESIL__REJOIN || judgement == RESIL__STAY_DOWN;

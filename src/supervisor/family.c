@@ -259,7 +259,7 @@ static void free_child (resil__child_t *child)
         return;
     if (child->mailbox)
         resil__mailbox_free (&child->mailbox);
-    resil__hang_release (child);
+    resil__dossier_release (child);
     resil__slab_give (&memory, child);
 }
 
@@ -389,10 +389,7 @@ void resil__family_free (resil__child_t *child)
 {
     resil__author_set (&child->author, NULL);
     resil__mailbox_free (&child->mailbox);
-    free (child->meter);
-    resil__failures_release (&child->failures);
-    resil__fault_release (&child->fault);
-    resil__hang_release (child);
+    resil__dossier_release (child);
     resil__spec_release (&child->spec);
     resil__slab_give (&memory, child);
 }

@@ -24,10 +24,16 @@
 /*  What is known of its time on a core counts from so short a while on. */
 #define SHORTEST_SAMPLE_US 2000
 
+/*  NULL: it is not watched. */
+static resil__watch_t *watch_of (const resil__child_t *child)
+{
+    return child->dossier ? child->dossier->watch : NULL;
+}
+
 static void set (resil__child_t *child, int64_t due_us)
 {
     int64_t on_grid_us = (due_us + GRID_US - 1) / GRID_US * GRID_US;
-    resil__heap_set (&child->supervisor->tree->heap, &child->watch->timer, on_grid_us);
+    resil__heap_set (&child->supervisor->tree->heap, &watch_of (child)->timer, on_grid_us);
 }
 
 /*  After so long without progress it is suspicious. */
@@ -38,18 +44,20 @@ static int64_t patience_us (const resil__child_t *child)
 
 void resil__hang_watch (resil__child_t *child, int64_t at_us)
 {
-    if (!child->watch)
+    resil__watch_t *watch = watch_of (child);
+    if (!watch)
         return;
-    child->watch->from_us = at_us;
-    child->watch->sampled_at_us = 0;
-    if (child->spec->is->hang_ms >= 0 && child->watch->timer.place == 0)
+    watch->from_us = at_us;
+    watch->sampled_at_us = 0;
+    if (child->spec->is->hang_ms >= 0 && watch->timer.place == 0)
         set (child, at_us + patience_us (child));
 }
 
 void resil__hang_forget (resil__child_t *child)
 {
-    if (child->watch)
-        resil__heap_set (&child->supervisor->tree->heap, &child->watch->timer, RESIL__NEVER);
+    resil__watch_t *watch = watch_of (child);
+    if (watch)
+        resil__heap_set (&child->supervisor->tree->heap, &watch->timer, RESIL__NEVER);
 }
 
 void resil__hang_spec_changed (resil__child_t *child)
@@ -61,19 +69,21 @@ void resil__hang_spec_changed (resil__child_t *child)
 
 static void sample (resil__child_t *child, int64_t now_us)
 {
-    child->watch->sampled_at_us = now_us;
-    child->watch->sampled_cpu_us = resil__runner_cpu_us (child->runner);
+    resil__watch_t *watch = watch_of (child);
+    watch->sampled_at_us = now_us;
+    watch->sampled_cpu_us = resil__runner_cpu_us (child->runner);
 }
 
 /*  What it had of a core since the sample; -1: not known. */
 static int percent_of_core (const resil__child_t *child, int64_t now_us)
 {
+    const resil__watch_t *watch = watch_of (child);
     int64_t cpu_us = resil__runner_cpu_us (child->runner);
-    int64_t wall_us = now_us - child->watch->sampled_at_us;
-    if (child->watch->sampled_at_us == 0 || child->watch->sampled_cpu_us < 0 || cpu_us < 0 ||
+    int64_t wall_us = now_us - watch->sampled_at_us;
+    if (watch->sampled_at_us == 0 || watch->sampled_cpu_us < 0 || cpu_us < 0 ||
         wall_us < SHORTEST_SAMPLE_US)
         return -1;
-    int64_t percent = (cpu_us - child->watch->sampled_cpu_us) * 100 / wall_us;
+    int64_t percent = (cpu_us - watch->sampled_cpu_us) * 100 / wall_us;
     return percent < 100 ? (int) percent : 100;
 }
 
@@ -86,12 +96,12 @@ static void hangs (resil__child_t *child, int64_t now_us)
         return;
     if (child->incarnation != incarnation) {
         resil__child_open_grant (child);
-        set (child, child->watch->from_us + patience_us (child));
+        set (child, watch_of (child)->from_us + patience_us (child));
         return;
     }
     resil__life_t life = resil__child_life (child);
     resil__task_describe (life.thread_id, life.is_process,
-                          percent_of_core (child, resil__now_us ()), child->watch->doing);
+                          percent_of_core (child, resil__now_us ()), watch_of (child)->doing);
     resil__child_event (child, RESIL__HUNG, now_us);
 }
 
@@ -100,8 +110,9 @@ static void hangs (resil__child_t *child, int64_t now_us)
 static int64_t look_at_waiting (resil__child_t *child, const resil__life_t *life, int64_t now_us)
 {
     bool is_stopped = life->is_process && resil__task_is_stopped (life->thread_id);
-    bool was_stopped = child->watch->sampled_at_us != 0;
-    child->watch->sampled_at_us = 0;
+    resil__watch_t *watch = watch_of (child);
+    bool was_stopped = watch->sampled_at_us != 0;
+    watch->sampled_at_us = 0;
     if (!is_stopped)
         return now_us + patience_us (child);
     if (was_stopped)
@@ -114,16 +125,16 @@ static int64_t look_at_waiting (resil__child_t *child, const resil__life_t *life
 static int64_t look (resil__child_t *child, int64_t now_us)
 {
     resil__life_t life = resil__runner_life (child->runner);
-    int64_t from_us = child->watch->from_us;
-    int64_t moved_us = life.moved_at_us > from_us ? life.moved_at_us : from_us;
+    resil__watch_t *watch = watch_of (child);
+    int64_t moved_us = life.moved_at_us > watch->from_us ? life.moved_at_us : watch->from_us;
     int64_t deadline_us = moved_us + child->spec->is->hang_ms * 1000 + RESIL__COARSE_US;
     int64_t suspicious_us = moved_us + patience_us (child);
     if (life.waiting)
         return look_at_waiting (child, &life, now_us);
     bool is_suspicious = now_us >= suspicious_us;
-    if (is_suspicious && child->watch->sampled_at_us > moved_us)
+    if (is_suspicious && watch->sampled_at_us > moved_us)
         return now_us < deadline_us ? deadline_us : 0;
-    child->watch->sampled_at_us = 0;
+    watch->sampled_at_us = 0;
     if (!is_suspicious)
         return suspicious_us;
     sample (child, now_us);
@@ -151,11 +162,12 @@ void resil__hang_due (resil__timer_t *timer)
 
 /*  ---- What it takes ---------------------------------------------------------------------- */
 
-static resil__watch_t *watch_of (resil__child_t *child)
+static resil__watch_t *need_watch (resil__child_t *child)
 {
-    if (child->watch)
-        return child->watch;
-    resil__watch_t *watch = child->watch = calloc (1, sizeof *watch);
+    resil__dossier_t *dossier = resil__dossier_need (child);
+    if (!dossier || dossier->watch)
+        return watch_of (child);
+    resil__watch_t *watch = dossier->watch = calloc (1, sizeof *watch);
     if (watch) {
         watch->child = child;
         watch->timer = (resil__timer_t){.due_us = RESIL__NEVER, .fire = resil__hang_due};
@@ -165,29 +177,24 @@ static resil__watch_t *watch_of (resil__child_t *child)
 
 int resil__hang_prepare (resil__child_t *child, const resil__spec_t *spec)
 {
-    return spec->is->hang_ms < 0 || watch_of (child)
+    return spec->is->hang_ms < 0 || need_watch (child)
                ? 0
                : resil__refuse (ENOMEM, "no memory to watch component \"%s\"", spec->name);
-}
-
-void resil__hang_release (resil__child_t *child)
-{
-    free (child->watch);
-    child->watch = NULL;
 }
 
 /*  ---- What its thread does ------------------------------------------------------------------ */
 
 void resil__hang_renew (resil__child_t *child)
 {
-    if (child->watch)
-        child->watch->doing[0] = 0;
+    resil__watch_t *watch = watch_of (child);
+    if (watch)
+        watch->doing[0] = 0;
 }
 
 /*  Without memory nobody sees it. */
 void resil__hang_see (resil__child_t *child)
 {
-    resil__watch_t *watch = watch_of (child);
+    resil__watch_t *watch = need_watch (child);
     resil__life_t life = resil__child_life (child);
     if (watch && !*watch->doing)
         resil__task_describe (life.thread_id, life.is_process, -1, watch->doing);
@@ -195,5 +202,6 @@ void resil__hang_see (resil__child_t *child)
 
 const char *resil__hang_seen (const resil__child_t *child)
 {
-    return child->watch ? child->watch->doing : "";
+    const resil__watch_t *watch = watch_of (child);
+    return watch ? watch->doing : "";
 }

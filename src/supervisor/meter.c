@@ -95,7 +95,7 @@ static void read_child (resil__reading_t *reading, const resil__child_t *child)
     reading->state = resil__state_of_child (child);
     reading->is_done = child->done;
     reading->incarnation = child->incarnation;
-    reading->restarts = child->restarts;
+    reading->restarts = resil__dossier_of (child)->restarts;
     reading->up_us = child->phase == RESIL__UP ? now_us - child->up_at_us : -1;
     if (child->spec->is->placement != RESIL_SHARED) {
         reading->thread_id = life.thread_id;
@@ -103,9 +103,10 @@ static void read_child (resil__reading_t *reading, const resil__child_t *child)
     }
     if (child->mailbox)
         reading->mail = resil__mailbox_books (child->mailbox);
-    if (child->meter && child->runner)
-        resil__meter_progress (child->meter, child->runner, life.progress_count);
-    read_meter (reading, child->meter, now_us);
+    resil__meter_t *meter = resil__dossier_of (child)->meter;
+    if (meter && child->runner)
+        resil__meter_progress (meter, child->runner, life.progress_count);
+    read_meter (reading, meter, now_us);
 }
 
 static void read_below (resil__readings_t *readings, const resil_supervisor_t *self)

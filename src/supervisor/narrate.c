@@ -89,7 +89,7 @@ static void foresee_restart (char *text, size_t room, const resil__child_t *chil
                   resil__limit_used (&self->limit, resil__child_error (child)->at_us),
                   self->limit.max, resil__narrate_time (window, self->options.window_ms));
     else
-        snprintf (count, sizeof count, "restart %" PRIu64 ", ", child->backoff.attempts);
+        snprintf (count, sizeof count, "restart %" PRIu32 ", ", child->backoff.attempts);
     snprintf (text, room, "%snext try %s%s", count, delay_ms ? "in " : "at once",
               delay_ms ? resil__narrate_time (delay, delay_ms) : "");
 }

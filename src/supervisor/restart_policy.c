@@ -152,11 +152,14 @@ int64_t resil__backoff_next_us (resil__backoff_t *self, const resil_delay_t *del
 {
     if (delay->reset_ms >= 0 && ran_us >= delay->reset_ms * 1000)
         *self = (resil__backoff_t){0};
-    if (self->attempts++ == 0 || delay->initial_ms == 0)
+    bool is_first = self->attempts == 0;
+    self->attempts += self->attempts < UINT32_MAX;
+    if (is_first || delay->initial_ms == 0)
         return 0;
-    self->base_ms = grown (delay, self->base_ms);
+    double base_ms = grown (delay, self->base_ms);
     double jitter = resil__random_around_zero (random) * delay->jitter_percent / 100.0;
-    double ms = self->base_ms * (1.0 + jitter);
+    double ms = base_ms * (1.0 + jitter);
+    self->base_ms = (float) base_ms;
     if (ms > (double) delay->max_ms)
         ms = (double) delay->max_ms;
     return (int64_t) (ms * 1000.0);

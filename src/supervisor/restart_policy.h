@@ -56,8 +56,8 @@ size_t resil__limit_used (const resil__limit_t *self, int64_t now_us);
 /*  ---- The delay: none, then growing, with jitter, up to a cap ------------------------ */
 
 typedef struct {
-    uint64_t attempts; /*  since the last reset                                     */
-    double base_ms;    /*  of the last delay, before jitter                         */
+    uint32_t attempts; /*  since the last reset, or the most that it holds           */
+    float base_ms;     /*  of the last delay, before jitter: to a ten-millionth      */
 } resil__backoff_t;
 
 /*  The delay before the next restart, for a child that failed after `ran_us`. */

@@ -50,7 +50,7 @@ static size_t bytes_of_stories (const resil_supervisor_t *self)
 {
     size_t bytes = resil__failures_bytes (&self->failures);
     for (size_t i = 0; i < self->child_count; i++) {
-        bytes += resil__failures_bytes (&self->children[i]->failures);
+        bytes += resil__failures_bytes (&resil__dossier_of (self->children[i])->failures);
         if (self->children[i]->subtree)
             bytes += bytes_of_stories (self->children[i]->subtree);
     }
@@ -116,14 +116,15 @@ static void describe_child (resil_snapshot_t *snapshot, entry_t *entry, const re
         .state = resil__state_of_child (child),
         .is_done = child->done,
         .incarnation = child->incarnation,
-        .restarts = child->restarts,
+        .restarts = resil__dossier_of (child)->restarts,
         .up_ms = child->phase == RESIL__UP ? (now_us - child->up_at_us) / 1000 : -1,
         .pending_ms = pending_ms_of (child),
         .thread_id = resil__child_life (child).thread_id,
         .events = child->event_count,
     };
     keep_error (entry, resil__child_error (child));
-    keep_story (snapshot, entry, &child->failures, strrchr (entry->path, '/') + 1);
+    keep_story (snapshot, entry, &resil__dossier_of (child)->failures,
+                strrchr (entry->path, '/') + 1);
 }
 
 static void keep_figures (resil_snapshot_t *snapshot, entry_t *entry,

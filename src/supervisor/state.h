@@ -24,8 +24,8 @@
 #include "runner/runner.h"
 #include "supervisor/author.h"
 #include "supervisor/event.h"
+#include "supervisor/dossier.h"
 #include "supervisor/failures.h"
-#include "supervisor/fault.h"
 #include "supervisor/lifecycle.h"
 #include "supervisor/meter.h"
 #include "supervisor/pool.h"
@@ -50,7 +50,7 @@ typedef enum {
 } resil__cause_t;
 
 /*  Of a child that is watched for hangs, or was looked at when a deadline of its had passed. */
-typedef struct {
+typedef struct _resil__watch_t {
     resil__timer_t timer; /*  first: a timer is its watch                              */
     resil__child_t *child;
     int64_t from_us;              /*  the time without progress counts from here at the earliest */
@@ -110,23 +110,20 @@ struct _resil__child_t {
     /*  for events */
     resil_state_t told : 4; /*  what was told last ...                                   */
     bool told_done : 1;
-    bool is_untold : 1; /*  ... but not of this incarnation                          */
-    bool failed : 1;    /*  its error is the cause of what it is at                  */
+    bool is_untold : 1;     /*  ... but not of this incarnation                          */
+    bool failed : 1;        /*  its error is the cause of what it is at                  */
+    unsigned bare_kind : 4; /*  of its last error, where there was no memory for a dossier */
 
     resil__command_t *stoppers; /*  who waits for it to be down                              */
-    resil__failures_t failures;
     resil__entry_t by_name; /*  by the hash of its path, which is for the log too; of one that is
                                 forgotten: among those                                   */
     uint64_t number;        /*  those that were added later have higher ones             */
     int64_t up_at_us;       /*  of the incarnation; 0: not up yet                        */
     int64_t delay_us;       /*  before its restart, as has been judged                   */
-    resil__watch_t *watch;  /*  NULL: not watched                                        */
-    resil__meter_t *meter;  /*  NULL: nothing is counted                                 */
-    resil__fault_t fault;   /*  the last failure                                         */
     resil__backoff_t backoff;
-    uint64_t restarts; /*  automatic ones, ever                                     */
+    resil__dossier_t *dossier; /*  see there; NULL: nothing is on record                    */
 };
-_Static_assert(sizeof (resil__child_t) <= 256, "with its spec a child takes about 300 bytes");
+_Static_assert(sizeof (resil__child_t) <= 192, "three cache lines");
 _Static_assert(offsetof (resil__child_t, incarnation) == 64 &&
                    offsetof (resil__child_t, stoppers) == 128,
                "what a stop goes through begins its cache lines");
@@ -450,7 +447,6 @@ void resil__hung_serve (resil__tree_t *tree, resil__runner_t *runner);
 
 /*  Have what it takes to watch a child with that spec. 0, or -1 with ENOMEM and a sentence. */
 int resil__hang_prepare (resil__child_t *child, const resil__spec_t *spec);
-void resil__hang_release (resil__child_t *child);
 
 /*  It is forgotten, and not watched any more. */
 void resil__hang_forget (resil__child_t *child);

@@ -911,7 +911,7 @@ static void ask_again_with_its_group (int (**want) (void))
     order = TO_FAIL;
     settle ();
     assert_int_equal (tree.root->stage, RESIL__PAUSING);
-    assert_int_equal (child_of (0, "b")->restarts, 1);
+    assert_int_equal (resil__dossier_of (child_of (0, "b"))->restarts, 1);
     set_time (tree.now_us + 100000);
     settle ();
     assert_true (is_up (0, "a") && is_up (0, "b"));

@@ -709,6 +709,7 @@ static uint64_t mix_error (uint64_t hash, const resil_error_t *error)
 
 static uint64_t mix_story (uint64_t hash, const resil__failures_t *story)
 {
+    hash = mix (hash, (uint64_t) story->ever << 1 | story->is_open);
     for (unsigned i = 0; i < story->count; i++) {
         const resil__failure_t *entry = story->ring[i];
         hash = mix_error (hash, (const resil_error_t *) (entry + 1));
@@ -729,9 +730,7 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     bare.by_name.next = NULL;
     bare.mailbox = NULL;
     bare.timer.fire = NULL;
-    bare.watch = NULL;
-    bare.failures.ring = NULL;
-    bare.fault.error = NULL;
+    bare.dossier = NULL;
     BLANK (bare.runner);
     BLANK (bare.waiter);
     BLANK (bare.stoppers);
@@ -741,7 +740,8 @@ static uint64_t mix_child (uint64_t hash, const resil__child_t *child)
     hash = mix (hash, child->spec->args != NULL);
     hash = mix (hash, (uint64_t) child->spec->is->restart << 32 |
                           (unsigned) child->spec->is->delay.initial_ms);
-    return mix_story (hash, &child->failures);
+    hash = mix (hash, resil__dossier_of (child)->restarts);
+    return mix_story (hash, &resil__dossier_of (child)->failures);
 }
 
 static uint64_t mix_root (uint64_t hash, const resil_supervisor_t *root)
@@ -846,9 +846,10 @@ static void book_child (book_t *self, const resil__child_t *child)
 {
     book (self, "\n    %s#%d %s%s, %d restarts, %d attempts, last delay %d", child->spec->name,
           (int) child->incarnation, resil__phase_name (child->phase), child->done ? ", done" : "",
-          (int) child->restarts, (int) child->backoff.attempts, (int) child->backoff.base_ms);
+          (int) resil__dossier_of (child)->restarts, (int) child->backoff.attempts,
+          (int) child->backoff.base_ms);
     book_error (self, resil__child_error (child));
-    book_story (self, &child->failures);
+    book_story (self, &resil__dossier_of (child)->failures);
 }
 
 static void book_book (book_t *self, const char *what, const book_t *other)
@@ -896,7 +897,8 @@ static void check_end (void)
         size_t number = (size_t) (child->spec->name[0] - 'a');
         hold (child->phase == RESIL__UP || child->phase == RESIL__DOWN,
               "a child does not come to rest");
-        hold (child->failures.ever == failures[number], "not each failure is judged once");
+        hold (resil__dossier_of (child)->failures.ever == failures[number],
+              "not each failure is judged once");
         hold (!child->runner || child->runner->incarnation == child->incarnation,
               "the supervisor is not where the runner is");
     }

@@ -1015,7 +1015,7 @@ static int sleepers;
 static bool are_asleep (void *unused)
 {
     (void) unused;
-    return atomic_load (&mailbox->asleep) == (unsigned) sleepers;
+    return atomic_load (&mailbox->contents->asleep) == (unsigned) sleepers;
 }
 
 static pthread_t start_reader (reader_t *reader)
@@ -1079,7 +1079,7 @@ static void a_stale_reader_that_goes_leaves_the_sleeper_asleep (void **state)
     await_sleepers (1);
     unsigned bell = resil__mailbox_bell (mailbox);
     resil__mailbox_sleep (mailbox, bell, resil__now_us () + 1000);
-    assert_int_equal (atomic_load (&mailbox->asleep), 1);
+    assert_int_equal (atomic_load (&mailbox->contents->asleep), 1);
     put (1);
     pthread_join (thread, NULL);
     assert_int_equal (reader.tag, 1);
@@ -1112,7 +1112,7 @@ static void *sends (void *arg)
 static bool is_room_awaited (void *unused)
 {
     (void) unused;
-    return atomic_load (&mailbox->room) % 2 == 1;
+    return atomic_load (&mailbox->contents->room) % 2 == 1;
 }
 
 static pthread_t start_sender (sender_t *sender)
