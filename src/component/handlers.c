@@ -28,6 +28,8 @@ int resil__handlers_start (resil_self_t *self)
 
 static resil_message_fn *handler_of (const resil_type_t *type, const resil_message_t *message)
 {
+    if (resil__message_is_data (message))
+        return type->on_message;
     switch ((resil_message_kind_t) message->kind) {
     case RESIL_MESSAGE_REPLY:
         return type->on_reply;
@@ -41,7 +43,7 @@ static resil_message_fn *handler_of (const resil_type_t *type, const resil_messa
 }
 
 /*  It was asked for, and whoever did has forgotten to hear it. */
-static int pass_over (const resil_self_t *self, const resil_message_t *message)
+static RESIL__SELDOM int pass_over (const resil_self_t *self, const resil_message_t *message)
 {
     static const char *const names[] = {[RESIL_MESSAGE_REPLY] = "on_reply",
                                         [RESIL_MESSAGE_DOWN] = "on_down",

@@ -431,7 +431,8 @@ static void timer_is_taken (resil_self_t *self, const resil_message_t *note)
 }
 
 /*  What an incarnation before this one has asked for is not for this one. */
-static inline bool is_wanted (resil_self_t *self, const resil_message_t *message)
+static __attribute__ ((noinline)) bool is_wanted (resil_self_t *self,
+                                                  const resil_message_t *message)
 {
     switch ((resil_message_kind_t) message->kind) {
     case RESIL_MESSAGE_REPLY:
@@ -446,15 +447,25 @@ static inline bool is_wanted (resil_self_t *self, const resil_message_t *message
     }
 }
 
+/*  The next one that is wanted, after one that is not. */
+static RESIL__SELDOM resil_message_t *take_wanted (resil_self_t *self, int64_t now_us,
+                                                   bool *is_stale)
+{
+    resil_message_t *message;
+    do {
+        resil__self_note_progress (self); /*  it may have very many from the one before          */
+        message = resil__mailbox_take (self->inbox.mailbox, self, now_us, is_stale);
+    } while (message && !is_wanted (self, message));
+    return message;
+}
+
 resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale)
 {
     resil__inbox_t *inbox = &self->inbox;
     inbox->is_used = true;
     resil_message_t *message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    while (message && !is_wanted (self, message)) {
-        resil__self_note_progress (self); /*  it may have very many from the one before          */
-        message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
-    }
+    if (message && !resil__message_is_data (message) && !is_wanted (self, message))
+        message = take_wanted (self, now_us, is_stale);
     if (!message)
         let_go (inbox, !*is_stale);
     inbox->in_hand = message; /*  what was there before is the mailbox's, and handled       */

@@ -214,7 +214,7 @@ static int check_current (const resil_self_t *self, const char *call)
                           self->spec->name);
 }
 
-int resil__self_check_thread (const resil_self_t *self, const char *call)
+int resil__self_refuse_call (const resil_self_t *self, const char *call)
 {
     return check (self, call) ? -1 : check_current (self, call);
 }

@@ -140,7 +140,12 @@ void resil__self_has_started (resil_self_t *self);
 
 /*  What the calls of a component check first: may it call that, in this thread? 0, or -1 with errno and a
     sentence. */
-int resil__self_check_thread (const resil_self_t *self, const char *call);
+RESIL__SELDOM int resil__self_refuse_call (const resil_self_t *self, const char *call);
+static inline int resil__self_check_thread (const resil_self_t *self, const char *call)
+{
+    bool may = self && self == resil__self_current () && !resil__self_is_quarantined (self);
+    return may ? 0 : resil__self_refuse_call (self, call);
+}
 int resil__self_refuse_cancelled (const resil_self_t *self);
 
 /*  While it waits it does not count as hung. */

@@ -13,11 +13,17 @@
 /*  A deadline that never comes. */
 #define RESIL__NEVER INT64_MAX
 
+/*  Nanoseconds of a second fit 32 bits, which divide in half the time. */
+static inline int64_t resil__us_of (const struct timespec *at)
+{
+    return (int64_t) at->tv_sec * 1000000 + (uint32_t) at->tv_nsec / 1000;
+}
+
 static inline int64_t resil__now_us (void)
 {
     struct timespec now;
     clock_gettime (CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return resil__us_of (&now);
 }
 
 /*  Of two instants. */
@@ -37,7 +43,7 @@ static inline int64_t resil__coarse_now_us (void)
 {
     struct timespec now;
     clock_gettime (CLOCK_MONOTONIC_COARSE, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return resil__us_of (&now);
 }
 
 /*  The same instant of CLOCK_MONOTONIC in microseconds since 1970, by what the wall clock says now. */
@@ -45,7 +51,7 @@ static inline int64_t resil__wall_us (int64_t at_us)
 {
     struct timespec now;
     clock_gettime (CLOCK_REALTIME, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000 - (resil__now_us () - at_us);
+    return resil__us_of (&now) - (resil__now_us () - at_us);
 }
 
 /*  The instant `after_ms` from `now_us`; RESIL_FOREVER gives RESIL__NEVER. */

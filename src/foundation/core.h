@@ -8,6 +8,10 @@
     for this from its start on, in place of a call to the linker each time. */
 #define RESIL__OF_THREAD __attribute__ ((tls_model ("initial-exec"))) _Thread_local
 
+/*  A function for what is seldom: what leads to it stands out of the way of all else, and whoever calls it is not made to save
+    registers for it from the start. */
+#define RESIL__SELDOM __attribute__ ((cold, noinline))
+
 /*  In a loop that waits for another core. */
 static inline void resil__relax (void)
 {

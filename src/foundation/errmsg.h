@@ -6,12 +6,14 @@
 
 #include <resil/base.h>
 
+#include "foundation/core.h"
+
 /*  The longest sentence with its closing NUL; what is longer is cut. */
 #define RESIL__ERRMSG_MAX 1536
 
 /*  Set errno and the sentence, and return -1, so that a call can end in
     `return resil__refuse (EINVAL, "...")`. */
-int resil__refuse (int error, const char *format, ...) RESIL_PRINTF (2, 3);
+RESIL__SELDOM int resil__refuse (int error, const char *format, ...) RESIL_PRINTF (2, 3);
 
 /*  Is the size that a struct of the user's says it has the one it has here? 0, or -1 with EINVAL and a sentence that
     begins with `whose` ("the spec's size") and calls it `it` or `them`. */

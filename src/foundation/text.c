@@ -107,9 +107,15 @@ uint64_t resil__text_hash (const char *text)
         other = mix (other, word);
         text += 2 * sizeof word;
     }
-    for (; left > 0; left--)
-        hash = mix (hash, (unsigned char) *text++);
-    hash = mix (hash, other) * 0xc4ceb9fe1a85ec53u;
+    if (left >= sizeof word) {
+        memcpy (&word, text, sizeof word);
+        hash = mix (hash, word);
+        text += sizeof word;
+        left -= sizeof word;
+    }
+    for (word = 0; left > 0; left--)
+        word = word << 8 | (unsigned char) *text++;
+    hash = mix (mix (hash, word), other) * 0xc4ceb9fe1a85ec53u;
     return hash ^ hash >> 29;
 }
 

@@ -25,8 +25,8 @@ typedef struct {
 } resil__blocks_t;
 extern RESIL__OF_THREAD resil__blocks_t resil__blocks;
 
-void *resil__block_take_slowly (void);
-void resil__block_give_slowly (void *block);
+RESIL__SELDOM void *resil__block_take_slowly (void);
+RESIL__SELDOM void resil__block_give_slowly (void *block);
 
 /*  Its content is not defined. NULL: no memory. */
 static inline void *resil__block_take (void)

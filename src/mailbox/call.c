@@ -133,7 +133,7 @@ static void settle_for_thread (resil__call_t *self, resil_message_t *reply, int 
     self->reply = reply;
     self->code = code;
     atomic_uint *bell = self->bell;
-    atomic_store (&self->state, RESIL__CALL_SETTLED);
+    atomic_store_explicit (&self->state, RESIL__CALL_SETTLED, memory_order_release);
     atomic_fetch_add (bell, 1);
     if (atomic_load (&self->is_slept_on))
         resil__futex_wake (bell);

@@ -17,6 +17,7 @@ struct _resil__call_t {
     atomic_uint is_slept_on;
     resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
     int code;
+    atomic_bool is_kept;    /*  see below: looked at before each reply, as all up to here    */
     atomic_uint *bell;      /*  for a thread that waits: moves when it is settled        */
     resil_address_t caller; /*  a component's; RESIL_NOBODY: a thread waits              */
     uint64_t incarnation;   /*  ... that it is for                                       */
@@ -25,7 +26,6 @@ struct _resil__call_t {
     /*  under a lock: among those that an incarnation has kept, to reply to them later */
     resil__call_t *next_kept;
     resil__call_t **previous_kept;
-    atomic_bool is_kept;
 
     /*  the calling component's thread only: among its calls that are open */
     void *owner;

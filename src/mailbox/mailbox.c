@@ -88,19 +88,20 @@ static inline resil__mailbox_host_t *host_of (const resil__mailbox_t *self)
     return atomic_load_explicit (&self->host, memory_order_relaxed);
 }
 
-/*  Is this its reader's thread, and nobody else has the reader's side? Then that is held. */
-static inline bool enter (resil__mailbox_t *self)
+/*  Is this its reader's thread, and nobody else has the reader's side? Then that is held, by the bias of the host that is
+    returned. */
+static inline resil__mailbox_host_t *enter (resil__mailbox_t *self)
 {
     resil__mailbox_host_t *here = resil__mailbox_host_here;
     if (!here || host_of (self) != here)
-        return false;
+        return NULL;
     resil__contents_t *contents = in_it (self);
     if (!resil__biased_enter (&contents->reader_lock, &here->bias))
-        return false;
+        return NULL;
     if (host_of (self) == here && contents == in_it (self))
-        return true;
+        return here;
     resil__biased_leave (&here->bias);
-    return false;
+    return NULL;
 }
 
 void resil__mailbox_hold_long (resil__mailbox_t *self)
@@ -125,12 +126,18 @@ static inline bool hold (resil__mailbox_t *self)
     return false;
 }
 
-static inline void let_go_of (resil__mailbox_t *self, bool is_by_bias)
+/*  After enter; NULL: it is held by the lock. */
+static inline void leave (resil__mailbox_t *self, resil__mailbox_host_t *here)
 {
-    if (is_by_bias)
-        resil__biased_leave (&resil__mailbox_host_here->bias);
+    if (here)
+        resil__biased_leave (&here->bias);
     else
         resil__unlock_lightly (&in_it (self)->reader_lock);
+}
+
+static inline void let_go_of (resil__mailbox_t *self, bool is_by_bias)
+{
+    leave (self, is_by_bias ? resil__mailbox_host_here : NULL);
 }
 
 void resil__mailbox_let_go (resil__mailbox_t *self)
@@ -270,11 +277,6 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     resil__slab_give (&memory, self);
 }
 
-static bool is_data (const resil_message_t *message)
-{
-    return message->kind <= RESIL_MESSAGE_CALL;
-}
-
 /*  Under reader_lock; but its reader looks whether there is some without it. */
 static resil_message_t *mail_of (const resil__contents_t *self)
 {
@@ -300,7 +302,7 @@ static void append_mail (resil__contents_t *self, resil_message_t *message)
 static void put_first (resil__contents_t *self, resil_message_t *message)
 {
     resil_message_t *before = NULL, *first = mail_of (self);
-    for (; first && !is_data (first); first = first->next)
+    for (; first && !resil__message_is_data (first); first = first->next)
         before = first;
     message->next = first;
     if (!first)
@@ -450,7 +452,7 @@ static resil_message_t *take_control_out (resil_message_t **chain)
     resil__chain_t control = {NULL, NULL};
     while (*chain) {
         resil_message_t *message = *chain;
-        if (is_data (message)) {
+        if (resil__message_is_data (message)) {
             chain = &message->next;
             continue;
         }
@@ -566,7 +568,7 @@ static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, si
 static resil_message_t *take_oldest (resil__mailbox_t *self)
 {
     resil_message_t *before = NULL, *oldest = mail_of (in_it (self));
-    while (oldest && !is_data (oldest)) {
+    while (oldest && !resil__message_is_data (oldest)) {
         before = oldest;
         oldest = oldest->next;
     }
@@ -657,7 +659,8 @@ static int put_into_full (resil__mailbox_t *self, resil_address_t to, resil_mess
 static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_message_t *message,
                              size_t weight)
 {
-    if (!enter (self))
+    resil__mailbox_host_t *here = enter (self);
+    if (!here)
         return false;
     const resil__mailbox_rules_t *rules = self->rules;
     resil__contents_t *contents = in_it (self);
@@ -667,25 +670,21 @@ static inline bool put_here (resil__mailbox_t *self, resil_address_t to, resil_m
         sent_of (contents) - count_of (&contents->taken) < rules->max_messages &&
         sent_weight_of (contents) - count_of (&contents->taken_weight) + weight <= rules->max_bytes;
     if (fits) {
-        resil__mailbox_host_t *host = resil__mailbox_host_here;
         append_mail (contents, message);
         add_count (&contents->sent_here, 1);
         add_count (&contents->sent_here_weight, weight);
-        host->notify_here (host, self->reader);
+        here->notify_here (here, self->reader);
     }
-    resil__biased_leave (&resil__mailbox_host_here->bias);
+    leave (self, here);
     return fits;
 }
 
-int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
-                        int64_t deadline_us)
+static __attribute__ ((noinline)) int put_from_elsewhere (resil_address_t to,
+                                                          resil_message_t *message,
+                                                          resil_full_t full, int64_t deadline_us)
 {
     resil__mailbox_t *self = to.place;
     size_t weight = resil__message_weight (message);
-    if (!self)
-        return ESHUTDOWN;
-    if (put_here (self, to, message, weight))
-        return 0;
     if (!hold_senders_with_contents (self, to))
         return ENOMEM;
     int error = can_take (self, to, weight);
@@ -699,29 +698,37 @@ int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full
     return error;
 }
 
+int resil__mailbox_put (resil_address_t to, resil_message_t *message, resil_full_t full,
+                        int64_t deadline_us)
+{
+    if (!to.place)
+        return ESHUTDOWN;
+    if (put_here (to.place, to, message, resil__message_weight (message)))
+        return 0;
+    return put_from_elsewhere (to, message, full, deadline_us);
+}
+
 /*  The same of control, while nothing else waits. */
 static inline bool put_control_here (resil__mailbox_t *self, resil_address_t to,
                                      resil_message_t *message)
 {
-    if (!enter (self))
+    resil__mailbox_host_t *here = enter (self);
+    if (!here)
         return false;
     bool is_first = in_it (self)->is_own && is_there (self, to) && resil__mailbox_is_to_tell (self);
     if (is_first) {
         append_mail (in_it (self), message);
-        resil__mailbox_host_here->notify_here (resil__mailbox_host_here, self->reader);
+        here->notify_here (here, self->reader);
     }
-    resil__biased_leave (&resil__mailbox_host_here->bias);
+    leave (self, here);
     return is_first;
 }
 
-int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
+static __attribute__ ((noinline)) int put_control_from_elsewhere (resil_address_t to,
+                                                                  resil_message_t *message)
 {
     resil__mailbox_t *self = to.place;
     atomic_uint *to_wake = NULL;
-    if (!self)
-        return ESHUTDOWN;
-    if (put_control_here (self, to, message))
-        return 0;
     if (!hold_senders_with_contents (self, to))
         return ENOMEM;
     bool is_ours = is_there (self, to);
@@ -737,6 +744,15 @@ int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
         return 0;
     }
     return is_ours ? 0 : ESHUTDOWN;
+}
+
+int resil__mailbox_put_control (resil_address_t to, resil_message_t *message)
+{
+    if (!to.place)
+        return ESHUTDOWN;
+    if (put_control_here (to.place, to, message))
+        return 0;
+    return put_control_from_elsewhere (to, message);
 }
 
 /*  ---- Its reader --------------------------------------------------------------------------------------- */
@@ -813,31 +829,39 @@ static bool is_to_be_told (const resil__mailbox_t *self)
     return host_of (self) && atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed);
 }
 
-/*  With the reader held. Both locks are taken only where there may be something. */
-static inline resil_message_t *take_next (resil__mailbox_t *self)
+/*  With the reader held: the first of `mail`, if there is any. */
+static inline resil_message_t *take_mail (resil__mailbox_t *self)
 {
     resil__contents_t *contents = in_it (self);
     resil_message_t *message = mail_of (contents);
-    if (message && !is_data (message)) { /*  it came before all control that is not taken over */
-        set_mail (contents, message->next);
-        return message;
-    }
-    if (atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
-        (!message && !is_to_be_told (self))) {
-        resil_message_t *control = take_over (self);
-        message = mail_of (contents);
-        if (control || !message)
-            return control;
-    }
     if (!message)
         return NULL;
     set_mail (contents, message->next);
-    count_taken (contents, message);
+    if (resil__message_is_data (message))
+        count_taken (contents, message);
     return message;
 }
 
+static __attribute__ ((noinline)) resil_message_t *take_over_next (resil__mailbox_t *self)
+{
+    resil_message_t *control = take_over (self);
+    return control ? control : take_mail (self);
+}
+
+/*  With the reader held. Both locks are taken only where there may be something. Control in `mail` came before all that is
+    not taken over. */
+static inline __attribute__ ((always_inline)) resil_message_t *take_next (resil__mailbox_t *self)
+{
+    const resil_message_t *first = mail_of (in_it (self));
+    bool may_be_more = first ? atomic_load_explicit (&self->has_control, memory_order_relaxed) &&
+                                   resil__message_is_data (first)
+                             : atomic_load_explicit (&self->has_control, memory_order_relaxed) ||
+                                   !is_to_be_told (self);
+    return may_be_more ? take_over_next (self) : take_mail (self);
+}
+
 /*  With the reader held: room is awaited. Those for whom there may be some are woken, when that is worth it. */
-static void wake_senders (resil__mailbox_t *self, int64_t now_us)
+static __attribute__ ((noinline)) void wake_senders (resil__mailbox_t *self, int64_t now_us)
 {
     const resil__contents_t *contents = in_it (self);
     if (count_of (&contents->taken) < contents->wake_at_taken &&
@@ -854,12 +878,13 @@ static void wake_senders (resil__mailbox_t *self, int64_t now_us)
 
 static bool is_expired (const resil_message_t *message, int64_t now_us)
 {
-    return message && message->deadline_us <= now_us && is_data (message);
+    return message && message->deadline_us <= now_us && resil__message_is_data (message);
 }
 
 /*  With the reader held, which is let go: that one has expired. */
-static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *message,
-                                      int64_t now_us, bool by_bias)
+static __attribute__ ((noinline)) resil_message_t *take_another (resil__mailbox_t *self,
+                                                                 resil_message_t *message,
+                                                                 int64_t now_us, bool by_bias)
 {
     resil__chain_t expired = {NULL, NULL};
     lost_to_t lost_to;
@@ -876,30 +901,48 @@ static resil_message_t *take_another (resil__mailbox_t *self, resil_message_t *m
     return message;
 }
 
-resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
-                                      bool *is_stale)
+/*  With the reader held, by the bias of `here` unless that is NULL, which is let go. */
+static inline __attribute__ ((always_inline)) resil_message_t *take (resil__mailbox_t *self,
+                                                                     const void *reader,
+                                                                     int64_t now_us, bool *is_stale,
+                                                                     resil__mailbox_host_t *here)
 {
-    bool by_bias = hold (self);
     *is_stale = self->reader != reader;
     if (*is_stale) {
-        let_go_of (self, by_bias);
+        leave (self, here);
         return NULL;
     }
     resil__contents_t *contents = in_it (self);
     resil_message_t *handled = contents->in_hand;
     resil_message_t *message = take_next (self);
     if (is_expired (message, now_us))
-        message = take_another (self, message, now_us, by_bias);
+        message = take_another (self, message, now_us, here != NULL);
     else {
         if (message || handled)
             contents->in_hand = message;
         if (atomic_load_explicit (&contents->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
-        let_go_of (self, by_bias);
+        leave (self, here);
     }
     if (handled)
         resil__message_end (handled);
     return message;
+}
+
+static __attribute__ ((noinline)) resil_message_t *take_by_lock (resil__mailbox_t *self,
+                                                                 const void *reader, int64_t now_us,
+                                                                 bool *is_stale)
+{
+    resil__mailbox_hold_long (self);
+    return take (self, reader, now_us, is_stale, NULL);
+}
+
+resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
+                                      bool *is_stale)
+{
+    resil__mailbox_host_t *here = enter (self);
+    return here ? take (self, reader, now_us, is_stale, here)
+                : take_by_lock (self, reader, now_us, is_stale);
 }
 
 /*  With the reader held. */
@@ -920,15 +963,27 @@ resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader
     return message;
 }
 
-bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
+/*  With the reader held, which is let go. */
+static inline bool done (resil__mailbox_t *self, const void *reader, resil__mailbox_host_t *here)
 {
-    bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL;
-    let_go_of (self, by_bias);
+    leave (self, here);
     if (message)
         resil__message_end (message);
     return is_reader;
+}
+
+static __attribute__ ((noinline)) bool done_by_lock (resil__mailbox_t *self, const void *reader)
+{
+    resil__mailbox_hold_long (self);
+    return done (self, reader, NULL);
+}
+
+bool resil__mailbox_done (resil__mailbox_t *self, const void *reader)
+{
+    resil__mailbox_host_t *here = enter (self);
+    return here ? done (self, reader, here) : done_by_lock (self, reader);
 }
 
 int resil__mailbox_save (resil__mailbox_t *self, const void *reader, resil_message_t *message)
@@ -1006,7 +1061,7 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
     bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL, *control = NULL;
-    if (message && is_data (message))
+    if (message && resil__message_is_data (message))
         message = put_back_or_lose (self, message, &lost_to);
     else {
         control = message;
@@ -1026,7 +1081,7 @@ resil_message_t *resil__mailbox_seize (resil__mailbox_t *self)
     resil_message_t *original = let_go (self), *message = NULL;
     bool is_lost = false; /*  without a copy, as there is no memory for one            */
     change_reader (self, NULL, NULL);
-    if (original && is_data (original)) {
+    if (original && resil__message_is_data (original)) {
         message = copy (original);
         is_lost = !message;
         if (message)
@@ -1052,7 +1107,7 @@ resil__mailbox_books_t resil__mailbox_books (resil__mailbox_t *self)
     bool by_bias = hold (self);
     hold_senders (self);
     uint64_t taken = count_of (&in_it (self)->taken);
-    uint64_t in_hand = in_it (self)->in_hand && is_data (in_it (self)->in_hand);
+    uint64_t in_hand = in_it (self)->in_hand && resil__message_is_data (in_it (self)->in_hand);
     const resil_message_t *oldest = mail_of (in_it (self));
     if (!oldest && in_it (self)->data.last)
         oldest = in_it (self)->data.last->next;

@@ -59,6 +59,20 @@ static void release_zframe (void *bytes, void *hint)
     zframe_destroy (&frame);
 }
 
+/*  memcpy, without a call for a word or two. */
+static inline void copy (unsigned char *to, const void *from, size_t size)
+{
+    uint64_t first, last;
+    if (size < sizeof first || size > 2 * sizeof first) {
+        memcpy (to, from, size);
+        return;
+    }
+    memcpy (&first, from, sizeof first);
+    memcpy (&last, (const unsigned char *) from + size - sizeof last, sizeof last);
+    memcpy (to, &first, sizeof first);
+    memcpy (to + size - sizeof last, &last, sizeof last);
+}
+
 /*  ---- New and destroy ---------------------------------------------------------------------- */
 
 static int refuse_memory (size_t size)
@@ -140,7 +154,8 @@ resil_message_t *resil__message_new_room (uint32_t tag, size_t size, void **room
     return self;
 }
 
-static resil_message_t *new_large (uint32_t tag, const void *bytes, size_t size)
+static __attribute__ ((noinline)) resil_message_t *new_large (uint32_t tag, const void *bytes,
+                                                              size_t size)
 {
     void *room;
     if (check_bytes (bytes, size))
@@ -151,19 +166,23 @@ static resil_message_t *new_large (uint32_t tag, const void *bytes, size_t size)
     return self;
 }
 
+static RESIL__SELDOM resil_message_t *no_memory (size_t size)
+{
+    refuse_memory (size);
+    return NULL;
+}
+
 resil_message_t *resil_message_new (uint32_t tag, const void *bytes, size_t size)
 {
     if (size > RESIL_MESSAGE_INLINE || (!bytes && size))
         return new_large (tag, bytes, size);
     resil_message_t *self = new_note (RESIL_MESSAGE_CAST);
-    if (!self) {
-        refuse_memory (size);
-        return NULL;
-    }
+    if (!self)
+        return no_memory (size);
     self->tag = tag;
     self->size = size;
     if (size)
-        memcpy (self->in_here, bytes, size);
+        copy (self->in_here, bytes, size);
     return self;
 }
 
@@ -186,6 +205,8 @@ resil_message_t *resil_message_new_given (uint32_t tag, void *bytes, size_t size
 
 void resil__message_detach (resil_message_t *self)
 {
+    if (self->kind == RESIL_MESSAGE_CAST)
+        return;
     resil__call_break (self, EPIPE);
     if (self->kind == RESIL_MESSAGE_REPLY)
         resil__call_release (atomic_exchange (&self->call, NULL));
@@ -215,10 +236,10 @@ void resil__message_free (resil_message_t *self)
     resil__block_give (self);
 }
 
-void resil__message_give_up (resil_message_t *self)
+void resil__message_end_of_more (resil_message_t *self)
 {
     resil__call_break (self, EPIPE);
-    give_up_bytes (self);
+    resil__message_free (self);
 }
 
 void resil_message_destroy (resil_message_t **self_p)

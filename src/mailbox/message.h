@@ -113,6 +113,12 @@ static inline resil__chain_t resil__ring_take_all (resil__ring_t *ring)
     return all;
 }
 
+/*  A cast or a call, and not control. */
+static inline bool resil__message_is_data (const resil_message_t *self)
+{
+    return self->kind <= RESIL_MESSAGE_CALL;
+}
+
 /*  What it counts for in a mailbox that is bounded in bytes: what it takes, about. */
 static inline size_t resil__message_weight (const resil_message_t *self)
 {
@@ -134,15 +140,14 @@ void resil__message_become (resil_message_t *self, resil_message_kind_t kind);
 /*  Give up its bytes and the block, and of a reply its call; a request's has been answered before. */
 void resil__message_free (resil_message_t *self);
 
-/*  What it may have besides its block. */
-void resil__message_give_up (resil_message_t *self);
-
-/*  It has been handled: resil_message_destroy of one that is not NULL. */
+/*  It has been handled: resil_message_destroy of one that is not NULL; and of one that may have more than its block. */
+void resil__message_end_of_more (resil_message_t *self);
 static inline void resil__message_end (resil_message_t *self)
 {
     if (self->payload || self->kind != RESIL_MESSAGE_CAST)
-        resil__message_give_up (self);
-    resil__block_give (self);
+        resil__message_end_of_more (self);
+    else
+        resil__block_give (self);
 }
 
 #endif

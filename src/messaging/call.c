@@ -12,8 +12,8 @@
 /*  ---- Calling ---------------------------------------------------------------------------------------- */
 
 /*  A call and the message that makes it. NULL with errno and a sentence. */
-static resil_message_t *request_new (uint32_t tag, const void *bytes, size_t size,
-                                     int64_t deadline_us, resil__call_t **call_p)
+static inline resil_message_t *request_new (uint32_t tag, const void *bytes, size_t size,
+                                            int64_t deadline_us, resil__call_t **call_p)
 {
     resil_message_t *message = resil_message_new (tag, bytes, size);
     *call_p = message ? resil__call_new () : NULL;

@@ -42,8 +42,8 @@
 /*  Looks for work, before the host sleeps: some 20 us, about what a sleep and a wake cost. */
 #define LOOKS 600
 
-/*  What a seat is to do for its supervisor; and that it stands in a queue. */
-enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16 };
+/*  What a seat is to do for its supervisor; and that it stands in a queue. In a turn: it could not arrive, and is to again. */
+enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16, AGAIN = 32 };
 
 typedef struct _seat_t seat_t;
 typedef struct _shared_t shared_t;
@@ -99,8 +99,7 @@ struct _shared_t {
     alignas (64) seat_t *first;
     seat_t *last;
     seat_t *in_turn;
-    unsigned wants; /*  of that, which it had as its turn began                  */
-    bool arrives_again;
+    unsigned wants;       /*  of that, which it had as its turn began                  */
     int64_t now_us;       /*  by the coarse clock, of its last turn; timers are looked at ... */
     int64_t looked_at_us; /*  ... when that has moved, and after each sleep               */
     jmp_buf landing;      /*  in which its thread works, all the time                  */
@@ -245,28 +244,27 @@ static int stop (resil_self_t *self, void *unused)
     return resil__handlers_stop (self);
 }
 
+/*  It is not cancelled, and its turn has begun as its progress says. Mostly there is one message. */
 static int receive_some (seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
-    int64_t until_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed) + BUDGET_US;
-    for (int i = 0; i < BUDGET; i++) {
+    int64_t now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
+    int64_t until_us = now_us + BUDGET_US;
+    for (int left = BUDGET; left > 0 && now_us < until_us; left--) {
         bool is_stale;
-        if (resil__self_is_cancelled (self))
-            return 0;
-        if (i > 0 && resil__mailbox_is_to_tell (self->inbox.mailbox)) {
-            resil__inbox_done (self);
-            return 0;
-        }
-        /*  Each message is its own progress, not the turn. */
-        if (i > 0 && resil__self_note_progress (self) >= until_us)
-            break;
-        resil_message_t *message = resil__inbox_take (
-            self, atomic_load_explicit (&self->moved_at_us, memory_order_relaxed), &is_stale);
+        resil_message_t *message = resil__inbox_take (self, now_us, &is_stale);
         if (!message)
             return 0;
         int rc = resil__handlers_receive (self, message);
         if (rc)
             return rc;
+        if (resil__mailbox_is_to_tell (self->inbox.mailbox)) {
+            resil__inbox_done (self);
+            return 0;
+        }
+        if (resil__self_is_cancelled (self))
+            return 0;
+        now_us = resil__self_note_progress (self); /*  each message is its own, not the turn   */
     }
     seat->has_more = true;
     return 0;
@@ -475,8 +473,9 @@ static void enter (shared_t *host, resil_self_t *self)
 }
 
 /*  False: the thread has been given up meanwhile, and has nothing any more but this seat. */
-static bool come_back (shared_t *host, resil_self_t *self)
+static inline bool come_back (shared_t *host, resil_self_t *self)
 {
+    host->now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
     atomic_store_explicit (&self->waiting, 1, memory_order_relaxed);
     resil__self_set_current (NULL);
     return resil__clock_come_back (&host->clock, self);
@@ -501,26 +500,31 @@ static unsigned take_wants (seat_t *seat)
     return atomic_fetch_and (&seat->state, ~all) & all;
 }
 
+/*  In a thread that has been given up while it was in that seat: the last that it does there. */
+static RESIL__SELDOM void leave_alone (seat_t *seat)
+{
+    resil_self_t *self = &seat->base.self;
+    resil__self_set_current (self);
+    conclude (seat);
+    resil__self_set_current (NULL);
+    leave (seat);
+}
+
 /*  The end of a turn. False: the thread is to end. */
-static bool end_turn (shared_t *host, seat_t *seat)
+static __attribute__ ((noinline)) bool end_turn (shared_t *host, seat_t *seat)
 {
     resil_self_t *self = &seat->base.self;
     unsigned wants = host->wants;
-    host->now_us = atomic_load_explicit (&self->moved_at_us, memory_order_relaxed);
     bool leaves = (wants & TO_END) || atomic_load (&self->quarantined);
-    bool again = (seat->has_more && seat->runs) || seat->goes_on || host->arrives_again;
+    bool again = (seat->has_more && seat->runs) || seat->goes_on || (wants & AGAIN);
     if (leaves) {
         conclude (seat);
         leaves = is_out_of_queues (seat);
     }
     else if ((again = again && !is_queued (seat)))
         set_queued (seat, true);
-    bool is_ours = come_back (host, self);
-    if (!is_ours) {
-        resil__self_set_current (self);
-        conclude (seat);
-        resil__self_set_current (NULL);
-        leave (seat);
+    if (!come_back (host, self)) {
+        leave_alone (seat);
         return false;
     }
     if (leaves) {
@@ -536,9 +540,25 @@ static bool end_turn (shared_t *host, seat_t *seat)
     return true;
 }
 
+/*  There is something for it besides messages, or it does not run. Whether it does then. */
+static __attribute__ ((noinline)) bool see_to_wants (shared_t *host, seat_t *seat)
+{
+    unsigned wants = host->wants;
+    if ((wants & TO_ARRIVE) && !arrive (host, seat))
+        host->wants |= AGAIN;
+    if (atomic_load (&seat->base.self.quarantined))
+        return false;
+    if (wants || seat->goes_on)
+        do_what_it_is_to (host, seat, wants);
+    return seat->runs;
+}
+
 /*  The turn of the first in the queue. A seat is marked as pushed or queued, or the thread is inside, as long as there
-    is something for it: so who sees neither knows that it is not held up. */
-static bool have_turn (shared_t *host)
+    is something for it: so who sees neither knows that it is not held up.
+
+    Mostly it has messages and nothing else. Who is quarantined while it has those is found inside, or told. It is not part
+    of the function that sets the landing: whatever may be landed in keeps its variables in memory. */
+static __attribute__ ((noinline)) bool have_turn (shared_t *host)
 {
     seat_t *seat = host->in_turn = host->first;
     resil_self_t *self = &seat->base.self;
@@ -547,14 +567,18 @@ static bool have_turn (shared_t *host)
     enter (host, self);
     set_queued (seat, false);
     unsigned wants = host->wants = take_wants (seat);
-    host->arrives_again = (wants & TO_ARRIVE) && !arrive (host, seat);
-    if (!atomic_load (&self->quarantined)) {
-        if (wants || seat->goes_on)
-            do_what_it_is_to (host, seat, wants);
-        if (seat->runs)
-            go_on (seat, run (host, seat));
+    bool is_usual = !wants && seat->runs && !atomic_load (&self->quarantined);
+    if (!is_usual && !see_to_wants (host, seat))
+        return end_turn (host, seat);
+    int rc = run (host, seat);
+    if (!is_usual || rc || seat->has_more || resil__self_is_cancelled (self)) {
+        go_on (seat, rc);
+        return end_turn (host, seat);
     }
-    return end_turn (host, seat);
+    if (come_back (host, self))
+        return true;
+    leave_alone (seat);
+    return false;
 }
 
 /*  The same where it has panicked in one of its messages. */

@@ -71,7 +71,7 @@ static void fill (void)
     memset (&freed, 0, sizeof freed);
 }
 
-static const size_t sizes[] = {0, 1, 33, 34, 95, 96, 97, 200, sizeof large};
+static const size_t sizes[] = {0, 1, 7, 8, 9, 15, 16, 17, 33, 34, 95, 96, 97, 200, sizeof large};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
 static void a_message_has_a_copy_of_its_bytes (void **state)

@@ -171,6 +171,21 @@ static void a_hash_tells_texts_apart (void **state)
     assert_true (resil__text_hash ("ab") != resil__text_hash ("ba"));
 }
 
+static void every_byte_of_a_text_of_any_length_matters_to_its_hash (void **state)
+{
+    (void) state;
+    char text[] = "what has 40 bytes, each of which matters";
+    for (size_t length = sizeof text - 1; length > 0; length--) {
+        text[length] = 0;
+        uint64_t hash = resil__text_hash (text);
+        for (size_t i = 0; i < length; i++) {
+            text[i] ^= 1;
+            assert_true (resil__text_hash (text) != hash);
+            text[i] ^= 1;
+        }
+    }
+}
+
 static void a_signal_has_its_name (void **state)
 {
     (void) state;
@@ -198,6 +213,7 @@ int main (void)
         cmocka_unit_test (what_is_cut_never_leaves_half_a_character),
         cmocka_unit_test (a_byte_that_is_not_plain_is_found_wherever_it_is),
         cmocka_unit_test (a_hash_tells_texts_apart),
+        cmocka_unit_test (every_byte_of_a_text_of_any_length_matters_to_its_hash),
         support_case (a_signal_has_its_name),
         cmocka_unit_test (the_last_line_is_what_follows_the_last_newline),
     };
