@@ -969,7 +969,7 @@ static uint64_t count_hits (void)
     uint64_t count = 0;
     for (unsigned type = RESIL__LINK_HELLO; type < RESIL__LINK_TYPES; type++)
         for (unsigned fault = 0; fault < FAULTS; fault++) {
-            if (!hits[type][fault])
+            if (!hits[type][fault] && RUNS >= 300)
                 fail_msg ("no %s had fault %u", resil__link_frame_name (type), fault);
             count += hits[type][fault];
         }
