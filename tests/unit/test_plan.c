@@ -433,7 +433,13 @@ static void each_field_of_a_type_has_its_bounds (void **state)
     type_refused (&type, EINVAL, "neither on_record nor");
     type = type_like ("bad");
     type.produce = produce;
-    type_refused (&type, EINVAL, "give either");
+    type_refused (&type, EINVAL, "several of on_record, run");
+    type = type_like ("bad");
+    type.run = produce;
+    type_refused (&type, EINVAL, "several of on_record, run");
+    type.on_record = NULL;
+    type.on_end = produce;
+    type_refused (&type, EINVAL, "run and on_end");
     type = type_like ("bad");
     type.commit = a_position;
     type_refused (&type, EINVAL, "only a source");
