@@ -373,7 +373,9 @@ static int make_mailbox (relay_t *self)
     component->office = (resil__office_t){component->supervisor, &component->dead_letters};
     component->mailbox = resil__mailbox_new (resil__spec_mail (component->spec), &component->office,
                                              component->name);
-    return component->mailbox ? 0 : resil__refuse (ENOMEM, "no memory for a mailbox");
+    /*  What comes is in hand here by then, so there is room for it. */
+    bool is_whole = component->mailbox && resil__mailbox_need_contents (component->mailbox);
+    return is_whole ? 0 : resil__refuse (ENOMEM, "no memory for a mailbox");
 }
 
 static int make_runner (relay_t *self)

@@ -106,16 +106,16 @@ static inline resil__mailbox_host_t *enter (resil__mailbox_t *self)
 
 void resil__mailbox_hold_long (resil__mailbox_t *self)
 {
-    for (;;) {
-        resil__contents_t *contents = in_it (self);
-        resil__lock (&contents->reader_lock);
-        resil__mailbox_host_t *host = host_of (self);
-        if (host && host != resil__mailbox_host_here && host->notify_here)
-            resil__biased_await (&host->bias);
-        if (contents == in_it (self)) /*  its thread may have exchanged them meanwhile     */
-            return;
+    resil__contents_t *contents = in_it (self);
+    resil__lock (&contents->reader_lock);
+    while (contents != in_it (self)) { /*  its host is that of the moment under its own lock only */
         resil__unlock (&contents->reader_lock);
+        contents = in_it (self);
+        resil__lock (&contents->reader_lock);
     }
+    resil__mailbox_host_t *host = host_of (self);
+    if (host && host != resil__mailbox_host_here && host->notify_here)
+        resil__biased_await (&host->bias);
 }
 
 static inline bool hold (resil__mailbox_t *self)
@@ -147,17 +147,14 @@ void resil__mailbox_let_go (resil__mailbox_t *self)
 
 /*  With both sides held, which are let go. Who sleeps does so by the bell of the bare ones, and looks again; its own goes on
     from there, so that nobody takes the one for the other. */
-static void move_in (resil__mailbox_t *self, resil__contents_t *own, bool by_bias)
+static void move_in (resil__mailbox_t *self, resil__contents_t *own)
 {
     resil__contents_t *was = in_it (self);
-    *own = (resil__contents_t){.is_own = true, .is_armed = true}; /*  the first is told of    */
+    *own = (resil__contents_t){.is_own = true, .is_armed = self->has_looked};
     atomic_init (&own->bell, atomic_fetch_add (&was->bell, 1) + 1);
     atomic_store (&self->contents, own);
     resil__unlock (&was->lock);
-    if (by_bias)
-        resil__biased_leave (&resil__mailbox_host_here->bias);
-    else
-        resil__unlock (&was->reader_lock);
+    resil__unlock (&was->reader_lock);
     if (atomic_load (&was->asleep) > 0)
         resil__futex_wake (&was->bell);
 }
@@ -169,14 +166,15 @@ resil__contents_t *resil__mailbox_need_contents (resil__mailbox_t *self)
         in_it (self)->is_own ? NULL : resil__slab_take (&all_contents, &is_fresh);
     if (!own)
         return resil__mailbox_contents (self);
-    bool by_bias = hold (self);
+    resil__mailbox_hold_long (
+        self); /*  by the lock, whoever it is: so it holds off all who move in */
     hold_senders (self);
     if (!in_it (self)->is_own) {
-        move_in (self, own, by_bias);
+        move_in (self, own);
         return own;
     }
     let_go_of_senders (self);
-    let_go_of (self, by_bias);
+    resil__mailbox_let_go (self);
     resil__slab_give (&all_contents, own);
     return in_it (self);
 }
@@ -347,7 +345,12 @@ void resil__mailbox_ring (resil__mailbox_t *self)
 
 unsigned resil__mailbox_bell (resil__mailbox_t *self)
 {
-    return atomic_load (&in_it (self)->bell);
+    for (;;) {
+        resil__contents_t *contents = in_it (self);
+        unsigned bell = atomic_load (&contents->bell);
+        if (contents == in_it (self)) /*  else it may be what others have made of it          */
+            return bell;
+    }
 }
 
 void resil__mailbox_sleep (resil__mailbox_t *self, unsigned bell, int64_t deadline_us)
@@ -764,6 +767,7 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
     self->reader = reader;
     atomic_store_explicit (&self->host, host, memory_order_release);
     set_armed (self, false);
+    self->has_looked = false;
     if (self->has_fd)
         eventfd_write (in_it (self)->event_fd, 1);
     atomic_fetch_add (&in_it (self)->bell, 1);
@@ -920,6 +924,8 @@ static inline __attribute__ ((always_inline)) resil_message_t *take (resil__mail
     else {
         if (message || handled)
             contents->in_hand = message;
+        else if (!self->has_looked)
+            self->has_looked = true;
         if (atomic_load_explicit (&contents->room, memory_order_relaxed) % 2)
             wake_senders (self, now_us);
         leave (self, here);

@@ -100,7 +100,7 @@ struct _resil__mailbox_t {
     atomic_bool is_watched;  /*  or has been                                              */
     bool has_fd;             /*  under both locks                                         */
     atomic_bool has_control; /*  under lock                                               */
-    atomic_ushort asleep;    /*  so many are, waiting for the bell: its reader, and stale ones    */
+    bool has_looked;         /*  its reader has, and found nothing; under reader_lock       */
     uint64_t number;         /*  of its address; another for each component; under both locks   */
     const resil__mailbox_rules_t *rules;
     _Atomic (resil__mailbox_host_t *) host; /*  NULL: its reader waits for the bell          */

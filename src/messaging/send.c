@@ -59,9 +59,7 @@ int resil__send_refuse (const char *call, int error)
                               "(mailbox_bytes)",
                               call);
     case ENOMEM:
-        return resil__refuse (error,
-                              "%s: it is the first message to that component, and there is no "
-                              "memory to keep it; try again",
+        return resil__refuse (error, "%s: there is no memory for the mailbox to keep it; try again",
                               call);
     default:
         return resil__refuse (error, "%s: the mailbox stayed full until the deadline", call);

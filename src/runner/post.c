@@ -443,6 +443,10 @@ static int have_replies (resil__process_t *self)
         resil__mailbox_new (&rules, mailbox_of (self)->office, self_of (self)->spec->name);
     if (!post->replies)
         return ENOMEM;
+    if (!resil__mailbox_need_contents (post->replies)) {
+        resil__mailbox_free (&post->replies);
+        return ENOMEM;
+    }
     post->hook.notify = notify;
     resil__mailbox_set_reader (post->replies, self_of (self), &post->hook);
     resil__mailbox_open (post->replies);

@@ -310,6 +310,50 @@ static void a_stop_has_those_behind_not_begin (void **state)
     trace_is ("+a +b -b -a");
 }
 
+/*  They are made ahead, and wait for their turn to start. */
+static void who_was_sent_something_before_its_start_goes_as_well (void **state)
+{
+    (void) state;
+    static plan_t blocks = {.blocks_start = true};
+    for (int round = 0; round < 3; round++) {
+        int error = -1;
+        char name[16];
+        pthread_t thread, stopper;
+        resil_address_t to;
+        resil_supervisor_destroy (&supervisor);
+        supervisor = supervisor_new (RESIL_UNLIMITED);
+        atomic_store (&gate_is_open, 0);
+        atomic_store (&at_gate, 0);
+        add ("first", &blocks);
+        for (int i = 0; i < MANY; i++) {
+            snprintf (name, sizeof name, "m%d", i);
+            add (name, NULL);
+        }
+        pthread_create (&thread, NULL, spawns, &error);
+        trace_wait_number (&at_gate, 1);
+        for (int i = 0; i < MANY; i++) {
+            snprintf (name, sizeof name, "m%d", i);
+            ok (resil_supervisor_find (supervisor, name, &to));
+            (void) resil_cast (to, 0, NULL, 0);
+        }
+        pthread_create (&stopper, NULL, stops, NULL);
+        assert_true (support_wait_until (is_stopping, NULL, SUPPORT_PATIENCE_MS));
+        atomic_store (&gate_is_open, 1);
+        pthread_join (thread, NULL);
+        pthread_join (stopper, NULL);
+        assert_int_equal (error, ESHUTDOWN);
+    }
+    /*  Their seats are others' now. */
+    resil_supervisor_destroy (&supervisor);
+    supervisor = supervisor_new (RESIL_UNLIMITED);
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf (name, sizeof name, "n%d", i);
+        add (name, NULL);
+    }
+    ok (resil_supervisor_spawn (supervisor));
+}
+
 /*  What is up may fail and start again while others still have to. */
 static void one_that_fails_when_it_is_up_starts_again_by_itself (void **state)
 {
@@ -364,6 +408,7 @@ int main (void)
         row_case (who_hangs_as_it_stops_has_those_before_it_stop_elsewhere),
         row_case (one_that_is_terminated_before_its_turn_does_not_begin),
         row_case (a_stop_has_those_behind_not_begin),
+        row_case (who_was_sent_something_before_its_start_goes_as_well),
         row_case (one_that_fails_when_it_is_up_starts_again_by_itself),
         row_case (a_command_while_they_stop_changes_nothing),
     };
