@@ -47,7 +47,7 @@ static void note_taken (resil__orders_t *orders, const resil__order_t *order)
 
 static bool is_full (const resil__orders_t *orders)
 {
-    return orders->count == RESIL__CREW_WAITING || orders->bytes > RESIL__CREW_WAITING_BYTES;
+    return orders->count >= RESIL__CREW_WAITING || orders->bytes > RESIL__CREW_WAITING_BYTES;
 }
 
 /*  The first whose path nobody works on, or NULL. */
@@ -157,6 +157,30 @@ static bool is_others (const resil__order_t *one, const resil__order_t *other)
            strcmp (one->client.key, other->client.key) != 0;
 }
 
+/*  Of the monitor itself, which puts few: so they do not wait behind one that asks without end. */
+static bool is_own (const resil__order_t *order)
+{
+    return order->is_sample || order->refused;
+}
+
+static void put_last (resil__orders_t *orders, resil__order_t *order)
+{
+    order->next = NULL;
+    if (orders->first)
+        orders->last->next = order;
+    else
+        orders->first = order;
+    orders->last = order;
+}
+
+static void put_first (resil__orders_t *orders, resil__order_t *order)
+{
+    order->next = orders->first;
+    if (!orders->first)
+        orders->last = order;
+    orders->first = order;
+}
+
 /*  Somebody else has something done with that path, or is going to. */
 static bool is_contended (const resil__crew_t *self, const resil__order_t *order)
 {
@@ -175,17 +199,12 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
     resil__orders_t *orders = changes ? &self->changing : &self->reading;
     pthread_mutex_lock (&self->lock);
     int error = self->closed                                                      ? ESHUTDOWN
-                : is_full (orders)                                                ? EAGAIN
+                : is_full (orders) && !is_own (order)                             ? EAGAIN
                 : changes && order->request.if_idle && is_contended (self, order) ? EBUSY
                                                                                   : 0;
     if (!error) {
-        order->next = NULL;
         order->came_at_us = resil__now_us ();
-        if (orders->first)
-            orders->last->next = order;
-        else
-            orders->first = order;
-        orders->last = order;
+        (order->is_sample ? put_first : put_last) (orders, order);
         orders->count++;
         orders->bytes += order->bytes;
         pthread_cond_signal (changes ? &self->is_to_change : &self->is_to_read);

@@ -537,6 +537,11 @@ static bool has_lost_one (void *descriptors)
 
 #define UNSENT_MS 15000
 
+static bool has_no_more (void *arg)
+{
+    return support_descriptors () <= *(const int *) arg;
+}
+
 static void who_takes_nothing_for_fifteen_seconds_is_cut_off (void **state)
 {
     (void) state;
@@ -548,11 +553,13 @@ static void who_takes_nothing_for_fifteen_seconds_is_cut_off (void **state)
     assert_int_equal (setsockopt (fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     shake_hands (fd, "SUB");
     say (fd, to_all, sizeof to_all);
+    int descriptors = support_descriptors ();
     still_serves ();
+    /*  What that took goes in its time. */
+    assert_true (support_wait_until (has_no_more, &descriptors, SUPPORT_PATIENCE_MS));
     int64_t from_ms = zclock_mono ();
     ok (resil_supervisor_spawn (root));
     calm_down ();
-    int descriptors = support_descriptors ();
     assert_true (support_wait_until (has_lost_one, &descriptors, UNSENT_MS + SUPPORT_PATIENCE_MS));
     assert_true (zclock_mono () - from_ms >= UNSENT_MS);
     close (fd);
@@ -743,14 +750,22 @@ static void begin_large (int64_t beat_ms)
 }
 
 /*  The least that it takes the tree. */
+static int64_t used_us (void)
+{
+    struct timespec used;
+    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t) used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/*  Of the processor, whatever else the machine does meanwhile. */
 static int64_t least_us (void)
 {
     int64_t least = INT64_MAX;
     for (int i = 0; i < LOOKS; i++) {
-        int64_t from_us = system_now_us ();
+        int64_t from_us = used_us ();
         resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
         assert_non_null (snapshot);
-        int64_t took_us = system_now_us () - from_us;
+        int64_t took_us = used_us () - from_us;
         least = took_us < least ? took_us : least;
         resil_snapshot_destroy (&snapshot);
     }
@@ -834,7 +849,7 @@ static void what_the_tree_has_said_is_not_kept (void **state)
     client_must (&client, "hello", "");
     size_t before = bytes_in_use ();
     resil_snapshot_t *snapshot = resil_supervisor_snapshot (root);
-    size_t most = before + (bytes_in_use () - before) / 2;
+    size_t most = before + (bytes_in_use () - before) / 4;
     resil_snapshot_destroy (&snapshot);
     client_must (&client, "describe", "\"path\":\"/resil/answering\"");
     client_must (&client, "metrics", "\"path\":\"/resil/answering\"");
