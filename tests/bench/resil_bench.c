@@ -83,7 +83,9 @@ typedef struct {
     size_t components; /*  the idle ones; of m5 those in the ring                   */
     size_t samples;    /*  of m1, m1s and m4; messages, hops                        */
     bool shared;       /*  components share a thread                                */
-    bool fused;        /*  stages of a pipeline are one component                   */
+    int fused;         /*  of m3: in so many threads; 0: each in its own           */
+    int pool;          /*  of m3 -shared: so many threads; 0: one                  */
+    size_t batch;      /*  of m3: in bytes; 0: as it is by default                 */
     bool afar;         /*  ... are in processes                                     */
     bool one_core;
     bool paced;   /*  one failure a millisecond                                */
@@ -1051,14 +1053,20 @@ static void measure_pipeline (void)
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = i == last ? "sink" : names[i]};
         stages[i].type = stage_types[i == last ? 2 : i > 0].name;
         stages[i].args = i == 0 ? &emitted : i == last ? &expected : NULL;
-        stages[i].thread = the_case->fused ? "all" : NULL;
+        if (the_case->fused) /*  the first half in one, or all                            */
+            stages[i].thread = the_case->fused > 1 && 2 * i > last ? "second" : "first";
         stages[i].placement = the_case->shared                      ? RESIL_SHARED
                               : the_case->afar && i > 0 && i < last ? RESIL_PROCESS
                                                                     : RESIL_OWN_THREAD;
     }
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "bench", .stages = stages};
     spec.stage_count = last + 1;
+    if (the_case->batch)
+        spec.batch_bytes = the_case->batch;
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    if (pipeline && the_case->pool &&
+        resil_supervisor_set_pool (resil_pipeline_supervisor (pipeline), "shared", the_case->pool))
+        give_up ("pool");
     if (!pipeline || resil_pipeline_pause (pipeline, NULL) || resil_pipeline_start (pipeline))
         give_up ("pipeline");
     sleep_ms (SETTLE_MS);
@@ -1161,7 +1169,7 @@ static void measure_rate (void)
     spawn (supervisor);
     int64_t from_ns = now_ns ();
     size_t from = atomic_load (&events_read);
-    while (failures_so_far () < the_case->samples)
+    while (failures_so_far () < the_case->samples && !atomic_load (&events_lost))
         sleep_ms (1);
     print ((double) (atomic_load (&events_read) - from) * NS_A_S / (double) (now_ns () - from_ns),
            "events/s", "");
@@ -1210,9 +1218,12 @@ static void measure_rate (void)
         __VA_ARGS__                                                                                \
     }
 #define PIPELINE(name, stages, record_bytes, records)                                              \
-    PIPELINE_OF (name, "resil-own", stages, record_bytes, records, .fused = false),                \
-        PIPELINE_OF (name, "resil-fused", stages, record_bytes, records, .fused = true),           \
-        PIPELINE_OF (name, "resil-shared", stages, record_bytes, records, .shared = true)
+    PIPELINE_OF (name, "resil-own", stages, record_bytes, records, .fused = 0),                    \
+        PIPELINE_OF (name, "resil-fused", stages, record_bytes, records, .fused = 1),              \
+        PIPELINE_OF (name, "resil-fused2", stages, record_bytes, records, .fused = 2),             \
+        PIPELINE_OF (name, "resil-shared", stages, record_bytes, records, .shared = true),         \
+        PIPELINE_OF (name, "resil-shared2", stages, record_bytes, records, .shared = true,         \
+                     .pool = 2)
 
 static const case_t cases[] = {
     RESTARTS (0, 100000, "resil", .one_core = false),
