@@ -24,7 +24,7 @@ typedef struct {
                          stage emits one for one                                            */
 } resil_record_id_t;
 
-/*  A record, for as long as the callback that gets it runs. */
+/*  A record, for as long as the callback that gets it runs, or until a loop settles it. */
 typedef struct {
     const void *bytes;    /*  of no alignment                                                  */
     size_t size;          /*  0 is allowed                                                     */
@@ -78,10 +78,11 @@ typedef struct {
 
     /*  Any other: one of these is required. */
     resil_record_fn *on_record;
-    /*  A loop: takes its records itself, by resil_stage_receive, and settles each by resil_stage_settle. Returns 0 when it has been told that there
-        is no more or that it is to return; what it has emitted then, as on_end would, takes effect. Anything else, and a
-        return before, is a failure of the stage, with the record in hand if there is one. It needs a thread of its own or a process, and
-        has no on_end. */
+    /*  A loop: takes its records itself, by resil_stage_receive, and settles each by resil_stage_settle. Returns 0 when it has been told that
+        there is no more, and what it has emitted then, as on_end would, takes effect; or that it is to return. Anything else, and a
+        return before, is a failure of the stage, with the record in hand if there is one. What it keeps of a record in its variables is lost when it fails
+        or is stopped: it settles a record, also a deferred one, when what comes of it is emitted, and takes the next one then. It needs
+        a thread of its own or a process, and has no on_end. */
     resil_stage_fn *run;
     /*  It emits nothing, so no link begins there. */
     bool is_sink;
@@ -185,7 +186,8 @@ RESIL_EXPORT int resil_deferred_reject (resil_deferred_t **self_p, const char *f
 
 /*  For a stage with `run`, in its loop: the next record, which is in hand until resil_stage_settle and valid until then. What else its thread has to do
     is done meanwhile: its other callbacks run, and what it has done takes effect. While it waits it does not count as hung. What is emitted while no
-    record is in hand is its own, as in on_tick, and takes effect with the next resil_stage_receive. Returns 0, or -1 with errno, and the record is
+    record is in hand is its own, as in on_tick, and takes effect with the next resil_stage_receive; resil_emit is EAGAIN then while what was emitted
+    before waits for room, and ECANCELED when the loop is to return. Returns 0, or -1 with errno, and the record is
     empty: ETIMEDOUT, ENODATA (there is no more: emit what is left and return 0), ECANCELED (return now: it is to stop, or has failed), EBUSY (a record is in
     hand), EINVAL. `timeout_ms` may be 0, which only looks, or RESIL_FOREVER. */
 RESIL_EXPORT int resil_stage_receive (resil_stage_t *stage, resil_record_t *record,
@@ -334,7 +336,7 @@ typedef struct _resil_pipeline_t resil_pipeline_t;
 /*  Check all of a construction, and make it; nothing is started. `above` is a supervisor that it shall be a child of, or NULL: it
     has a tree of its own. Returns NULL with errno: EINVAL (resil_errmsg names the stage, the link and the field), ENOENT (a type,
     a stage, a port or an executable that is not there), ELOOP (a cycle), EEXIST (a name is there twice), EBUSY (two links to a stage
-    of which one is exclusive), ENOTSUP (a ready-made stage that would wait in a shared thread, or has what is the program's alone in a process), and as resil_supervisor_add_supervisor. */
+    of which one is exclusive), ENOTSUP (a loop that is fused or shares a thread, a ready-made stage that would wait in a shared thread, or has what is the program's alone in a process), and as resil_supervisor_add_supervisor. */
 RESIL_EXPORT resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above,
                                                    const resil_pipeline_spec_t *spec);
 

@@ -231,6 +231,17 @@ static int check (const resil_stage_t *self, const void *bytes, size_t size)
     if (size > RESIL_RECORD_MAX)
         return resil__refuse (EMSGSIZE, "resil_emit: a record of %zu bytes; %u are allowed", size,
                               RESIL_RECORD_MAX);
+    if (!self->turn || self->receive_until_us || self->inside != RESIL__FOR_NO_RECORD)
+        return 0;
+    /*  A loop is not held back as callbacks are, nor does what it emits last take effect if it is stopped. */
+    if (resil_cancelled (self->self))
+        return resil__refuse (ECANCELED, "resil_emit: stage \"%s\" is to return from its loop",
+                              resil_stage_name (self));
+    if (self->is_unput || self->is_held_up)
+        return resil__refuse (EAGAIN,
+                              "resil_emit: what stage \"%s\" has emitted before waits for room; "
+                              "call resil_stage_receive first",
+                              resil_stage_name (self));
     return 0;
 }
 

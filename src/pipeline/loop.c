@@ -88,6 +88,7 @@ int resil_stage_receive (resil_stage_t *self, resil_record_t *record, int64_t ti
         return resil__refuse (EBUSY,
                               "stage \"%s\" has a record in hand; call resil_stage_settle first",
                               resil_stage_name (self));
+    *record = (resil_record_t){0};
     if (self->is_over)
         return refuse_to_go_on (self);
     if (self->is_at_end)
@@ -97,12 +98,15 @@ int resil_stage_receive (resil_stage_t *self, resil_record_t *record, int64_t ti
         is_over (self, rc);
         return refuse_to_go_on (self);
     }
+    /*  What it has settled may rest on what it has emitted: that is in the books before it has the next one in hand. */
+    self->is_due |= self->has_deferred;
     self->receive_until_us = resil__deadline_us (resil__now_us (), timeout_ms);
     int error = await_record (self);
     self->receive_until_us = 0;
-    *record = error ? (resil_record_t){0} : self->record;
-    if (!error)
+    if (!error) {
+        *record = self->record;
         return 0;
+    }
     self->is_at_end = error == ENODATA;
     if (!self->is_over)
         resil__stage_begin_own (self);

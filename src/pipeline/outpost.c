@@ -749,7 +749,8 @@ static resil__step_t step (outpost_t *self, int *rc)
     static const bool never = false;
     resil_stage_t *stage = &self->page->stage;
     atomic_store (&self->worker->is_paused, atomic_load (&self->page->is_paused));
-    if (!may_step (self))
+    stage->is_held_up = !may_step (self);
+    if (stage->is_held_up)
         return RESIL__STEP_IDLE;
     resil__step_t said = resil__stage_step (stage, &never, rc);
     if (said != RESIL__STEP_FAILED && collect (self)) {

@@ -29,7 +29,7 @@
 /*  How long to wait, if the callback has not said. */
 #define UNSAID_MS (RESIL_FOREVER - 1)
 
-#define MOST_STRIDE 256u
+#define MOST_STRIDE 32u
 #define STORY_MAX 8192
 
 /*  ---- Making one ---------------------------------------------------------------------------------- */
@@ -506,6 +506,7 @@ static resil__step_t commit (resil_stage_t *self, const bool *is_given_up, int *
     }
     self->looked_at_us = resil__flow_now_us (self->flow);
     resil__flow_unlock (self->flow);
+    resil_progress (self->self, NULL);
     return is_all ? RESIL__STEP_WORKED : RESIL__STEP_IDLE;
 }
 
@@ -1274,8 +1275,10 @@ static outcome_t go_through (resil_stage_t *self, int *rc)
         else
             outcome = work_on (self, rc);
         self->steps = steps;
-        if (outcome > AGAIN)
+        if (outcome > AGAIN) {
+            steps++; /*  it is not through: it counts when it is                               */
             break;
+        }
         outcome = is_time (self) ? LINGERED : THROUGH;
         present.at = self->records.at;
         steps = self->steps;
@@ -1491,7 +1494,7 @@ resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, i
 int64_t resil__stage_due_us (const resil_stage_t *self)
 {
     if (self->is_done || self->is_unput)
-        return RESIL__NEVER;
+        return self->receive_until_us ? self->receive_until_us : RESIL__NEVER;
     int64_t due_us = self->resumes_at_us ? self->resumes_at_us : RESIL__NEVER;
     if (self->receive_until_us && self->receive_until_us < due_us)
         due_us = self->receive_until_us;

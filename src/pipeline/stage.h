@@ -135,7 +135,8 @@ struct _resil_stage_t {
     bool is_handed_over;      /*  it has a record in hand                                   */
     bool is_due;              /*  it is time for a commit                                   */
     bool is_over;             /*  this incarnation has failed, or was given up: no more     */
-    bool is_at_end;           /*  it knows that there is no more                            */
+    bool is_held_up; /*  its process has not sent what came of its last step              */
+    bool is_at_end;  /*  it knows that there is no more                            */
 
     bool has_deferred; /*  some that are deferred have not ended, or this is not committed     */
     bool has_settled;  /*  ... some have been settled, ...                                     */

@@ -3,7 +3,9 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <resil/messaging.h>
@@ -13,6 +15,9 @@
 #include "foundation/errmsg.h"
 #include "foundation/json_writer.h"
 #include "foundation/text.h"
+
+/*  A millisecond each. */
+#define LOCK_TRIES 50
 
 /*  ---- The line ------------------------------------------------------------------------------------- */
 
@@ -65,26 +70,38 @@ static int make_line (resil__json_t *json, const resil_dead_record_t *dead)
 
 /*  ---- A file ---------------------------------------------------------------------------------------- */
 
+/*  Other threads and programs may append to the same file, each at its time. Who waits in vain is asked again. */
+static bool lock (int fd)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock (fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return true; /*  its file system has no locks                                     */
+        poll (NULL, 0, 1);
+    }
+    errno = EWOULDBLOCK;
+    return false;
+}
+
 /*  All of it, or nothing that stays. */
 static int append (int fd, const char *text, size_t size)
 {
+    if (!lock (fd))
+        return -1;
     off_t end = lseek (fd, 0, SEEK_END);
     size_t done = 0;
-    while (done < size) {
-        ssize_t some = write (fd, text + done, size - done);
-        if (some < 0 && errno == EINTR)
-            continue;
-        if (some < 0) {
-            int error = errno;
-            if (done && end >= 0)
-                (void) !ftruncate (fd, end);
-            errno = error;
-            return -1;
-        }
+    ssize_t some = 0;
+    while (done < size && (some = write (fd, text + done, size - done)) != -1)
         done += (size_t) some;
-    }
     /*  What is no file, as a pipe, has nothing to write through. */
-    return fdatasync (fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -1;
+    if (some != -1 && (fdatasync (fd) == 0 || errno == EINVAL || errno == EROFS))
+        return 0;
+    int error = errno;
+    if (end >= 0)
+        (void) !ftruncate (fd, end);
+    errno = error;
+    return -1;
 }
 
 int resil_dead_to_file (void *path, const resil_dead_record_t *dead)

@@ -26,8 +26,9 @@ static SHARED struct {
     atomic_bool is_waiting;
     atomic_bool has_one;
     atomic_uint_fast64_t numbers, sums, sum, sum_of_sums;
-    atomic_int returns_early;
     atomic_bool blocks;
+    atomic_bool holds; /*  the sink takes nothing                                               */
+    atomic_int refused, sent;
 } the;
 
 static void reset (void)
@@ -113,8 +114,9 @@ static int sums (resil_stage_t *stage, void *args)
 
 static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
-    (void) stage;
     (void) args;
+    while (atomic_load (&the.holds) && !resil_cancelled (resil_stage_self (stage)))
+        poll (NULL, 0, 1);
     if (number_of (record) == UINT64_MAX)
         atomic_fetch_add (&the.numbers, 1);
     else {
@@ -122,6 +124,49 @@ static int sink_on_record (resil_stage_t *stage, void *args, const resil_record_
         atomic_fetch_add (&the.sum_of_sums, number_of (record));
     }
     return RESIL_OK;
+}
+
+/*  The sum of all, emitted when there is no more. What is to return has no say. */
+static int total (resil_stage_t *stage, void *args)
+{
+    resil_record_t record;
+    uint64_t sum = 0;
+    (void) args;
+    atomic_fetch_add (&the.runs, 1);
+    while (resil_stage_receive (stage, &record, RESIL_FOREVER) == 0) {
+        sum += number_of (&record);
+        if (number_of (&record) == TOTAL)
+            atomic_store (&the.has_one, true);
+        if (resil_stage_settle (stage, RESIL_DROP))
+            return -1;
+    }
+    if (errno == ECANCELED)
+        REFUSED (resil_emit (stage, &sum, sizeof sum), ECANCELED, "is to return");
+    return resil_cancelled (resil_stage_self (stage)) ? 0 : resil_emit (stage, &sum, sizeof sum);
+}
+
+/*  Emits by itself whenever nothing comes, until there is no room. */
+static int talks (resil_stage_t *stage, void *args)
+{
+    resil_record_t record;
+    uint64_t one = 1;
+    (void) args;
+    for (;;) {
+        if (resil_stage_receive (stage, &record, 0) == 0) {
+            if (resil_stage_settle (stage, RESIL_DROP))
+                return -1;
+        }
+        else if (errno != ETIMEDOUT)
+            return errno == ENODATA || errno == ECANCELED ? 0 : -1;
+        else if (atomic_load (&the.refused) == 0) {
+            if (resil_emit (stage, &one, sizeof one) == 0)
+                atomic_fetch_add (&the.sent, 1);
+            else if (errno != EAGAIN)
+                return -1;
+            else
+                atomic_fetch_add (&the.refused, 1);
+        }
+    }
 }
 
 /*  Calls that cannot be, with a record in hand and without. */
@@ -214,6 +259,8 @@ static const resil_stage_type_t types[] = {
     {RESIL_STAGE_TYPE, .name = "numbers", .produce = numbers_produce, .open = numbers_open,
      .args_new = new_counter, .args_free = free},
     {RESIL_STAGE_TYPE, .name = "sums", .run = sums},
+    {RESIL_STAGE_TYPE, .name = "total", .run = total},
+    {RESIL_STAGE_TYPE, .name = "talks", .run = talks},
     {RESIL_STAGE_TYPE, .name = "misuse", .run = misuse, .on_start = misuse_elsewhere,
      .on_flush = misuse_elsewhere, .is_sink = true},
     {RESIL_STAGE_TYPE, .name = "early", .run = early, .is_sink = true},
@@ -229,8 +276,14 @@ static resil_pipeline_t *made (const char *first, const char *second)
         {RESIL_STAGE, .name = "numbers", .placement = placed ()},
         {RESIL_STAGE, .name = "loop", .type = first, .placement = placed ()},
         {RESIL_STAGE, .name = "count", .type = second, .placement = placed ()}};
+    resil_link_spec_t links[] = {{RESIL_LINK, .from = "numbers", .to = "loop"},
+                                 {RESIL_LINK, .from = "loop", .to = "count"}};
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "line", .stages = stages,
                                   .stage_count = second ? 3 : 2};
+    spec.links = links;
+    spec.link_count = second ? 2 : 1;
+    links[1].window_batches = 2;
+    spec.batch_bytes = 4096;
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     ok (!pipeline);
     ok (resil_pipeline_start (pipeline));
@@ -264,6 +317,49 @@ static void what_it_emits_without_a_record_and_at_the_end_takes_effect (void **s
     assert_int_equal (the.runs, 1);
 }
 
+static bool is_set (void *arg)
+{
+    return atomic_load ((atomic_bool *) arg);
+}
+
+static void one_that_is_to_return_is_told_so_when_it_emits (void **state)
+{
+    (void) state;
+    reset ();
+    atomic_store (&the.blocks, true);
+    resil_pipeline_t *pipeline = made ("total", "count");
+    resil_supervisor_t *supervisor = resil_pipeline_supervisor (pipeline);
+    assert_true (support_wait_until (is_set, &the.has_one, SUPPORT_PATIENCE_MS));
+    ok (resil_supervisor_terminate_child (supervisor, "loop"));
+    ok (resil_supervisor_restart_child (supervisor, "loop"));
+    atomic_store (&the.blocks, false);
+    ended (&pipeline);
+    assert_int_equal (the.runs, 2);
+    assert_int_equal (the.sums, 1);
+}
+
+static bool is_refused (void *arg)
+{
+    (void) arg;
+    return atomic_load (&the.refused) > 0;
+}
+
+static void one_that_talks_by_itself_is_told_that_there_is_no_room (void **state)
+{
+    (void) state;
+    reset ();
+    atomic_store (&the.blocks, true);
+    atomic_store (&the.holds, true);
+    resil_pipeline_t *pipeline = made ("talks", "count");
+    if (!support_wait_until (is_refused, NULL, SUPPORT_PATIENCE_MS))
+        fail_msg ("it is not told, %d are sent", atomic_load (&the.sent));
+    atomic_store (&the.holds, false);
+    atomic_store (&the.blocks, false);
+    resil_audit_t audit = ended (&pipeline);
+    assert_int_equal (audit.dropped, TOTAL);
+    assert_int_equal (the.sums, the.sent);
+}
+
 static void calls_that_cannot_be_say_so_and_it_goes_on (void **state)
 {
     (void) state;
@@ -294,11 +390,6 @@ static void who_has_no_loop_may_not_receive (void **state)
     reset ();
     resil_pipeline_t *pipeline = made ("no loop", NULL);
     ended (&pipeline);
-}
-
-static bool is_set (void *arg)
-{
-    return atomic_load ((atomic_bool *) arg);
 }
 
 static void an_abort_ends_one_that_waits_or_has_a_record_in_hand (void **state)
@@ -369,6 +460,8 @@ int main (void)
     placed_begin ();
     const struct CMUnitTest cases[] = {
         support_case (what_it_emits_without_a_record_and_at_the_end_takes_effect),
+        support_case (one_that_is_to_return_is_told_so_when_it_emits),
+        support_case (one_that_talks_by_itself_is_told_that_there_is_no_room),
         support_case (calls_that_cannot_be_say_so_and_it_goes_on),
         support_case (one_that_returns_too_early_has_failed),
         support_case (who_has_no_loop_may_not_receive),

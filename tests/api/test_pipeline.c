@@ -393,7 +393,11 @@ static int waiting_produce (resil_stage_t *stage, void *args)
 
 static const char *const split_ports[] = {"held", NULL};
 
+static resil_record_fn slow_on_record, fill_on_record;
+
 static const resil_stage_type_t types[] = {
+    {RESIL_STAGE_TYPE, .name = "slow", .on_record = slow_on_record, .is_sink = true},
+    {RESIL_STAGE_TYPE, .name = "fill", .on_record = fill_on_record},
     {RESIL_STAGE_TYPE, .name = "split", .on_record = split_on_record, .ports = split_ports},
     {RESIL_STAGE_TYPE, .name = "hold", .on_record = hold_on_record, .is_sink = true},
     {RESIL_STAGE_TYPE, .name = "rash source", .produce = rash_produce, .open = source_open},
@@ -1114,6 +1118,73 @@ static void a_flush_waits_for_what_was_emitted (void **state)
     resil_pipeline_destroy (&pipeline);
 }
 
+/*  Each takes two milliseconds, and one is put off once. */
+static int slow_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    (void) args;
+    uint64_t number;
+    memcpy (&number, record->bytes, sizeof number);
+    poll (NULL, 0, 2);
+    atomic_fetch_add (&the.taken, 1);
+    return number == 3 && record->attempt == 1 ? resil_stage_retry_after (stage, 1) : RESIL_OK;
+}
+
+static bool are_ten_taken (void *arg)
+{
+    (void) arg;
+    return atomic_load (&the.taken) >= 10;
+}
+
+static void a_slow_stage_does_not_finish_its_batch_when_it_is_to_stop (void **state)
+{
+    (void) state;
+    draft_t draft;
+    if (placed () == RESIL_SHARED) /*  it waits                                                */
+        skip ();
+    reset (MOST);
+    begin (&draft, false);
+    draft.stages[2].type = "slow";
+    resil_pipeline_t *pipeline = started (&draft);
+    assert_true (support_wait_until (are_ten_taken, NULL, SUPPORT_PATIENCE_MS));
+    uint64_t before = atomic_load (&the.taken);
+    ok (resil_pipeline_abort (pipeline));
+    assert_int_equal (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS), -1);
+    resil_pipeline_destroy (&pipeline);
+    /*  A batch has some five thousand. */
+    assert_true (atomic_load (&the.taken) - before < 1000);
+}
+
+/*  A batch each, and two milliseconds. */
+static int fill_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
+{
+    static const unsigned char large[70000];
+    (void) args;
+    (void) record;
+    poll (NULL, 0, 2);
+    return resil_emit (stage, large, sizeof large);
+}
+
+static void one_that_fills_batches_all_the_time_does_not_count_as_hung (void **state)
+{
+    (void) state;
+    draft_t draft;
+    resil_audit_t audit;
+    if (placed () != RESIL_OWN_THREAD)
+        skip ();
+    reset (1200);
+    begin (&draft, false);
+    draft.stages[1].type = "fill";
+    draft.stages[1].hang_ms = 1000;
+    draft.stages[2].type = RESIL_NULL_SINK;
+    draft.stages[2].args = NULL;
+    resil_pipeline_t *pipeline = started (&draft);
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, "plot", &audit));
+    resil_pipeline_destroy (&pipeline);
+    assert_int_equal (audit.failures, 0);
+    assert_int_equal (audit.replayed, 0);
+}
+
 static void what_is_paused_takes_nothing (void **state)
 {
     (void) state;
@@ -1266,6 +1337,8 @@ int main (void)
         support_case (what_a_link_holds_and_how_long_it_stalls_is_counted),
         support_case (a_drain_past_its_deadline_says_how_many_are_left),
         support_case (a_flush_waits_for_what_was_emitted),
+        support_case (a_slow_stage_does_not_finish_its_batch_when_it_is_to_stop),
+        support_case (one_that_fills_batches_all_the_time_does_not_count_as_hung),
         support_case (what_is_paused_takes_nothing),
         support_case (an_abort_ends_it_at_once),
         support_case (it_is_a_subtree_of_another_supervisor),
