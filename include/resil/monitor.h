@@ -45,7 +45,7 @@ typedef struct {
     user, and may do everything; by tcp on loopback without keys everybody may look. With keys each may do what the access list
     says, and nobody else can connect. NULL with errno: EINVAL (resil_errmsg names the
     field), EALREADY (it has one), EACCES (an endpoint that others reach needs keys; a file or folder that others
-    could have written), EADDRINUSE and what else binding fails with,
+    could have written), EADDRINUSE, EEXIST (a hundred trees of this process by ipc already) and what else binding fails with,
     ENAMETOOLONG, EMFILE, EAGAIN (no threads), ENOMEM, ESHUTDOWN. */
 RESIL_EXPORT resil_monitor_t *resil_monitor_new (resil_supervisor_t *root,
                                                  const resil_monitor_options_t *options);

@@ -125,7 +125,7 @@ typedef struct {
 RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
 
 /*  Emit a record to the default port: it is copied, and takes effect when the callback returns RESIL_OK (0 from those
-    that have no record). Returns 0, or -1 with errno: EMSGSIZE (RESIL_RECORD_MAX), ENOTSUP (a sink; or a
+    that have no record), or a loop settles the record in hand so. Returns 0, or -1 with errno: EMSGSIZE (RESIL_RECORD_MAX), ENOTSUP (a sink; or a
     source, which has resil_emit_at), ENOENT (no such port), ENOMEM, EINVAL. */
 RESIL_EXPORT int resil_emit (resil_stage_t *stage, const void *bytes, size_t size);
 
@@ -296,7 +296,7 @@ typedef struct {
 typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 
 /*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as the pipeline: appends a line of JSON for each,
-    and has it on the disk before it is taken. The file is made if it is not there, for its owner alone, and may be moved away at
+    and has it on the disk before it is taken (of a file that was just made its folder may not know yet). The file is made if it is not there, for its owner alone, and may be moved away at
     any time. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and `branch` (the record's id), `attempt`, `rejected`,
     `text`, or where its bytes are no UTF-8 or have a NUL `hex`, and `story`, an array of its lines. */
 RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);
