@@ -560,6 +560,7 @@ static void who_takes_nothing_for_fifteen_seconds_is_cut_off (void **state)
     int64_t from_ms = zclock_mono ();
     ok (resil_supervisor_spawn (root));
     calm_down ();
+    descriptors = support_descriptors ();
     assert_true (support_wait_until (has_lost_one, &descriptors, UNSENT_MS + SUPPORT_PATIENCE_MS));
     assert_true (zclock_mono () - from_ms >= UNSENT_MS);
     close (fd);
