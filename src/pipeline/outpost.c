@@ -719,18 +719,11 @@ static bool may_step (outpost_t *self)
            !(stage->is_troubled && resil__link_sender_held (&self->up));
 }
 
-/*  A loop does not wait longer. */
-static int64_t receive_until_us (const outpost_t *self)
-{
-    int64_t until_us = self->page->stage.receive_until_us;
-    return until_us ? until_us : RESIL__NEVER;
-}
-
 static void rest (outpost_t *self, uint64_t calls)
 {
     int64_t now_us = resil__now_us ();
-    int64_t due_us =
-        may_step (self) ? resil__stage_due_us (&self->page->stage) : receive_until_us (self);
+    self->page->stage.is_held_up = !may_step (self); /*  some of it may have gone since        */
+    int64_t due_us = resil__stage_due_us (&self->page->stage);
     int64_t down = resil__link_receiver_due_at (&self->down);
     int64_t up = resil__link_sender_due_at (&self->up);
     int64_t first = up < down ? up : down;

@@ -185,7 +185,7 @@ static void put_down (resil_stage_t *self)
     resil__stage_set_index (self, resil__stage_index (self));
 }
 
-static void begin_own (resil_stage_t *self)
+void resil__stage_begin_own (resil_stage_t *self)
 {
     put_down (self);
     self->own_before = self->own;
@@ -210,14 +210,14 @@ static int call (resil_stage_t *self, resil_stage_fn *callback)
 {
     if (!callback)
         return 0;
-    begin_own (self);
+    resil__stage_begin_own (self);
     int rc = callback (self, self->args);
     return rc ? rc : resil__stage_end_own (self);
 }
 
 static int call_with (resil_stage_t *self, resil_position_fn *callback, uint64_t position)
 {
-    begin_own (self);
+    resil__stage_begin_own (self);
     int rc = callback (self, self->args, position);
     if (rc == 0)
         rc = end_emitting (self);
@@ -579,7 +579,7 @@ static int produce_some (resil_stage_t *self)
 {
     await_nothing (self);
     for (;;) {
-        begin_own (self);
+        resil__stage_begin_own (self);
         if (!self->branch)
             self->inside = RESIL__PRODUCING;
         int said = self->type->produce (self, self->args);
@@ -827,7 +827,7 @@ static int bury (resil_stage_t *self, const resil__trouble_t *trouble, const res
                                 .is_rejected =
                                     trouble->failures < self->worker->stage->spec.attempts,
                                 .story = trouble->story ? trouble->story : ""};
-    begin_own (self);
+    resil__stage_begin_own (self);
     atomic_store_explicit (&self->again_hand, 0, memory_order_relaxed);
     int rc = resil__plan_bury (self->flow->plan, &dead);
     self->inside = RESIL__OUTSIDE;
@@ -1321,11 +1321,6 @@ int resil__stage_hand_over (resil_stage_t *self, void *args, const resil_record_
     return -1; /*  no verdict: see judge                                                       */
 }
 
-void resil__stage_begin_own (resil_stage_t *self)
-{
-    begin_own (self);
-}
-
 int resil__stage_end_own (resil_stage_t *self)
 {
     int rc = end_emitting (self);
@@ -1493,7 +1488,7 @@ resil__step_t resil__stage_step (resil_stage_t *self, const bool *is_given_up, i
 
 int64_t resil__stage_due_us (const resil_stage_t *self)
 {
-    if (self->is_done || self->is_unput)
+    if (self->is_done || self->is_unput || self->is_held_up)
         return self->receive_until_us ? self->receive_until_us : RESIL__NEVER;
     int64_t due_us = self->resumes_at_us ? self->resumes_at_us : RESIL__NEVER;
     if (self->receive_until_us && self->receive_until_us < due_us)

@@ -296,17 +296,23 @@ static bool is_stopping (void *unused)
     return resil_supervisor_delete_child (supervisor, "nobody") && errno == ESHUTDOWN;
 }
 
-static void a_stop_has_those_behind_not_begin (void **state)
+/*  While that thread spawns, and somebody is at the gate. */
+static void stop_at_the_gate (pthread_t thread, const int *error)
 {
-    (void) state;
-    int error = -1;
-    pthread_t thread = spawn_up_to_the_gate (&error), stopper;
+    pthread_t stopper;
     pthread_create (&stopper, NULL, stops, NULL);
     assert_true (support_wait_until (is_stopping, NULL, SUPPORT_PATIENCE_MS));
     atomic_store (&gate_is_open, 1);
     pthread_join (thread, NULL);
     pthread_join (stopper, NULL);
-    assert_int_equal (error, ESHUTDOWN);
+    assert_int_equal (*error, ESHUTDOWN);
+}
+
+static void a_stop_has_those_behind_not_begin (void **state)
+{
+    (void) state;
+    int error = -1;
+    stop_at_the_gate (spawn_up_to_the_gate (&error), &error);
     trace_is ("+a +b -b -a");
 }
 
@@ -318,7 +324,7 @@ static void who_was_sent_something_before_its_start_goes_as_well (void **state)
     for (int round = 0; round < 3; round++) {
         int error = -1;
         char name[16];
-        pthread_t thread, stopper;
+        pthread_t thread;
         resil_address_t to;
         resil_supervisor_destroy (&supervisor);
         supervisor = supervisor_new (RESIL_UNLIMITED);
@@ -336,12 +342,7 @@ static void who_was_sent_something_before_its_start_goes_as_well (void **state)
             ok (resil_supervisor_find (supervisor, name, &to));
             (void) resil_cast (to, 0, NULL, 0);
         }
-        pthread_create (&stopper, NULL, stops, NULL);
-        assert_true (support_wait_until (is_stopping, NULL, SUPPORT_PATIENCE_MS));
-        atomic_store (&gate_is_open, 1);
-        pthread_join (thread, NULL);
-        pthread_join (stopper, NULL);
-        assert_int_equal (error, ESHUTDOWN);
+        stop_at_the_gate (thread, &error);
     }
     /*  Their seats are others' now. */
     resil_supervisor_destroy (&supervisor);
