@@ -71,7 +71,7 @@ static int act (resil_self_t *self, void *args)
         resil_ready (self);
         await_word (self);
         resil_progress (self, "before it spins");
-        for (volatile int i = 0;; i++)
+        for (volatile unsigned i = 0;; i++)
             ;
     }
     if (strcmp (what, "saves") == 0) {
