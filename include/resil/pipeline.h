@@ -295,10 +295,12 @@ typedef struct {
     thread of the program, one for all of these. */
 typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 
-/*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as the pipeline: appends a line of JSON for each,
-    and has it on the disk before it is taken (of a file that was just made its folder may not know yet). The file is made if it is not there, for its owner alone, and may be moved away at
-    any time. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and `branch` (the record's id), `attempt`, `rejected`,
-    `text`, or where its bytes are no UTF-8 or have a NUL `hex`, and `story`, an array of its lines. */
+/*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as the pipeline: appends a
+    line of JSON for each, and has it on the disk before it is taken. The file is made if it is not there, for its owner
+    alone, and may be moved away at any time; a line that a killed program has left torn stays by itself. A pipe that nobody
+    reads, or that is full, refuses. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
+    `branch` (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or have a NUL `hex`, and
+    `story`, an array of its lines. */
 RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);
 
 /*  An on_dead whose on_dead_arg is a resil_address_t *, which must last as long as the pipeline: sends a message with the same object, to a

@@ -15,6 +15,7 @@
 #include "foundation/errmsg.h"
 #include "foundation/json_writer.h"
 #include "foundation/text.h"
+#include "stages/line_file.h"
 
 /*  A millisecond each. */
 #define LOCK_TRIES 50
@@ -84,18 +85,32 @@ static bool lock (int fd)
     return false;
 }
 
-/*  All of it, or nothing that stays. */
-static int append (int fd, const char *text, size_t size)
+/*  A pipe may take a part of a line; the rest is then waited for, for what is there cannot be taken back. */
+static int write_whole (int fd, const char *text, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t some = write (fd, text + done, size - done);
+        if (some >= 0)
+            done += (size_t) some;
+        else if (errno == EAGAIN && done)
+            poll (&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+        else if (errno != EINTR)
+            return -1;
+    }
+    return 0;
+}
+
+/*  All of it, or nothing that stays; what a writer that was killed has left of a line stays by itself. */
+static int append (int fd, const char *path, const resil__json_t *json)
 {
     if (!lock (fd))
         return -1;
     off_t end = lseek (fd, 0, SEEK_END);
-    size_t done = 0;
-    ssize_t some = 0;
-    while (done < size && (some = write (fd, text + done, size - done)) != -1)
-        done += (size_t) some;
     /*  What is no file, as a pipe, has nothing to write through. */
-    if (some != -1 && (fdatasync (fd) == 0 || errno == EINVAL || errno == EROFS))
+    if ((!resil__line_file_is_torn (path) || write_whole (fd, "\n", 1) == 0) &&
+        write_whole (fd, json->text, json->size) == 0 &&
+        (fdatasync (fd) == 0 || errno == EINVAL || errno == EROFS))
         return 0;
     int error = errno;
     if (end >= 0)
@@ -112,8 +127,9 @@ int resil_dead_to_file (void *path, const resil_dead_record_t *dead)
                                            "resil_dead_to_file: %s is NULL; give it as "
                                            "on_dead_arg",
                                            path ? "the record" : "the path");
-    int fd = rc ? -1 : open (path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-    if (rc == 0 && (fd < 0 || append (fd, json.text, json.size)))
+    /*  A pipe that nobody reads is refused, or is full: neither is waited for here. */
+    int fd = rc ? -1 : resil__line_file_open (path, O_NOCTTY | O_NONBLOCK);
+    if (rc == 0 && (fd < 0 || append (fd, path, &json)))
         rc = resil__refuse (errno, "dead records cannot be written to %s: %s", (char *) path,
                             strerror (errno));
     int error = errno;

@@ -5,7 +5,6 @@
 #include "stages/builtin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "foundation/errmsg.h"
+#include "stages/line_file.h"
 
 #define WRITE_FROM ((size_t) 64 << 10)
 
@@ -65,22 +65,11 @@ static int make_room (file_t *self, size_t more)
     return resil__builtin_grow (&self->bytes, &self->room, room);
 }
 
-/*  Its last line, if it has no newline, is what a program that was killed has left of a record: that is to stay by itself. */
-static bool ends_within_a_line (const char *path)
-{
-    char last = '\n';
-    int fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    off_t size = fd < 0 ? 0 : lseek (fd, 0, SEEK_END);
-    bool is_read = size > 0 && pread (fd, &last, 1, size - 1) == 1;
-    if (fd >= 0)
-        close (fd);
-    return is_read && last != '\n';
-}
-
+/*  What is there without a newline is what a program that was killed has left of a record: that is to stay by itself. */
 static int begin_a_line (resil_stage_t *stage, file_t *self)
 {
     if (self->options->is_raw || self->may_block || !self->options->path ||
-        !ends_within_a_line (self->options->path))
+        !resil__line_file_is_torn (self->options->path))
         return 0;
     if (make_room (self, 1))
         return fail (stage, self, "there is no memory to write to");
@@ -95,9 +84,7 @@ static int on_start (resil_stage_t *stage, void *args)
     resil__builtin_block_sigpipe ();
     if (self->fd >= 0)
         return 0;
-    self->fd = self->options->path
-                   ? open (self->options->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
-                   : STDOUT_FILENO;
+    self->fd = self->options->path ? resil__line_file_open (self->options->path, 0) : STDOUT_FILENO;
     if (self->fd < 0)
         return fail (stage, self, "cannot open");
     self->may_block = fstat (self->fd, &is) != 0 || !S_ISREG (is.st_mode);

@@ -8,6 +8,7 @@
 #include "placed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -181,6 +182,50 @@ static void none_is_lost_while_the_file_cannot_be_written (void **state)
     check_file (path, "text", "number ");
 }
 
+/*  As by a program that was killed, or a disk that was full. */
+static void a_torn_line_stays_by_itself (void **state)
+{
+    (void) state;
+    char line[64];
+    FILE *file = fopen (path, "w");
+    assert_non_null (file);
+    assert_true (fputs ("{\"torn\":", file) >= 0);
+    assert_int_equal (fclose (file), 0);
+    resil_record_t record = {.bytes = "x", .size = 1, .id.origin = 10};
+    resil_dead_record_t dead = {"picky", 0, &record, true, "attempt 1: no"};
+    ok (resil_dead_to_file (path, &dead));
+    ok (resil_dead_to_file (path, &dead));
+    file = fopen (path, "r");
+    assert_non_null (file);
+    assert_non_null (fgets (line, sizeof line, file));
+    assert_string_equal (line, "{\"torn\":\n");
+    for (int i = 0; i < 2; i++) {
+        json_t *object = json_loadf (file, JSON_DISABLE_EOF_CHECK, NULL);
+        assert_non_null (object);
+        json_decref (object);
+    }
+    fclose (file);
+}
+
+static void a_pipe_that_nobody_reads_or_that_is_full_refuses (void **state)
+{
+    (void) state;
+    char bytes[4096] = {0};
+    resil_record_t record = {.bytes = bytes, .size = sizeof bytes, .id.origin = 10};
+    resil_dead_record_t dead = {"picky", 0, &record, true, "attempt 1: no"};
+    assert_int_equal (mkfifo (path, 0600), 0);
+    assert_int_equal (resil_dead_to_file (path, &dead), -1);
+    assert_int_equal (errno, ENXIO);
+    int fd = open (path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    assert_true (fd >= 0);
+    while (write (fd, bytes, sizeof bytes) > 0)
+        ;
+    assert_int_equal (resil_dead_to_file (path, &dead), -1);
+    assert_int_equal (errno, EAGAIN);
+    assert_non_null (strstr (resil_errmsg (), path));
+    close (fd);
+}
+
 /*  Counts what it gets, in a thread of the program. */
 static struct {
     atomic_int count;
@@ -303,6 +348,8 @@ int main (void)
         in_folder (a_file_has_them_with_their_story),
         in_folder (bytes_that_are_no_text_are_hexadecimal),
         in_folder (none_is_lost_while_the_file_cannot_be_written),
+        in_folder (a_torn_line_stays_by_itself),
+        in_folder (a_pipe_that_nobody_reads_or_that_is_full_refuses),
         in_folder (a_component_has_them_when_its_mailbox_has_room),
         in_folder (another_pipeline_has_them_as_its_records),
         in_folder (what_is_not_given_is_told),

@@ -1,0 +1,16 @@
+/*  A file that lines are appended to, and that a kill or a loss of power may find at any moment.
+
+    SPDX-License-Identifier: Apache-2.0 */
+#ifndef RESIL_STAGES_LINE_FILE_H
+#define RESIL_STAGES_LINE_FILE_H
+
+#include <stdbool.h>
+
+/*  Opened to append, for its owner alone if it had to be made; then its folder knows of it on the disk as well. flags: more of
+    those of open. -1 with errno. */
+int resil__line_file_open (const char *path, int flags);
+
+/*  Does it end in a line without a newline, as a writer that was killed leaves it? Of what is no file, or may not be read: no. */
+bool resil__line_file_is_torn (const char *path);
+
+#endif
