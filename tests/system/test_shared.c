@@ -165,6 +165,7 @@ static struct {
     resil_address_t to_hog;
     int64_t hang_ms;
     int64_t shutdown_ms;
+    int64_t peer0_shutdown_ms; /*  0: enough                                                      */
     const char *pool;
 } the = {.gate = GATE_CLOSED};
 
@@ -415,7 +416,7 @@ static void begin_with (place_t place, manner_t manner, int times, int hogs, con
         peers[i].number = i;
         resil_spec_t spec = shared (name, "peer", &peers[i]);
         spec.start_ms = 30000;
-        spec.shutdown_ms = 30000;
+        spec.shutdown_ms = i == 0 && the.peer0_shutdown_ms ? the.peer0_shutdown_ms : 30000;
         spec.mailbox_messages = 1000000;
         ok (resil_supervisor_add (the.supervisor, &spec));
         ok (resil_supervisor_find (the.supervisor, name, &peers[i].address));
@@ -834,8 +835,10 @@ static void who_holds_up_one_that_is_to_stop_hangs (void **state)
     (void) state;
     the.hang_ms = RESIL_FOREVER;
     the.shutdown_ms = SHUTDOWN_MS;
+    the.peer0_shutdown_ms = 2000;
     the.pool = NULL;
     begin_with (IN_MESSAGE, SPINS, 1, 1, "fresh hog");
+    the.peer0_shutdown_ms = 0;
     ok (resil_cast (the.to_hog, HANG, NULL, 0));
     await ("the hung", &the.hung, 1);
     int64_t began_us = system_now_us ();
