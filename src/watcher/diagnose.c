@@ -20,6 +20,10 @@
 #define MECHANISM_AT 12
 #define MECHANISM_SIZE 20
 
+/*  A program that has taken a right away hangs up on all and listens anew, within these. */
+#define GO_AGAIN_US 250000
+#define PAUSE_MS 10
+
 /*  Its first eleven bytes: the signature, and that we speak version 3. They bring forth all of the other side's. */
 static const unsigned char greeting[11] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3};
 
@@ -175,12 +179,29 @@ static bool is_of_another (int fd)
            peer.uid != geteuid ();
 }
 
+static int connect_once (const char *endpoint, int64_t deadline_us, bool *is_said)
+{
+    return strncmp (endpoint, "tcp://", 6) == 0
+               ? connect_tcp (endpoint, deadline_us, is_said)
+               : connect_ipc (endpoint + strlen ("ipc://"), deadline_us);
+}
+
+/*  As connect_tcp. */
+static int connect_somehow (const char *endpoint, int64_t deadline_us, bool *is_said)
+{
+    int64_t until_us = resil__earlier (deadline_us, resil__now_us () + GO_AGAIN_US);
+    int fd;
+    while ((fd = connect_once (endpoint, deadline_us, is_said)) < 0 && !*is_said &&
+           errno == ECONNREFUSED && resil__now_us () < until_us)
+        poll (NULL, 0, PAUSE_MS);
+    return fd;
+}
+
 int resil__diagnose (const char *endpoint, bool has_keys, int64_t deadline_us)
 {
     unsigned char bytes[GREETING_SIZE];
     bool is_said = false, is_closed, is_tcp = strncmp (endpoint, "tcp://", 6) == 0;
-    int fd = is_tcp ? connect_tcp (endpoint, deadline_us, &is_said)
-                    : connect_ipc (endpoint + strlen ("ipc://"), deadline_us);
+    int fd = connect_somehow (endpoint, deadline_us, &is_said);
     if (fd < 0)
         return is_said ? -1 : refuse_connection (endpoint, errno);
     size_t size = read_greeting (fd, bytes, deadline_us, &is_closed);

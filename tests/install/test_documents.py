@@ -16,9 +16,11 @@ ctest timeout: 180
 SPDX-License-Identifier: Apache-2.0
 """
 
+import contextlib
 import os
 import pathlib
 import re
+import signal
 import tempfile
 
 from support import BUILD, SOURCE, fail, run
@@ -78,8 +80,19 @@ def main(folder):
         check(document, place)
 
 
+def kill_all_in(folder):
+    """What a document that went wrong has left running."""
+    for link in pathlib.Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                os.kill(int(link.parent.name), signal.SIGKILL)
+
+
 #  Programs that are watched are found by those of the same document run, and by nobody else.
 with (tempfile.TemporaryDirectory() as temporary,
       tempfile.TemporaryDirectory(prefix="watched-") as runtime):
     os.environ["XDG_RUNTIME_DIR"] = runtime
-    main(pathlib.Path(temporary))
+    try:
+        main(pathlib.Path(temporary))
+    finally:
+        kill_all_in(temporary)
