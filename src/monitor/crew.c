@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "foundation/clock.h"
+#include "foundation/crc32c.h"
 #include "foundation/process.h"
 
 /*  They call the library only. */
@@ -43,39 +44,50 @@ static void note_taken (resil__orders_t *orders, const resil__order_t *order)
 {
     orders->count--;
     orders->bytes -= order->bytes;
+    orders->waiting[order->account]--;
 }
 
-static bool is_full (const resil__orders_t *orders)
+static bool is_full (const resil__orders_t *orders, unsigned account)
 {
-    return orders->count >= RESIL__CREW_WAITING || orders->bytes > RESIL__CREW_WAITING_BYTES;
+    return orders->count + orders->waiting[account] >= RESIL__CREW_WAITING ||
+           orders->bytes > RESIL__CREW_WAITING_BYTES;
+}
+
+/*  The one behind `before`; NULL: the first. */
+static resil__order_t *take_out (resil__orders_t *orders, resil__order_t *before)
+{
+    resil__order_t **link = before ? &before->next : &orders->first, *order = *link;
+    *link = order->next;
+    if (orders->last == order)
+        orders->last = before;
+    note_taken (orders, order);
+    return order;
 }
 
 /*  The first whose path nobody works on, or NULL. */
 static resil__order_t *take_changing (resil__crew_t *self)
 {
     resil__order_t *before = NULL;
-    for (resil__order_t *order = self->changing.first; order; before = order, order = order->next) {
-        if (is_in_hand (self, path_of (order)))
-            continue;
-        *(before ? &before->next : &self->changing.first) = order->next;
-        if (self->changing.last == order)
-            self->changing.last = before;
-        note_taken (&self->changing, order);
-        return order;
-    }
+    for (resil__order_t *order = self->changing.first; order; before = order, order = order->next)
+        if (!is_in_hand (self, path_of (order)))
+            return take_out (&self->changing, before);
     return NULL;
 }
 
-static resil__order_t *take_first (resil__orders_t *orders)
+/*  Of the client that has waited longest for its turn, so that one that asks for very much delays itself; or NULL. */
+static resil__order_t *take_reading (resil__crew_t *self)
 {
-    resil__order_t *order = orders->first;
-    if (!order)
+    resil__order_t *before = NULL, *before_best = NULL, *best = self->reading.first;
+    if (!best)
         return NULL;
-    orders->first = order->next;
-    if (!orders->first)
-        orders->last = NULL;
-    note_taken (orders, order);
-    return order;
+    for (resil__order_t *order = best; order && !best->is_sample;
+         before = order, order = order->next)
+        if (self->read_last[order->account] < self->read_last[best->account]) {
+            best = order;
+            before_best = before;
+        }
+    self->read_last[best->account] = ++self->read_count;
+    return take_out (&self->reading, before_best);
 }
 
 /*  ---- The threads ----------------------------------------------------------------------------------- */
@@ -98,7 +110,7 @@ static void *serve (void *arg)
     size_t place = take_place (self);
     pthread_setname_np (pthread_self (), place ? "resil-change" : "resil-read");
     for (;;) {
-        resil__order_t *order = place ? take_changing (self) : take_first (&self->reading);
+        resil__order_t *order = place ? take_changing (self) : take_reading (self);
         if (order) {
             self->in_hand[place] = order;
             pthread_mutex_unlock (&self->lock);
@@ -163,6 +175,11 @@ static bool is_own (const resil__order_t *order)
     return order->is_sample || order->refused;
 }
 
+static unsigned account_of (const resil__route_t *route)
+{
+    return resil__crc32c (0, route->bytes, route->size) % RESIL__CREW_ACCOUNTS;
+}
+
 static void put_last (resil__orders_t *orders, resil__order_t *order)
 {
     order->next = NULL;
@@ -197,9 +214,10 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
 {
     bool changes = resil__order_changes (order);
     resil__orders_t *orders = changes ? &self->changing : &self->reading;
+    order->account = account_of (&order->route);
     pthread_mutex_lock (&self->lock);
     int error = self->closed                                                      ? ESHUTDOWN
-                : is_full (orders) && !is_own (order)                             ? EAGAIN
+                : is_full (orders, order->account) && !is_own (order)             ? EAGAIN
                 : changes && order->request.if_idle && is_contended (self, order) ? EBUSY
                                                                                   : 0;
     if (!error) {
@@ -207,6 +225,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
         (order->is_sample ? put_first : put_last) (orders, order);
         orders->count++;
         orders->bytes += order->bytes;
+        orders->waiting[order->account]++;
         pthread_cond_signal (changes ? &self->is_to_change : &self->is_to_read);
     }
     pthread_mutex_unlock (&self->lock);

@@ -12,15 +12,20 @@
 /*  The first is the one for reading. */
 #define RESIL__CREW_THREADS 4
 
-/*  Orders that may wait, of each sort, and what they came with. */
+/*  Orders that may wait, of each sort, and what they came with; of one client at most as many as are free besides, so
+    that there is always room for another. */
 #define RESIL__CREW_WAITING 1024
 #define RESIL__CREW_WAITING_BYTES ((size_t) 8 << 20)
+
+/*  Clients are told apart by a hash of their routes: it may happen that some share an account. */
+#define RESIL__CREW_ACCOUNTS 256
 
 typedef struct {
     resil__order_t *first;
     resil__order_t *last;
     size_t count;
     size_t bytes;
+    unsigned short waiting[RESIL__CREW_ACCOUNTS]; /*  of them, by account               */
 } resil__orders_t;
 
 /*  Carries out an order, which is the crew's; the same of one that will not be. */
@@ -39,6 +44,8 @@ typedef struct {
     pthread_cond_t has_left;     /*  a thread                                             */
     resil__orders_t reading;
     resil__orders_t changing;
+    uint64_t read_count;                      /*  orders taken to be read                  */
+    uint64_t read_last[RESIL__CREW_ACCOUNTS]; /*  ... by then, when the last of it was     */
     resil__order_t *in_hand[RESIL__CREW_THREADS];
     size_t left_count; /*  of the threads, those that have no more to do             */
     bool closed;

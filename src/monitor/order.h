@@ -28,6 +28,7 @@ typedef struct _resil__order_t {
     resil__client_t client;
     resil__route_t route;
     int64_t came_at_us; /*  to the crew                                            */
+    unsigned account;   /*  of its client, there                                     */
     size_t bytes;       /*  that it came with                                        */
     bool is_sample;     /*  nobody has asked: what is measured is to be published     */
     int refused;        /*  an errno: there is only to be told that it was; 0: do it      */

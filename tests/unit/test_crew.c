@@ -37,13 +37,18 @@ static void give_up (void *arg, resil__order_t *order)
     atomic_fetch_add (&given_up, 1);
 }
 
-static void begin (void)
+static void begin_with (resil__work_fn *work_as)
 {
     atomic_store (&is_held, true);
     atomic_store (&done, 0);
     atomic_store (&given_up, 0);
     atomic_store (&most_at_work, 0);
-    ok (resil__crew_start (&crew, work, give_up, NULL));
+    ok (resil__crew_start (&crew, work_as, give_up, NULL));
+}
+
+static void begin (void)
+{
+    begin_with (work);
 }
 
 static void end (void)
@@ -55,6 +60,9 @@ static void end (void)
     resil__crew_release (&crew);
 }
 
+/*  Of whom the next order is. */
+static unsigned char client;
+
 /*  0 or an errno, as it was taken. */
 static int put (resil__do_t what, const char *path, const char *key, size_t bytes, bool if_idle)
 {
@@ -65,6 +73,8 @@ static int put (resil__do_t what, const char *path, const char *key, size_t byte
     order->request.path = path;
     order->request.if_idle = if_idle;
     order->bytes = bytes;
+    order->route.size = 1;
+    order->route.bytes[0] = client;
     strcpy (order->client.key, key);
     int error = resil__crew_put (&crew, order);
     if (error)
@@ -82,13 +92,20 @@ static bool are_done (void *count)
     return atomic_load (&done) == *(int *) count;
 }
 
-/*  One is in hand. */
+/*  One is in hand. Each client has half of what those before it have left, so for the last there is little. */
 static void fill (resil__do_t what)
 {
+    int count = 0;
     ok (put (what, "/a", "", 0, false));
     assert_true (support_wait_until (are_at_work, &(int){1}, SUPPORT_PATIENCE_MS));
-    for (int i = 0; i < RESIL__CREW_WAITING; i++)
-        ok (put (what, "/a", "", 0, false));
+    for (client = 1; count < RESIL__CREW_WAITING; client++) {
+        int before = count, error;
+        while ((error = put (what, "/a", "", 0, false)) == 0)
+            count++;
+        assert_int_equal (error, EAGAIN);
+        assert_int_equal (count - before, (RESIL__CREW_WAITING - before + 1) / 2);
+    }
+    client = 0;
     assert_int_equal (put (what, "/a", "", 0, false), EAGAIN);
 }
 
@@ -106,6 +123,35 @@ static void so_many_of_each_sort_wait (void **state)
     fill (RESIL__TO_RESTART);
     ok (put (RESIL__TO_LIST, "", "", 0, false));
     end ();
+}
+
+/*  In which order they are read: 'a' for client 1. */
+static char read_by[16];
+
+static void note_reader (void *arg, resil__order_t *order)
+{
+    work (arg, order);
+    read_by[strlen (read_by)] = (char) ('a' - 1 + order->route.bytes[0]);
+}
+
+static void clients_are_answered_in_turn (void **state)
+{
+    (void) state;
+    memset (read_by, 0, sizeof read_by);
+    begin_with (note_reader);
+    client = 1;
+    ok (put (RESIL__TO_LIST, "", "", 0, false));
+    assert_true (support_wait_until (are_at_work, &(int){1}, SUPPORT_PATIENCE_MS));
+    for (int i = 0; i < 4; i++)
+        ok (put (RESIL__TO_LIST, "", "", 0, false));
+    for (client = 2; client <= 3; client++)
+        for (int i = 0; i < 2; i++)
+            ok (put (RESIL__TO_LIST, "", "", 0, false));
+    client = 0;
+    atomic_store (&is_held, false);
+    assert_true (support_wait_until (are_done, &(int){9}, SUPPORT_PATIENCE_MS));
+    end ();
+    assert_string_equal (read_by, "abcabcaaa");
 }
 
 static void what_they_came_with_has_a_bound (void **state)
@@ -166,6 +212,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (so_many_of_each_sort_wait),
+        support_case (clients_are_answered_in_turn),
         support_case (what_they_came_with_has_a_bound),
         support_case (three_paths_are_changed_at_a_time_and_each_by_one),
         support_case (who_does_not_want_to_wait_for_others_is_told),
