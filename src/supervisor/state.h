@@ -74,7 +74,7 @@ struct _resil__child_t {
     resil__author_t *author;  /*  who has it started or stopped, or NULL                   */
     uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
     uint64_t event_count;     /*  about it, ever                                           */
-    int32_t look_us;          /*  the pause until the next look, 0: none; see child.c      */
+    int32_t look_us;          /*  the pause until the next look, 0: none; see child_time.c */
     int start_errno;          /*  what a call returns for a start in vain                  */
 
     resil__phase_t phase : 4;
@@ -374,7 +374,7 @@ static inline bool resil__is_told_to_return (const resil__child_t *child)
     return child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
 }
 
-/*  ---- child.c: one child's life ------------------------------------------------- */
+/*  ---- child.c, child_*.c: one child's life ------------------------------------------ */
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us);
 
