@@ -467,7 +467,7 @@ void resil__hang_spec_changed (resil__child_t *child);
 /*  Its timer has fired. */
 void resil__hang_due (resil__timer_t *timer);
 
-/*  ---- family.c: the children of one supervisor together ---------------------------- */
+/*  ---- family.c, family_*.c: the children of one supervisor together ---------------- */
 
 /*  It has not been deleted, nor has one above it. */
 bool resil__family_is_there (const resil_supervisor_t *self);
@@ -510,8 +510,8 @@ bool resil__family_keeps_mail (const resil__child_t *child);
 /*  It does not: nobody down from here receives anything. */
 void resil__family_close_mail (resil_supervisor_t *self);
 
-/*  After a child has been forgotten: is it over? */
-void resil__family_check (resil_supervisor_t *self);
+/*  Go on with whatever the supervisor is at; also after a child has been forgotten: is it over? */
+void resil__family_walk (resil_supervisor_t *self);
 
 /*  Lend its runners the restarts that its limit still allows, now and whenever there are more. */
 void resil__family_lend (resil_supervisor_t *self);
@@ -537,7 +537,7 @@ void resil__family_stop_now (resil_supervisor_t *self);
 /*  What a call returns for a start that failed so. */
 int resil__family_errno (const resil_error_t *error);
 
-/*  Called by child.c: it is up; it waits for its group; a restart of it concerns its group, and is
+/*  Called by child*.c: it is up; it waits for its group; a restart of it concerns its group, and is
     due then; its supervision has ended. */
 void resil__family_up (resil__child_t *child);
 void resil__family_at_rest (resil__child_t *child);
