@@ -1,5 +1,5 @@
-/*  The life of an outpost: what comes is put on the inlet's line, the stage takes a step, and what is
-    to be said of that goes.
+/*  The life of an outpost: what comes is put on the inlet's line, the stage takes a step, and what
+    is to be said of that goes.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/outpost_state.h"
@@ -16,7 +16,7 @@
 /*  A stage that is paused looks so often whether it still is. */
 #define PAUSED_MS 10
 
-/*  ---- What comes ------------------------------------------------------------------------------------------ */
+/*  ---- What comes -------------------------------------------------------------------------- */
 
 /*  There is always room: no more is granted. */
 static void take_in (resil__outpost_t *self, const resil__link_frame_t *frame,
@@ -70,7 +70,7 @@ static int receive (resil__outpost_t *self)
     return any;
 }
 
-/*  ---- What is confirmed --------------------------------------------------------------------------------- */
+/*  ---- What is confirmed ------------------------------------------------------------------- */
 
 void resil__outpost_confirm_outlet (resil__outpost_t *self, resil__worker_t *outlet,
                                     uint64_t worked)
@@ -116,7 +116,7 @@ static void confirm (resil__outpost_t *self)
     resil__flow_unlock (&self->flow);
 }
 
-/*  ---- What goes ----------------------------------------------------------------------------------------- */
+/*  ---- What goes --------------------------------------------------------------------------- */
 
 /*  As much of the queue as the link holds. */
 static void put_queue (resil__outpost_t *self)
@@ -145,7 +145,7 @@ static int send_all (resil__outpost_t *self)
     return any;
 }
 
-/*  ---- Its life ------------------------------------------------------------------------------------------ */
+/*  ---- Its life ---------------------------------------------------------------------------- */
 
 /*  Until something comes, or has happened since `calls`, but no longer than that. */
 static void sleep_until (resil__outpost_t *self, uint64_t calls, int64_t due_us, int64_t now_us)
@@ -169,7 +169,8 @@ static void sleep_until (resil__outpost_t *self, uint64_t calls, int64_t due_us,
         resil__stage_listen_no_more (stage, self->epoll);
 }
 
-/*  Is what came of its last step on the link? And if the next one may be its last: has it arrived? */
+/*  Is what came of its last step on the link? And if the next one may be its last: has it
+    arrived? */
 static bool may_step (resil__outpost_t *self)
 {
     const resil_stage_t *stage = &self->page->stage;

@@ -1,5 +1,5 @@
-/*  What an outpost is made of: a plan with an inlet, the stage, and an outlet for each worker behind it;
-    the page and the links that it shares with the program.
+/*  What an outpost is made of: a plan with an inlet, the stage, and an outlet for each worker
+    behind it; the page and the links that it shares with the program.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/outpost_state.h"
@@ -18,7 +18,7 @@
 /*  As far as a window may be: what comes is bounded by the link already. */
 #define NO_BOUND ((size_t) 1 << 40)
 
-/*  ---- Its plan --------------------------------------------------------------------------------------- */
+/*  ---- Its plan ---------------------------------------------------------------------------- */
 
 /*  As args_new of the type that it is here. */
 static void *decode_args (const void *recipe)
@@ -104,7 +104,7 @@ static int check_orders (const resil__orders_t *orders)
     return is_sound ? 0 : resil__refuse (EPROTO, "the orders of a stage do not add up");
 }
 
-/*  ---- Making and leaving it ---------------------------------------------------------------------------- */
+/*  ---- Making and leaving it --------------------------------------------------------------- */
 
 static int map_page (resil__outpost_t *self)
 {

@@ -1,5 +1,5 @@
-/*  How far an outpost is: a note of what the stage has done since the last one, which goes before the
-    batches that it tells of.
+/*  How far an outpost is: a note of what the stage has done since the last one, which goes before
+    the batches that it tells of.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "pipeline/outpost_state.h"
@@ -10,9 +10,10 @@
 
 #include "foundation/errmsg.h"
 
-/*  ---- Dead letters -------------------------------------------------------------------------------------- */
+/*  ---- Dead letters ------------------------------------------------------------------------ */
 
-/*  It is for the program to bury it. That goes with the note of the commit, and is not believed before. */
+/*  It is for the program to bury it. That goes with the note of the commit, and is not believed
+    before. */
 int resil__outpost_on_dead (void *arg, const resil_dead_record_t *dead)
 {
     resil__outpost_t *self = arg;
@@ -35,7 +36,7 @@ int resil__outpost_on_dead (void *arg, const resil_dead_record_t *dead)
     return 0;
 }
 
-/*  ---- The note ------------------------------------------------------------------------------------------- */
+/*  ---- The note ---------------------------------------------------------------------------- */
 
 static int enqueue (resil__outpost_t *self, resil__record_batch_t *batch, resil__worker_t *outlet)
 {
@@ -91,7 +92,8 @@ static uint64_t first_open (const resil__outpost_t *self)
     return UINT64_MAX;
 }
 
-/*  It is not through with what is deferred, as far as the program is to know, nor with what is behind that. */
+/*  It is not through with what is deferred, as far as the program is to know, nor with what is
+    behind that. */
 static void hold_back (resil__outpost_t *self, resil__note_t *note)
 {
     uint64_t open = resil__outpost_is_source (self) ? UINT64_MAX : first_open (self);
@@ -186,7 +188,8 @@ static void troubles_are_told (const resil__outpost_t *self, const resil__note_t
     }
 }
 
-/*  Those that it is through with come first among all: how many they are. The others may come again. */
+/*  Those that it is through with come first among all: how many they are. The others may come
+    again. */
 static size_t put_dead_first (resil__outpost_t *self, const resil__note_t *note)
 {
     size_t count = 0;

@@ -1,7 +1,7 @@
 /*  What an outpost works on, and what the files that it is told in have to do with each other.
 
-    One thread has all of this. Others settle what is deferred, so what is done with the books is done
-    under their lock.
+    One thread has all of this. Others settle what is deferred, so what is done with the books is
+    done under their lock.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_PIPELINE_OUTPOST_STATE_H
@@ -66,8 +66,8 @@ static inline bool resil__outpost_is_source (const resil__outpost_t *self)
 
 /*  ---- outpost.c: its life ------------------------------------------------------------------ */
 
-/*  An outlet is through with one more, and with the end behind it. The end of a source is not through
-    before it has been told that all is confirmed. */
+/*  An outlet is through with one more, and with the end behind it. The end of a source is not
+    through before it has been told that all is confirmed. */
 void resil__outpost_confirm_outlet (resil__outpost_t *self, resil__worker_t *outlet,
                                     uint64_t worked);
 
@@ -81,8 +81,8 @@ void resil__outpost_leave (void *outpost);
 
 /*  ---- outpost_note.c: how far it is --------------------------------------------------------- */
 
-/*  Queue what the stage has done since the last note: a note, and batches. 0, or -1 with errno and a
-    sentence. */
+/*  Queue what the stage has done since the last note: a note, and batches. 0, or -1 with errno and
+    a sentence. */
 int resil__outpost_collect (resil__outpost_t *self);
 
 /*  As on_dead of a plan. */

@@ -27,7 +27,7 @@ bool resil__process_is_cancelled (resil__process_t *self)
     return resil__self_is_cancelled (resil__process_self (self));
 }
 
-/*  ---- Telling ---------------------------------------------------------------------------------------- */
+/*  ---- Telling ----------------------------------------------------------------------------- */
 
 void resil__process_await_room (resil__process_t *self)
 {
@@ -70,7 +70,7 @@ void resil__process_is_ready (resil__process_t *self)
     resil__spare_want (self);
 }
 
-/*  ---- Time ---------------------------------------------------------------------------------------------- */
+/*  ---- Time -------------------------------------------------------------------------------- */
 
 void resil__process_set_timer (resil__process_t *self)
 {
@@ -83,7 +83,7 @@ void resil__process_set_timer (resil__process_t *self)
         resil__heap_set (&self->host->heap, &self->timer, due_us);
 }
 
-/*  ---- Stopping ------------------------------------------------------------------------------------------------ */
+/*  ---- Stopping ---------------------------------------------------------------------------- */
 
 void resil__process_signal (resil__process_t *self, int number)
 {
@@ -161,7 +161,7 @@ static void is_due (resil__timer_t *timer)
     resil__process_set_timer (self);
 }
 
-/*  ---- Leaving ------------------------------------------------------------------------------------------------------- */
+/*  ---- Leaving ----------------------------------------------------------------------------- */
 
 /*  Whether it stands in no queue, and never will again. Else it is looked at once more. */
 static bool is_out_of_queues (resil__process_t *self)
@@ -237,7 +237,7 @@ void resil__process_look (resil__process_t *self)
     }
 }
 
-/*  ---- For the supervisor ------------------------------------------------------------------------------------------------ */
+/*  ---- For the supervisor ------------------------------------------------------------------ */
 
 static atomic_uint *notify (resil__mailbox_host_t *hook, const void *reader)
 {

@@ -49,7 +49,8 @@ static int encode_args (resil__process_t *self)
     return error;
 }
 
-/*  Without arguments there is nothing to handle with; the start that follows fails of the same, and is told. */
+/*  Without arguments there is nothing to handle with; the start that follows fails of the same, and
+    is told. */
 static int handle (resil__process_t *self)
 {
     resil_self_t *inside = resil__process_self (self);

@@ -159,8 +159,8 @@ static void finish (resil__process_t *self)
     resil__process_conclude (self);
 }
 
-/*  What it said on its way out may still be on its way. That takes two threads in turn to come to light, so it is asked for
-    before all that can be done meanwhile. */
+/*  What it said on its way out may still be on its way. That takes two threads in turn to come to
+    light, so it is asked for before all that can be done meanwhile. */
 static void ask_for_last_words (resil__process_t *self)
 {
     bool may_follow = self->program->speaks && resil__speech_may_follow (self);
@@ -186,7 +186,8 @@ void resil__process_echoed (resil__process_host_t *host, uint64_t number)
     }
 }
 
-/*  Is anything left of its group? Who holds out is left to itself: it is on its way, or nobody can kill it. */
+/*  Is anything left of its group? Who holds out is left to itself: it is on its way, or nobody can
+    kill it. */
 static void look_at_group (resil__process_t *self)
 {
     bool is_left = self->is_ours && kill (-self->pid, 0) == 0;

@@ -1,5 +1,5 @@
-/*  What the process of a component writes: its lines go to the log, as far as there are not too many,
-    and the last ones of its stderr are kept for when it fails.
+/*  What the process of a component writes: its lines go to the log, as far as there are not too
+    many, and the last ones of its stderr are kept for when it fails.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/process.h"

@@ -1,5 +1,5 @@
-/*  An incarnation in a process begins: its process is started, or the spare one adopted, and watched
-    until it has become its program.
+/*  An incarnation in a process begins: its process is started, or the spare one adopted, and
+    watched until it has become its program.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "runner/process.h"
@@ -80,7 +80,8 @@ static int watch (resil__channels_t *channels, const resil__spawned_t *spawned, 
     return error;
 }
 
-/*  0, or -1 with errno and a sentence; then there may be one all the same, that nobody can watch. */
+/*  0, or -1 with errno and a sentence; then there may be one all the same, that nobody can
+    watch. */
 static int spawn_and_watch (resil__process_t *self, resil__channels_t *channels,
                             uint64_t incarnation, bool waits, resil__spawned_t *spawned)
 {

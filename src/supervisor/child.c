@@ -1,6 +1,7 @@
-/*  One child's life: what its runner says (child_records.c) and what is due (child_time.c) becomes an
-    event, the table in lifecycle.c says what it means, and the actions carry it out: it begins
-    (child_start.c), is given leave to go on (child_grant.c), ends (child_end.c), and is judged, here.
+/*  One child's life: what its runner says (child_records.c) and what is due (child_time.c) becomes
+    an event, the table in lifecycle.c says what it means, and the actions carry it out: it begins
+    (child_start.c), is given leave to go on (child_grant.c), ends (child_end.c), and is judged,
+    here.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/child.h"

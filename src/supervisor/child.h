@@ -1,5 +1,5 @@
-/*  The steps of one child's life, for the files that it is told in: child.c has the machine, each other
-    file one kind of step. What the rest of the supervisor calls is in state.h.
+/*  The steps of one child's life, for the files that it is told in: child.c has the machine, each
+    other file one kind of step. What the rest of the supervisor calls is in state.h.
 
     A step may end in an event of its own, and by that in any other step: a child that was handed to
     one is as far as it gets when it returns, and may be at something else.
@@ -76,8 +76,8 @@ void resil__child_unborn_in_time (resil__child_t *child);
 
 #define RESIL__FIRST_LOOK_US 10000
 
-/*  The deadline of its phase: so long from then, RESIL_FOREVER: none, where that has no bound; none,
-    and no looks either. */
+/*  The deadline of its phase: so long from then, RESIL_FOREVER: none, where that has no bound;
+    none, and no looks either. */
 void resil__child_set_deadline (resil__child_t *child, int64_t from_us, int64_t ms);
 void resil__child_no_deadline (resil__child_t *child);
 

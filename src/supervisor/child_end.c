@@ -1,5 +1,5 @@
-/*  A child ends: it is cancelled, and has its handler called; or it does not return, and is killed, or
-    quarantined and replaced. In the end it settles.
+/*  A child ends: it is cancelled, and has its handler called; or it does not return, and is killed,
+    or quarantined and replaced. In the end it settles.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/child.h"
@@ -292,7 +292,8 @@ void resil__child_decline (resil__child_t *child, const char *why)
     give_up (child, why);
 }
 
-/*  What the handler was called for has its end by that too, and then it is the last error no more. */
+/*  What the handler was called for has its end by that too, and then it is the last error no
+    more. */
 void resil__child_give_up_runner (resil__child_t *child)
 {
     static const char why[] = "a handler that hangs counts as one that declines";

@@ -1,5 +1,5 @@
-/*  Leave to go on: a runner may begin the next incarnation without asking, once or as long as its grant
-    stands. See docs/decisions/0009-grants.md.
+/*  Leave to go on: a runner may begin the next incarnation without asking, once or as long as its
+    grant stands. See docs/decisions/0009-grants.md.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/child.h"
@@ -24,8 +24,8 @@ static bool may_be_granted (const resil__child_t *child)
            child->spec->is->restart != RESIL_TEMPORARY;
 }
 
-/*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges it
-    all the same, when it learns of it, and comes to the same. */
+/*  A restart that is certain to be judged "at once" need not be waited for. The supervisor judges
+    it all the same, when it learns of it, and comes to the same. */
 void resil__child_grant (resil__child_t *child)
 {
     resil_supervisor_t *self = child->supervisor;
@@ -92,8 +92,8 @@ void resil__child_accept_report (resil__child_t *child, int64_t at_us)
     child->look_us = go_on ? resil__child_look_at_most (child, RESIL__FIRST_LOOK_US) : 0;
     if (child->phase == RESIL__ENDING)
         resil__child_set_deadline (child, at_us, child->spec->is->shutdown_ms);
-    /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for its
-        last ack at most. */
+    /*  Who has a grant has its leave, and may have used it. Perhaps it is far ahead, and waits for
+        its last ack at most. */
     child->to_ack = child->is_granted ? child->incarnation : 0;
     if (child->is_granted)
         return;

@@ -20,9 +20,9 @@
 #define RAW_A_VISIT 100
 #endif
 
-/*  Looks for more of one that goes on by itself, and how often they may find some. Between two of them, some
-    3 us, it is left alone: memory that two cores look at all the time is slow for both, and what a
-    look finds is several restarts. */
+/*  Looks for more of one that goes on by itself, and how often they may find some. Between two of
+    them, some 3 us, it is left alone: memory that two cores look at all the time is slow for both,
+    and what a look finds is several restarts. */
 #define QUIET_LOOKS 4
 #define PAUSES_A_LOOK 64
 #ifndef ROUNDS_A_VISIT
@@ -117,7 +117,8 @@ static void on_unborn (resil__child_t *child, const resil_error_t *error)
     resil__child_cannot_begin (child, handles ? child->incarnation + 1 : child->incarnation, at_us);
 }
 
-/*  Its thread has not begun, and its deadline has passed. It holds nothing, so there is nothing to quarantine. */
+/*  Its thread has not begun, and its deadline has passed. It holds nothing, so there is nothing to
+    quarantine. */
 void resil__child_unborn_in_time (resil__child_t *child)
 {
     resil_error_t error;
@@ -185,8 +186,8 @@ static void ack (resil__child_t *child)
     child->to_ack = 0;
 }
 
-/*  All that there are; of one that writes on and on no more than it could have ahead. Whether there were
-    any. */
+/*  All that there are; of one that writes on and on no more than it could have ahead. Whether there
+    were any. */
 bool resil__child_take_records (resil__child_t *child)
 {
     resil__record_t record;
@@ -202,10 +203,10 @@ bool resil__child_take_records (resil__child_t *child)
     return count > 0;
 }
 
-/*  One that fails and goes on by itself, again and again, rings no bell as long as we say that we still
-    listen to the last one: that saves its thread a system call and ours several. Not for ever,
-    as others wait. The sockets are to be emptied afterwards: what a visit leaves there, its descriptor
-    may not tell. */
+/*  One that fails and goes on by itself, again and again, rings no bell as long as we say that we
+    still listen to the last one: that saves its thread a system call and ours several. Not for
+    ever, as others wait. The sockets are to be emptied afterwards: what a visit leaves there, its
+    descriptor may not tell. */
 static void keep_listening (resil__child_t *child)
 {
     resil__runner_t *runner = child->runner;

@@ -34,8 +34,8 @@ static int get_runner (resil__child_t *child)
     resil__tree_t *tree = self->tree;
     if (child->runner || child->subtree)
         return 0;
-    /*  Each thread may come to hang, and a group or a subtree may be stopped and started again without
-        end: there is room for every one that is made. */
+    /*  Each thread may come to hang, and a group or a subtree may be stopped and started again
+        without end: there is room for every one that is made. */
     if (resil__family_reserve (self))
         return -1;
     resil__runner_options_t options = {.spec = child->spec,
@@ -193,8 +193,8 @@ void resil__child_set_spec (resil__child_t *child, resil__spec_t *spec)
     resil__hang_spec_changed (child);
 }
 
-/*  As a rule nobody has set one since, when many start one after the other: to clear it costs nothing then, and saves
-    to move it when they stop. */
+/*  As a rule nobody has set one since, when many start one after the other: to clear it costs
+    nothing then, and saves to move it when they stop. */
 static void clear_last_timer (resil__child_t *child)
 {
     resil__heap_t *heap = &child->supervisor->tree->heap;

@@ -1,5 +1,6 @@
-/*  A child's time: the deadline of its phase, and looks: for what a runner does that has leave to go on
-    and does not ring for it. Soon at first, then less and less often, until the phase's deadline.
+/*  A child's time: the deadline of its phase, and looks: for what a runner does that has leave to
+    go on and does not ring for it. Soon at first, then less and less often, until the phase's
+    deadline.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/child.h"
@@ -13,8 +14,8 @@
 /*  RESIL_FOREVER where a bound was promised. */
 #define BOUNDED_MS 10000
 
-/*  A timer that is due earlier than it need be is left alone, also where one that runs needs none: it
-    fires, and is set anew. So a restart hardly ever moves one. */
+/*  A timer that is due earlier than it need be is left alone, also where one that runs needs none:
+    it fires, and is set anew. So a restart hardly ever moves one. */
 void resil__child_set_timer (resil__child_t *child, int64_t now_us)
 {
     int64_t due_us = child->deadline_us;
@@ -80,8 +81,8 @@ static void hangs (resil__child_t *child, int64_t now_us)
         resil__child_event (child, RESIL__DUE, now_us);
 }
 
-/*  Its thread is with another: that is not its fault, and it gets more time. One that is nobody's child any more was
-    quarantined when the thread was not with it; now that is, and hangs. */
+/*  Its thread is with another: that is not its fault, and it gets more time. One that is nobody's
+    child any more was quarantined when the thread was not with it; now that is, and hangs. */
 static void be_held_up (resil__child_t *child, int64_t now_us)
 {
     resil__tree_t *tree = child->supervisor->tree;
@@ -95,7 +96,8 @@ static void be_held_up (resil__child_t *child, int64_t now_us)
     }
 }
 
-/*  Is it late by another's fault? Nobody may ever come for who has lost its thread: that is to stop all the same. */
+/*  Is it late by another's fault? Nobody may ever come for who has lost its thread: that is to stop
+    all the same. */
 static bool is_held_up (const resil__child_t *child)
 {
     return child->runner && child->phase != RESIL__WAITING &&

@@ -1,5 +1,5 @@
-/*  Who the children of one supervisor are: in the order in which they were added, and by name. What a
-    supervisor below another begins with is kept, and comes back at each of its restarts.
+/*  Who the children of one supervisor are: in the order in which they were added, and by name. What
+    a supervisor below another begins with is kept, and comes back at each of its restarts.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/family.h"
@@ -177,8 +177,8 @@ void resil__family_count_threads (const resil__child_t *child, const resil__spec
     child->supervisor->tree->own_threads -= old->is->placement == RESIL_OWN_THREAD;
 }
 
-/*  Three timers at most for each child: its own, and one for its hangs, or its group's and its limit's if
-    it is a supervisor; the root has these too. */
+/*  Three timers at most for each child: its own, and one for its hangs, or its group's and its
+    limit's if it is a supervisor; the root has these too. */
 static int grow_timers (resil_supervisor_t *self, size_t more)
 {
     return resil__heap_reserve (&self->tree->heap, 3 * (self->tree->child_count + more) + 5);
@@ -364,8 +364,8 @@ bool resil__family_is_there (const resil_supervisor_t *self)
 
 /*  ---- Forgotten --------------------------------------------------------------------- */
 
-/*  It is deleted: does it come back when its supervisor is restarted? Not if that had not begun with
-    it yet, and not if that goes itself. */
+/*  It is deleted: does it come back when its supervisor is restarted? Not if that had not begun
+    with it yet, and not if that goes itself. */
 static bool comes_back (resil_supervisor_t *self, const resil__child_t *child)
 {
     struct resil__static *which = static_of (child);

@@ -1,6 +1,6 @@
-/*  What the files that tell of one supervisor's children have to do with each other: family.c has who there
-    are, family_walk.c their start and stop in order, family_row.c and family_group.c what a walk
-    may meet. What the rest of the supervisor calls is in state.h.
+/*  What the files that tell of one supervisor's children have to do with each other: family.c has
+    who there are, family_walk.c their start and stop in order, family_row.c and family_group.c what
+    a walk may meet. What the rest of the supervisor calls is in state.h.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SUPERVISOR_FAMILY_H

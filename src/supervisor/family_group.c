@@ -1,5 +1,5 @@
-/*  A group starts again: as the strategy says, others are stopped with the one that failed, in reverse
-    order, and when all are at rest and the delay has passed, they are started in order.
+/*  A group starts again: as the strategy says, others are stopped with the one that failed, in
+    reverse order, and when all are at rest and the delay has passed, they are started in order.
 
     SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/family.h"

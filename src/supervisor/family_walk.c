@@ -285,7 +285,8 @@ static void keep_error (resil_supervisor_t *self, const resil__child_t *culprit)
     pthread_mutex_unlock (&self->tree->lock);
 }
 
-/*  Who has it stopped: this child by its failure; what stops it as a child of the one above; or a call. */
+/*  Who has it stopped: this child by its failure; what stops it as a child of the one above; or a
+    call. */
 static void find_author (resil_supervisor_t *self, const resil__child_t *culprit)
 {
     if (culprit)
@@ -378,9 +379,9 @@ static void note_significant_end (resil_supervisor_t *self)
         self->shuts_down = true;
 }
 
-/*  The root ends when children have completed and no other is left; what was terminated may be started
-    again, in place of who was deleted or came up in vain there may come others, and a dynamic one waits
-    for more. */
+/*  The root ends when children have completed and no other is left; what was terminated may be
+    started again, in place of who was deleted or came up in vain there may come others, and a
+    dynamic one waits for more. */
 static bool is_complete (const resil_supervisor_t *self)
 {
     if (self->level > 0 || self->live_count > 0 || !self->some_are_done ||
