@@ -6,10 +6,10 @@
 
 #include <resil/base.h>
 
-/*  A component's address: a value, to be kept and copied, never freed. It is the component's for as long as its
-    supervisor has it, over all its incarnations and replacements. When it has been deleted
-    the address is no one's, for ever: a component that is added later under the same name has another. All zero is
-    nobody's. Any thread may use it. */
+/*  A component's address: a value, to be kept and copied, never freed. It is the component's for as
+    long as its supervisor has it, over all its incarnations and replacements. When it has been
+    deleted the address is no one's, for ever: a component that is added later under the same name
+    has another. All zero is nobody's. Any thread may use it. */
 typedef struct {
     void *place;     /*  resil's                                                  */
     uint64_t number; /*  resil's                                                  */

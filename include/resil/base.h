@@ -44,7 +44,8 @@ typedef void (zactor_fn) (zsock_t *pipe, void *args);
 /*  The upper ends of a histogram: 10, 100, ... microseconds, up to 100 s. */
 #define RESIL_HISTOGRAM_BUCKETS 8
 
-/*  How long something took, each time. What is within an end is within the later ones too; what took longer is within none. */
+/*  How long something took, each time. What is within an end is within the later ones too; what
+    took longer is within none. */
 typedef struct {
     uint64_t count; /*  how often                                                            */
     int64_t sum_us; /*  all of it                                                            */

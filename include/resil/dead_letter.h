@@ -19,11 +19,12 @@ typedef enum {
     caller's. */
 typedef struct _resil_dead_letter_t resil_dead_letter_t;
 
-/*  The oldest dead letter of this supervisor's whole tree, which is the caller's then. NULL with errno: ENOMSG (there is
-    none), EINVAL. Any thread. */
+/*  The oldest dead letter of this supervisor's whole tree, which is the caller's then. NULL with
+    errno: ENOMSG (there is none), EINVAL. Any thread. */
 RESIL_EXPORT resil_dead_letter_t *resil_supervisor_take_dead_letter (resil_supervisor_t *self);
 
-/*  How many there were in its tree for that reason, kept or not. 0 if `self` is NULL or there is no such reason. */
+/*  How many there were in its tree for that reason, kept or not. 0 if `self` is NULL or there is no
+    such reason. */
 RESIL_EXPORT uint64_t resil_supervisor_dead_letters (resil_supervisor_t *self, resil_dead_t why);
 
 /*  The message; it belongs to the letter. */

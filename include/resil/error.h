@@ -17,7 +17,8 @@ typedef enum {
     RESIL_ERROR_HANDLER_OVERRUN, /*  handle_irrecoverable overran its deadline                */
     RESIL_ERROR_START_FAILED,    /*  no thread, descriptors or arguments could be had for it  */
     RESIL_ERROR_GAVE_UP,         /*  a supervisor: a child of it failed for good              */
-    RESIL_ERROR_CRASHED /*  its process died by a signal, or with a status that is none of success */
+    RESIL_ERROR_CRASHED          /*  its process died by a signal, or with a status that is none of
+                                     success                                                  */
 } resil_error_kind_t;
 
 /*  The longest text that an error keeps, in bytes with its closing NUL; what is longer is cut at

@@ -78,45 +78,47 @@ typedef struct {
 /*  What gets the events; see resil_supervisor_on_event. `arg` is what was given there. */
 typedef void (resil_event_fn) (const resil_event_t *event, void *arg);
 
-/*  Have `listen` called with each event of the tree to which this supervisor belongs, from now on; NULL
-    ends that. It is called in the observer's thread, which is the log's too, one call at a time, and
-    may call whatever it likes, but takes the time of all callbacks: events wait meanwhile in a queue of
-    1 MiB, which is some thousands. What that cannot take is dropped, until half of it is free; the
-    next event that is handed out says how many in `dropped`.
+/*  Have `listen` called with each event of the tree to which this supervisor belongs, from now on;
+    NULL ends that. It is called in the observer's thread, which is the log's too, one call at a
+    time, and may call whatever it likes, but takes the time of all callbacks: events wait meanwhile
+    in a queue of 1 MiB, which is some thousands. What that cannot take is dropped, until half of it
+    is free; the next event that is handed out says how many in `dropped`.
 
-    There is one callback a tree. Events not yet handed out go to the new one; with NULL they
-    are dropped. When it returns, the old callback does not run any more, unless it has hung for 2 s:
-    then -1 with ETIMEDOUT, and the new one counts. Called from inside a callback it takes effect with
-    the next event. resil_supervisor_destroy has what is left handed out, for at most half a second.
-    Any thread. Returns 0, or -1 with errno: EINVAL, ENOMEM, ETIMEDOUT. */
+    There is one callback a tree. Events not yet handed out go to the new one; with NULL they are
+    dropped. When it returns, the old callback does not run any more, unless it has hung for 2 s:
+    then -1 with ETIMEDOUT, and the new one counts. Called from inside a callback it takes effect
+    with the next event. resil_supervisor_destroy has what is left handed out, for at most half a
+    second. Any thread. Returns 0, or -1 with errno: EINVAL, ENOMEM, ETIMEDOUT. */
 RESIL_EXPORT int resil_supervisor_on_event (resil_supervisor_t *self, resil_event_fn *listen,
                                             void *arg);
 
-/*  The endpoint of the tree's stream of events: connect sockets of type SUB to it, as many as you like, and
-    subscribe to paths with a closing slash: "/app/web/" is what happens to /app/web and to all
-    below it, and nothing of /app/web2; "" is all. What comes are messages of two frames: the path of the event
-    with a closing slash, and a line of logfmt, without a newline or a NUL:
+/*  The endpoint of the tree's stream of events: connect sockets of type SUB to it, as many as you
+    like, and subscribe to paths with a closing slash: "/app/web/" is what happens to /app/web and
+    to all below it, and nothing of /app/web2; "" is all. What comes are messages of two frames: the
+    path of the event with a closing slash, and a line of logfmt, without a newline or a NUL:
 
         seq=17 at_us=8124009113 wall_at_us=1769860800123456 kind=state path=/app/web incarnation=4
         from=up to=failing cause=reported code=104 text="read: Connection reset by peer"
 
-    (in one line). What says nothing is left out. The keys, in their order: seq, at_us, wall_at_us; kind (state,
-    added, removed, quarantined, returned, escalated, ended, command, refused, dead); path; supervisor (yes); incarnation;
-    from, to; done (yes); delay_ms; reason (completed, stopped, escalated); commanded (yes); by; count; command, request, stage
-    (accepted, done, failed), errno, why; of the error: cause, code, error_incarnation, error_at_us, text, file, line.
+    (in one line). What says nothing is left out. The keys, in their order: seq, at_us, wall_at_us;
+    kind (state, added, removed, quarantined, returned, escalated, ended, command, refused, dead);
+    path; supervisor (yes); incarnation; from, to; done (yes); delay_ms; reason (completed, stopped,
+    escalated); commanded (yes); by; count; command, request, stage (accepted, done, failed), errno,
+    why; of the error: cause, code, error_incarnation, error_at_us, text, file, line.
 
-    Each subscription is answered by a message whose first frame is what was subscribed to, and whose line has
-    kind=beat and, as seq, the number of the last event: those after it will come.
+    Each subscription is answered by a message whose first frame is what was subscribed to, and
+    whose line has kind=beat and, as seq, the number of the last event: those after it will come.
     The socket sends in the supervisor's actor, without waiting: a subscriber that is slow loses
-    events when 16,384 of them and what its own receive high water mark allows wait for it. A subscriber that
-    has connected may read on after the tree has been destroyed, to the end of what was sent.
+    events when 16,384 of them and what its own receive high water mark allows wait for it. A
+    subscriber that has connected may read on after the tree has been destroyed, to the end of what
+    was sent.
 
-    The socket is made by the first call. Any thread. What is returned is valid until the root is destroyed.
-    NULL with errno: EINVAL, EMFILE (no descriptors or sockets left). */
+    The socket is made by the first call. Any thread. What is returned is valid until the root is
+    destroyed. NULL with errno: EINVAL, EMFILE (no descriptors or sockets left). */
 RESIL_EXPORT const char *resil_supervisor_events (resil_supervisor_t *self);
 
-/*  The kind as a word: "state", "added", "removed", "quarantined", "returned", "escalated", "ended", "command",
-    "refused", "dead". */
+/*  The kind as a word: "state", "added", "removed", "quarantined", "returned", "escalated",
+    "ended", "command", "refused", "dead". */
 RESIL_EXPORT const char *resil_event_kind_name (resil_event_kind_t kind);
 
 /*  The stage as a word: "accepted", "done", "failed". */

@@ -1,7 +1,9 @@
-/*  Any executable as a stage: each record goes to its standard input, and what it answers is emitted.
+/*  Any executable as a stage: each record goes to its standard input, and what it answers is
+    emitted.
 
-    The type needs not be registered: a spec names it, and gives its options as its args, which must last as long as the pipeline,
-    and are checked when that is made: a command that is not there is refused then, with ENOENT.
+    The type needs not be registered: a spec names it, and gives its options as its args, which must
+    last as long as the pipeline, and are checked when that is made: a command that is not there is
+    refused then, with ENOENT.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_EXECUTABLE_H
@@ -9,22 +11,25 @@
 
 #include <resil/pipeline.h>
 
-/*  The type of a stage that has a process for each worker and incarnation: an executable that knows nothing of resil. It has one
-    record at a time, so exactly that one is to blame if it ends, says what is not allowed, or has not answered within the
-    hang_ms of the stage: then it is killed, with its process group, the stage has failed, and another one is started. So a
-    record costs two switches of context; `workers` has more of them work at once.
+/*  The type of a stage that has a process for each worker and incarnation: an executable that knows
+    nothing of resil. It has one record at a time, so exactly that one is to blame if it ends, says
+    what is not allowed, or has not answered within the hang_ms of the stage: then it is killed,
+    with its process group, the stage has failed, and another one is started. So a record costs two
+    switches of context; `workers` has more of them work at once.
 
-    What it writes to standard error goes to the log line by line, at the level `info`, and its last lines are part of the
-    error when it ends. At the end of the stream its standard input is closed; half a second later it is killed if it is still
-    there. It dies with the thread of the stage, and so with the program. In a stage with RESIL_PROCESS it is a child of that process, and
-    has its limits. */
+    What it writes to standard error goes to the log line by line, at the level `info`, and its last
+    lines are part of the error when it ends. At the end of the stream its standard input is closed;
+    half a second later it is killed if it is still there. It dies with the thread of the stage, and
+    so with the program. In a stage with RESIL_PROCESS it is a child of that process, and has its
+    limits. */
 #define RESIL_EXECUTABLE "executable"
 
 /*  How records come to it, and answers back. */
 typedef enum {
     RESIL_FRAMED_BY_LINES = 0, /*  a line for a line: for each record, which goes there with a
                                     newline, it writes one line, without holding it back in a
-                                    buffer (stdbuf -oL). A record with a newline in it is rejected */
+                                    buffer (stdbuf -oL). A record with a newline in it is
+                                    rejected                                               */
     RESIL_FRAMED_BY_LENGTH /*  docs/protocols/executable.md: any bytes, any number of records for
                                     one, all verdicts but RESIL_DEFER                          */
 } resil_framing_t;

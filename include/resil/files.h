@@ -1,7 +1,9 @@
-/*  Ready-made stages for files: their lines as a source, a file as a sink, and a sink that takes all.
+/*  Ready-made stages for files: their lines as a source, a file as a sink, and a sink that takes
+    all.
 
-    They need not be registered: a spec names them as its type, and gives their options as its args, which must last as
-    long as the pipeline, and are checked when that is made. Who registers a type of the same name gets that one.
+    They need not be registered: a spec names them as its type, and gives their options as its args,
+    which must last as long as the pipeline, and are checked when that is made. Who registers a type
+    of the same name gets that one.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_FILES_H
@@ -9,14 +11,16 @@
 
 #include <resil/pipeline.h>
 
-/*  The type of a source: each line of a file is a record, without its newline; what else is in it stays as it is. The position is
-    where the line ends, in bytes. At the end of the file it is done; a last line without a newline is a record too. A pipe has no
-    way back, so what has been read of it is held until it is confirmed.
+/*  The type of a source: each line of a file is a record, without its newline; what else is in it
+    stays as it is. The position is where the line ends, in bytes. At the end of the file it is
+    done; a last line without a newline is a record too. A pipe has no way back, so what has been
+    read of it is held until it is confirmed.
 
-    A file that is followed has no end: what is appended comes too. Where another file has taken its place, that one follows when the
-    first has been read to its end; one that has become shorter is read from its beginning. As `tail -F`; and as there,
-    what is written to a file after another one has taken its place may be missed, and so is one that came and went while the
-    program did not run. */
+    A file that is followed has no end: what is appended comes too. Where another file has taken its
+    place, that one follows when the first has been read to its end; one that has become shorter is
+    read from its beginning. As `tail -F`; and as there, what is written to a file after another one
+    has taken its place may be missed, and so is one that came and went while the program did not
+    run. */
 #define RESIL_LINES_SOURCE "lines"
 
 /*  Begin with RESIL_LINES: `resil_lines_t log = {RESIL_LINES, .path = "app.log"};`. */
@@ -33,9 +37,10 @@ typedef struct {
 /*  Begins a resil_lines_t. */
 #define RESIL_LINES .size = sizeof (resil_lines_t), .line_max = 64 << 10
 
-/*  The type of a sink: appends each record to a file, and a newline. What has been written is confirmed, not before. After a
-    failure records may be in the file again, each whole. A program that is killed may leave the beginning of one as the last line; the
-    next one that appends begins a new line behind it. */
+/*  The type of a sink: appends each record to a file, and a newline. What has been written is
+    confirmed, not before. After a failure records may be in the file again, each whole. A program
+    that is killed may leave the beginning of one as the last line; the next one that appends begins
+    a new line behind it. */
 #define RESIL_FILE_SINK "file"
 
 /*  When what was written is on the disk. */

@@ -10,14 +10,15 @@
 
 /*  ---- Inside of a stage ---- */
 
-/*  What a stage has in its hands while its callbacks run: their first argument. It belongs to resil, and is valid during the
-    callback. All calls are for the thread that the callback runs in. */
+/*  What a stage has in its hands while its callbacks run: their first argument. It belongs to
+    resil, and is valid during the callback. All calls are for the thread that the callback runs
+    in. */
 typedef struct _resil_stage_t resil_stage_t;
 
-/*  Who a record is: the same each time that it comes, however often, so that a sink can tell a duplicate. What a source
-    emits has the position as its origin. What a stage emits first for a record keeps its id; each further one, and each
-    further copy where a port has several links, has a branch that is made of that of the record and of how many
-    were emitted for it before. */
+/*  Who a record is: the same each time that it comes, however often, so that a sink can tell a
+    duplicate. What a source emits has the position as its origin. What a stage emits first for a
+    record keeps its id; each further one, and each further copy where a port has several links, has
+    a branch that is made of that of the record and of how many were emitted for it before. */
 typedef struct {
     uint64_t origin; /*  the position that its source gave                                  */
     uint64_t branch; /*  what it has become since; 0 from the first source on, as long as each
@@ -36,8 +37,8 @@ typedef struct {
 /*  The longest record, in bytes. */
 #define RESIL_RECORD_MAX (256u << 20)
 
-/*  What a stage says of a record. What else it returns is a failure of the stage, best with a report before:
-    `return resil_fail (resil_stage_self (stage), ...)`. */
+/*  What a stage says of a record. What else it returns is a failure of the stage, best with a
+    report before: `return resil_fail (resil_stage_self (stage), ...)`. */
 typedef enum {
     RESIL_OK = 0,      /*  it is done; what was emitted for it takes effect                   */
     RESIL_DROP = 16,   /*  it is done without anything coming of it: emits are undone         */
@@ -54,34 +55,39 @@ typedef enum {
 /*  A callback of a stage. 0, or else the stage has failed. */
 typedef int (resil_stage_fn) (resil_stage_t *stage, void *args);
 
-/*  One record. Returns a resil_verdict_t, or else the stage has failed with it in hand. It must not wait
-    longer than the hang_ms of the stage. */
+/*  One record. Returns a resil_verdict_t, or else the stage has failed with it in hand. It must not
+    wait longer than the hang_ms of the stage. */
 typedef int (resil_record_fn) (resil_stage_t *stage, void *args, const resil_record_t *record);
 
-/*  A position of a source: go on behind there, or, that is confirmed. 0, or else the source has failed. */
+/*  A position of a source: go on behind there, or, that is confirmed. 0, or else the source has
+    failed. */
 typedef int (resil_position_fn) (resil_stage_t *stage, void *args, uint64_t position);
 
-/*  A type of stages: code under a name. One with `produce` is a source, which no link leads to. The callbacks of one
-    worker run one at a time. Begin with RESIL_STAGE_TYPE. */
+/*  A type of stages: code under a name. One with `produce` is a source, which no link leads to. The
+    callbacks of one worker run one at a time. Begin with RESIL_STAGE_TYPE. */
 typedef struct {
     size_t size;      /*  of this struct; set by RESIL_STAGE_TYPE                            */
     const char *name; /*  what specs call it; as a component's name                          */
 
-    /*  A source: emits a few records, by resil_emit_at, and returns soon: 0, RESIL_AGAIN or RESIL_DONE. */
+    /*  A source: emits a few records, by resil_emit_at, and returns soon: 0, RESIL_AGAIN or
+        RESIL_DONE. */
     resil_stage_fn *produce;
-    /*  A source, before it produces, in each incarnation: where to go on. 0 in the first: from the beginning, or from
-        where it knows itself. Later the position of the last record that it has emitted and that is not lost. NULL: nothing to do. */
+    /*  A source, before it produces, in each incarnation: where to go on. 0 in the first: from the
+        beginning, or from where it knows itself. Later the position of the last record that it has
+        emitted and that is not lost. NULL: nothing to do. */
     resil_position_fn *open;
-    /*  A source: all that came of the records up to that position is done, and need not be produced again by another
-        program. Now and then, between two produce. NULL: it remembers nothing. */
+    /*  A source: all that came of the records up to that position is done, and need not be produced
+        again by another program. Now and then, between two produce. NULL: it remembers nothing. */
     resil_position_fn *commit;
 
     /*  Any other: one of these is required. */
     resil_record_fn *on_record;
-    /*  A loop: takes its records itself, by resil_stage_receive, and settles each by resil_stage_settle. Returns 0 when it has been told that
-        there is no more, and what it has emitted then, as on_end would, takes effect; or that it is to return. Anything else, and a
-        return before, is a failure of the stage, with the record in hand if there is one. What it keeps of a record in its variables is lost when it fails
-        or is stopped: it settles a record, also a deferred one, when what comes of it is emitted, and takes the next one then. It needs
+    /*  A loop: takes its records itself, by resil_stage_receive, and settles each by
+        resil_stage_settle. Returns 0 when it has been told that there is no more, and what it has
+        emitted then, as on_end would, takes effect; or that it is to return. Anything else, and a
+        return before, is a failure of the stage, with the record in hand if there is one. What it
+        keeps of a record in its variables is lost when it fails or is stopped: it settles a record,
+        also a deferred one, when what comes of it is emitted, and takes the next one then. It needs
         a thread of its own or a process, and has no on_end. */
     resil_stage_fn *run;
     /*  It emits nothing, so no link begins there. */
@@ -99,17 +105,19 @@ typedef struct {
 
     const char *const *ports; /*  the names of those besides the default one, with a NULL at the
                                   end; NULL: there are none                                     */
-    /*  Where the arguments of a worker come from: the first of these that it has. args_new: each worker gets
-        args_new (spec.args), its own, given back to args_free when the pipeline is destroyed or a hung
-        thread has returned. NULL and errno when it cannot: the stage has failed. It runs in a thread of the stage, args_free there or in the thread that
-        destroys. args_encode, args_decode: each worker gets a copy, spec.args encoded and decoded again, given back in the same way.
-        Neither: spec.args itself is what all get.
-        A worker in a process of its own gets what args_decode makes there of the bytes of args_encode (spec.args), anew in
-        each incarnation; of a type without these, what args_new makes of NULL, else NULL. */
+    /*  Where the arguments of a worker come from: the first of these that it has. args_new: each
+        worker gets args_new (spec.args), its own, given back to args_free when the pipeline is
+        destroyed or a hung thread has returned. NULL and errno when it cannot: the stage has
+        failed. It runs in a thread of the stage, args_free there or in the thread that destroys.
+        args_encode, args_decode: each worker gets a copy, spec.args encoded and decoded again,
+        given back in the same way. Neither: spec.args itself is what all get. A worker in a process
+        of its own gets what args_decode makes there of the bytes of args_encode (spec.args), anew
+        in each incarnation; of a type without these, what args_new makes of NULL, else NULL. */
     void *(*args_new) (const void *recipe);
     /*  Required with args_new and with args_decode. */
     void (*args_free) (void *args);
-    /*  To malloc'd bytes, which the caller frees; 0, or -1 with errno. It runs in a thread of the program. */
+    /*  To malloc'd bytes, which the caller frees; 0, or -1 with errno. It runs in a thread of the
+        program. */
     int (*args_encode) (const void *args, void **bytes_p, size_t *size_p);
     /*  NULL and errno when it cannot. */
     void *(*args_decode) (const void *bytes, size_t size);
@@ -119,87 +127,103 @@ typedef struct {
     `resil_stage_type_t type = {RESIL_STAGE_TYPE, .name = "parse", .on_record = parse};`. */
 #define RESIL_STAGE_TYPE .size = sizeof (resil_stage_type_t)
 
-/*  Register a type of stages for the life of the program; `type` and its texts are copied. One of a stage in a process is to be
-    registered before resil_host is called. The same type again, equal in every field, is no error. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field),
+/*  Register a type of stages for the life of the program; `type` and its texts are copied. One of a
+    stage in a process is to be registered before resil_host is called. The same type again, equal
+    in every field, is no error. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field),
     EEXIST (another one has that name), ENOMEM. Any thread. */
 RESIL_EXPORT int resil_stage_type_register (const resil_stage_type_t *type);
 
-/*  Emit a record to the default port: it is copied, and takes effect when the callback returns RESIL_OK (0 from those
-    that have no record), or a loop settles the record in hand so. Returns 0, or -1 with errno: EMSGSIZE (RESIL_RECORD_MAX), ENOTSUP (a sink; or a
-    source, which has resil_emit_at), ENOENT (no such port), ENOMEM, EINVAL. */
+/*  Emit a record to the default port: it is copied, and takes effect when the callback returns
+    RESIL_OK (0 from those that have no record), or a loop settles the record in hand so. Returns 0,
+    or -1 with errno: EMSGSIZE (RESIL_RECORD_MAX), ENOTSUP (a sink; or a source, which has
+    resil_emit_at), ENOENT (no such port), ENOMEM, EINVAL. */
 RESIL_EXPORT int resil_emit (resil_stage_t *stage, const void *bytes, size_t size);
 
-/*  The same without the copy: emit a record of so many bytes to the default port, and write them where it says, before anything else
-    is emitted or the callback returns. What is there before is undefined. Where the port leads to more than one worker it is copied
-    after that. NULL with errno as resil_emit. */
+/*  The same without the copy: emit a record of so many bytes to the default port, and write them
+    where it says, before anything else is emitted or the callback returns. What is there before is
+    undefined. Where the port leads to more than one worker it is copied after that. NULL with errno
+    as resil_emit. */
 RESIL_EXPORT void *resil_emit_room (resil_stage_t *stage, size_t size);
 
-/*  The same to the port of that name (NULL: the default one), and with a key: records with the same key go to the
-    same worker where the link says RESIL_SHARE_BY_KEY, and in the order in which they were emitted. A NULL key
-    is that of the record's own bytes. */
+/*  The same to the port of that name (NULL: the default one), and with a key: records with the same
+    key go to the same worker where the link says RESIL_SHARE_BY_KEY, and in the order in which they
+    were emitted. A NULL key is that of the record's own bytes. */
 RESIL_EXPORT int resil_emit_to (resil_stage_t *stage, const char *port, const void *key,
                                 size_t key_size, const void *bytes, size_t size);
 
-/*  For a source: emit a record to the default port. To go on behind this record is to go on from `position`, which is greater than
-    that of the record before, at most 2^62, and not 0; it is the record's id. Errors as resil_emit, and EINVAL. */
+/*  For a source: emit a record to the default port. To go on behind this record is to go on from
+    `position`, which is greater than that of the record before, at most 2^62, and not 0; it is the
+    record's id. Errors as resil_emit, and EINVAL. */
 RESIL_EXPORT int resil_emit_at (resil_stage_t *stage, uint64_t position, const void *bytes,
                                 size_t size);
 
 /*  The same without the copy: as resil_emit_room, at that position. */
 RESIL_EXPORT void *resil_emit_room_at (resil_stage_t *stage, uint64_t position, size_t size);
 
-/*  For RESIL_RETRY: how long to wait first; the retry_ms of the stage unless said. `return resil_stage_retry_after (stage, 100);`. Returns
-    RESIL_RETRY. */
+/*  For RESIL_RETRY: how long to wait first; the retry_ms of the stage unless said. `return
+    resil_stage_retry_after (stage, 100);`. Returns RESIL_RETRY. */
 RESIL_EXPORT int resil_stage_retry_after (resil_stage_t *stage, int64_t ms);
 
 /*  For RESIL_REJECT: why, a printf format and its arguments. Returns RESIL_REJECT. */
 RESIL_EXPORT int resil_stage_reject (resil_stage_t *stage, const char *format, ...)
     RESIL_PRINTF (2, 3);
 
-/*  For RESIL_AGAIN, and no other way to wait in a shared thread: call again when `ms` have passed, or when that descriptor has something to read or is at its end,
-    whichever comes first; both hold for one wait. Without any: after 10 ms. Returns RESIL_AGAIN. */
+/*  For RESIL_AGAIN, and no other way to wait in a shared thread: call again when `ms` have passed,
+    or when that descriptor has something to read or is at its end, whichever comes first; both hold
+    for one wait. Without any: after 10 ms. Returns RESIL_AGAIN. */
 RESIL_EXPORT int resil_stage_await_ms (resil_stage_t *stage, int64_t ms);
 RESIL_EXPORT int resil_stage_await_fd (resil_stage_t *stage, int fd);
 
-/*  A record that is acknowledged later: the handle to settle it by. Whoever has it settles it once, in any thread; until then it takes
-    some memory, also when its pipeline is no more. */
+/*  A record that is acknowledged later: the handle to settle it by. Whoever has it settles it once,
+    in any thread; until then it takes some memory, also when its pipeline is no more. */
 typedef struct _resil_deferred_t resil_deferred_t;
 
-/*  For RESIL_DEFER: what the record in hand is to be settled by, which may happen at once, even before the callback returns. The stage
-    goes on with the next records. What was emitted for this one is kept, and takes effect when it is settled as RESIL_OK: what
-    comes of deferred records is in the order in which they are settled. What the stage has taken is confirmed only up to the first
-    that is not settled, so the windows of its links bound how many there can be. What is not settled when the stage fails is given to
-    it again, and so is what is not settled within its defer_ms. Its on_end comes when all are settled. NULL with errno: EINVAL (there is no
-    record in hand; a source; it has been called for this record already), ENOMEM. In a process of its own the handle is that
-    process's; and should that die, what came behind the first record that is not settled is given to the next one too. */
+/*  For RESIL_DEFER: what the record in hand is to be settled by, which may happen at once, even
+    before the callback returns. The stage goes on with the next records. What was emitted for this
+    one is kept, and takes effect when it is settled as RESIL_OK: what comes of deferred records is
+    in the order in which they are settled. What the stage has taken is confirmed only up to the
+    first that is not settled, so the windows of its links bound how many there can be. What is not
+    settled when the stage fails is given to it again, and so is what is not settled within its
+    defer_ms. Its on_end comes when all are settled. NULL with errno: EINVAL (there is no record in
+    hand; a source; it has been called for this record already), ENOMEM. In a process of its own the
+    handle is that process's; and should that die, what came behind the first record that is not
+    settled is given to the next one too. */
 RESIL_EXPORT resil_deferred_t *resil_stage_defer (resil_stage_t *stage);
 
-/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again after its retry_ms) or RESIL_REJECT. It is freed and the caller's
-    pointer set to NULL, with ESTALE too. Any thread, also in callbacks of stages, and after the pipeline has been destroyed; it never waits
-    for one. Returns 0, or -1 with errno: ESTALE (the stage has failed since, or the time was over: it has been given the record again; or
-    RESIL_DEFER was not returned; or the pipeline is no more), EINVAL (it is NULL, or that is no such verdict: nothing has changed). */
+/*  Settle it as RESIL_OK, RESIL_DROP, RESIL_RETRY (it is given to the stage again after its
+    retry_ms) or RESIL_REJECT. It is freed and the caller's pointer set to NULL, with ESTALE too.
+    Any thread, also in callbacks of stages, and after the pipeline has been destroyed; it never
+    waits for one. Returns 0, or -1 with errno: ESTALE (the stage has failed since, or the time was
+    over: it has been given the record again; or RESIL_DEFER was not returned; or the pipeline is no
+    more), EINVAL (it is NULL, or that is no such verdict: nothing has changed). */
 RESIL_EXPORT int resil_deferred_settle (resil_deferred_t **self_p, resil_verdict_t verdict);
 
-/*  Settle it as RESIL_REJECT, and say why: a printf format and its arguments. Returns as resil_deferred_settle. */
+/*  Settle it as RESIL_REJECT, and say why: a printf format and its arguments. Returns as
+    resil_deferred_settle. */
 RESIL_EXPORT int resil_deferred_reject (resil_deferred_t **self_p, const char *format, ...)
     RESIL_PRINTF (2, 3);
 
-/*  For a stage with `run`, in its loop: the next record, which is in hand until resil_stage_settle and valid until then. What else its thread has to do
-    is done meanwhile: its other callbacks run, and what it has done takes effect. While it waits it does not count as hung. What is emitted while no
-    record is in hand is its own, as in on_tick, and takes effect with the next resil_stage_receive; resil_emit is EAGAIN then while what was emitted
-    before waits for room, and ECANCELED when the loop is to return. Returns 0, or -1 with errno, and the record is
-    empty: ETIMEDOUT, ENODATA (there is no more: emit what is left and return 0), ECANCELED (return now: it is to stop, or has failed), EBUSY (a record is in
-    hand), EINVAL. `timeout_ms` may be 0, which only looks, or RESIL_FOREVER. */
+/*  For a stage with `run`, in its loop: the next record, which is in hand until resil_stage_settle
+    and valid until then. What else its thread has to do is done meanwhile: its other callbacks run,
+    and what it has done takes effect. While it waits it does not count as hung. What is emitted
+    while no record is in hand is its own, as in on_tick, and takes effect with the next
+    resil_stage_receive; resil_emit is EAGAIN then while what was emitted before waits for room, and
+    ECANCELED when the loop is to return. Returns 0, or -1 with errno, and the record is empty:
+    ETIMEDOUT, ENODATA (there is no more: emit what is left and return 0), ECANCELED (return now: it
+    is to stop, or has failed), EBUSY (a record is in hand), EINVAL. `timeout_ms` may be 0, which
+    only looks, or RESIL_FOREVER. */
 RESIL_EXPORT int resil_stage_receive (resil_stage_t *stage, resil_record_t *record,
                                       int64_t timeout_ms);
 
-/*  For a stage with `run`: what becomes of the record in hand, as what on_record returns: a resil_verdict_t, also
-    `resil_stage_settle (stage, resil_stage_reject (stage, "why"))`. After RESIL_RETRY the same record comes next. Returns 0, or -1 with errno: ENOMSG (none is in
-    hand), EINVAL (that is no verdict, or RESIL_DEFER without resil_stage_defer), ECANCELED (return now). */
+/*  For a stage with `run`: what becomes of the record in hand, as what on_record returns: a
+    resil_verdict_t, also `resil_stage_settle (stage, resil_stage_reject (stage, "why"))`. After
+    RESIL_RETRY the same record comes next. Returns 0, or -1 with errno: ENOMSG (none is in
+    hand), EINVAL (that is no verdict, or RESIL_DEFER without resil_stage_defer), ECANCELED
+    (return now). */
 RESIL_EXPORT int resil_stage_settle (resil_stage_t *stage, int verdict);
 
-/*  The component that the stage runs in: for resil_fail, resil_panic, resil_cancelled, resil_progress and the like. Fused stages
-    have the same. */
+/*  The component that the stage runs in: for resil_fail, resil_panic, resil_cancelled,
+    resil_progress and the like. Fused stages have the same. */
 RESIL_EXPORT resil_self_t *resil_stage_self (resil_stage_t *stage);
 
 /*  The stage's name, and which of its workers this is, from 0. */
@@ -261,7 +285,8 @@ typedef enum {
     RESIL_SHARE_BROADCAST        /*  each gets a copy                                          */
 } resil_share_t;
 
-/*  From a stage to another. Where several links begin at one port, each gets a copy of each record. Begin with RESIL_LINK. */
+/*  From a stage to another. Where several links begin at one port, each gets a copy of each record.
+    Begin with RESIL_LINK. */
 typedef struct {
     size_t size;         /*  of this struct; set by RESIL_LINK                                    */
     const char *from;    /*  the name of a stage                                                  */
@@ -269,9 +294,9 @@ typedef struct {
     const char *to;      /*  the name of a stage                                                  */
     resil_share_t share; /*  RESIL_SHARE_ROUND_ROBIN                                     */
     bool exclusive;      /*  no other link may lead to that stage                              */
-    size_t
-        window_bytes; /*  what is unconfirmed on it, between two workers: the bound of memory and of
-                             duplicates; 1 MiB; one batch is always allowed                    */
+    /*  What is unconfirmed on it, between two workers: the bound of memory and of duplicates;
+        1 MiB; one batch is always allowed. */
+    size_t window_bytes;
     size_t window_batches; /*  256                                                             */
 } resil_link_spec_t;
 
@@ -284,28 +309,29 @@ typedef struct {
     const char *stage; /*  where that was                                                      */
     unsigned worker;   /*  of its workers                                              */
     const resil_record_t *record; /*  it; valid during the call                           */
-    bool
-        is_rejected; /*  by RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it
-                           too often                                                           */
+    /*  By RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it too often. */
+    bool is_rejected;
     const char *story; /*  a line for each failure with it in hand: "attempt 1: panicked: ..."; the
                            last is why                                                         */
 } resil_dead_record_t;
 
-/*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It runs in the stage's thread; for stages in processes in a
-    thread of the program, one for all of these. */
+/*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It
+    runs in the stage's thread; for stages in processes in a thread of the program, one for all
+    of these. */
 typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
 
-/*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as the pipeline: appends a
-    line of JSON for each, and has it on the disk before it is taken. The file is made if it is not there, for its owner
-    alone, and may be moved away at any time; a line that a killed program has left torn stays by itself. A pipe that nobody
-    reads, or that is full, refuses. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
-    `branch` (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or have a NUL `hex`, and
-    `story`, an array of its lines. */
+/*  An on_dead whose on_dead_arg is the path of a file (const char *), which must last as long as
+    the pipeline: appends a line of JSON for each, and has it on the disk before it is taken. The
+    file is made if it is not there, for its owner alone, and may be moved away at any time; a line
+    that a killed program has left torn stays by itself. A pipe that nobody reads, or that is full,
+    refuses. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
+    `branch` (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or
+    have a NUL `hex`, and `story`, an array of its lines. */
 RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);
 
-/*  An on_dead whose on_dead_arg is a resil_address_t *, which must last as long as the pipeline: sends a message with the same object, to a
-    component, or to another pipeline: to its stage of type RESIL_MAILBOX_SOURCE. It is taken when it is in the mailbox, and not
-    while that is full. */
+/*  An on_dead whose on_dead_arg is a resil_address_t *, which must last as long as the pipeline:
+    sends a message with the same object, to a component, or to another pipeline: to its stage of
+    type RESIL_MAILBOX_SOURCE. It is taken when it is in the mailbox, and not while that is full. */
 RESIL_EXPORT int resil_dead_to_component (void *address, const resil_dead_record_t *dead);
 
 /*  The tag of these messages. */
@@ -330,54 +356,63 @@ typedef struct {
 
 /*  ---- A pipeline's life ---- */
 
-/*  A pipeline: a supervisor with a component for each thread of it. It lives until its stream is at its end: each source has said
-    RESIL_DONE and all that came of it is done. Each stage that fails is started again, and goes on with the record that it had in
-    hand. Any thread may call it, but those of its own stages: EDEADLK. */
+/*  A pipeline: a supervisor with a component for each thread of it. It lives until its stream is at
+    its end: each source has said RESIL_DONE and all that came of it is done. Each stage that fails
+    is started again, and goes on with the record that it had in hand. Any thread may call it, but
+    those of its own stages: EDEADLK. */
 typedef struct _resil_pipeline_t resil_pipeline_t;
 
-/*  Check all of a construction, and make it; nothing is started. `above` is a supervisor that it shall be a child of, or NULL: it
-    has a tree of its own. Returns NULL with errno: EINVAL (resil_errmsg names the stage, the link and the field), ENOENT (a type,
-    a stage, a port or an executable that is not there), ELOOP (a cycle), EEXIST (a name is there twice), EBUSY (two links to a stage
-    of which one is exclusive), ENOTSUP (a loop that is fused or shares a thread, a ready-made stage that would wait in a shared thread, or has what is the program's alone in a process), and as resil_supervisor_add_supervisor. */
+/*  Check all of a construction, and make it; nothing is started. `above` is a supervisor that it
+    shall be a child of, or NULL: it has a tree of its own. Returns NULL with errno: EINVAL
+    (resil_errmsg names the stage, the link and the field), ENOENT (a type, a stage, a port or an
+    executable that is not there), ELOOP (a cycle), EEXIST (a name is there twice), EBUSY (two links
+    to a stage of which one is exclusive), ENOTSUP (a loop that is fused or shares a thread, a
+    ready-made stage that would wait in a shared thread, or has what is the program's alone in a
+    process), and as resil_supervisor_add_supervisor. */
 RESIL_EXPORT resil_pipeline_t *resil_pipeline_new (resil_supervisor_t *above,
                                                    const resil_pipeline_spec_t *spec);
 
-/*  Stop at once, if it still runs, and free. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL; from inside
-    one of its own stages it is refused, and leaves the pointer as it is. Time as
-    resil_supervisor_destroy; one below a supervisor must be destroyed before that one is. */
+/*  Stop at once, if it still runs, and free. Takes NULL and a pointer to NULL, and sets the
+    caller's pointer to NULL; from inside one of its own stages it is refused, and leaves the
+    pointer as it is. Time as resil_supervisor_destroy; one below a supervisor must be destroyed
+    before that one is. */
 RESIL_EXPORT void resil_pipeline_destroy (resil_pipeline_t **self_p);
 
-/*  Start all stages, the sinks first. Below a supervisor that has not been spawned yet it starts with that one, and this call is
-    not needed. Returns as resil_supervisor_spawn. */
+/*  Start all stages, the sinks first. Below a supervisor that has not been spawned yet it starts
+    with that one, and this call is not needed. Returns as resil_supervisor_spawn. */
 RESIL_EXPORT int resil_pipeline_start (resil_pipeline_t *self);
 
-/*  Wait for its end. Returns 0 when all that the sources have emitted is done, or -1 with errno: ETIMEDOUT, ECANCELED (it was aborted
-    or stopped), ECHILD (it gave up: resil_errmsg has the error), EINVAL, EDEADLK. `timeout_ms` may be 0 or RESIL_FOREVER. */
+/*  Wait for its end. Returns 0 when all that the sources have emitted is done, or -1 with errno:
+    ETIMEDOUT, ECANCELED (it was aborted or stopped), ECHILD (it gave up: resil_errmsg has the
+    error), EINVAL, EDEADLK. `timeout_ms` may be 0 or RESIL_FOREVER. */
 RESIL_EXPORT int resil_pipeline_wait (resil_pipeline_t *self, int64_t timeout_ms);
 
 /*  Start and wait. */
 RESIL_EXPORT int resil_pipeline_run (resil_pipeline_t *self);
 
-/*  Have the sources produce no more, and wait until all is done that they have emitted, which is the end of it. Returns how many
-    of their records are not confirmed when `timeout_ms` have passed: 0 is all is done. It goes on then, and may be called again. -1
-    with errno: as resil_pipeline_wait, but ETIMEDOUT. */
+/*  Have the sources produce no more, and wait until all is done that they have emitted, which is
+    the end of it. Returns how many of their records are not confirmed when `timeout_ms` have
+    passed: 0 is all is done. It goes on then, and may be called again. -1 with errno: as
+    resil_pipeline_wait, but ETIMEDOUT. */
 RESIL_EXPORT int64_t resil_pipeline_drain (resil_pipeline_t *self, int64_t timeout_ms);
 
-/*  Wait until all is done that the sources have emitted up to now; they go on meanwhile. Returns how many records of those
-    are not confirmed when `timeout_ms` have passed, or -1, as resil_pipeline_drain. */
+/*  Wait until all is done that the sources have emitted up to now; they go on meanwhile. Returns
+    how many records of those are not confirmed when `timeout_ms` have passed, or -1, as
+    resil_pipeline_drain. */
 RESIL_EXPORT int64_t resil_pipeline_flush (resil_pipeline_t *self, int64_t timeout_ms);
 
 /*  Stop all stages now. What is not done stays so. Returns 0, or -1 with EINVAL, EDEADLK. */
 RESIL_EXPORT int resil_pipeline_abort (resil_pipeline_t *self);
 
-/*  Have a stage take no more records, or a source produce none, until it is resumed. NULL: all sources. What waits before it
-    is bounded by the windows. Returns when it has been told: it may still have a record in hand. 0, or -1 with errno: ENOENT, EINVAL. */
+/*  Have a stage take no more records, or a source produce none, until it is resumed. NULL: all
+    sources. What waits before it is bounded by the windows. Returns when it has been told: it may
+    still have a record in hand. 0, or -1 with errno: ENOENT, EINVAL. */
 RESIL_EXPORT int resil_pipeline_pause (resil_pipeline_t *self, const char *stage);
 RESIL_EXPORT int resil_pipeline_resume (resil_pipeline_t *self, const char *stage);
 
-/*  How a stage stands: in = done + dropped + dead + in_flight, each of them counted by itself. Of a source `in` is what it has
-    emitted. A record is in flight until it is confirmed to whom it came from, which is when all that came of it is. What grows
-    makes rates for who asks twice. */
+/*  How a stage stands: in = done + dropped + dead + in_flight, each of them counted by itself. Of a
+    source `in` is what it has emitted. A record is in flight until it is confirmed to whom it came
+    from, which is when all that came of it is. What grows makes rates for who asks twice. */
 typedef struct {
     uint64_t in;        /*  that have come to it                                           */
     uint64_t done;      /*  RESIL_OK, and confirmed                                        */
@@ -387,19 +422,21 @@ typedef struct {
     uint64_t emitted;   /*  that have taken effect, copies counted                              */
     uint64_t retries;   /*  RESIL_RETRY                                                         */
     uint64_t failures;  /*  of the stage with a record in hand                                  */
-    uint64_t
-        replayed; /*  given to it again though it was through with them, as a thread that hung was
-                           replaced, or a process has died                                     */
+    /*  Given to it again though it was through with them, as a thread that hung was replaced, or
+        a process has died. */
+    uint64_t replayed;
     uint64_t waiting; /*  of those in flight, that it is not through with; of a source 0       */
     resil_histogram_t latency; /*  of those confirmed: from when they came until then          */
     uint64_t deferred; /*  of those in flight: that are to be settled                          */
 } resil_audit_t;
 
-/*  How the stage of that name stands, all its workers together, at one instant. 0, or -1 with errno: ENOENT, EINVAL. */
+/*  How the stage of that name stands, all its workers together, at one instant. 0, or -1 with
+    errno: ENOENT, EINVAL. */
 RESIL_EXPORT int resil_pipeline_audit (resil_pipeline_t *self, const char *stage,
                                        resil_audit_t *audit);
 
-/*  How a link stands, between all workers of its two stages. Its texts are valid until the pipeline is destroyed. */
+/*  How a link stands, between all workers of its two stages. Its texts are valid until the pipeline
+    is destroyed. */
 typedef struct {
     const char *from;    /*  the name of a stage                                               */
     const char *port;    /*  of its ports; NULL: the default one                               */
@@ -414,8 +451,9 @@ typedef struct {
     uint64_t duplicates;     /*  batches that came again, and were dropped                        */
 } resil_link_audit_t;
 
-/*  How the link of that number stands, at one instant. They have the order of the spec, from 0; in a chain that of the stages where
-    they begin. 0, or -1 with errno: ENOENT (there are not so many), EINVAL. */
+/*  How the link of that number stands, at one instant. They have the order of the spec, from 0; in
+    a chain that of the stages where they begin. 0, or -1 with errno: ENOENT (there are not so
+    many), EINVAL. */
 RESIL_EXPORT int resil_pipeline_audit_link (resil_pipeline_t *self, size_t link,
                                             resil_link_audit_t *audit);
 

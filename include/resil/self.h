@@ -6,14 +6,14 @@
 
 #include <resil/base.h>
 
-/*  The component's side of its supervision. It belongs to resil and is valid until
-    start returns; of a component with handlers, in these and until the last of them returns. All calls are for the thread that start runs in, but
-    resil_cancelled and resil_progress, which any thread may call while start runs; from
-    another thread the rest is refused: -1 with EPERM.
-    After a component has been quarantined (it hung, and was replaced), what it still
-    does through its self is refused: -1 with ESTALE; only its two sockets stay until it
-    returns. In a thread that is shared (RESIL_SHARED) there are no sockets and no waits: NULL or -1
-    with ENOTSUP. A NULL self is -1 with EINVAL, or NULL, 0, false. */
+/*  The component's side of its supervision. It belongs to resil and is valid until start returns;
+    of a component with handlers, in these and until the last of them returns. All calls are for the
+    thread that start runs in, but resil_cancelled and resil_progress, which any thread may call
+    while start runs; from another thread the rest is refused: -1 with EPERM. After a component has
+    been quarantined (it hung, and was replaced), what it still does through its self is refused: -1
+    with ESTALE; only its two sockets stay until it returns. In a thread that is shared
+    (RESIL_SHARED) there are no sockets and no waits: NULL or -1 with ENOTSUP. A NULL self is -1
+    with EINVAL, or NULL, 0, false. */
 typedef struct _resil_self_t resil_self_t;
 
 /*  The component's name. */
@@ -33,11 +33,11 @@ RESIL_EXPORT void *resil_self_args (const resil_self_t *self);
     it. */
 RESIL_EXPORT zsock_t *resil_self_errors (resil_self_t *self);
 
-/*  The control socket, a PAIR, for a zpoller or zloop of the component's own. From when it is
-    first asked for it gets "ACK n" when the report of incarnation n has been accepted, and "$TERM" when the
-    component is to return, as a zactor's pipe does; zsock_signal (control, 0) on it says
-    ready. What else is sent on it is dropped. The level, whatever was read, is
-    resil_cancelled. Owned by resil; do not destroy, bind or connect it. */
+/*  The control socket, a PAIR, for a zpoller or zloop of the component's own. From when it is first
+    asked for it gets "ACK n" when the report of incarnation n has been accepted, and "$TERM" when
+    the component is to return, as a zactor's pipe does; zsock_signal (control, 0) on it says ready.
+    What else is sent on it is dropped. The level, whatever was read, is resil_cancelled. Owned by
+    resil; do not destroy, bind or connect it. */
 RESIL_EXPORT zsock_t *resil_self_control (resil_self_t *self);
 
 /*  Report an irrecoverable error and wait until the supervisor has acknowledged it.
@@ -90,19 +90,21 @@ RESIL_EXPORT int resil_ready (resil_self_t *self);
 
 /*  Say that there is nothing to do for this component here: `return resil_ignore (self);`. That
     is no error, and it is not started again, whatever its restart type, until
-    resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE. As OTP's `ignore`. */
+    resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE. As OTP's
+    `ignore`. */
 RESIL_EXPORT int resil_ignore (resil_self_t *self);
 
-/*  Is it to read its configuration anew? True once after each resil_supervisor_reload_child, or after several that came
-    before it looked; false for a NULL. It is not woken for that: look where it comes by now and then. Any thread. */
+/*  Is it to read its configuration anew? True once after each resil_supervisor_reload_child, or
+    after several that came before it looked; false for a NULL. It is not woken for that: look where
+    it comes by now and then. Any thread. */
 RESIL_EXPORT bool resil_reload_wanted (resil_self_t *self);
 
 /*  Say that work goes on; cheap enough for every item (a few nanoseconds). `label` says
     what with, for the story of a hang; a string that stays valid, or NULL. Any thread. */
 RESIL_EXPORT void resil_progress (resil_self_t *self, const char *label);
 
-/*  Say that work goes on, and that it may take `ms` until the next progress (or wait), where that is
-    more than the hang deadline. Any thread. Returns 0, or -1 with EINVAL, ESTALE. As systemd's
+/*  Say that work goes on, and that it may take `ms` until the next progress (or wait), where that
+    is more than the hang deadline. Any thread. Returns 0, or -1 with EINVAL, ESTALE. As systemd's
     EXTEND_TIMEOUT_USEC. */
 RESIL_EXPORT int resil_extend (resil_self_t *self, int64_t ms);
 
@@ -114,10 +116,10 @@ RESIL_EXPORT void resil_busy (resil_self_t *self);
 /*  What resil_cleanup registers; `arg` is what was given there. */
 typedef void (resil_cleanup_fn) (void *arg);
 
-/*  Have `cleanup (arg)` called when this incarnation ends, however it ends (not if its thread
-    never comes back), last registered first, in this thread, before handle_irrecoverable. A
-    panic in one is what the incarnation fails of, unless it has reported; the others run. Returns 0, or -1 with errno: EINVAL,
-    ENOMEM, ENOBUFS (1,024 are registered), ESTALE. */
+/*  Have `cleanup (arg)` called when this incarnation ends, however it ends (not if its thread never
+    comes back), last registered first, in this thread, before handle_irrecoverable. A panic in one
+    is what the incarnation fails of, unless it has reported; the others run. Returns 0, or -1 with
+    errno: EINVAL, ENOMEM, ENOBUFS (1,024 are registered), ESTALE. */
 RESIL_EXPORT int resil_cleanup (resil_self_t *self, resil_cleanup_fn *cleanup, void *arg);
 
 /*  End the incarnation at once from any depth of its own calls, as failed: control

@@ -8,8 +8,8 @@
 
 #include <resil/supervisor.h>
 
-/*  A copy of what a tree's actor knew at one moment, the same for all of it. It belongs to who asked for
-    it, does not change, and outlives the tree. Any thread may read it. */
+/*  A copy of what a tree's actor knew at one moment, the same for all of it. It belongs to who
+    asked for it, does not change, and outlives the tree. Any thread may read it. */
 typedef struct _resil_snapshot_t resil_snapshot_t;
 
 /*  What a component or a supervisor is at. */
@@ -34,8 +34,8 @@ typedef enum {
     RESIL_THEN_GAVE_UP      /*  its supervisor gave up                                          */
 } resil_then_t;
 
-/*  One failure, and what followed. Its error and strings are never NULL, and valid until the snapshot is
-    destroyed. */
+/*  One failure, and what followed. Its error and strings are never NULL, and valid until the
+    snapshot is destroyed. */
 typedef struct {
     const resil_error_t *error; /*  what happened: kind, code, text, file and line, which
                                     incarnation, when on CLOCK_MONOTONIC                    */
@@ -99,8 +99,8 @@ RESIL_EXPORT resil_snapshot_t *resil_supervisor_snapshot (resil_supervisor_t *se
 /*  Free it. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. */
 RESIL_EXPORT void resil_snapshot_destroy (resil_snapshot_t **self_p);
 
-/*  The number of the last event (resil/event.h) before it: it shows what that one and those before it have
-    told, and nothing of later ones. */
+/*  The number of the last event (resil/event.h) before it: it shows what that one and those before
+    it have told, and nothing of later ones. */
 RESIL_EXPORT uint64_t resil_snapshot_sequence (const resil_snapshot_t *self);
 
 /*  How many there are in it: at least one, the supervisor that was asked. */
@@ -114,15 +114,15 @@ RESIL_EXPORT const resil_standing_t *resil_snapshot_at (const resil_snapshot_t *
 RESIL_EXPORT const resil_standing_t *resil_snapshot_find (const resil_snapshot_t *self,
                                                           const char *path);
 
-/*  Print the story of the one with that path: a line that says how many failures there were, and one for
-    each that is kept, oldest first: when (UTC), what happened and where, what followed, and who had it stopped.
-    NULL as path prints the stories of all that have one. Returns 0, or -1 with errno: ENOENT (no such path),
-    EINVAL, EIO. */
+/*  Print the story of the one with that path: a line that says how many failures there were, and
+    one for each that is kept, oldest first: when (UTC), what happened and where, what followed, and
+    who had it stopped. NULL as path prints the stories of all that have one. Returns 0, or -1 with
+    errno: ENOENT (no such path), EINVAL, EIO. */
 RESIL_EXPORT int resil_snapshot_print_story (const resil_snapshot_t *self, const char *path,
                                              FILE *file);
 
-/*  Print it, a line for each, indented by level, with its last failure below it. Returns 0, or -1 with
-    EINVAL, EIO. */
+/*  Print it, a line for each, indented by level, with its last failure below it. Returns 0, or -1
+    with EINVAL, EIO. */
 RESIL_EXPORT int resil_snapshot_print (const resil_snapshot_t *self, FILE *file);
 
 /*  Take a snapshot and print it. Returns 0, or -1 with errno as the two do. */

@@ -1,8 +1,8 @@
 /*  Ready-made sources that are no files: a clock or a count, lines by tcp, what is sent to a stage.
 
-    They need not be registered: a spec names them as its type, and gives their options as its args, which must last as
-    long as the pipeline, and are checked when that is made. None of them ends by itself, but a count that is at its end:
-    resil_pipeline_drain does it.
+    They need not be registered: a spec names them as its type, and gives their options as its args,
+    which must last as long as the pipeline, and are checked when that is made. None of them ends by
+    itself, but a count that is at its end: resil_pipeline_drain does it.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_SOURCES_H
@@ -10,9 +10,10 @@
 
 #include <resil/pipeline.h>
 
-/*  The type of a source: numbered records, one each so many milliseconds, or as fast as they are taken. The position is the
-    number, from 1, and a record is the text of the options with the number behind it, in decimal. A time at which there was no
-    room, as the stages behind are slow, is not made up for. Another run of the program begins at 1. */
+/*  The type of a source: numbered records, one each so many milliseconds, or as fast as they are
+    taken. The position is the number, from 1, and a record is the text of the options with the
+    number behind it, in decimal. A time at which there was no room, as the stages behind are slow,
+    is not made up for. Another run of the program begins at 1. */
 #define RESIL_INTERVAL_SOURCE "interval"
 
 /*  Begin with RESIL_INTERVAL: `resil_interval_t beat = {RESIL_INTERVAL, .every_ms = 1000};`. */
@@ -26,14 +27,16 @@ typedef struct {
 /*  Begins a resil_interval_t. */
 #define RESIL_INTERVAL .size = sizeof (resil_interval_t)
 
-/*  The type of a source: each line that comes by tcp is a record, without its newline; the lines of one connection in
-    order. It listens, to any number of clients up to a bound, or connects to a server; a connection that ends or cannot be had is a
-    failure of the stage then, which is tried again after its delay (resil_stage_spec_t). A last line without a
-    newline is a record too, if the other side has closed the connection in order. The position counts the lines.
+/*  The type of a source: each line that comes by tcp is a record, without its newline; the lines of
+    one connection in order. It listens, to any number of clients up to a bound, or connects to a
+    server; a connection that ends or cannot be had is a failure of the stage then, which is tried
+    again after its delay (resil_stage_spec_t). A last line without a newline is a record too, if
+    the other side has closed the connection in order. The position counts the lines.
 
-    When the stages behind are slow it does not read, and so the senders wait in the end. What has been read lives as long as
-    the program: tcp cannot be asked again, so lines that were on their way when the program dies are lost, without a word
-    to who has sent them. Nothing is encrypted, and nobody is asked who he is. */
+    When the stages behind are slow it does not read, and so the senders wait in the end. What has
+    been read lives as long as the program: tcp cannot be asked again, so lines that were on their
+    way when the program dies are lost, without a word to who has sent them. Nothing is encrypted,
+    and nobody is asked who he is. */
 #define RESIL_TCP_SOURCE "tcp"
 
 /*  Begin with RESIL_TCP: `resil_tcp_t in = {RESIL_TCP, .port = "7000"};`. */
@@ -54,13 +57,14 @@ typedef struct {
 /*  Begins a resil_tcp_t. */
 #define RESIL_TCP .size = sizeof (resil_tcp_t), .clients_max = 100, .line_max = 64 << 10
 
-/*  The type of a source: what is sent to the component that the stage runs in (resil_cast, resil_send, resil_call), as one record
-    each, without its tag. Its address is that of the stage's name, or its thread's, below resil_pipeline_supervisor
-    (resil_supervisor_find). The position counts the messages. A call is answered, by an empty reply with its own tag, as soon as
-    the pipeline has it.
+/*  The type of a source: what is sent to the component that the stage runs in (resil_cast,
+    resil_send, resil_call), as one record each, without its tag. Its address is that of the stage's
+    name, or its thread's, below resil_pipeline_supervisor (resil_supervisor_find). The position
+    counts the messages. A call is answered, by an empty reply with its own tag, as soon as the
+    pipeline has it.
 
-    When the stages behind are slow messages wait in the mailbox, whose bounds and what happens there are as with any
-    component. They live as long as the program. It has no options. */
+    When the stages behind are slow messages wait in the mailbox, whose bounds and what happens
+    there are as with any component. They live as long as the program. It has no options. */
 #define RESIL_MAILBOX_SOURCE "mailbox"
 
 #endif

@@ -101,7 +101,8 @@ typedef struct {
     .shutdown_ms = 5000, .handler_ms = 5000, .hang_ms = RESIL_FOREVER, .mailbox_messages = 10000,  \
     .mailbox_bytes = 64 << 20
 
-/*  Begins the resil_spec_t of a supervisor below another one: no deadline but its components' own. */
+/*  Begins the resil_spec_t of a supervisor below another one: no deadline but its components'
+    own. */
 #define RESIL_SUBTREE                                                                              \
     .size = sizeof (resil_spec_t), .delay = RESIL_DELAY_INHERITED, .start_ms = RESIL_FOREVER,      \
     .shutdown_ms = RESIL_FOREVER, .handler_ms = RESIL_FOREVER, .hang_ms = RESIL_FOREVER,           \

@@ -8,12 +8,12 @@
 #include <resil/address.h>
 #include <resil/spec.h>
 
-/*  It starts its children in the order they were added, restarts those that fail, and stops them
-    in reverse order. A child is a component, or another supervisor: a tree, of which one actor
-    looks after all. Any thread may call it: calls become commands to that actor, which answers
-    whatever goes on. From inside a component of the same tree a call returns once it has been
-    accepted or refused, and does not wait for what comes of it; wait, run, destroy and the spawn of
-    the root are refused with EDEADLK there. Its own code runs in its actor; the components', handlers' and
+/*  It starts its children in the order they were added, restarts those that fail, and stops them in
+    reverse order. A child is a component, or another supervisor: a tree, of which one actor looks
+    after all. Any thread may call it: calls become commands to that actor, which answers whatever
+    goes on. From inside a component of the same tree a call returns once it has been accepted or
+    refused, and does not wait for what comes of it; wait, run, destroy and the spawn of the root
+    are refused with EDEADLK there. Its own code runs in its actor; the components', handlers' and
     callbacks' never do. */
 typedef struct _resil_supervisor_t resil_supervisor_t;
 
@@ -81,14 +81,14 @@ typedef enum {
     be made), ENOMEM. */
 RESIL_EXPORT resil_supervisor_t *resil_supervisor_new (const resil_supervisor_options_t *options);
 
-/*  Stop, if it still runs, and free, with all that is below it. Takes NULL and a pointer to NULL, and
-    sets the caller's pointer to NULL. One below another supervisor is that one's: it is refused with
-    EINVAL, and the pointer is left as it is.
-    It returns after at most the sum of its components' shutdown deadlines and twice their handler
-    deadlines plus 5 s, RESIL_FOREVER counting as 10 s here, and 3 s more if a callback for events
-    hangs; components that have not returned then are quarantined. No other call may be in progress, but waits, which end. From inside
-    one of its own components it is refused: it asks for a stop, sets errno to EDEADLK and leaves the
-    pointer as it is. */
+/*  Stop, if it still runs, and free, with all that is below it. Takes NULL and a pointer to NULL,
+    and sets the caller's pointer to NULL. One below another supervisor is that one's: it is refused
+    with EINVAL, and the pointer is left as it is. It returns after at most the sum of its
+    components' shutdown deadlines and twice their handler deadlines plus 5 s, RESIL_FOREVER
+    counting as 10 s here, and 3 s more if a callback for events hangs; components that have not
+    returned then are quarantined. No other call may be in progress, but waits, which end. From
+    inside one of its own components it is refused: it asks for a stop, sets errno to EDEADLK and
+    leaves the pointer as it is. */
 RESIL_EXPORT void resil_supervisor_destroy (resil_supervisor_t **self_p);
 
 /*  Its name. */
@@ -99,24 +99,24 @@ RESIL_EXPORT const char *resil_supervisor_path (const resil_supervisor_t *self);
 
 /*  ---- Children ---- */
 
-/*  Add a component; `spec` is copied. Before spawn it waits for spawn; after it, it is
-    started, and the call returns when it is up, its start has failed (then it is
-    not kept), or its start deadline has passed. Returns 0, or -1 with errno: EINVAL (resil_errmsg
-    names the field), ENOENT (no such type), EEXIST (that name is taken; resil_errmsg says whether
-    by one that runs), ENOSPC (max_children), EMFILE (no
-    descriptors or sockets left for it: nothing was started), EAGAIN (no thread can be made),
-    ENOMEM, ESHUTDOWN (supervision has ended or is ending), ETIMEDOUT, ECHILD (it failed before
-    it was ready; resil_errmsg has its error), ECANCELED (it was terminated before that). As OTP's supervisor:start_child/2. */
+/*  Add a component; `spec` is copied. Before spawn it waits for spawn; after it, it is started, and
+    the call returns when it is up, its start has failed (then it is not kept), or its start
+    deadline has passed. Returns 0, or -1 with errno: EINVAL (resil_errmsg names the field), ENOENT
+    (no such type), EEXIST (that name is taken; resil_errmsg says whether by one that runs), ENOSPC
+    (max_children), EMFILE (no descriptors or sockets left for it: nothing was started), EAGAIN (no
+    thread can be made), ENOMEM, ESHUTDOWN (supervision has ended or is ending), ETIMEDOUT, ECHILD
+    (it failed before it was ready; resil_errmsg has its error), ECANCELED (it was terminated before
+    that). As OTP's supervisor:start_child/2. */
 RESIL_EXPORT int resil_supervisor_add (resil_supervisor_t *self, const resil_spec_t *spec);
 
-/*  Add several components at once, all or none: `specs` are `count` of them in a row, each copied as by
-    resil_supervisor_add; none is started before all have been accepted. Before spawn they wait
-    for spawn. After it they are started in order, each when the one before is up, and the call
+/*  Add several components at once, all or none: `specs` are `count` of them in a row, each copied
+    as by resil_supervisor_add; none is started before all have been accepted. Before spawn they
+    wait for spawn. After it they are started in order, each when the one before is up, and the call
     returns when all are; if the start of one fails, those that had started are stopped again in
-    reverse order, and none is kept. Meanwhile all other calls are answered; terminating one
-    of them that is not up yet counts as a failure of its start. Returns 0 (also if there are none to
-    add), or -1 with errno: as resil_supervisor_add for the first that is not accepted or whose
-    start fails, and EEXIST also if two have the same name. As the list that OTP's supervisor:init/1
+    reverse order, and none is kept. Meanwhile all other calls are answered; terminating one of them
+    that is not up yet counts as a failure of its start. Returns 0 (also if there are none to add),
+    or -1 with errno: as resil_supervisor_add for the first that is not accepted or whose start
+    fails, and EEXIST also if two have the same name. As the list that OTP's supervisor:init/1
     returns. */
 RESIL_EXPORT int resil_supervisor_add_many (resil_supervisor_t *self, const resil_spec_t *specs,
                                             size_t count);
@@ -128,26 +128,27 @@ RESIL_EXPORT int resil_supervisor_add_simple (resil_supervisor_t *self, const ch
                                               resil_handle_irrecoverable_fn *handle_irrecoverable,
                                               void *args);
 
-/*  Add a supervisor below this one, without children yet; they are added to what is returned. Begin `spec` with
-    RESIL_SUBTREE; its name, restart type, delay, shutdown_ms and significant count. Before the root
-    is spawned it waits for that; after it, for a spawn of its own, so that it can be given the
-    children that belong to it: when it is restarted, it begins with those again, and
-    whoever was added to it while it ran is gone, as in OTP. When it gives up, that is a
-    failure like a component's. What is returned belongs to the root and is valid until the root
-    is destroyed; once it has been deleted, calls of it are refused with ESHUTDOWN. Returns NULL
-    with errno: as resil_supervisor_add, and ENAMETOOLONG (the path), EMLINK (16 levels). */
+/*  Add a supervisor below this one, without children yet; they are added to what is returned. Begin
+    `spec` with RESIL_SUBTREE; its name, restart type, delay, shutdown_ms and significant count.
+    Before the root is spawned it waits for that; after it, for a spawn of its own, so that it can
+    be given the children that belong to it: when it is restarted, it begins with those again, and
+    whoever was added to it while it ran is gone, as in OTP. When it gives up, that is a failure
+    like a component's. What is returned belongs to the root and is valid until the root is
+    destroyed; once it has been deleted, calls of it are refused with ESHUTDOWN. Returns NULL with
+    errno: as resil_supervisor_add, and ENAMETOOLONG (the path), EMLINK (16 levels). */
 RESIL_EXPORT resil_supervisor_t *resil_supervisor_add_supervisor (
     resil_supervisor_t *self, const resil_spec_t *spec, const resil_supervisor_options_t *options);
 
 /*  Stop a child, and keep its spec, so that it can be restarted; one that is temporary, or below a
-    dynamic supervisor, is forgotten. A pending restart is undone, and a stop of the child that is in
-    progress is waited for. Returns 0 when it has stopped (also if it had before), or -1 with errno:
-    ENOENT (no such child), EINVAL, ESHUTDOWN. As OTP's supervisor:terminate_child/2. */
+    dynamic supervisor, is forgotten. A pending restart is undone, and a stop of the child that is
+    in progress is waited for. Returns 0 when it has stopped (also if it had before), or -1 with
+    errno: ENOENT (no such child), EINVAL, ESHUTDOWN. As OTP's supervisor:terminate_child/2. */
 RESIL_EXPORT int resil_supervisor_terminate_child (resil_supervisor_t *self, const char *name);
 
-/*  Start a child that is down: terminated, completed or ignored. Returns as resil_supervisor_add does, but keeps it
-    if it fails; and EALREADY (it runs), EBUSY (a restart of it is pending, or it is just
-    stopping), ENOENT. It does not count for the limit. As OTP's supervisor:restart_child/2. */
+/*  Start a child that is down: terminated, completed or ignored. Returns as resil_supervisor_add
+    does, but keeps it if it fails; and EALREADY (it runs), EBUSY (a restart of it is pending, or
+    it is just stopping), ENOENT. It does not count for the limit. As OTP's
+    supervisor:restart_child/2. */
 RESIL_EXPORT int resil_supervisor_restart_child (resil_supervisor_t *self, const char *name);
 
 /*  Forget a child that is down. Returns 0, or -1 with errno: EBUSY (it runs, stops or waits for a
@@ -155,14 +156,15 @@ RESIL_EXPORT int resil_supervisor_restart_child (resil_supervisor_t *self, const
     supervisor:delete_child/2. */
 RESIL_EXPORT int resil_supervisor_delete_child (resil_supervisor_t *self, const char *name);
 
-/*  Start a pending restart now and not when its delay is over. Returns 0, or -1 with errno: EALREADY (none
-    is pending), ENOENT, EINVAL, ESHUTDOWN. */
+/*  Start a pending restart now and not when its delay is over. Returns 0, or -1 with errno:
+    EALREADY (none is pending), ENOENT, EINVAL, ESHUTDOWN. */
 RESIL_EXPORT int resil_supervisor_hurry_child (resil_supervisor_t *self, const char *name);
 
-/*  Have a child that is up read its configuration anew, without a restart. A command gets SIGHUP, it alone and not what it has
-    started, as with ExecReload= of systemd; one that speaks gets RELOAD; a component of the program, wherever it runs, finds
-    resil_reload_wanted true. What comes of it is the child's affair. Returns 0 when that is on its way, or -1 with
-    errno: EBUSY (it is not up; what starts reads what there is then), EINVAL (also for a supervisor: reload its
+/*  Have a child that is up read its configuration anew, without a restart. A command gets SIGHUP,
+    it alone and not what it has started, as with ExecReload= of systemd; one that speaks gets
+    RELOAD; a component of the program, wherever it runs, finds resil_reload_wanted true. What comes
+    of it is the child's affair. Returns 0 when that is on its way, or -1 with errno: EBUSY (it is
+    not up; what starts reads what there is then), EINVAL (also for a supervisor: reload its
     children), ENOENT, ESHUTDOWN. */
 RESIL_EXPORT int resil_supervisor_reload_child (resil_supervisor_t *self, const char *name);
 
@@ -178,15 +180,16 @@ typedef struct {
     ESHUTDOWN (it has been deleted). As OTP's supervisor:count_children/1. */
 RESIL_EXPORT int resil_supervisor_count_children (resil_supervisor_t *self, resil_count_t *count);
 
-/*  The address of a component: "reader" is a child of this supervisor, "pipe/reader" one further below,
-    "/app/pipe/reader" begins with the root's name. Look once, and keep it: it is good for as long as the component is
-    there, over all its restarts. Returns 0, or -1 with errno: ENOENT (resil_errmsg names what is not
-    there), EINVAL (also for a supervisor, which has no mailbox), ESHUTDOWN (it has been deleted). */
+/*  The address of a component: "reader" is a child of this supervisor, "pipe/reader" one further
+    below, "/app/pipe/reader" begins with the root's name. Look once, and keep it: it is good for as
+    long as the component is there, over all its restarts. Returns 0, or -1 with errno: ENOENT
+    (resil_errmsg names what is not there), EINVAL (also for a supervisor, which has no mailbox),
+    ESHUTDOWN (it has been deleted). */
 RESIL_EXPORT int resil_supervisor_find (resil_supervisor_t *self, const char *path,
                                         resil_address_t *address);
 
-/*  How a component's mailbox stands: `sent` is the sum of the next four. Messages to it and calls count, not replies,
-    timers and the like. Over all its incarnations, since it was added. */
+/*  How a component's mailbox stands: `sent` is the sum of the next four. Messages to it and calls
+    count, not replies, timers and the like. Over all its incarnations, since it was added. */
 typedef struct {
     uint64_t sent;          /*  that were in it, ever                                    */
     uint64_t handled;       /*  or kept by it                                            */
@@ -203,39 +206,39 @@ typedef struct {
 RESIL_EXPORT int resil_supervisor_mail (resil_supervisor_t *self, const char *path,
                                         resil_mail_t *mail);
 
-/*  How many threads the pool of that name has, from which components with RESIL_SHARED take theirs: 1, unless
-    said. A pool belongs to the whole tree; the one that specs get who name none is "shared". Those who run stay
-    where they are; who starts is put where there are fewest. Returns 0, or -1 with errno: EINVAL, ENOMEM. */
+/*  How many threads the pool of that name has, from which components with RESIL_SHARED take theirs:
+    1, unless said. A pool belongs to the whole tree; the one that specs get who name none is
+    "shared". Those who run stay where they are; who starts is put where there are fewest. Returns
+    0, or -1 with errno: EINVAL, ENOMEM. */
 RESIL_EXPORT int resil_supervisor_set_pool (resil_supervisor_t *self, const char *name,
                                             int threads);
 
 /*  Change limit, delay, strategy, auto_shutdown, max_children and max_quarantined without touching
-    a child; restarts that have been counted stay counted. `options->name` and `seed` are
-    not looked at. A child that inherited its delay keeps the one it had. Returns 0, or -1 with errno:
-    EINVAL, ENOMEM, ESHUTDOWN. */
+    a child; restarts that have been counted stay counted. `options->name` and `seed` are not looked
+    at. A child that inherited its delay keeps the one it had. Returns 0, or -1 with errno: EINVAL,
+    ENOMEM, ESHUTDOWN. */
 RESIL_EXPORT int resil_supervisor_set_options (resil_supervisor_t *self,
                                                const resil_supervisor_options_t *options);
 
-/*  The spec of a child, as it was accepted: with the delay that it inherited. Its name and type point
-    to memory that stays valid as `name` does, and for the life of the program; its type is
+/*  The spec of a child, as it was accepted: with the delay that it inherited. Its name and type
+    point to memory that stays valid as `name` does, and for the life of the program; its type is
     NULL for resil_supervisor_add_simple and for a supervisor. Returns 0, or -1 with errno: ENOENT,
     EINVAL, ESHUTDOWN. As OTP's supervisor:get_childspec/2. */
 RESIL_EXPORT int resil_supervisor_get_spec (resil_supervisor_t *self, const char *name,
                                             resil_spec_t *spec);
 
-/*  Give the child of that name another spec without touching what runs, as a change of code does in OTP:
-    restart type, delay and deadlines count from now on; type and arguments from its next
+/*  Give the child of that name another spec without touching what runs, as a change of code does in
+    OTP: restart type, delay and deadlines count from now on; type and arguments from its next
     start, then in a new thread. Returns 0, or -1 with errno: as for resil_supervisor_add, and
     ENOENT, EINVAL (also for a supervisor). */
 RESIL_EXPORT int resil_supervisor_set_spec (resil_supervisor_t *self, const resil_spec_t *spec);
 
 /*  ---- Life ---- */
 
-/*  Start all children, in order, each when the one before is up; a supervisor is up when all of
-    its own are. Returns 0 when all
-    are, or -1 with errno: EALREADY (called before), ESHUTDOWN (stopped before), EDEADLK, EINVAL (it is
-    below another that has not been spawned), or, with what
-    had started stopped again in reverse order, what the start failed with (as for add). */
+/*  Start all children, in order, each when the one before is up; a supervisor is up when all of its
+    own are. Returns 0 when all are, or -1 with errno: EALREADY (called before), ESHUTDOWN (stopped
+    before), EDEADLK, EINVAL (it is below another that has not been spawned), or, with what had
+    started stopped again in reverse order, what the start failed with (as for add). */
 RESIL_EXPORT int resil_supervisor_spawn (resil_supervisor_t *self);
 
 /*  Wait until supervision has ended; `timeout_ms` may be 0 or RESIL_FOREVER. Returns

@@ -22,12 +22,13 @@ typedef int (resil_handle_irrecoverable_fn) (void *args, const resil_error_t *er
 /*  What a component's handler returns when its work is done: the component completes. */
 #define RESIL_DONE 1
 
-/*  A component may be written as handlers in place of a start: each is called for one thing that has happened, one
-    at a time, and returns soon. 0: go on; RESIL_DONE: its work is done; else it has failed, best with a report
-    before (`return resil_fail (...)`). */
+/*  A component may be written as handlers in place of a start: each is called for one thing that
+    has happened, one at a time, and returns soon. 0: go on; RESIL_DONE: its work is done; else it
+    has failed, best with a report before (`return resil_fail (...)`). */
 typedef int (resil_handler_fn) (resil_self_t *self, void *args);
 
-/*  The same with what has come. The message is in hand during the call, and resil's unless resil_keep takes it. */
+/*  The same with what has come. The message is in hand during the call, and resil's unless
+    resil_keep takes it. */
 typedef int (resil_message_fn) (resil_self_t *self, void *args, resil_message_t *message);
 
 /*  A type says how its components work and where their arguments come from. The first of
@@ -58,8 +59,8 @@ typedef struct {
     /*  NULL and errno when it cannot. */
     void *(*args_decode) (const void *bytes, size_t size);
 
-    /*  In place of start. Each but on_message may be NULL: what comes for it is passed over then, with a warning in
-        the log where it was asked for. */
+    /*  In place of start. Each but on_message may be NULL: what comes for it is passed over then,
+        with a warning in the log where it was asked for. */
     resil_handler_fn *on_start;   /*  first of all; when it has returned the component is up   */
     resil_message_fn *on_message; /*  a cast, or a call: resil_reply answers it                */
     resil_message_fn *on_reply;   /*  to a call of its own, by resil_call_async                */

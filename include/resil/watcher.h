@@ -1,20 +1,23 @@
-/*  Watching programs from outside: what runs in them, what happens to it, and having it done otherwise.
+/*  Watching programs from outside: what runs in them, what happens to it, and having it done
+    otherwise.
 
-    A watcher speaks with the monitors of one or several programs, of this machine or of others. Of each it
-    keeps a picture: all components and supervisors, how they stand, right at a sequence number of the
-    program's events and brought on by each event that follows. What was lost on the way is noticed, and had again from the
-    program; if the program itself has it no more, that is said and the picture is made anew. So the picture is
-    right whenever there is one.
+    A watcher speaks with the monitors of one or several programs, of this machine or of others. Of
+    each it keeps a picture: all components and supervisors, how they stand, right at a sequence
+    number of the program's events and brought on by each event that follows. What was lost on the
+    way is noticed, and had again from the program; if the program itself has it no more, that is
+    said and the picture is made anew. So the picture is right whenever there is one.
 
         resil_watcher_t *watcher = resil_watcher_new (NULL);
-        resil_program_t *program = watcher ? resil_watcher_add (watcher, "tcp://10.0.0.7:7350") : NULL;
+        resil_program_t *program = NULL;
+        if (watcher)
+            program = resil_watcher_add (watcher, "tcp://10.0.0.7:7350");
         const resil_notice_t *notice;
         while (program && (notice = resil_watcher_next (watcher, RESIL_FOREVER)))
             if (notice->kind == RESIL_NOTICE_EVENT)
                 printf ("%s: %s\n", notice->event->path, notice->event->type);
 
-    No supervisor is needed in the program that watches. A watcher has no thread: it works in the calls below, all of
-    which belong to one thread at a time.
+    No supervisor is needed in the program that watches. A watcher has no thread: it works in the
+    calls below, all of which belong to one thread at a time.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_WATCHER_H
@@ -43,7 +46,8 @@ typedef struct {
                                 EINTR; -1: none                                                 */
 } resil_watcher_options_t;
 
-/*  Begins a resil_watcher_options_t: `resil_watcher_options_t options = {RESIL_WATCHER_OPTIONS};`. */
+/*  Begins a resil_watcher_options_t: `resil_watcher_options_t options =
+    {RESIL_WATCHER_OPTIONS};`. */
 #define RESIL_WATCHER_OPTIONS                                                                      \
     .size = sizeof (resil_watcher_options_t), .request_ms = 5000, .refresh_ms = RESIL_FOREVER,     \
     .interrupt = -1
@@ -57,7 +61,8 @@ typedef enum {
     RESIL_LINK_REFUSED      /*  it cannot be watched: it speaks another version, or refuses      */
 } resil_link_t;
 
-/*  A program, as it is known now. What is not known yet is "" or 0. Valid until the next call that takes the watcher. */
+/*  A program, as it is known now. What is not known yet is "" or 0. Valid until the next call that
+    takes the watcher. */
 typedef struct {
     const char *endpoint; /*  where its events are had: "tcp://10.0.0.7:7350"                   */
     const char *name;     /*  what it is called                                                 */
@@ -91,8 +96,8 @@ typedef struct {
     const char *trace;    /*  a stack trace, or ""                                              */
 } resil_remote_error_t;
 
-/*  A component or supervisor of a program that is watched. Its texts are UTF-8, and may have control
-    characters in them: a terminal should not be given them as they are. */
+/*  A component or supervisor of a program that is watched. Its texts are UTF-8, and may have
+    control characters in them: a terminal should not be given them as they are. */
 typedef struct {
     const char *path;          /*  "/app/pipe/reader"                                           */
     const char *name;          /*  the last part of it                                          */
@@ -112,18 +117,20 @@ typedef struct {
     int64_t worst_restart_us; /*  likewise                                                     */
     uint64_t failures;        /*  all there ever were, when counters were last had              */
     const char *pipeline;     /*  of a pipeline: how its stages and links stood, when counters were
-                                  last had, as a JSON object (docs/protocols/monitor.md); else NULL */
+                                  last had, as a JSON object (docs/protocols/monitor.md); else
+                                  NULL                                                        */
 } resil_remote_node_t;
 
-/*  Something that happened in a program that is watched. As resil_event_t, which says more. What does not apply is "", 0
-    or, of times, -1. Texts as in resil_remote_node_t. */
+/*  Something that happened in a program that is watched. As resil_event_t, which says more. What
+    does not apply is "", 0 or, of times, -1. Texts as in resil_remote_node_t. */
 typedef struct {
     uint64_t sequence;      /*  its number in its program's tree                              */
     uint64_t node_sequence; /*  its number among those of its path                            */
     int64_t at_us;          /*  when, by the program's clock                                  */
     int64_t wall_at_us;     /*  when, in microseconds since 1970                              */
     const char *type;       /*  "state", "added", "removed", "quarantined", "returned", "escalated",
-                                  "ended", "command", "refused", "dead"; or what later versions have */
+                                  "ended", "command", "refused", "dead"; or what later versions
+                                  have                                                        */
     const char *path;       /*  of whom                                                       */
     bool is_supervisor;     /*  else a component                                              */
     uint64_t incarnation;   /*  of it                                                         */
@@ -177,42 +184,45 @@ typedef struct {
     const resil_reply_t *reply;        /*  of REPLY, else NULL                                   */
 } resil_notice_t;
 
-/*  Make a watcher. `options` is copied; NULL is RESIL_WATCHER_OPTIONS. NULL with errno: EINVAL (resil_errmsg names the
-    option, or what is wrong with the key file), ENOENT, EACCES (the key file), EMFILE, ENOMEM. */
+/*  Make a watcher. `options` is copied; NULL is RESIL_WATCHER_OPTIONS. NULL with errno: EINVAL
+    (resil_errmsg names the option, or what is wrong with the key file), ENOENT, EACCES (the key
+    file), EMFILE, ENOMEM. */
 RESIL_EXPORT resil_watcher_t *resil_watcher_new (const resil_watcher_options_t *options);
 
-/*  End it, and its programs with it. Waits for nothing. Takes NULL and a pointer to NULL, and sets the caller's pointer to
-    NULL. */
+/*  End it, and its programs with it. Waits for nothing. Takes NULL and a pointer to NULL, and sets
+    the caller's pointer to NULL. */
 RESIL_EXPORT void resil_watcher_destroy (resil_watcher_t **self_p);
 
-/*  Watch a program too: `where` is the endpoint of its events ("tcp://10.0.0.7:7350", "10.0.0.7:7350",
-    "ipc:///run/user/1000/resil/app-77/events"), or its name or process id if it runs here as the same user. NULL or "":
-    what RESIL_ENDPOINT in the environment says, or the only one that runs here. It need not be there yet, if
-    an endpoint says where; it may go, and come again.
-    NULL with errno: EINVAL (no endpoint), ENOENT (no such program runs here), EEXIST (several do: resil_errmsg has them),
-    EMFILE, ENOMEM. */
+/*  Watch a program too: `where` is the endpoint of its events ("tcp://10.0.0.7:7350",
+    "10.0.0.7:7350", "ipc:///run/user/1000/resil/app-77/events"), or its name or process id if it
+    runs here as the same user. NULL or "": what RESIL_ENDPOINT in the environment says, or the only
+    one that runs here. It need not be there yet, if an endpoint says where; it may go, and come
+    again. NULL with errno: EINVAL (no endpoint), ENOENT (no such program runs here), EEXIST
+    (several do: resil_errmsg has them), EMFILE, ENOMEM. */
 RESIL_EXPORT resil_program_t *resil_watcher_add (resil_watcher_t *self, const char *where);
 
 /*  Watch it no more. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. */
 RESIL_EXPORT void resil_watcher_remove (resil_watcher_t *self, resil_program_t **program_p);
 
-/*  What there is to tell next; waits for it for `timeout_ms` (RESIL_FOREVER: as long as it takes). What comes from one
-    program comes in its order. NULL with errno: EAGAIN (nothing in that time), EINTR (a signal, or the descriptor
-    that was to interrupt), EINVAL, ENOMEM. */
+/*  What there is to tell next; waits for it for `timeout_ms` (RESIL_FOREVER: as long as it takes).
+    What comes from one program comes in its order. NULL with errno: EAGAIN (nothing in that time),
+    EINTR (a signal, or the descriptor that was to interrupt), EINVAL, ENOMEM. */
 RESIL_EXPORT const resil_notice_t *resil_watcher_next (resil_watcher_t *self, int64_t timeout_ms);
 
-/*  Wait until there is a picture of the program; what else there is to tell is kept. 0, or -1 with errno, and
-    a sentence that names the endpoint and what to do next: ECONNREFUSED or ENOENT (nobody is there), EHOSTUNREACH,
-    EPROTO (what is there is no resil program), EACCES (it wants a key, or another one), EPROTONOSUPPORT (it speaks another
-    version), ETIMEDOUT (it did not answer in `timeout_ms`), EINTR, EINVAL. */
+/*  Wait until there is a picture of the program; what else there is to tell is kept. 0, or -1 with
+    errno, and a sentence that names the endpoint and what to do next: ECONNREFUSED or ENOENT
+    (nobody is there), EHOSTUNREACH, EPROTO (what is there is no resil program), EACCES (it wants a
+    key, or another one), EPROTONOSUPPORT (it speaks another version), ETIMEDOUT (it did not answer
+    in `timeout_ms`), EINTR, EINVAL. */
 RESIL_EXPORT int resil_program_join (resil_program_t *self, int64_t timeout_ms);
 
 /*  How the watcher stands with it. Never NULL, unless `self` is. */
 RESIL_EXPORT const resil_program_info_t *resil_program_info (resil_program_t *self);
 
-/*  Its picture: how many there are in it (0: there is none yet); the one at `index`, each supervisor followed by its
-    children in the order they were added, or NULL; the one with that path, or NULL. Valid until the next call of
-    resil_watcher_next, resil_program_join or resil_program_call. */
+/*  Its picture: how many there are in it (0: there is none yet); the one at `index`, each
+    supervisor followed by its children in the order they were added, or NULL; the one with that
+    path, or NULL. Valid until the next call of resil_watcher_next, resil_program_join or
+    resil_program_call. */
 RESIL_EXPORT size_t resil_program_size (const resil_program_t *self);
 RESIL_EXPORT const resil_remote_node_t *resil_program_at (const resil_program_t *self,
                                                           size_t index);
@@ -222,16 +232,18 @@ RESIL_EXPORT const resil_remote_node_t *resil_program_find (const resil_program_
 /*  The longest id of a request with its NUL. */
 #define RESIL_REQUEST_ID_MAX 65
 
-/*  Have something done by the program: `what` is "restart", "describe", ... (docs/protocols/monitor.md has them all), `path` whom it
-    concerns, or NULL; `fields` a JSON object with the request's other fields, or NULL. The answer is a notice of kind REPLY
-    with this id (`id` may be NULL); it comes when all is done, or has failed, and in any case after `timeout_ms`.
-    0, or -1 with errno: EINVAL (`fields` is no JSON object, ...), ENOTCONN (it has not been joined yet), ENOMEM. */
+/*  Have something done by the program: `what` is "restart", "describe", ...
+    (docs/protocols/monitor.md has them all), `path` whom it concerns, or NULL; `fields` a JSON
+    object with the request's other fields, or NULL. The answer is a notice of kind REPLY with this
+    id (`id` may be NULL); it comes when all is done, or has failed, and in any case after
+    `timeout_ms`. 0, or -1 with errno: EINVAL (`fields` is no JSON object, ...), ENOTCONN (it has
+    not been joined yet), ENOMEM. */
 RESIL_EXPORT int resil_program_ask (resil_program_t *self, const char *what, const char *path,
                                     const char *fields, int64_t timeout_ms,
                                     char id[RESIL_REQUEST_ID_MAX]);
 
-/*  The same, and wait for the answer, which is valid until the next call that takes the watcher; what else there
-    is to tell is kept. NULL with errno as resil_program_ask. */
+/*  The same, and wait for the answer, which is valid until the next call that takes the watcher;
+    what else there is to tell is kept. NULL with errno as resil_program_ask. */
 RESIL_EXPORT const resil_reply_t *resil_program_call (resil_program_t *self, const char *what,
                                                       const char *path, const char *fields,
                                                       int64_t timeout_ms);
@@ -243,14 +255,17 @@ typedef struct {
     char endpoint[108]; /*  where its events are had                                            */
 } resil_local_program_t;
 
-/*  Those that there are, by name and process id; `count` gets how many. To be freed by free. NULL with errno: ENOMEM, EACCES
-    (the folder in which programs are found is not the user's own). Any thread. */
+/*  Those that there are, by name and process id; `count` gets how many. To be freed by free. NULL
+    with errno: ENOMEM, EACCES (the folder in which programs are found is not the user's own). Any
+    thread. */
 RESIL_EXPORT resil_local_program_t *resil_local_programs (size_t *count);
 
-/*  How the watcher stands with a program, as a word: "seeking", "joining", "following", "silent", "refused". */
+/*  How the watcher stands with a program, as a word: "seeking", "joining", "following", "silent",
+    "refused". */
 RESIL_EXPORT const char *resil_link_name (resil_link_t link);
 
-/*  What a notice tells, as a word: "joined", "event", "lost", "silent", "back", "new run", "reply", "refused". */
+/*  What a notice tells, as a word: "joined", "event", "lost", "silent", "back", "new run", "reply",
+    "refused". */
 RESIL_EXPORT const char *resil_notice_kind_name (resil_notice_kind_t kind);
 
 #endif

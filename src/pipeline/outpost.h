@@ -1,8 +1,9 @@
-/*  In a process that does the work of one worker of a pipeline: the stage, and what it needs around it.
+/*  In a process that does the work of one worker of a pipeline: the stage, and what it needs around
+    it.
 
-    It has a pipeline of its own: an inlet, the stage, and an outlet for each worker that is behind it. What comes goes on
-    the inlet's line; what the stage puts on those to the outlets is sent, with a note of how far it is. So the stage finds here what it
-    finds in a thread.
+    It has a pipeline of its own: an inlet, the stage, and an outlet for each worker that is behind
+    it. What comes goes on the inlet's line; what the stage puts on those to the outlets is sent,
+    with a note of how far it is. So the stage finds here what it finds in a thread.
 
     SPDX-License-Identifier: Apache-2.0 */
 #ifndef RESIL_PIPELINE_OUTPOST_H

@@ -173,14 +173,16 @@ struct _resil__process_host_t {
 
 /*  ---- process.c: one of them, in the host's thread ----------------------------------------- */
 
+static inline resil_self_t *resil__process_self (resil__process_t *self)
+{
+    return &self->base.self;
+}
+
 /*  Do what the supervisor wants. */
 void resil__process_look (resil__process_t *self);
 
 /*  Something has come from there. */
 void resil__process_hear (resil__process_t *self, resil__source_kind_t kind);
-
-/*  Its chore has come back. */
-void resil__process_chore_done (resil__chore_t *chore);
 
 /*  Its last word; it may be freed from then on. */
 void resil__process_say_gone (resil__process_t *self);
@@ -200,18 +202,29 @@ void resil__process_signal (resil__process_t *self, int number);
 void resil__process_set_timer (resil__process_t *self);
 resil__about_t resil__process_about (resil__process_t *self);
 
-/*  An echo has come: those whose last words were awaited until then have none more. */
-void resil__process_echoed (resil__process_host_t *host, uint64_t number);
-
-/*  A line of text that has come from there, to the log. */
-void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
-                              size_t size, uint64_t cut);
-
 /*  It makes progress, with a label or without; it may take so long until it does again; it has said that it ends, and is
     killed if it does not. */
 void resil__process_progress (resil__process_t *self, resil__bytes_t label);
 void resil__process_extend (resil__process_t *self, int64_t ms);
 void resil__process_expect_end (resil__process_t *self);
+
+/*  Nothing is under way any more, or something is. */
+void resil__process_go_on (resil__process_t *self);
+
+/*  There is room for what one incarnation tells. */
+void resil__process_await_room (resil__process_t *self);
+
+/*  ---- process_start.c: its incarnation begins ---------------------------------------------------- */
+
+/*  The one that is to start; with its process, when there are arguments. */
+void resil__process_begin (resil__process_t *self);
+void resil__process_launch (resil__process_t *self);
+
+/*  Has it become its program, or has the shim failed? */
+void resil__process_look_at_start (resil__process_t *self);
+
+/*  Its arguments go to its process, anew for each. */
+bool resil__process_encodes_args (const resil__process_t *self);
 
 /*  A process for that incarnation (0: for one that is to come), heard by these: its end and its start are waited on, what it
     writes only if it is not 0. With `go_fd`: its shim waits until that is told which one it is; NULL: it does not. 0, with its id,
@@ -225,8 +238,43 @@ void resil__process_let_go (resil__process_t *self, resil__grave_t *grave, pid_t
 /*  Wait on what it writes too. 0, or an errno. */
 int resil__process_listen (resil__channels_t *channels);
 
-/*  Nothing is under way any more, or something is. */
-void resil__process_go_on (resil__process_t *self);
+/*  ---- process_end.c: its incarnation ends -------------------------------------------------------- */
+
+/*  Its process has ended; what is left of its group, or its last words, may be waited for no longer. */
+void resil__process_bury (resil__process_t *self);
+void resil__process_group_is_due (resil__process_t *self);
+
+/*  Decide how it has ended, and tell. */
+void resil__process_conclude (resil__process_t *self);
+
+/*  An echo has come: those whose last words were awaited until then have none more. */
+void resil__process_echoed (resil__process_host_t *host, uint64_t number);
+
+/*  ---- process_output.c: what it writes ----------------------------------------------------------- */
+
+/*  Whether there may be more. */
+bool resil__process_read_some (resil__process_t *self, resil__source_kind_t kind);
+
+/*  All that there still is; its descriptors are closed. */
+void resil__process_read_last_words (resil__process_t *self);
+
+/*  A line of text that has come from there, to the log. */
+void resil__process_log_line (resil__process_t *self, const char *from, const char *line,
+                              size_t size, uint64_t cut);
+
+/*  So many lines were left out. */
+void resil__process_tell_dropped (resil__process_t *self, uint64_t dropped);
+
+/*  ---- process_chore.c: its functions, in a thread for that --------------------------------------- */
+
+/*  In that thread; it has come back. */
+void resil__process_do_chore (resil__chore_t *chore);
+void resil__process_chore_done (resil__chore_t *chore);
+
+/*  Call its handler with the error that stands there; with that of an incarnation that has been told to the
+    supervisor: where there was no memory for it, that is told. */
+void resil__process_call_handler (resil__process_t *self);
+void resil__process_handle_former (resil__process_t *self);
 
 /*  ---- notice.c: one that says how it stands as a service of systemd does ------------------------- */
 

@@ -30,11 +30,6 @@
     somebody makes them up. */
 #define TEXTS_MOST 2000
 
-static resil_self_t *self_of (resil__process_t *self)
-{
-    return &self->base.self;
-}
-
 static const resil_spec_t *spec_of (const resil__process_t *self)
 {
     return self->base.self.spec->is;
@@ -44,8 +39,9 @@ static void note (resil__process_t *self, resil_log_level_t level, const char *w
                   const char *text)
 {
     resil__about_t whom = resil__process_about (self);
-    resil__log (level, &whom, 0, "%s#%llu %s%s%s", self_of (self)->spec->name,
-                (unsigned long long) self_of (self)->incarnation, what, *text ? ": " : "", text);
+    resil__log (level, &whom, 0, "%s#%llu %s%s%s", resil__process_self (self)->spec->name,
+                (unsigned long long) resil__process_self (self)->incarnation, what,
+                *text ? ": " : "", text);
 }
 
 /*  Once for an incarnation. */
@@ -59,7 +55,7 @@ static void note_strange (resil__process_t *self, const char *what)
 /*  It has broken the rules: that is what it fails of, and it is not listened to any more. */
 static void condemn (resil__process_t *self, const char *text)
 {
-    if (self_of (self)->reported)
+    if (resil__process_self (self)->reported)
         note (self, RESIL_LOG_WARN, "breaks the rules of its protocol", text);
     resil__process_fail (self, RESIL_ERROR_CRASHED, EPROTO, text);
     resil__talk_forget (&self->host->talk, self->caller);
@@ -68,7 +64,7 @@ static void condemn (resil__process_t *self, const char *text)
 
 static void say (resil__process_t *self, resil__frame_t *frame)
 {
-    frame->incarnation = self_of (self)->incarnation;
+    frame->incarnation = resil__process_self (self)->incarnation;
     if (resil__talk_say (&self->host->talk, self->caller, frame) == 0 || errno == EHOSTUNREACH ||
         errno == ENOTCONN)
         return; /*  or it is gone, and its end is on its way                                */
@@ -99,7 +95,7 @@ size_t resil__speech_environment (resil__process_t *self, const resil__caller_t 
                                   const char *added[RESIL__SPEECH_VARIABLES])
 {
     const resil__talk_t *talk = &self->host->talk;
-    const resil_self_t *inside = self_of (self);
+    const resil_self_t *inside = resil__process_self (self);
     size_t count = 0;
 #define ADD(...) snprintf (texts[count++], RESIL__SPEECH_TEXT, __VA_ARGS__)
     ADD (RESIL__ENV_PROTOCOL "=%d", RESIL__PROTOCOL);
@@ -122,11 +118,12 @@ static void say_start (resil__process_t *self)
     bool has_saved;
     const resil_spec_t *is = spec_of (self);
     resil__frame_t frame = {.kind = RESIL__FRAME_START};
-    resil_message_t *saved = resil__mailbox_saved (self_of (self)->inbox.mailbox, &has_saved);
-    frame.start.name = resil__frame_text (self_of (self)->spec->name);
-    frame.start.supervisor = resil__frame_text (self_of (self)->supervisor);
+    resil_message_t *saved =
+        resil__mailbox_saved (resil__process_self (self)->inbox.mailbox, &has_saved);
+    frame.start.name = resil__frame_text (resil__process_self (self)->spec->name);
+    frame.start.supervisor = resil__frame_text (resil__process_self (self)->supervisor);
     frame.start.type = resil__frame_text (self->program->is.command ? NULL : is->type);
-    frame.start.has_args = resil__spec_type (self_of (self)->spec)->args_encode != NULL;
+    frame.start.has_args = resil__spec_type (resil__process_self (self)->spec)->args_encode != NULL;
     frame.start.args = (resil__bytes_t){self->args, self->args_size};
     frame.start.has_saved = saved != NULL;
     if (saved)
@@ -142,7 +139,7 @@ static void say_start (resil__process_t *self)
     self->has_begun = true;
     say (self, &frame);
     resil_message_destroy (&saved);
-    if (resil__self_is_cancelled (self_of (self)))
+    if (resil__self_is_cancelled (resil__process_self (self)))
         resil__speech_cancel (self);
 }
 
@@ -195,7 +192,7 @@ void resil__speech_ack (resil__process_t *self)
 {
     resil__frame_t frame = {.kind = RESIL__FRAME_ACK};
     if (!self->has_begun || self->phase == RESIL__PROCESS_RESTS ||
-        atomic_load (&self_of (self)->acked) < self_of (self)->incarnation)
+        atomic_load (&resil__process_self (self)->acked) < resil__process_self (self)->incarnation)
         return;
     say (self, &frame);
     expect_end (self);
@@ -244,7 +241,7 @@ static void log_lines (resil__process_t *self, const char *what, const char *lin
 static bool take_error (resil__process_t *self, resil_error_kind_t kind,
                         const resil__frame_error_t *from)
 {
-    resil_self_t *inside = self_of (self);
+    resil_self_t *inside = resil__process_self (self);
     char text[RESIL__FRAME_TEXT_MAX + 1];
     resil__frame_string (from->text, text, sizeof text);
     if (inside->reported) {
@@ -262,7 +259,7 @@ static void on_error (resil__process_t *self, const resil__frame_t *frame)
 {
     if (!take_error (self, RESIL_ERROR_REPORTED, &frame->error.error))
         return;
-    self_of (self)->told = true;
+    resil__process_self (self)->told = true;
     resil__process_tell (
         self, (resil__record_t){.kind = RESIL__RECORD_REPORTED, .at_us = self->error.at_us},
         &self->error);
@@ -280,9 +277,9 @@ static void on_ends (resil__process_t *self, const resil__frame_t *frame)
                               : self->how == RESIL__ENDS_RETURNED     ? RESIL_ERROR_RETURNED
                               : self->how == RESIL__ENDS_START_FAILED ? RESIL_ERROR_START_FAILED
                                                                       : (resil_error_kind_t) 0;
-    if (kind && !self_of (self)->reported)
+    if (kind && !resil__process_self (self)->reported)
         take_error (self, kind, &frame->ends.error);
-    if (kind == RESIL_ERROR_RETURNED && !self_of (self)->told)
+    if (kind == RESIL_ERROR_RETURNED && !resil__process_self (self)->told)
         self->error.code = frame->ends.rc;
     resil__process_expect_end (self);
 }
@@ -292,8 +289,8 @@ static void on_save (resil__process_t *self, const resil__frame_t *frame)
     size_t size = frame->save.bytes.size;
     resil_message_t *message = size ? resil_message_new (0, frame->save.bytes.at, size) : NULL;
     resil__frame_t saved = {.kind = RESIL__FRAME_SAVED};
-    if ((size && !message) ||
-        resil__mailbox_save (self_of (self)->inbox.mailbox, self_of (self), message) == ENOMEM) {
+    if ((size && !message) || resil__mailbox_save (resil__process_self (self)->inbox.mailbox,
+                                                   resil__process_self (self), message) == ENOMEM) {
         resil__post_answer (self, frame->save.ticket, ENOMEM, 0);
         return;
     }
@@ -304,15 +301,17 @@ static void on_save (resil__process_t *self, const resil__frame_t *frame)
 
 static void note_progress (resil__process_t *self, int64_t ahead_ms)
 {
-    atomic_store_explicit (&self_of (self)->moved_at_us, resil__coarse_now_us () + ahead_ms * 1000,
-                           memory_order_relaxed);
+    atomic_store_explicit (&resil__process_self (self)->moved_at_us,
+                           resil__coarse_now_us () + ahead_ms * 1000, memory_order_relaxed);
 }
 
 void resil__process_progress (resil__process_t *self, resil__bytes_t label)
 {
     if (label.size)
-        atomic_store_explicit (&self_of (self)->label, keep (label), memory_order_relaxed);
-    atomic_fetch_add_explicit (&self_of (self)->progress_count, 1, memory_order_relaxed);
+        atomic_store_explicit (&resil__process_self (self)->label, keep (label),
+                               memory_order_relaxed);
+    atomic_fetch_add_explicit (&resil__process_self (self)->progress_count, 1,
+                               memory_order_relaxed);
     note_progress (self, 0);
 }
 
@@ -327,7 +326,7 @@ void resil__process_extend (resil__process_t *self, int64_t ms)
 static void on_waits (resil__process_t *self, const resil__frame_t *frame)
 {
     note_progress (self, 0);
-    atomic_store_explicit (&self_of (self)->waiting, frame->waits.waits ? 1 : 0,
+    atomic_store_explicit (&resil__process_self (self)->waiting, frame->waits.waits ? 1 : 0,
                            memory_order_release);
 }
 

@@ -234,7 +234,7 @@ static void delete (resil_supervisor_t *self, resil__command_t *command)
     resil__author_set (&child->author, self->tree->author);
     resil__family_forget (child);
     agree (self, command);
-    resil__family_check (self);
+    resil__family_walk (self);
 }
 
 static void hurry (resil_supervisor_t *self, resil__command_t *command)

@@ -1,6 +1,6 @@
 /*  Children that are added together while their supervisor runs: they start in order, each when the
     one before is up, and all of them are kept or none. A batch is one more walk of its supervisor's
-    (family.c): it goes on, as the others do, whenever something has happened to a child. Of the
+    (family_walk.c): it goes on, as the others do, whenever something has happened to a child. Of the
     actor's thread only.
 
     SPDX-License-Identifier: Apache-2.0 */

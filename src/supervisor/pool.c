@@ -22,7 +22,7 @@
 /*  Records that are taken at a time: others wait. */
 #define RECORDS_A_VISIT 4096
 
-/*  Looks for more of one that goes on by itself, as for a thread of its own (child.c). */
+/*  Looks for more of one that goes on by itself, as for a thread of its own (child_records.c). */
 #define QUIET_LOOKS 4
 #define PAUSES_A_LOOK 64
 #define ROUNDS_A_VISIT 30

@@ -74,7 +74,7 @@ struct _resil__child_t {
     resil__author_t *author;  /*  who has it started or stopped, or NULL                   */
     uint64_t to_ack;          /*  the last report that has been accepted and not yet acked, or 0 */
     uint64_t event_count;     /*  about it, ever                                           */
-    int32_t look_us;          /*  the pause until the next look, 0: none; see child.c      */
+    int32_t look_us;          /*  the pause until the next look, 0: none; see child_time.c */
     int start_errno;          /*  what a call returns for a start in vain                  */
 
     resil__phase_t phase : 4;
@@ -374,7 +374,7 @@ static inline bool resil__is_told_to_return (const resil__child_t *child)
     return child->cause == RESIL__TO_STOP || child->cause == RESIL__FOR_GROUP;
 }
 
-/*  ---- child.c: one child's life ------------------------------------------------- */
+/*  ---- child.c, child_*.c: one child's life ------------------------------------------ */
 
 void resil__child_event (resil__child_t *child, resil__event_t event, int64_t at_us);
 
@@ -467,7 +467,7 @@ void resil__hang_spec_changed (resil__child_t *child);
 /*  Its timer has fired. */
 void resil__hang_due (resil__timer_t *timer);
 
-/*  ---- family.c: the children of one supervisor together ---------------------------- */
+/*  ---- family.c, family_*.c: the children of one supervisor together ---------------- */
 
 /*  It has not been deleted, nor has one above it. */
 bool resil__family_is_there (const resil_supervisor_t *self);
@@ -510,8 +510,8 @@ bool resil__family_keeps_mail (const resil__child_t *child);
 /*  It does not: nobody down from here receives anything. */
 void resil__family_close_mail (resil_supervisor_t *self);
 
-/*  After a child has been forgotten: is it over? */
-void resil__family_check (resil_supervisor_t *self);
+/*  Go on with whatever the supervisor is at; also after a child has been forgotten: is it over? */
+void resil__family_walk (resil_supervisor_t *self);
 
 /*  Lend its runners the restarts that its limit still allows, now and whenever there are more. */
 void resil__family_lend (resil_supervisor_t *self);
@@ -537,7 +537,7 @@ void resil__family_stop_now (resil_supervisor_t *self);
 /*  What a call returns for a start that failed so. */
 int resil__family_errno (const resil_error_t *error);
 
-/*  Called by child.c: it is up; it waits for its group; a restart of it concerns its group, and is
+/*  Called by child*.c: it is up; it waits for its group; a restart of it concerns its group, and is
     due then; its supervision has ended. */
 void resil__family_up (resil__child_t *child);
 void resil__family_at_rest (resil__child_t *child);

@@ -7,7 +7,7 @@
 #define RAW_A_VISIT 2
 #define ROUNDS_A_VISIT 10
 
-#include "supervisor/child.c"
+#include "supervisor/child_records.c"
 
 #include "support.h"
 
