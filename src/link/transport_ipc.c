@@ -28,7 +28,18 @@
 
 _Static_assert(RESIL__RECORD_BATCH_HEADROOM == RESIL__LINK_HEADER, "a header fits before a batch");
 
+/*  From the largest block on that was freed, glibc has a mapping for each, and of what is free it keeps twice as much. That would be one
+    message, and two, so that each would have its pages anew. */
+#define KEPT_BLOCK (4u << 20)
+
 /*  ---- The socket ------------------------------------------------------------------------------------ */
+
+/*  As of a program that has freed a large block: what it has asked for by mallopt stands. */
+static void keep_memory (void)
+{
+    void *volatile block = malloc (KEPT_BLOCK);
+    free (block);
+}
 
 static void set (void *socket, int option, int value)
 {
@@ -41,6 +52,7 @@ static int open_socket (resil__ipc_t *self, int type, const char *what)
     size_t size = sizeof self->fd;
     if (resil__process_has_room (1, DESCRIPTORS, false, what) != 0)
         return -1;
+    keep_memory ();
     self->socket = zmq_socket (zsys_init (), type);
     if (!self->socket)
         return resil__refuse (errno, "%s: there is no socket: %s", what, zmq_strerror (errno));

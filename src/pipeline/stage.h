@@ -123,6 +123,8 @@ struct _resil_stage_t {
     uint64_t awaits_in; /*  ... in which callback, a source                                */
     int64_t ticks_at_us;
     int64_t looked_at_us;
+    int64_t seen_at_us;    /*  the clock, last                                                */
+    int64_t quick_tick_us; /*  in that one the strides are quick; 0: they need not be         */
     uint32_t stride; /*  after so many records it looks at the clock, ...                     */
     uint32_t steps;  /*  ... after so many from now on, or once a batch is full               */
     char reason[RESIL_ERROR_TEXT_MAX];

@@ -21,7 +21,7 @@
          that each takes: resident, and the kernel's for it (stacks, page tables, slab).
     m3   a pipeline of a source, one or three stages that change a byte of each record, and a sink that checks their order; each in a
          thread of its own, or fused in one, or taking turns on a shared one, or the stages in processes; batches of 128 KiB
-         and windows of 1 MiB, as they are by default. m3_idle: from just before one record is emitted, once a millisecond, to the
+         and windows of 1 MiB, as they are by default. Handlers know the size of records of 64 bytes. m3_idle: from just before one record is emitted, once a millisecond, to the
          first statement of the sink; and, beside it, bare: the same by a PAIR of ZeroMQ between two threads.
     m4   from just before a call to when its reply is there, 100,000 times, one after the other. A thread of
          the program calls a component with a thread of its own; -shared: a component calls another one
@@ -922,6 +922,25 @@ static void measure_mail (void)
 #define MOST_STAGES 3
 #define EMITS_A_CALL 32
 
+/*  Records of that size are a struct of the program's, as it were: the compiler knows it, and copies them without a call. */
+#define KNOWN_SIZE 64
+
+static void copy_bytes (void *to, const void *from, size_t size)
+{
+    if (size == KNOWN_SIZE)
+        memcpy (to, from, KNOWN_SIZE);
+    else
+        memcpy (to, from, size);
+}
+
+static void clear_bytes (void *bytes, size_t size)
+{
+    if (size == KNOWN_SIZE)
+        memset (bytes, 0, KNOWN_SIZE);
+    else
+        memset (bytes, 0, size);
+}
+
 static int emit_records (resil_stage_t *stage, void *args)
 {
     uint64_t *emitted = args;
@@ -931,7 +950,7 @@ static int emit_records (resil_stage_t *stage, void *args)
         unsigned char *bytes = resil_emit_room_at (stage, *emitted + 1, the_case->bytes);
         if (!bytes)
             give_up ("resil_emit_room_at");
-        memset (bytes + sizeof *emitted, 0, the_case->bytes - sizeof *emitted);
+        clear_bytes (bytes, the_case->bytes);
         memcpy (bytes, emitted, sizeof *emitted);
         ++*emitted;
     }
@@ -944,7 +963,7 @@ static int change_record (resil_stage_t *stage, void *args, const resil_record_t
     unsigned char *bytes = resil_emit_room (stage, record->size);
     if (!bytes)
         return -1;
-    memcpy (bytes, record->bytes, record->size);
+    copy_bytes (bytes, record->bytes, record->size);
     bytes[sizeof (uint64_t)]++;
     return RESIL_OK;
 }

@@ -9,6 +9,7 @@
 #include <czmq.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -346,6 +347,18 @@ static void to_a_peer_that_is_not_there_nothing_is_sent (void **state)
     end_source (&source);
 }
 
+static void messages_of_large_batches_get_no_mappings_of_their_own (void **state)
+{
+    (void) state;
+    resil__ipc_t ipc;
+    ok (resil__ipc_listen (&ipc));
+    size_t mappings = mallinfo2 ().hblks;
+    void *volatile message = malloc (1 << 20);
+    assert_int_equal (mallinfo2 ().hblks, mappings);
+    free (message);
+    resil__ipc_close (&ipc);
+}
+
 static void where_nothing_can_be_no_connection_is_made (void **state)
 {
     (void) state;
@@ -566,6 +579,7 @@ int main (int argc, char **argv)
         support_case (a_batch_is_sent_from_where_it_is_and_copied_when_it_is_sent_again),
         support_case (who_does_not_read_is_not_waited_for_and_gets_all_in_the_end),
         support_case (to_a_peer_that_is_not_there_nothing_is_sent),
+        support_case (messages_of_large_batches_get_no_mappings_of_their_own),
         support_case (where_nothing_can_be_no_connection_is_made),
         support_case (what_is_no_frame_is_told_and_the_link_goes_on),
         support_case (a_stranger_is_not_listened_to_nor_who_has_been_forgotten),
