@@ -2,6 +2,7 @@
 #include "pipeline/afar.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,13 +270,31 @@ static uint64_t count_lost (const resil__afar_t *self, uint64_t entry, uint32_t 
     return count > worker->cursor ? count - worker->cursor : 0;
 }
 
+/*  Retries of the record in hand that it has noted, and whose telling its death has overtaken. At most so many that the record has
+    another attempt: whatever stands on the page, that alone makes none a dead one. */
+static void learn_retries (const resil__afar_t *self, uint64_t entry, uint32_t index,
+                           unsigned attempt)
+{
+    unsigned allowed = self->worker->stage->spec.retries;
+    unsigned most = allowed ? allowed - 1 : UINT_MAX / 2;
+    resil__trouble_t *trouble = resil__worker_new_trouble (self->worker, entry, index);
+    if (!trouble || trouble->retries >= most || attempt <= 1 + trouble->failures)
+        return;
+    unsigned noted = attempt - 1 - trouble->failures;
+    if (noted > trouble->retries)
+        trouble->retries = noted < most ? noted : most;
+}
+
 /*  Whatever it has written to the page, no more than that is believed: there is such a record, and it is not through. */
-static void blame (const resil__afar_t *self, uint64_t batch, uint32_t index,
+static void blame (const resil__afar_t *self, uint64_t batch, uint32_t index, unsigned attempt,
                    const resil_error_t *error)
 {
     uint64_t entry = batch >= self->through ? entry_of (self, batch) : UINT64_MAX;
-    if (entry != UINT64_MAX && index < resil__worker_entry (self->worker, entry)->count)
-        resil__worker_blame (self->worker, entry, index, error);
+    if (entry == UINT64_MAX || index >= resil__worker_entry (self->worker, entry)->count)
+        return;
+    if (attempt > 1)
+        learn_retries (self, entry, index, attempt);
+    resil__worker_blame (self->worker, entry, index, error);
 }
 
 void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
@@ -289,7 +308,7 @@ void resil__afar_blame (resil__afar_t *self, const resil_error_t *error)
     uint64_t entry;
     uint32_t index;
     if (self->life && stage->inside >= RESIL__PLAIN && resil__stage_hand (stage, &entry, &index))
-        blame (self, entry, index, error);
+        blame (self, entry, index, stage->record.attempt, error);
     resil__flow_unlock (self->flow);
 }
 
@@ -507,7 +526,8 @@ static void enter_troubles (resil__afar_t *self)
         if (!trouble)
             continue;
         char *story = trouble->story;
-        trouble->retries = (unsigned) told->retries;
+        if (told->retries > trouble->retries)
+            trouble->retries = (unsigned) told->retries;
         trouble->is_rejected |= told->is_rejected != 0;
         trouble->story = told->story;
         told->story = story;
