@@ -406,14 +406,15 @@ void resil__inbox_take_own_timers (resil_self_t *self)
 /*  ---- Taking -------------------------------------------------------------------------------------- */
 
 /*  Is it one that this incarnation waits for? A reply is not awaited any more then. */
-static bool is_awaited (resil_self_t *self, const resil_message_t *message)
+static bool is_awaited (resil_self_t *self, resil_message_t *message)
 {
     resil__call_t *call = atomic_load_explicit (&message->call, memory_order_relaxed);
     if (!call) /*  its own note that there is none                          */
         return message->incarnation == self->incarnation;
     if (call->incarnation != self->incarnation || !call->previous)
         return false;
-    drop_call (call);
+    if (resil__inbox_close_call (call))
+        resil__call_release_with (call, message);
     return true;
 }
 
@@ -431,8 +432,7 @@ static void timer_is_taken (resil_self_t *self, const resil_message_t *note)
 }
 
 /*  What an incarnation before this one has asked for is not for this one. */
-static __attribute__ ((noinline)) bool is_wanted (resil_self_t *self,
-                                                  const resil_message_t *message)
+static __attribute__ ((noinline)) bool is_wanted (resil_self_t *self, resil_message_t *message)
 {
     switch ((resil_message_kind_t) message->kind) {
     case RESIL_MESSAGE_REPLY:

@@ -34,17 +34,27 @@ resil__call_t *resil__call_new (void)
     return self;
 }
 
-void resil__call_release (resil__call_t *self)
+static inline void give_up (resil__call_t *self, unsigned count)
 {
-    if (!self)
-        return;
-    /*  The last one need not fear another. */
-    if (atomic_load_explicit (&self->references, memory_order_acquire) != 1 &&
-        atomic_fetch_sub_explicit (&self->references, 1, memory_order_acq_rel) != 1)
+    /*  Who has the last need not fear another. */
+    if (atomic_load_explicit (&self->references, memory_order_acquire) != count &&
+        atomic_fetch_sub_explicit (&self->references, count, memory_order_acq_rel) != count)
         return;
     if (self->reply)
         resil__message_free (self->reply);
     resil__block_give (self);
+}
+
+void resil__call_release (resil__call_t *self)
+{
+    if (self)
+        give_up (self, 1);
+}
+
+void resil__call_release_with (resil__call_t *self, resil_message_t *reply)
+{
+    atomic_store_explicit (&reply->call, NULL, memory_order_relaxed);
+    give_up (self, 2);
 }
 
 void resil__call_attach (resil__call_t *self, resil_message_t *message)

@@ -40,6 +40,9 @@ enum { RESIL__CALL_OPEN = 0, RESIL__CALL_BEING_SETTLED, RESIL__CALL_SETTLED };
 resil__call_t *resil__call_new (void);
 void resil__call_release (resil__call_t *self);
 
+/*  The reference of who waited, and that of the reply that has come, both in this thread. */
+void resil__call_release_with (resil__call_t *self, resil_message_t *reply);
+
 /*  `message` is a call from now on, and has a reference: once, of a new one. */
 void resil__call_attach (resil__call_t *self, resil_message_t *message);
 

@@ -110,7 +110,7 @@ static inline resil_message_t *new_note (resil_message_kind_t kind)
     self->sender = RESIL_NOBODY;
     self->deadline_us = RESIL__NEVER;
     self->sent_at_us = 0;
-    self->call = NULL;
+    atomic_init (&self->call, NULL);
     self->context = 0;
     self->code = 0;
     return self;
