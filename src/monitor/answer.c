@@ -328,6 +328,7 @@ static void sample (resil_monitor_t *self, const resil__order_t *order, resil__j
         resil__json_close (json, '}');
         resil__replies_publish (self, topic, json);
     }
+    resil__replies_publish_end (self);
     atomic_store (&self->publisher.is_sampling, false);
 }
 

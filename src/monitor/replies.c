@@ -10,6 +10,9 @@
 /*  Of replies that wait for the actor: then who has another one waits. */
 #define BYTES_MAX ((size_t) 16 << 20)
 
+/*  Of samples the actor is told when there are so many, and at their end: waking it takes as long as some samples do. */
+#define BYTES_A_BELL ((size_t) 64 << 10)
+
 /*  The actor takes them as they come. One that does not for so long is not waited for. */
 #define TAKEN_MS 15000
 
@@ -24,18 +27,28 @@ static void await_room (resil_monitor_t *self)
         continue;
 }
 
-static void put (resil_monitor_t *self, resil__reply_t *reply)
+static void ring (resil_monitor_t *self)
 {
-    static const uint64_t ring = 1;
+    static const uint64_t once = 1;
+    ssize_t written = write (self->bell, &once, sizeof once);
+    (void) written; /*  a full counter rings as well                             */
+}
+
+static void put (resil_monitor_t *self, resil__reply_t *reply, size_t bytes_a_bell)
+{
     resil__replies_t *replies = &self->replies;
     pthread_mutex_lock (&replies->lock);
     await_room (self);
     *(replies->first ? &replies->last->next : &replies->first) = reply;
     replies->last = reply;
     replies->bytes += reply->size;
+    replies->untold += reply->size;
+    bool is_to_ring = replies->untold >= bytes_a_bell;
+    if (is_to_ring)
+        replies->untold = 0;
     pthread_mutex_unlock (&replies->lock);
-    ssize_t written = write (self->bell, &ring, sizeof ring);
-    (void) written; /*  a full counter rings as well                             */
+    if (is_to_ring)
+        ring (self);
 }
 
 void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
@@ -48,7 +61,7 @@ void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
     strcpy (reply->key, order->client.key);
     strcpy (reply->id, order->request.kept_id);
     memcpy (reply->text, json->text, json->size);
-    put (self, reply);
+    put (self, reply, 0);
 }
 
 void resil__replies_publish (resil_monitor_t *self, const char *topic, const resil__json_t *json)
@@ -60,7 +73,12 @@ void resil__replies_publish (resil_monitor_t *self, const char *topic, const res
     *reply = (resil__reply_t){.topic_size = topic_size, .size = topic_size + json->size};
     memcpy (reply->text, topic, topic_size);
     memcpy (reply->text + topic_size, json->text, json->size);
-    put (self, reply);
+    put (self, reply, BYTES_A_BELL);
+}
+
+void resil__replies_publish_end (resil_monitor_t *self)
+{
+    ring (self);
 }
 
 resil__reply_t *resil__replies_take (resil_monitor_t *self)

@@ -38,6 +38,7 @@ typedef struct {
     resil__reply_t *first;
     resil__reply_t *last;
     size_t bytes;
+    size_t untold; /*  of them since the bell was rung                          */
 } resil__replies_t;
 
 /*  Changes that were asked for, the newest last, so that the same request is not carried out twice. The actor's. */
@@ -129,8 +130,9 @@ void resil__control_send (resil_monitor_t *self);
 void resil__replies_put (resil_monitor_t *self, const resil__order_t *order,
                          const resil__json_t *json, bool to_keep);
 
-/*  The same of what is to be published. */
+/*  The same of what is to be published: at the latest with its end. */
 void resil__replies_publish (resil_monitor_t *self, const char *topic, const resil__json_t *json);
+void resil__replies_publish_end (resil_monitor_t *self);
 resil__reply_t *resil__replies_take (resil_monitor_t *self);
 
 /*  The actor is to leave: from now on nobody waits for it. */

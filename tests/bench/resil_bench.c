@@ -27,12 +27,13 @@
          the program calls a component with a thread of its own; -shared: a component calls another one
          of its pool, from its handlers.
     m5   1,000 components in a ring send a message on, which counts 1,000,000 hops down.
-    m6   CPU time of 1,000 components that wait, in 5 s. -sampled: with a monitor, and somebody who wants to
-         know each second what is measured of each.
+    m6   CPU time of 1,000 components that wait, in 5 s. -sampled: with a monitor, and another process that wants to
+         know each second what is measured of each; m6_subscriber: that of this one.
     m7   CPU time of the supervisor's actor for an event, of components that fail and start again: three
-         events each time; -monitor: with a monitor; -watched: with a subscriber too, and then the
-         CPU time of the monitor for each that it has published. m7_rate: how many events a second come from the
-         supervisor to a subscriber by tcp that reads all their numbers, none of which is missing.
+         events each time; -monitor: with a monitor that nobody listens to, in turns with none, and m7_unheard: the
+         difference. -watched: with a subscriber too, and then the CPU time of the monitor for each that it has
+         published. m7_rate: how many events a second come from the supervisor to a subscriber by tcp that reads
+         all their numbers, none of which is missing.
     mail four threads of the program send messages of 64 bytes to one component with a thread of its own, whose
          mailbox holds 1,000 at most; who finds it full waits.
     -shared  the components are handlers in a shared thread; m2 has them added together.
@@ -75,6 +76,9 @@
 #define SENDERS 4
 #define MAIL_ROOM 1000
 
+/*  By a monitor, and whom. */
+typedef enum { UNWATCHED, MONITOR, EVENTS, SAMPLES, ATTACKED, BESIDE } watched_t;
+
 typedef struct {
     const char *group;
     const char *metric; /*  what its lines begin with                                */
@@ -94,14 +98,7 @@ typedef struct {
     bool panics;  /*  in place of a report                                     */
     bool spare;   /*  a process for the next incarnation is kept               */
     size_t bytes; /*  of m3: of a record                                       */
-    enum {
-        UNWATCHED,
-        MONITOR,
-        EVENTS,
-        SAMPLES,
-        ATTACKED,
-        BESIDE
-    } watched; /*  by a monitor, whom     */
+    watched_t watched;
     int64_t hang_ms;
 } case_t;
 
@@ -135,11 +132,19 @@ static void sleep_ms (int64_t ms)
     sleep_until (now_ns () + ms * NS_A_MS);
 }
 
-static double cpu_s (void)
+/*  By a process; 0: this one. */
+static double cpu_s_of (pid_t process)
 {
     struct timespec used;
-    clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &used);
+    clockid_t clock;
+    if (clock_getcpuclockid (process, &clock) || clock_gettime (clock, &used))
+        give_up ("no clock of a process");
     return (double) used.tv_sec + (double) used.tv_nsec / NS_A_S;
+}
+
+static double cpu_s (void)
+{
+    return cpu_s_of (0);
 }
 
 static int64_t resident_bytes (void)
@@ -180,10 +185,16 @@ static int by_size (const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/*  Leaves them in order. */
+static int64_t median (int64_t *samples, size_t count)
+{
+    qsort (samples, count, sizeof *samples, by_size);
+    return samples[count / 2];
+}
+
 static void print_percentiles (int64_t *samples_ns, size_t count)
 {
-    qsort (samples_ns, count, sizeof *samples_ns, by_size);
-    print ((double) samples_ns[count / 2] / 1e3, "us", "_p50");
+    print ((double) median (samples_ns, count) / 1e3, "us", "_p50");
     print ((double) samples_ns[count * 99 / 100] / 1e3, "us", "_p99");
 }
 
@@ -368,26 +379,41 @@ static void note_number (zmq_msg_t *event, uint64_t *next)
 }
 
 /*  With a context of its own, which the end of this process does not wait for. */
-static void *subscribe (void *endpoint)
+static void *new_subscriber (const char *endpoint, const char *topic)
 {
-    const char *topic = the_case->watched == SAMPLES ? "resil1/sample" : "resil1/event";
     const int no_limit = 0;
     void *context = zmq_ctx_new (), *socket = context ? zmq_socket (context, ZMQ_SUB) : NULL;
     if (!socket || zmq_setsockopt (socket, ZMQ_RCVHWM, &no_limit, sizeof no_limit) ||
         zmq_setsockopt (socket, ZMQ_SUBSCRIBE, topic, strlen (topic)) ||
         zmq_connect (socket, endpoint))
         give_up ("no subscriber");
+    return socket;
+}
+
+static void *read_events (void *endpoint)
+{
+    void *socket = new_subscriber (endpoint, "resil1/event");
     uint64_t next = 0;
     zmq_msg_t part;
     zmq_msg_init (&part);
     while (zmq_msg_recv (&part, socket, 0) >= 0) {
         if (zmq_msg_more (&part))
             continue;
-        if (the_case->watched == EVENTS)
-            note_number (&part, &next);
+        note_number (&part, &next);
         atomic_fetch_add (&events_read, 1);
     }
     return NULL;
+}
+
+/*  In a process of its own, until the one that is sampled has ended. */
+static _Noreturn void read_samples (const char *endpoint)
+{
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    void *socket = new_subscriber (endpoint, "resil1/sample");
+    zmq_msg_t part;
+    zmq_msg_init (&part);
+    for (;;)
+        zmq_msg_recv (&part, socket, 0);
 }
 
 /*  ---- An attack ------------------------------------------------------------------------ */
@@ -434,7 +460,7 @@ static _Noreturn void attack (const char *endpoint, const char *control)
     }
 }
 
-static void spawn_self (const char *option, const char *first, const char *second)
+static pid_t spawn_self (const char *option, const char *first, const char *second)
 {
     char name[] = "resil-bench";
     char *const command[] = {name, (char *) (uintptr_t) option, (char *) (uintptr_t) first,
@@ -442,6 +468,7 @@ static void spawn_self (const char *option, const char *first, const char *secon
     pid_t pid;
     if (posix_spawn (&pid, "/proc/self/exe", NULL, NULL, command, environ))
         give_up ("posix_spawn");
+    return pid;
 }
 
 static void begin_attack (const resil_monitor_t *monitor)
@@ -471,30 +498,37 @@ static _Noreturn void be_attacked (void)
         pause ();
 }
 
-/*  It ends with its supervisor; the subscriber with the process. */
-static void begin_monitor (resil_supervisor_t *supervisor)
+static void begin_to_read_events (const resil_monitor_t *monitor)
 {
-    resil_monitor_t *monitor = new_monitor (supervisor);
     static char endpoint[256];
     pthread_t thread;
     snprintf (endpoint, sizeof endpoint, "%s", resil_monitor_endpoint (monitor));
-    if (the_case->watched == MONITOR)
-        return;
-    if (the_case->watched == ATTACKED || the_case->watched == BESIDE) {
-        if (the_case->watched == ATTACKED)
-            begin_attack (monitor);
-        else
-            spawn_self ("--victim", NULL, NULL);
-        sleep_ms (5 * SETTLE_MS);
-        return;
-    }
-    if (pthread_create (&thread, NULL, subscribe, endpoint))
+    if (pthread_create (&thread, NULL, read_events, endpoint))
         give_up ("no subscriber");
     pthread_detach (thread);
     sleep_ms (SETTLE_MS);
 }
 
-static resil_supervisor_t *new_supervisor (void)
+/*  Of a case that is SAMPLES. */
+static pid_t sample_reader;
+
+/*  It ends with its supervisor; the subscriber with the process. */
+static void begin_monitor (resil_supervisor_t *supervisor, watched_t watched)
+{
+    resil_monitor_t *monitor = new_monitor (supervisor);
+    if (watched == EVENTS)
+        begin_to_read_events (monitor);
+    if (watched == SAMPLES)
+        sample_reader = spawn_self ("--read-samples", resil_monitor_endpoint (monitor), NULL);
+    if (watched == ATTACKED)
+        begin_attack (monitor);
+    if (watched == BESIDE)
+        spawn_self ("--victim", NULL, NULL);
+    if (watched >= SAMPLES)
+        sleep_ms (5 * SETTLE_MS);
+}
+
+static resil_supervisor_t *new_supervisor_for (watched_t watched)
 {
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
@@ -507,9 +541,14 @@ static resil_supervisor_t *new_supervisor (void)
     resil_supervisor_t *supervisor = resil_supervisor_new (&options);
     if (!supervisor)
         give_up ("no supervisor");
-    if (the_case->watched)
-        begin_monitor (supervisor);
+    if (watched)
+        begin_monitor (supervisor, watched);
     return supervisor;
+}
+
+static resil_supervisor_t *new_supervisor (void)
+{
+    return new_supervisor_for (the_case->watched);
 }
 
 static resil_spec_t spec_of (const char *name, const char *type, void *args)
@@ -1102,15 +1141,24 @@ static void measure_pipeline (void)
         print (used_s * NS_A_S / (double) the_case->samples, "ns", "_cpu");
 }
 
+/*  Less than it takes to read some thousand messages. */
+#define LEAST_READER_S 0.0005
+
 static void measure_idleness (void)
 {
     resil_supervisor_t *supervisor = new_supervisor ();
     add_idle (supervisor, the_case->components);
     spawn (supervisor);
     sleep_ms (SETTLE_MS);
-    double before_s = cpu_s ();
+    double before_s = cpu_s (), reader_before_s = sample_reader ? cpu_s_of (sample_reader) : 0;
     sleep_ms (IDLE_MS);
     print (cpu_s () - before_s, "s", "_idle_cpu_5s");
+    if (sample_reader) {
+        double reader_s = cpu_s_of (sample_reader) - reader_before_s;
+        if (reader_s < LEAST_READER_S)
+            give_up ("the samples were not read");
+        print (reader_s, "s", "_subscriber_cpu_5s");
+    }
     resil_supervisor_destroy (&supervisor);
 }
 
@@ -1139,24 +1187,46 @@ static int64_t thread_cpu_ns (const char *name)
     return cpu_ns;
 }
 
-static void measure_events (void)
+/*  In thousandths of a nanosecond, of the actor of one supervisor from its beginning on. */
+static int64_t event_ps (watched_t watched)
 {
     restarts_t restarts = {.samples_ns = calloc (the_case->samples, sizeof *restarts.samples_ns)};
     if (!restarts.samples_ns || sem_init (&restarts.done, 0, 0))
         give_up ("no memory");
-    resil_supervisor_t *supervisor = new_supervisor ();
+    resil_supervisor_t *supervisor = new_supervisor_for (watched);
     add (supervisor, "failing", "failing", &restarts);
     spawn (supervisor);
     await (&restarts.done);
     sleep_ms (SETTLE_MS);
     resil_snapshot_t *snapshot = resil_supervisor_snapshot (supervisor);
-    print ((double) thread_cpu_ns ("resil") / (double) resil_snapshot_sequence (snapshot), "ns",
-           "_event");
-    if (the_case->watched == EVENTS)
+    int64_t cpu_ns = thread_cpu_ns ("resil"), events = (int64_t) resil_snapshot_sequence (snapshot);
+    if (watched == EVENTS)
         print ((double) thread_cpu_ns ("resil-monitor") / (double) (atomic_load (&events_read) + 1),
                "ns", "_published");
     resil_snapshot_destroy (&snapshot);
     resil_supervisor_destroy (&supervisor);
+    free (restarts.samples_ns);
+    return cpu_ns * 1000 / events;
+}
+
+static void measure_events (void)
+{
+    print ((double) event_ps (the_case->watched) / 1e3, "ns", "_event");
+}
+
+/*  A monitor that nobody listens to, and none, in turns, as the machine is not always as fast. */
+static void measure_unheard_events (void)
+{
+    enum { TURNS = 9 };
+    int64_t without_ps[TURNS], with_ps[TURNS], more_ps[TURNS];
+    for (size_t i = 0; i < TURNS; i++) {
+        without_ps[i] = event_ps (UNWATCHED);
+        with_ps[i] = event_ps (MONITOR);
+        more_ps[i] = with_ps[i] - without_ps[i];
+    }
+    printf ("m7_event resil %.3f ns\n", (double) median (without_ps, TURNS) / 1e3);
+    print ((double) median (with_ps, TURNS) / 1e3, "ns", "_event");
+    print ((double) median (more_ps, TURNS) / 1e3, "ns", "_unheard");
 }
 
 /*  What may be on the way to the subscriber: less than the monitor keeps for one that is slow. */
@@ -1224,9 +1294,9 @@ static void measure_rate (void)
         .components = 1000, .shared = is_shared, .hang_ms = deadline_ms                            \
     }
 
-#define EVENTS_OF(peer_name, by_whom)                                                              \
+#define EVENTS_OF(peer_name, measure_them, by_whom)                                                \
     {                                                                                              \
-        .group = "m7", .metric = "m7", .peer = peer_name, .measure = measure_events,               \
+        .group = "m7", .metric = "m7", .peer = peer_name, .measure = measure_them,                 \
         .samples = 100000, .watched = by_whom, .hang_ms = RESIL_FOREVER                            \
     }
 
@@ -1332,9 +1402,8 @@ static const case_t cases[] = {
      .components = 1000,
      .watched = SAMPLES,
      .hang_ms = RESIL_FOREVER},
-    EVENTS_OF ("resil", UNWATCHED),
-    EVENTS_OF ("resil-monitor", MONITOR),
-    EVENTS_OF ("resil-watched", EVENTS),
+    EVENTS_OF ("resil-monitor", measure_unheard_events, MONITOR),
+    EVENTS_OF ("resil-watched", measure_events, EVENTS),
     {.group = "m7",
      .metric = "m7_rate",
      .peer = "resil",
@@ -1426,6 +1495,8 @@ int main (int argc, char **argv)
         return be_bare (argv[2]);
     if (argc == 4 && strcmp (argv[1], "--attack") == 0)
         attack (argv[2], argv[3]);
+    if (argc == 3 && strcmp (argv[1], "--read-samples") == 0)
+        read_samples (argv[2]);
     if (argc == 2 && strcmp (argv[1], "--victim") == 0)
         be_attacked ();
     for (size_t i = 0; i < sizeof in_process / sizeof *in_process; i++)
