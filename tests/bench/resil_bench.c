@@ -107,10 +107,11 @@ static const case_t *the_case;
 
 /*  ---- Clock, memory, output --------------------------------------------------------- */
 
+/*  Who helps from another process has no case. */
 static _Noreturn void give_up (const char *what)
 {
-    fprintf (stderr, "resil-bench: %s %s: %s: %s\n", the_case->metric, the_case->peer, what,
-             resil_errmsg ());
+    fprintf (stderr, "resil-bench: %s %s: %s: %s\n", the_case ? the_case->metric : "beside",
+             the_case ? the_case->peer : "the case", what, resil_errmsg ());
     exit (EXIT_FAILURE);
 }
 
