@@ -18,7 +18,9 @@
          statement of its next incarnation; and, beside it, bare: from the spawn of this same program to a message
          from it, which does nothing else. -spare: with a spare process kept. m1p_report: from just before a component there reports to its ack.
     m2   to start and to stop 1,000 components with threads of their own, and the memory
-         that each takes: resident, and the kernel's for it (stacks, page tables, slab).
+         that each takes: resident, and the kernel's for it (stacks, page tables, slab). m2_stop: until all have
+         ended and so has supervision, as it is measured of others; _stop_and_destroy: until the supervisor's own threads
+         and memory are gone too.
     m3   a pipeline of a source, one or three stages that change a byte of each record, and a sink that checks their order; each in a
          thread of its own, or fused in one, or taking turns on a shared one, or the stages in processes; batches of 128 KiB
          and windows of 1 MiB, as they are by default. Handlers know the size of records of 64 bytes. m3_idle: from just before one record is emitted, once a millisecond, to the
@@ -826,8 +828,9 @@ static void measure_start_and_stop (void)
     kernel = kernel_bytes () - kernel;
     int64_t stopping_ns = now_ns ();
     resil_supervisor_stop (supervisor);
-    resil_supervisor_destroy (&supervisor);
     int64_t stopped_ns = now_ns ();
+    resil_supervisor_destroy (&supervisor);
+    int64_t destroyed_ns = now_ns ();
     specs_free (&all);
 
     snprintf (suffix, sizeof suffix, "_start_%zu", count);
@@ -838,6 +841,8 @@ static void measure_start_and_stop (void)
     print ((double) kernel / 1024 / (double) count, "KiB", suffix);
     snprintf (suffix, sizeof suffix, "_stop_%zu", count);
     print ((double) (stopped_ns - stopping_ns) / NS_A_MS, "ms", suffix);
+    snprintf (suffix, sizeof suffix, "_stop_and_destroy_%zu", count);
+    print ((double) (destroyed_ns - stopping_ns) / NS_A_MS, "ms", suffix);
 }
 
 /*  m4. The one that calls is added last, and begins to call when it is up. */
