@@ -324,7 +324,7 @@ typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
     the pipeline: appends a line of JSON for each, and has it on the disk before it is taken. The
     file is made if it is not there, for its owner alone, and may be moved away at any time; a line
     that a killed program has left torn stays by itself. A pipe that nobody reads, or that is full,
-    refuses. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
+    refuses; the rest of a line longer than PIPE_BUF of which it took a part is waited for. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
     `branch` (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or
     have a NUL `hex`, and `story`, an array of its lines. */
 RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);

@@ -45,12 +45,13 @@ static void note_taken (resil__orders_t *orders, const resil__order_t *order)
     orders->count--;
     orders->bytes -= order->bytes;
     orders->waiting[order->account]--;
+    orders->waiting_bytes[order->account] -= order->bytes;
 }
 
 static bool is_full (const resil__orders_t *orders, unsigned account)
 {
     return orders->count + orders->waiting[account] >= RESIL__CREW_WAITING ||
-           orders->bytes > RESIL__CREW_WAITING_BYTES;
+           orders->bytes + orders->waiting_bytes[account] > RESIL__CREW_WAITING_BYTES;
 }
 
 /*  The one behind `before`; NULL: the first. */
@@ -226,6 +227,7 @@ int resil__crew_put (resil__crew_t *self, resil__order_t *order)
         orders->count++;
         orders->bytes += order->bytes;
         orders->waiting[order->account]++;
+        orders->waiting_bytes[order->account] += order->bytes;
         pthread_cond_signal (changes ? &self->is_to_change : &self->is_to_read);
     }
     pthread_mutex_unlock (&self->lock);

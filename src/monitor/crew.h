@@ -26,6 +26,7 @@ typedef struct {
     size_t count;
     size_t bytes;
     unsigned short waiting[RESIL__CREW_ACCOUNTS]; /*  of them, by account               */
+    size_t waiting_bytes[RESIL__CREW_ACCOUNTS];
 } resil__orders_t;
 
 /*  Carries out an order, which is the crew's; the same of one that will not be. */

@@ -525,10 +525,12 @@ static void enter_troubles (resil__afar_t *self)
             resil__worker_new_trouble (self->worker, n, (uint32_t) told->index);
         if (!trouble)
             continue;
-        char *story = trouble->story;
         if (told->retries > trouble->retries)
             trouble->retries = (unsigned) told->retries;
         trouble->is_rejected |= told->is_rejected != 0;
+        if (told->failures != trouble->failures)
+            continue; /*  it has failed since, and its story says so                       */
+        char *story = trouble->story;
         trouble->story = told->story;
         told->story = story;
     }

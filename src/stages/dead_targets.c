@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -85,12 +87,29 @@ static bool lock (int fd)
     return false;
 }
 
-/*  A pipe may take a part of a line; the rest is then waited for, for what is there cannot be taken back. */
+/*  Without the signal of a pipe that has lost its reader, which would end the program: it is refused. */
+static ssize_t write_quietly (int fd, const char *text, size_t size)
+{
+    sigset_t pipe_set, before, pending;
+    sigemptyset (&pipe_set);
+    sigaddset (&pipe_set, SIGPIPE);
+    pthread_sigmask (SIG_BLOCK, &pipe_set, &before);
+    sigpending (&pending);
+    ssize_t some = write (fd, text, size);
+    int error = errno;
+    if (some < 0 && error == EPIPE && !sigismember (&pending, SIGPIPE))
+        sigtimedwait (&pipe_set, NULL, &(struct timespec){0});
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    errno = error;
+    return some;
+}
+
+/*  A pipe may take a part of a long line; the rest is then waited for, as what is there cannot be taken back. */
 static int write_whole (int fd, const char *text, size_t size)
 {
     size_t done = 0;
     while (done < size) {
-        ssize_t some = write (fd, text + done, size - done);
+        ssize_t some = write_quietly (fd, text + done, size - done);
         if (some >= 0)
             done += (size_t) some;
         else if (errno == EAGAIN && done)
@@ -102,13 +121,13 @@ static int write_whole (int fd, const char *text, size_t size)
 }
 
 /*  All of it, or nothing that stays; what a writer that was killed has left of a line stays by itself. */
-static int append (int fd, const char *path, const resil__json_t *json)
+static int append (int fd, const resil__json_t *json)
 {
     if (!lock (fd))
         return -1;
     off_t end = lseek (fd, 0, SEEK_END);
     /*  What is no file, as a pipe, has nothing to write through. */
-    if ((!resil__line_file_is_torn (path) || write_whole (fd, "\n", 1) == 0) &&
+    if ((!resil__line_file_is_torn (fd) || write_whole (fd, "\n", 1) == 0) &&
         write_whole (fd, json->text, json->size) == 0 &&
         (fdatasync (fd) == 0 || errno == EINVAL || errno == EROFS))
         return 0;
@@ -129,7 +148,7 @@ int resil_dead_to_file (void *path, const resil_dead_record_t *dead)
                                            path ? "the record" : "the path");
     /*  A pipe that nobody reads is refused, or is full: neither is waited for here. */
     int fd = rc ? -1 : resil__line_file_open (path, O_NOCTTY | O_NONBLOCK);
-    if (rc == 0 && (fd < 0 || append (fd, path, &json)))
+    if (rc == 0 && (fd < 0 || append (fd, &json)))
         rc = resil__refuse (errno, "dead records cannot be written to %s: %s", (char *) path,
                             strerror (errno));
     int error = errno;

@@ -69,7 +69,7 @@ static int make_room (file_t *self, size_t more)
 static int begin_a_line (resil_stage_t *stage, file_t *self)
 {
     if (self->options->is_raw || self->may_block || !self->options->path ||
-        !resil__line_file_is_torn (self->options->path))
+        !resil__line_file_is_torn (self->fd))
         return 0;
     if (make_room (self, 1))
         return fail (stage, self, "there is no memory to write to");

@@ -6,11 +6,11 @@
 
 #include <stdbool.h>
 
-/*  Opened to append, for its owner alone if it had to be made; then its folder knows of it on the disk as well. flags: more of
-    those of open. -1 with errno. */
+/*  Opened to append, made for its owner alone if it is not there; while it is empty, the folder of its path is brought to the disk
+    too. flags: more of those of open. -1 with errno. */
 int resil__line_file_open (const char *path, int flags);
 
 /*  Does it end in a line without a newline, as a writer that was killed leaves it? Of what is no file, or may not be read: no. */
-bool resil__line_file_is_torn (const char *path);
+bool resil__line_file_is_torn (int file);
 
 #endif

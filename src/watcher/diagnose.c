@@ -186,28 +186,34 @@ static int connect_once (const char *endpoint, int64_t deadline_us, bool *is_sai
                : connect_ipc (endpoint + strlen ("ipc://"), deadline_us);
 }
 
-/*  As connect_tcp. */
-static int connect_somehow (const char *endpoint, int64_t deadline_us, bool *is_said)
+/*  0, or -1 with errno and a sentence. `is_passing`: that may be over at once. */
+static int diagnose_once (const char *endpoint, bool has_keys, int64_t deadline_us,
+                          bool *is_passing)
 {
-    int64_t until_us = resil__earlier (deadline_us, resil__now_us () + GO_AGAIN_US);
-    int fd;
-    while ((fd = connect_once (endpoint, deadline_us, is_said)) < 0 && !*is_said &&
-           errno == ECONNREFUSED && resil__now_us () < until_us)
-        poll (NULL, 0, PAUSE_MS);
-    return fd;
+    unsigned char bytes[GREETING_SIZE];
+    bool is_said = false, is_closed, is_tcp = strncmp (endpoint, "tcp://", 6) == 0;
+    int fd = connect_once (endpoint, deadline_us, &is_said);
+    *is_passing = fd < 0 && !is_said && errno == ECONNREFUSED;
+    if (fd < 0)
+        return is_said ? -1 : refuse_connection (endpoint, errno);
+    size_t size = read_greeting (fd, bytes, deadline_us, &is_closed);
+    bool is_hung_up_on = size == 0 && is_closed;
+    bool is_kept_out = is_hung_up_on && !is_tcp && is_of_another (fd);
+    close (fd);
+    *is_passing = is_hung_up_on && is_tcp;
+    if (is_kept_out)
+        return refuse_user (endpoint);
+    return judge (endpoint, bytes, size, is_closed, has_keys && is_tcp);
 }
 
 int resil__diagnose (const char *endpoint, bool has_keys, int64_t deadline_us)
 {
-    unsigned char bytes[GREETING_SIZE];
-    bool is_said = false, is_closed, is_tcp = strncmp (endpoint, "tcp://", 6) == 0;
-    int fd = connect_somehow (endpoint, deadline_us, &is_said);
-    if (fd < 0)
-        return is_said ? -1 : refuse_connection (endpoint, errno);
-    size_t size = read_greeting (fd, bytes, deadline_us, &is_closed);
-    bool is_kept_out = size == 0 && is_closed && !is_tcp && is_of_another (fd);
-    close (fd);
-    if (is_kept_out)
-        return refuse_user (endpoint);
-    return judge (endpoint, bytes, size, is_closed, has_keys && is_tcp);
+    int64_t until_us = resil__earlier (deadline_us, resil__now_us () + GO_AGAIN_US);
+    bool is_passing;
+    while (diagnose_once (endpoint, has_keys, deadline_us, &is_passing)) {
+        if (!is_passing || resil__now_us () >= until_us)
+            return -1;
+        poll (NULL, 0, PAUSE_MS);
+    }
+    return 0;
 }

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -226,6 +228,30 @@ static void a_pipe_that_nobody_reads_or_that_is_full_refuses (void **state)
     close (fd);
 }
 
+/*  Goes once there is something to read. */
+static void *leave (void *fd)
+{
+    poll (&(struct pollfd){.fd = *(int *) fd, .events = POLLIN}, 1, SUPPORT_PATIENCE_MS);
+    close (*(int *) fd);
+    return NULL;
+}
+
+static void a_pipe_whose_reader_goes_refuses_and_ends_nobody (void **state)
+{
+    (void) state;
+    static char bytes[20000];
+    resil_record_t record = {.bytes = bytes, .size = sizeof bytes, .id.origin = 10};
+    resil_dead_record_t dead = {"picky", 0, &record, true, "attempt 1: no"};
+    pthread_t reader;
+    assert_int_equal (mkfifo (path, 0600), 0);
+    int fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true (fd >= 0 && fcntl (fd, F_SETPIPE_SZ, 4096) > 0);
+    assert_int_equal (pthread_create (&reader, NULL, leave, &fd), 0);
+    assert_int_equal (resil_dead_to_file (path, &dead), -1);
+    assert_int_equal (errno, EPIPE);
+    pthread_join (reader, NULL);
+}
+
 /*  Counts what it gets, in a thread of the program. */
 static struct {
     atomic_int count;
@@ -350,6 +376,7 @@ int main (void)
         in_folder (none_is_lost_while_the_file_cannot_be_written),
         in_folder (a_torn_line_stays_by_itself),
         in_folder (a_pipe_that_nobody_reads_or_that_is_full_refuses),
+        in_folder (a_pipe_whose_reader_goes_refuses_and_ends_nobody),
         in_folder (a_component_has_them_when_its_mailbox_has_room),
         in_folder (another_pipeline_has_them_as_its_records),
         in_folder (what_is_not_given_is_told),

@@ -160,9 +160,13 @@ static void what_they_came_with_has_a_bound (void **state)
     begin ();
     ok (put (RESIL__TO_RESTART, "/a", "", 0, false));
     assert_true (support_wait_until (are_at_work, &(int){1}, SUPPORT_PATIENCE_MS));
-    ok (put (RESIL__TO_RESTART, "/a", "", RESIL__CREW_WAITING_BYTES, false));
+    ok (put (RESIL__TO_RESTART, "/a", "", RESIL__CREW_WAITING_BYTES / 2, false));
     ok (put (RESIL__TO_RESTART, "/a", "", 1, false));
     assert_int_equal (put (RESIL__TO_RESTART, "/a", "", 1, false), EAGAIN);
+    client = 1;
+    ok (put (RESIL__TO_RESTART, "/a", "", RESIL__CREW_WAITING_BYTES / 2, false));
+    assert_int_equal (put (RESIL__TO_RESTART, "/a", "", 1, false), EAGAIN);
+    client = 0;
     end ();
 }
 
