@@ -88,6 +88,14 @@ static bool put_everything (resil_stage_t *self)
     return is_all;
 }
 
+/*  A source has an entry for each commit until all before it is confirmed, and one for its end. Where one of several outputs
+    stands still and the others do not, those are more than its links have windows for. */
+static bool has_entry (const resil_stage_t *self)
+{
+    const resil__worker_t *worker = self->worker;
+    return !self->produced || worker->next - worker->first + 1 < worker->room;
+}
+
 static void enter_source (resil_stage_t *self)
 {
     resil__worker_t *worker = self->worker;
@@ -142,7 +150,7 @@ resil__step_t resil__stage_commit (resil_stage_t *self, const bool *is_given_up,
         return RESIL__STEP_GIVEN_UP;
     }
     resil__emit_fold (self);
-    bool is_all = put_everything (self);
+    bool is_all = has_entry (self) && put_everything (self);
     self->worker->is_stalled = self->is_unput = !is_all;
     self->worker->in_hand = is_all ? 0 : self->produced;
     if (is_all) {

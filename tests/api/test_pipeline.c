@@ -61,6 +61,7 @@ static SHARED struct {
     uint64_t put_off;     /*  that number, when it comes first; 0: none                          */
     atomic_uint attempts; /*  as which it came last; or so many were made                        */
     atomic_bool source_rests;
+    bool one_by_one; /*  the source emits                                                        */
 } the;
 
 static void reset (uint64_t total)
@@ -100,7 +101,7 @@ static int emit_at (resil_stage_t *stage, uint64_t position, const void *bytes, 
 static int source_produce (resil_stage_t *stage, void *args)
 {
     (void) args;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < (the.one_by_one ? 1 : 10); i++) {
         uint64_t number = atomic_load (&the.next) + 1;
         if (the.total && number > the.total)
             return RESIL_DONE;
@@ -1034,6 +1035,47 @@ static void a_link_that_moves_does_not_wait_for_one_that_does_not (void **state)
     resil_pipeline_destroy (&pipeline);
 }
 
+static bool has_taken_some (void *unused)
+{
+    (void) unused;
+    return atomic_load (&the.plot.hanging) == 1 && atomic_load (&the.taken) >= 3;
+}
+
+/*  One worker stands still with the first record, so that none behind it is confirmed; the other takes what it can. */
+static void a_source_waits_for_a_worker_that_stands_still (void **state)
+{
+    (void) state;
+    draft_t draft;
+    if (placed () == RESIL_SHARED)
+        skip (); /*  they would share a thread                                              */
+    for (int round = 0; round < 5; round++) {
+        reset (2000);
+        begin (&draft, false);
+        draft.stages[1].workers = 2;
+        for (int i = 0; i < 2; i++)
+            draft.links[i] = (resil_link_spec_t){RESIL_LINK, .from = draft.stages[i].name,
+                                                 .to = draft.stages[i + 1].name,
+                                                 .share = RESIL_SHARE_MOST_CREDIT};
+        draft.links[0].window_batches = 2;
+        draft.spec.links = draft.links;
+        draft.spec.link_count = 2;
+        draft.spec.batch_bytes = 64;
+        the.one_by_one = true;
+        the.plot.number = 1;
+        the.plot.times = 1;
+        the.plot.deed = DO_HANG;
+        resil_pipeline_t *pipeline = started (&draft);
+        assert_true (support_wait_until (has_taken_some, NULL, PLACED_PATIENCE_MS));
+        atomic_store (&the.plot.hanging, 2);
+        ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+        balanced (pipeline, "numbers", the.total);
+        resil_pipeline_destroy (&pipeline);
+        /*  The record in hand was not emitted by who stood still; all others were. */
+        for (uint64_t i = 2; i <= the.total; i++)
+            assert_int_equal (the.seen[i], 1);
+    }
+}
+
 static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
 {
     (void) state;
@@ -1334,6 +1376,7 @@ int main (void)
         support_case (records_are_written_in_place),
         support_case (a_slow_sink_stalls_the_source),
         support_case (a_link_that_moves_does_not_wait_for_one_that_does_not),
+        support_case (a_source_waits_for_a_worker_that_stands_still),
         support_case (what_a_link_holds_and_how_long_it_stalls_is_counted),
         support_case (a_drain_past_its_deadline_says_how_many_are_left),
         support_case (a_flush_waits_for_what_was_emitted),
