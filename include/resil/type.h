@@ -66,8 +66,8 @@ typedef struct {
     resil_message_fn *on_reply;   /*  to a call of its own, by resil_call_async                */
     resil_message_fn *on_timer;   /*  resil_timer_set                                          */
     resil_message_fn *on_down;    /*  somebody whom it watches is down                         */
-    resil_handler_fn *on_stop;    /*  last of all, unless it has failed; what it returns says
-                                      whether that has succeeded                               */
+    resil_handler_fn *on_stop;    /*  last of all, unless it has failed; 0 or RESIL_DONE: that has
+                                      succeeded                                                */
 } resil_type_t;
 
 /*  Begins a resil_type_t:

@@ -74,7 +74,8 @@ int resil__handlers_stop (resil_self_t *self)
     if (atomic_load (&self->quarantined))
         return 0;
     self->inbox.is_ending = true;
-    return call (self, resil__spec_type (self->spec)->on_stop);
+    int rc = call (self, resil__spec_type (self->spec)->on_stop);
+    return result (self, rc == RESIL_DONE ? 0 : rc); /*  as it is done in any case                */
 }
 
 /*  Until it is to end: what the last handler has returned, 0 for a cancel. */

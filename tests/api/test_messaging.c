@@ -34,7 +34,9 @@ enum {
     UNWATCH,
     LINGER, /*  take so many ms                                          */
     FLOOD,  /*  to itself, waiting for room                              */
-    EXTEND  /*  say that the next step may take so many ms               */
+    EXTEND, /*  say that the next step may take so many ms               */
+    LAST,   /*  reply, and fail                                          */
+    AROUND  /*  call `other` with a number less, and reply when it has; at 0 at once */
 };
 
 #define MOST 10000
@@ -86,7 +88,7 @@ static int ask (resil_self_t *self, actor_t *actor, const resil_message_t *messa
 
 static int block (actor_t *actor)
 {
-    resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, SUPPORT_PATIENCE_MS);
+    resil_message_t *reply = resil_call (actor->other, ECHO, NULL, 0, actor->ask_ms);
     atomic_store (&actor->error, reply ? 0 : errno);
     resil_message_destroy (&reply);
     return 0;
@@ -108,6 +110,16 @@ static int flood (resil_self_t *self, actor_t *actor)
 static int echo (resil_message_t *message)
 {
     return resil_reply (message, ECHO, resil_message_data (message), resil_message_size (message));
+}
+
+static int go_around (resil_self_t *self, actor_t *actor, resil_message_t *message)
+{
+    int number = numbered (message) - 1;
+    if (number < 0)
+        return echo (message);
+    actor->put_by = resil_keep (self);
+    return resil_call_async (self, actor->other, AROUND, &number, sizeof number,
+                             SUPPORT_PATIENCE_MS, AROUND);
 }
 
 static int on_message (resil_self_t *self, void *args, resil_message_t *message)
@@ -168,6 +180,10 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return flood (self, actor);
     case EXTEND:
         return resil_extend (self, number);
+    case LAST:
+        return echo (message) ? -1 : resil_fail (self, 0, "after its reply");
+    case AROUND:
+        return go_around (self, actor, message);
     default:
         return 0;
     }
@@ -180,6 +196,10 @@ static int on_reply (resil_self_t *self, void *args, resil_message_t *message)
     atomic_store (&actor->reply_error, resil_message_error (message));
     atomic_store (&actor->reply_context, resil_message_context (message));
     atomic_fetch_add (&actor->replies, 1);
+    if (resil_message_context (message) == AROUND) {
+        echo (actor->put_by);
+        resil_message_destroy (&actor->put_by);
+    }
     return 0;
 }
 
@@ -287,6 +307,7 @@ static void end (void)
 {
     resil_supervisor_destroy (&supervisor);
     resil_message_destroy (&one.put_by);
+    resil_message_destroy (&two.put_by);
 }
 
 static int cast (resil_address_t to, uint32_t tag, int number)
@@ -316,6 +337,19 @@ static void assert_fails (resil_address_t to, uint32_t tag, int error)
 static void await (atomic_int *value, int least)
 {
     support_await_count ("it", value, least, SUPPORT_PATIENCE_MS);
+}
+
+static bool is_put_by (void *unused)
+{
+    (void) unused;
+    return atomic_load (&one.is_put_by);
+}
+
+static resil_mail_t mail_of (const char *name)
+{
+    resil_mail_t mail;
+    ok (resil_supervisor_mail (supervisor, name, &mail));
+    return mail;
 }
 
 /*  ---- Cases ---- */
@@ -382,6 +416,36 @@ static void a_call_ends_when_its_callee_fails_with_it (void **state)
     end ();
 }
 
+static void a_call_that_was_answered_does_not_care_what_its_callee_does_then (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 100; i++)
+        assert_int_equal (call (to_one, LAST, i), i);
+    ok (cast (to_two, ASK, LAST));
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), 0);
+    await (&one.handled, 101);
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.replies), 1);
+    end ();
+}
+
+static void who_called_and_failed_is_told_nothing (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, PUT_BY));
+    assert_true (support_wait_until (is_put_by, NULL, SUPPORT_PATIENCE_MS));
+    ok (cast (to_two, FAIL, 0));
+    await (&two.starts, 2);
+    assert_int_equal (resil_reply (one.put_by, ECHO, NULL, 0), -1);
+    assert_int_equal (errno, ETIMEDOUT);
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.replies), 0);
+    end ();
+}
+
 static void a_call_waits_over_a_restart_if_it_was_not_in_hand (void **state)
 {
     (void) state;
@@ -401,6 +465,38 @@ static void a_message_is_delivered_again_if_the_spec_says_so (void **state)
     assert_int_equal (atomic_load (&one.deliveries), 1);
     assert_fails (to_one, FAIL, ECONNRESET);
     await (&one.handled, 3);
+    end ();
+}
+
+static void a_reply_may_come_from_any_thread (void **state)
+{
+    (void) state;
+    begin ();
+    ok (cast (to_two, ASK, PUT_BY));
+    assert_true (support_wait_until (is_put_by, NULL, SUPPORT_PATIENCE_MS));
+    resil_message_t *none = NULL, *reply = resil_message_new (ECHO, NULL, 0);
+    assert_int_equal (resil_reply_with (one.put_by, &none), -1);
+    assert_int_equal (errno, EINVAL);
+    ok (resil_reply_with (one.put_by, &reply));
+    assert_null (reply);
+    await (&two.replies, 1);
+    assert_int_equal (atomic_load (&two.reply_error), 0);
+    reply = resil_message_new (ECHO, NULL, 0);
+    assert_int_equal (resil_reply_with (one.put_by, &reply), -1);
+    assert_int_equal (errno, EALREADY);
+    assert_non_null (reply); /*  still the caller's                                          */
+    resil_message_destroy (&reply);
+    end ();
+}
+
+static void calls_may_go_in_a_circle (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 100; i++)
+        assert_int_equal (call (to_one, AROUND, 2), 2);
+    assert_int_equal (atomic_load (&one.replies), 100);
+    assert_int_equal (atomic_load (&two.replies), 100);
     end ();
 }
 
@@ -437,7 +533,7 @@ static void no_reply_by_the_deadline_is_a_timeout (void **state)
     begin ();
     two.ask_ms = 200;
     ok (cast (to_one, WAIT_GATE, 0));
-    resil_message_t *reply = resil_call (to_one, ECHO, NULL, 0, 20);
+    resil_message_t *reply = resil_call (to_one, NOTE, NULL, 0, 20);
     assert_null (reply);
     assert_int_equal (errno, ETIMEDOUT);
     ok (cast (to_two, ASK, ECHO));
@@ -447,6 +543,9 @@ static void no_reply_by_the_deadline_is_a_timeout (void **state)
     atomic_store (&one.gate, true);
     assert_int_equal (call (to_one, ECHO, 4), 4);
     assert_int_equal (atomic_load (&two.replies), 1);
+    assert_int_equal (atomic_load (&one.noted_count),
+                      0); /*  it was not handled any more           */
+    assert_true (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_EXPIRED) >= 1);
     end ();
 }
 
@@ -542,6 +641,39 @@ static void a_full_mailbox_does_what_its_sender_wants (void **state)
     end ();
 }
 
+static bool has_waited (void *unused)
+{
+    (void) unused;
+    return mail_of ("one").oldest_ms > 20;
+}
+
+static void a_mailbox_can_be_measured (void **state)
+{
+    (void) state;
+    begin ();
+    assert_int_equal (mail_of ("/app/one").oldest_ms, 0);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 1);
+    for (int i = 0; i < 3; i++)
+        ok (cast (to_one, NOTE, i));
+    resil_mail_t mail = mail_of ("one");
+    assert_int_equal (mail.sent, 4);
+    assert_int_equal (mail.in_hand, 1);
+    assert_int_equal (mail.waiting, 3);
+    assert_true (mail.waiting_bytes >= 3 * sizeof (int));
+    assert_true (support_wait_until (has_waited, NULL, SUPPORT_PATIENCE_MS));
+    atomic_store (&one.gate, true);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    mail = mail_of ("one");
+    assert_int_equal (mail.sent, 5);
+    assert_int_equal (mail.handled + mail.in_hand, 5);
+    assert_int_equal (mail.waiting_bytes, 0);
+    assert_int_equal (mail.oldest_ms, 0);
+    assert_int_equal (resil_supervisor_mail (supervisor, "three", &mail), -1);
+    assert_int_equal (errno, ENOENT);
+    end ();
+}
+
 static void timers_are_told (void **state)
 {
     (void) state;
@@ -619,6 +751,24 @@ static void who_is_gone_already_is_told_at_once (void **state)
     ok (resil_supervisor_add (supervisor, &spec));
     assert_int_equal (call (to_two, ECHO, 1), 1);
     assert_int_equal (atomic_load (&two.ups), 0);
+    end ();
+}
+
+/*  Whether it is set before, while or after it ends is up to the threads. */
+static void a_watch_that_is_set_at_the_end_is_told_of_it_once (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 1; i <= 300; i++) {
+        ok (cast (to_two, WATCH, 0));
+        ok (resil_supervisor_terminate_child (supervisor, "one"));
+        await (&two.gones, i);
+        ok (cast (to_two, UNWATCH, 0));
+        assert_int_equal (call (to_two, ECHO, 1), 1);
+        assert_int_equal (atomic_load (&two.gones), i);
+        ok (resil_supervisor_restart_child (supervisor, "one"));
+    }
+    assert_int_equal (atomic_load (&two.starts), 1);
     end ();
 }
 
@@ -704,6 +854,52 @@ static void what_is_not_handled_is_a_dead_letter (void **state)
     assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_EXPIRED), 1);
     assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_FAILED), 1);
     assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_DOWN), 1);
+    end ();
+}
+
+static void assert_not_sent (const resil_send_t *how)
+{
+    resil_message_t *message = resil_message_new (NOTE, NULL, 0);
+    assert_int_equal (resil_send (to_one, &message, how), -1);
+    assert_int_equal (errno, EINVAL);
+    assert_non_null (message); /*  still the caller's                                        */
+    resil_message_destroy (&message);
+}
+
+static void times_that_cannot_be_are_named (void **state)
+{
+    (void) state;
+    begin ();
+    resil_send_t timeout = {RESIL_SEND}, expires = {RESIL_SEND};
+    timeout.timeout_ms = expires.expires_ms = -2;
+    assert_not_sent (&timeout);
+    assert_non_null (strstr (resil_errmsg (), "timeout_ms is -2 ms"));
+    assert_not_sent (&expires);
+    assert_non_null (strstr (resil_errmsg (), "expires_ms is -2 ms"));
+    two.ask_ms = -2;
+    ok (cast (to_two, ASK, ECHO));
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&two.error), EINVAL);
+    end ();
+}
+
+static void what_a_mailbox_could_never_hold_is_refused (void **state)
+{
+    (void) state;
+    static const char large[8192];
+    resil_spec_t spec = usual ();
+    spec.mailbox_bytes = sizeof large;
+    begin_with (&spec);
+    assert_int_equal (resil_cast (to_one, NOTE, large, sizeof large), -1);
+    assert_int_equal (errno, EMSGSIZE);
+    assert_non_null (strstr (resil_errmsg (), "mailbox_bytes"));
+    assert_null (resil_call (to_one, ECHO, large, sizeof large, SUPPORT_PATIENCE_MS));
+    assert_int_equal (errno, EMSGSIZE);
+    assert_int_equal (mail_of ("one").sent, 0);
+    resil_message_t *reply =
+        resil_call (to_one, ECHO, large, sizeof large / 2, SUPPORT_PATIENCE_MS);
+    assert_int_equal (resil_message_size (reply), sizeof large / 2);
+    resil_message_destroy (&reply);
     end ();
 }
 
@@ -817,6 +1013,8 @@ static void begin_loop (resil_start_fn *start)
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS, .seed = 1};
     options.delay = (resil_delay_t) RESIL_DELAY_NONE;
     memset (&one, 0, sizeof one);
+    memset (&two, 0, sizeof two);
+    one.ask_ms = SUPPORT_PATIENCE_MS;
     supervisor = resil_supervisor_new (&options);
     assert_non_null (supervisor);
     ok (resil_supervisor_add_simple (supervisor, "one", start, on_failure, &one));
@@ -850,6 +1048,66 @@ static void a_loop_is_told_when_it_would_wait_for_itself (void **state)
     ok (cast (to_one, FLOOD, 0));
     await (&one.noted_count, MOST - 1);
     assert_int_equal (atomic_load (&one.error), EDEADLK);
+    end ();
+}
+
+static bool has_two_waiting (void *unused)
+{
+    (void) unused;
+    return mail_of ("one").waiting == 2;
+}
+
+/*  Each waits for the other, until one of them has waited for long enough. */
+static void loops_that_call_each_other_end_at_the_deadline (void **state)
+{
+    (void) state;
+    begin_loop (loop);
+    ok (resil_supervisor_add_simple (supervisor, "two", loop, on_failure, &two));
+    ok (resil_supervisor_find (supervisor, "two", &to_two));
+    one.other = to_two;
+    two.other = to_one;
+    one.ask_ms = 50;
+    two.ask_ms = SUPPORT_PATIENCE_MS;
+    atomic_store (&two.error, -1);
+    ok (cast (to_one, WAIT_GATE, 0));
+    await (&one.waits, 1);
+    ok (cast (to_one, BLOCK, 0));
+    ok (cast (to_two, BLOCK, 0));
+    assert_true (support_wait_until (has_two_waiting, NULL, SUPPORT_PATIENCE_MS));
+    atomic_store (&one.gate, true);
+    assert_int_equal (call (to_two, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.error), ETIMEDOUT);
+    assert_int_equal (atomic_load (&two.error), 0);
+    end ();
+}
+
+/*  What it fails with in hand is lost, but not what it has said to be done. */
+static int receive_two (resil_self_t *self, void *args)
+{
+    actor_t *actor = args;
+    if (resil_self_incarnation (self) > 1)
+        return loop (self, args);
+    bool is_right = !resil_receive (self, 1) && errno == ETIMEDOUT && resil_done (self) == -1 &&
+                    errno == ENOMSG;
+    atomic_store (&actor->waits, is_right ? 1 : 2);
+    if (!resil_receive (self, RESIL_FOREVER) || resil_done (self) ||
+        !resil_receive (self, RESIL_FOREVER))
+        return 0;
+    return resil_fail (self, 0, "with the second in hand");
+}
+
+static void a_loop_says_what_is_done (void **state)
+{
+    (void) state;
+    begin_loop (receive_two);
+    await (&one.waits, 1);
+    for (int i = 0; i < 3; i++)
+        ok (cast (to_one, NOTE, i));
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.waits), 1);
+    assert_int_equal (atomic_load (&one.noted_count), 1);
+    assert_int_equal (one.noted[0], 2);
+    assert_int_equal (mail_of ("one").lost, 1);
     end ();
 }
 
@@ -901,8 +1159,12 @@ int main (void)
         support_case (what_waits_is_there_for_the_next_incarnation),
         support_case (an_address_is_good_over_restarts),
         support_case (a_call_ends_when_its_callee_fails_with_it),
+        support_case (a_call_that_was_answered_does_not_care_what_its_callee_does_then),
+        support_case (who_called_and_failed_is_told_nothing),
         support_case (a_call_waits_over_a_restart_if_it_was_not_in_hand),
         support_case (a_message_is_delivered_again_if_the_spec_says_so),
+        support_case (a_reply_may_come_from_any_thread),
+        support_case (calls_may_go_in_a_circle),
         support_case (a_reply_may_come_later_from_elsewhere),
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
@@ -910,12 +1172,16 @@ int main (void)
         support_case (what_would_never_end_is_refused),
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),
         support_case (a_full_mailbox_does_what_its_sender_wants),
+        support_case (a_mailbox_can_be_measured),
         support_case (timers_are_told),
         support_case (what_nobody_hears_is_a_warning),
         support_case (who_watches_is_told),
         support_case (who_is_gone_already_is_told_at_once),
+        support_case (a_watch_that_is_set_at_the_end_is_told_of_it_once),
         support_case (a_watch_ends_with_who_watches),
         support_case (what_is_not_handled_is_a_dead_letter),
+        support_case (times_that_cannot_be_are_named),
+        support_case (what_a_mailbox_could_never_hold_is_refused),
         support_case (bad_input_is_named),
         support_case (each_message_is_progress),
         support_case (who_shares_a_thread_waits_nowhere),
@@ -925,6 +1191,8 @@ int main (void)
     const struct CMUnitTest loops[] = {
         support_case (a_loop_receives_the_same),
         support_case (a_loop_is_told_when_it_would_wait_for_itself),
+        support_case (loops_that_call_each_other_end_at_the_deadline),
+        support_case (a_loop_says_what_is_done),
         support_case (a_message_expires_by_the_time_that_it_is),
         support_case (a_mailbox_has_a_descriptor),
     };

@@ -470,7 +470,7 @@ static bool is_quiet (void *arg)
 /*  Of what threads have called it is not known how much was accepted, but that it is not more. */
 static void check_in_the_end (uint64_t *messages, uint64_t *lost, uint64_t most_called)
 {
-    uint64_t called = 0;
+    uint64_t called = 0, dead = 0;
     for (uint32_t i = 0; i < ACTORS; i++) {
         const actor_t *actor = &actors[i];
         resil_mail_t mail = mail_of (i);
@@ -491,6 +491,11 @@ static void check_in_the_end (uint64_t *messages, uint64_t *lost, uint64_t most_
                    (unsigned long long) atomic_load (&actor->settled),
                    (unsigned long long) atomic_load (&actor->dropped_calls));
     }
+    for (int why = RESIL_DEAD_DROPPED; why <= RESIL_DEAD_DOWN; why++)
+        dead += resil_supervisor_dead_letters (supervisor, (resil_dead_t) why);
+    if (dead != *lost)
+        blame ("%llu were lost, and there were %llu dead letters", (unsigned long long) *lost,
+               (unsigned long long) dead);
     if (called > most_called)
         blame ("%llu calls by threads were accepted, of %llu", (unsigned long long) called,
                (unsigned long long) most_called);
@@ -703,6 +708,24 @@ static void observe (const resil_event_t *event, void *arg)
     atomic_fetch_add (&observed.failing, event->to == RESIL_FAILING);
 }
 
+/*  Each was called once, and has failed with all else that was sent to it. */
+static void check_mail_of_many (char (*names)[16], size_t count, uint64_t failed_with)
+{
+    resil_mail_t mail, sum = {0};
+    for (size_t i = 0; i < count; i++) {
+        ok (resil_supervisor_mail (supervisor, names[i], &mail));
+        sum.sent += mail.sent;
+        sum.handled += mail.handled;
+        sum.lost += mail.lost;
+        sum.in_hand += mail.in_hand + mail.waiting;
+    }
+    assert_int_equal (sum.sent, failed_with + count);
+    assert_int_equal (sum.handled + sum.in_hand,
+                      count); /*  its thread may not be back yet            */
+    assert_int_equal (sum.lost, failed_with);
+    assert_int_equal (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_FAILED), failed_with);
+}
+
 static void very_many_light_ones_fail_at_random (void **state)
 {
     (void) state;
@@ -771,6 +794,7 @@ static void very_many_light_ones_fail_at_random (void **state)
     assert_int_equal (standing, sent);
     assert_int_equal (incarnations, sent + count);
     assert_int_equal (starts_seen, sent + count);
+    check_mail_of_many (names, count, sent);
     ok (resil_supervisor_stop (supervisor));
     resil_supervisor_destroy (&supervisor);
     assert_int_equal (atomic_load (&observed.gaps), 0);

@@ -1315,6 +1315,35 @@ static int failing_message (resil_self_t *self, void *args, resil_message_t *mes
     return 3;
 }
 
+/*  One of them hangs: the first answer after that, and how they fare then; what the machine takes is not counted. */
+static bool crowd_moves_in_time (resil_address_t *addresses, int64_t undisturbed_us)
+{
+    the.place = IN_MESSAGE;
+    the.manner = BLOCKED;
+    atomic_store (&the.times, 1);
+    atomic_store (&the.goes, false);
+    gate_set (&the.gate, false);
+    pulse_start (&the.pulse);
+    gap_reset (&the.pulse.gap);
+    int64_t began_us = system_now_us ();
+    ok (resil_cast (the.to_hog, HANG, NULL, 0));
+    while (atomic_load (&the.times))
+        sched_yield ();
+    assert_answers (addresses[0]);
+    int64_t moved_us = system_now_us () - began_us, machine_ms = gap_ms (&the.pulse.gap);
+    pulse_stop (&the.pulse);
+    int64_t beside_us = p99_us (addresses);
+    print_message ("    one hangs: the first answer after %lld ms, of which the machine took %lld, "
+                   "then p99 %lld us\n",
+                   (long long) moved_us / 1000, (long long) machine_ms, (long long) beside_us);
+    for (int i = 1; i < 2 * TRIES && beside_us > 2 * undisturbed_us + NOISE_US; i++)
+        beside_us = p99_us (addresses);
+    assert_true (SYSTEM_IS_SANITIZED || beside_us <= 2 * undisturbed_us + NOISE_US);
+    let_go ();
+    assert_true (support_wait_until (is_reaped, NULL, SUPPORT_PATIENCE_MS));
+    return moved_us / 1000 - machine_ms <= HANG_MS + SHUTDOWN_MS + MOVE_MS;
+}
+
 static void one_that_fails_again_and_again_delays_nobody (void **state)
 {
     (void) state;
@@ -1367,24 +1396,10 @@ static void one_that_fails_again_and_again_delays_nobody (void **state)
     assert_true (SYSTEM_IS_SANITIZED || panics_us <= 2 * undisturbed_us + NOISE_US);
     assert_true (SYSTEM_IS_SANITIZED || loop_us <= 2 * undisturbed_us + NOISE_US);
 
-    the.place = IN_MESSAGE;
-    the.manner = BLOCKED;
-    atomic_store (&the.times, 1);
-    atomic_store (&the.goes, false);
-    gate_set (&the.gate, false);
-    int64_t began_us = system_now_us ();
-    ok (resil_cast (the.to_hog, HANG, NULL, 0));
-    while (atomic_load (&the.times))
-        sched_yield ();
-    assert_answers (addresses[0]);
-    int64_t moved_us = system_now_us () - began_us, beside_us = p99_us (addresses);
-    print_message ("    one hangs: the first answer after %lld ms, then p99 %lld us\n",
-                   (long long) moved_us / 1000, (long long) beside_us);
-    for (int i = 1; i < 2 * TRIES && beside_us > 2 * undisturbed_us + NOISE_US; i++)
-        beside_us = p99_us (addresses);
-    assert_true (SYSTEM_IS_SANITIZED || beside_us <= 2 * undisturbed_us + NOISE_US);
-    let_go ();
-    assert_true (support_wait_until (is_reaped, NULL, SUPPORT_PATIENCE_MS));
+    int tries = 0;
+    while (!crowd_moves_in_time (addresses, undisturbed_us))
+        if (++tries == TRIES)
+            fail_msg ("the others are moved too late");
     resil_supervisor_destroy (&the.supervisor);
     resil_log_level (RESIL_LOG_WARN);
 }
