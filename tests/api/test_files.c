@@ -8,9 +8,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <resil.h>
@@ -214,6 +216,47 @@ static void what_is_raw_has_no_newlines (void **state)
     run ((resil_lines_t){RESIL_LINES, .path = in},
          (resil_file_t){RESIL_FILE, .path = out, .is_raw = true, .sync = RESIL_SYNC_ALWAYS});
     assert_out ("ab");
+    remove_folder ();
+}
+
+/*  Stands between resil and the system: the first so many fail. */
+static atomic_int syncs, bad_syncs;
+
+int fdatasync (int fd)
+{
+    atomic_fetch_add (&syncs, 1);
+    if (atomic_fetch_sub (&bad_syncs, 1) > 0) {
+        errno = EIO;
+        return -1;
+    }
+    return (int) syscall (SYS_fdatasync, fd);
+}
+
+static void what_is_to_be_on_the_disk_is_there_before_it_is_confirmed (void **state)
+{
+    (void) state;
+    resil_audit_t audit;
+    make_folder ();
+    put_text (in, "a\nb\n");
+    resil_lines_t lines = {RESIL_LINES, .path = in};
+    resil_file_t file = {RESIL_FILE, .path = out};
+    atomic_store (&syncs, 0);
+    atomic_store (&bad_syncs, 0);
+    run (lines, file);
+    assert_int_equal (syncs, 0);
+    file.sync = RESIL_SYNC_ALWAYS;
+    atomic_store (&bad_syncs, INT_MAX);
+    resil_pipeline_t *pipeline = started (&lines, &file);
+    support_await_count ("syncs", &syncs, 3, SUPPORT_PATIENCE_MS);
+    ok (resil_pipeline_audit (pipeline, "from", &audit));
+    assert_int_equal (audit.done, 0);
+    assert_int_equal (audit.in_flight, 2);
+    atomic_store (&bad_syncs, 0);
+    ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
+    ok (resil_pipeline_audit (pipeline, "from", &audit));
+    assert_int_equal (audit.done, 2);
+    resil_pipeline_destroy (&pipeline);
+    assert_non_null (support_log_wait ("cannot put on the disk", SUPPORT_PATIENCE_MS));
     remove_folder ();
 }
 
@@ -526,6 +569,7 @@ int main (void)
         support_case (a_line_that_is_too_long_comes_in_pieces),
         support_case (a_line_longer_than_what_is_read_at_once_comes_whole),
         support_case (what_is_raw_has_no_newlines),
+        support_case (what_is_to_be_on_the_disk_is_there_before_it_is_confirmed),
         support_case (what_a_program_has_left_of_a_line_stays_by_itself),
         support_case (a_stage_that_fails_between_loses_no_line),
         support_case (another_run_goes_on_where_all_was_done),
