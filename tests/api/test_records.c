@@ -24,7 +24,8 @@
 
 /*  It goes as far as it is allowed to. */
 typedef struct {
-    uint64_t next, total;
+    atomic_uint_fast64_t next;
+    uint64_t total;
     atomic_uint_fast64_t allowed;
     size_t size; /*  at most; the number itself, if it is that long                           */
     atomic_int panics; /*  left, as it ends                                                     */
