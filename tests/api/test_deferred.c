@@ -218,15 +218,6 @@ static void begin (draft_t *draft, uint64_t total)
         .links = draft->links, .link_count = 2, .on_dead = on_dead};
 }
 
-static resil_pipeline_t *started (const draft_t *draft)
-{
-    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft->spec);
-    if (!pipeline)
-        fail_msg ("%s", resil_errmsg ());
-    ok (resil_pipeline_start (pipeline));
-    return pipeline;
-}
-
 static resil_audit_t audited (resil_pipeline_t *pipeline)
 {
     resil_audit_t audit;
@@ -322,7 +313,7 @@ static void they_come_in_the_order_in_which_another_thread_settles_them (void **
         for (int s = 0; s < 3; s++)
             draft.stages[s].thread = threads[i];
         assert_int_equal (pthread_create (&thread, NULL, settle_all, settled), 0);
-        resil_pipeline_t *pipeline = started (&draft);
+        resil_pipeline_t *pipeline = placed_start (&draft.spec);
         pthread_join (thread, NULL);
         finish (pipeline);
         each_came (1);
@@ -337,7 +328,7 @@ static void a_deferred_record_holds_up_nobody_but_the_end (void **state)
     begin (&draft, 1000);
     the.only = 3;
     the.copies = 2;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     support_await_count ("taken", &the.taken, 1998, SUPPORT_PATIENCE_MS);
     await_deferred (pipeline, 1);
     assert_int_equal (the.ends, 0);
@@ -356,7 +347,7 @@ static void all_verdicts_do_what_they_say (void **state)
     (void) state;
     draft_t draft;
     begin (&draft, 5);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 5);
     settle (2, RESIL_DROP);
     settle (3, RESIL_RETRY);
@@ -393,7 +384,7 @@ static void what_is_put_off_comes_again_after_the_retry_delay (void **state)
     draft_t draft;
     begin (&draft, 5);
     draft.stages[1].retry_ms = 60;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 5);
     int64_t began_ms = now_ms ();
     settle (3, RESIL_RETRY);
@@ -417,7 +408,7 @@ static void what_is_settled_before_the_callback_returns_is_settled (void **state
     draft_t draft;
     begin (&draft, 1000);
     the.settles_at_once = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     each_came (1);
     for (uint64_t i = 0; i < 1000; i++)
         assert_int_equal (the.order[i], i + 1);
@@ -429,7 +420,7 @@ static void a_stage_settles_what_it_has_gathered_when_it_flushes (void **state)
     draft_t draft;
     begin (&draft, 3000);
     the.settles_itself = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     each_came (1);
     assert_true (the.flushes > 0);
 }
@@ -440,7 +431,7 @@ static void who_fails_is_given_again_what_is_not_settled (void **state)
     draft_t draft;
     begin (&draft, 20);
     the.panics = 20;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 20);
     for (uint64_t i = 1; i <= 20; i++) {
         assert_int_equal (the.given[i], 2);
@@ -459,7 +450,7 @@ static void what_is_settled_before_the_failure_is_not_given_again (void **state)
     begin (&draft, 20);
     the.panics = 20;
     the.settles_at_once = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     each_came (1);
     for (uint64_t i = 1; i < 20; i++)
         assert_int_equal (the.given[i], 1);
@@ -475,7 +466,7 @@ static void who_takes_the_place_of_a_hung_one_is_given_what_is_not_settled (void
     draft.stages[1].shutdown_ms = 1000;
     draft.spec.batch_bytes = 64;
     the.hangs = 300;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     support_await_count ("hanging", &the.hanging, 1, SUPPORT_PATIENCE_MS);
     /*  Some of them now, which it has committed or not. */
     for (uint64_t i = 1; i <= 200; i += 2) {
@@ -505,7 +496,7 @@ static void what_nobody_settles_in_time_comes_again_and_is_a_dead_letter_at_last
     the.only = 50;
     draft.stages[1].defer_ms = 20;
     draft.stages[1].retries = 3;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     ok (resil_pipeline_wait (pipeline, SUPPORT_PATIENCE_MS));
     resil_deferred_t *old = take (50);
     assert_int_equal (resil_deferred_settle (&old, RESIL_OK), -1);
@@ -526,7 +517,7 @@ static void what_kills_its_stage_when_it_comes_again_is_to_blame_itself (void **
     draft_t draft;
     begin (&draft, 10);
     the.killer = 5;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 10);
     settle (5, RESIL_RETRY);
     support_await_count ("dead", &the.dead, 1, SUPPORT_PATIENCE_MS);
@@ -555,7 +546,7 @@ static void what_was_emitted_over_many_batches_is_kept (void **state)
     the.every = 3;
     the.copies = 20;
     the.settles_itself = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     each_came (20);
 }
 
@@ -564,7 +555,7 @@ static void what_is_settled_takes_effect_while_the_stage_is_paused (void **state
     (void) state;
     draft_t draft;
     begin (&draft, 10);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 10);
     ok (resil_pipeline_pause (pipeline, "later"));
     for (uint64_t i = 1; i < 10; i++)
@@ -583,7 +574,7 @@ static void a_drain_counts_what_is_not_settled (void **state)
     (void) state;
     draft_t draft;
     begin (&draft, 100);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 100);
     assert_int_equal (resil_pipeline_drain (pipeline, 50), 100);
     /*  Confirmed is up to the first. */
@@ -606,7 +597,7 @@ static void the_windows_bound_how_many_are_deferred (void **state)
     draft.spec.batch_bytes = 64;
     draft.links[0].window_batches = 4;
     draft.links[1].window_batches = 2;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     watched = pipeline;
     assert_true (support_wait_until (are_some_deferred, NULL, SUPPORT_PATIENCE_MS));
     for (uint64_t i = 1; i <= 1000; i++) {
@@ -628,7 +619,7 @@ static void a_handle_outlives_its_pipeline (void **state)
     (void) state;
     draft_t draft;
     begin (&draft, 10);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 10);
     resil_pipeline_destroy (&pipeline);
     for (uint64_t i = 1; i <= 10; i++) {
@@ -667,7 +658,7 @@ static void who_returns_something_else_has_not_deferred (void **state)
                               .on_record = say_ok_all_the_same, .is_sink = true}));
     draft.stages[2].type = "ok all the same";
     the.settles_at_once = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     for (uint64_t i = 1; i <= 10; i++) {
         resil_deferred_t *deferred = take (i);
         assert_non_null (deferred);
@@ -686,7 +677,7 @@ static void to_defer_without_a_handle_is_a_failure (void **state)
                                                          .is_sink = true}));
     draft.stages[2].type = "defer without";
     the.settles_at_once = true;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     assert_int_equal (the.dead, 1);
     assert_non_null (strstr (the.story, "without a call of resil_stage_defer"));
 }
@@ -709,7 +700,7 @@ static void what_is_wrong_is_refused (void **state)
     assert_int_equal (errno, EINVAL);
     assert_non_null (strstr (resil_errmsg (), "defer_ms"));
     draft.stages[1].defer_ms = 10000;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     await_deferred (pipeline, 1);
     resil_deferred_t *deferred = take (1);
     assert_int_equal (resil_deferred_settle (&deferred, RESIL_DEFER), -1);

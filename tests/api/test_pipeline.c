@@ -442,15 +442,6 @@ static void begin (draft_t *draft, bool is_fused)
                                           .stage_count = 3, .on_dead = on_dead};
 }
 
-static resil_pipeline_t *started (const draft_t *draft)
-{
-    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft->spec);
-    if (!pipeline)
-        fail_msg ("%s", resil_errmsg ());
-    ok (resil_pipeline_start (pipeline));
-    return pipeline;
-}
-
 static void balanced (resil_pipeline_t *pipeline, const char *stage, uint64_t in)
 {
     resil_audit_t audit;
@@ -467,7 +458,7 @@ static void balanced (resil_pipeline_t *pipeline, const char *stage, uint64_t in
 /*  Run it to its end: each number came, once unless it is `but`, and in order. */
 static void all_came (const draft_t *draft, uint64_t but, int times)
 {
-    resil_pipeline_t *pipeline = started (draft);
+    resil_pipeline_t *pipeline = placed_start (&draft->spec);
     ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     balanced (pipeline, "numbers", the.total);
     balanced (pipeline, "plot", the.total);
@@ -672,7 +663,7 @@ static void all_are_deferred_and_come (draft_t *draft)
     resil_audit_t audit;
     draft->stages[1].type = with_loops ? "later loop" : "later";
     draft->stages[1].tick_ms = 5;
-    watched = started (draft);
+    watched = placed_start (&draft->spec);
     if (!support_wait_until (are_all_deferred, NULL, SUPPORT_PATIENCE_MS)) {
         support_log_print ();
         fail_msg ("not all are deferred");
@@ -731,7 +722,7 @@ static void a_stage_that_hangs_is_replaced_and_nothing_is_lost (void **state)
     the.plot.number = 2500;
     the.plot.times = 1;
     the.plot.deed = DO_HANG;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     balanced (pipeline, "plot", the.total);
     resil_audit_t audit;
@@ -782,7 +773,7 @@ static void one_that_hangs_does_not_take_along_what_its_successor_waits_for (voi
     draft.stages[0].hang_ms = 1000;
     draft.stages[0].shutdown_ms = 1000;
     the.plot.deed = DO_HANG;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     assert_true (support_wait_until (is_listened_to, &the.fd, 3 * SUPPORT_PATIENCE_MS));
     atomic_store (&the.plot.hanging, 2);
     while (resil_supervisor_quarantined (resil_pipeline_supervisor (pipeline)))
@@ -844,7 +835,7 @@ static void what_was_said_for_one_verdict_is_for_no_other_and_for_no_other_recor
     the.fd = placed () == RESIL_PROCESS ? -1 : silent[0];
     draft.stages[0].type = "rash source";
     draft.stages[1].type = "rash";
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     resil_audit_t audit;
     ok (resil_pipeline_audit (pipeline, "plot", &audit));
@@ -889,7 +880,7 @@ static void workers_share_the_records (void **state)
         the.plot.number = 100;
         the.plot.times = 2;
         the.plot.deed = DO_PANIC;
-        resil_pipeline_t *pipeline = started (&draft);
+        resil_pipeline_t *pipeline = placed_start (&draft.spec);
         ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
         bool is_broadcast = share == RESIL_SHARE_BROADCAST;
         balanced (pipeline, "plot", is_broadcast ? 15000 : 5000);
@@ -962,7 +953,7 @@ static void a_slow_sink_stalls_the_source (void **state)
     draft.spec.links = draft.links;
     draft.spec.link_count = 2;
     atomic_store (&the.is_open, false);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     wait_for_in (pipeline, 1);
     int64_t left = resil_pipeline_drain (pipeline, 300);
     assert_true (left > 0 && left <= (int64_t) atomic_load (&the.next));
@@ -1026,7 +1017,7 @@ static void a_link_that_moves_does_not_wait_for_one_that_does_not (void **state)
     draft.spec.stage_count = 4;
     draft.spec.links = draft.links;
     draft.spec.link_count = 3;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     assert_true (support_wait_until (has_taken_the_rest, NULL, PLACED_PATIENCE_MS));
     assert_int_equal (the.let_go, 0);
     atomic_store (&the.lets_go, true);
@@ -1064,7 +1055,7 @@ static void a_source_waits_for_a_worker_that_stands_still (void **state)
         the.plot.number = 1;
         the.plot.times = 1;
         the.plot.deed = DO_HANG;
-        resil_pipeline_t *pipeline = started (&draft);
+        resil_pipeline_t *pipeline = placed_start (&draft.spec);
         assert_true (support_wait_until (has_taken_some, NULL, PLACED_PATIENCE_MS));
         atomic_store (&the.plot.hanging, 2);
         ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
@@ -1092,7 +1083,7 @@ static void what_a_link_holds_and_how_long_it_stalls_is_counted (void **state)
     draft.spec.links = draft.links;
     draft.spec.link_count = 2;
     atomic_store (&the.is_open, false);
-    resil_pipeline_t *pipeline = watched = started (&draft);
+    resil_pipeline_t *pipeline = watched = placed_start (&draft.spec);
     assert_true (support_wait_until (has_stalled, &second, SUPPORT_PATIENCE_MS));
     assert_true (support_wait_until (has_all_come, &second, SUPPORT_PATIENCE_MS));
     ok (resil_pipeline_audit_link (pipeline, 1, &audit));
@@ -1128,7 +1119,7 @@ static void a_drain_past_its_deadline_says_how_many_are_left (void **state)
     reset (1000);
     begin (&draft, false);
     atomic_store (&the.is_open, false);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     wait_for_in (pipeline, 1000);
     int64_t left = resil_pipeline_drain (pipeline, 200);
     assert_int_equal (left, 1000);
@@ -1143,7 +1134,7 @@ static void a_flush_waits_for_what_was_emitted (void **state)
     draft_t draft;
     reset (0);
     begin (&draft, false);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     for (int i = 0; i < 20; i++) {
         uint64_t emitted = atomic_load (&the.next);
         assert_int_equal (resil_pipeline_flush (pipeline, SUPPORT_PATIENCE_MS), 0);
@@ -1186,7 +1177,7 @@ static void a_slow_stage_does_not_finish_its_batch_when_it_is_to_stop (void **st
     reset (MOST);
     begin (&draft, false);
     draft.stages[2].type = "slow";
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     assert_true (support_wait_until (are_ten_taken, NULL, SUPPORT_PATIENCE_MS));
     uint64_t before = atomic_load (&the.taken);
     ok (resil_pipeline_abort (pipeline));
@@ -1219,7 +1210,7 @@ static void one_that_fills_batches_all_the_time_does_not_count_as_hung (void **s
     draft.stages[1].hang_ms = 1000;
     draft.stages[2].type = RESIL_NULL_SINK;
     draft.stages[2].args = NULL;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
     ok (resil_pipeline_audit (pipeline, "plot", &audit));
     resil_pipeline_destroy (&pipeline);
@@ -1255,7 +1246,7 @@ static void an_abort_ends_it_at_once (void **state)
     reset (0);
     begin (&draft, false);
     atomic_store (&the.is_open, false);
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     ok (resil_pipeline_abort (pipeline));
     assert_int_equal (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS), -1);
     assert_int_equal (errno, ECANCELED);

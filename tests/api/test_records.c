@@ -321,15 +321,6 @@ static resil_stage_spec_t *line (draft_t *draft, const char *middle, const char 
     return stage;
 }
 
-static resil_pipeline_t *started (const draft_t *draft)
-{
-    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &draft->spec);
-    if (!pipeline)
-        fail_msg ("%s", resil_errmsg ());
-    ok (resil_pipeline_start (pipeline));
-    return pipeline;
-}
-
 static void finish (resil_pipeline_t *pipeline)
 {
     if (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS))
@@ -364,7 +355,7 @@ static void equal_keys_go_to_one_worker_and_keep_their_order_whatever_fails (voi
         add (&draft, "keys");
         add_link (&draft, "work");
         draft.spec.batch_bytes = 512;
-        finish (started (&draft));
+        finish (placed_start (&draft.spec));
         assert_int_equal (the.taken, 3000);
         assert_int_equal (the.panics, 0);
         for (int worker = 0; worker < WORKERS; worker++)
@@ -385,7 +376,7 @@ static void one_after_the_other_gets_one_or_each_gets_all (void **state)
         draft.links[1].share = shares[i];
         add (&draft, "count");
         add_link (&draft, "work");
-        resil_pipeline_t *pipeline = started (&draft);
+        resil_pipeline_t *pipeline = placed_start (&draft.spec);
         ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
         resil_pipeline_destroy (&pipeline);
         for (uint64_t worker = 0; worker < WORKERS; worker++) {
@@ -419,7 +410,7 @@ static void who_has_least_to_do_gets_the_next_one (void **state)
     /*  In a process it would see only what is on its way to the program. */
     if (placed () == RESIL_PROCESS)
         draft.stages[0].placement = RESIL_OWN_THREAD;
-    watched = started (&draft);
+    watched = placed_start (&draft.spec);
     for (uint64_t count = 1; count <= 30; count++) {
         atomic_store (&the.sources[0].allowed, count);
         if (!support_wait_until (is_one_in_flight, &count, SUPPORT_PATIENCE_MS))
@@ -464,7 +455,7 @@ static void the_end_comes_when_the_last_of_many_inputs_has_ended_whatever_fails 
         add_link (&draft, names[i]);
     add (&draft, "count");
     add_link (&draft, "join");
-    watched = started (&draft);
+    watched = placed_start (&draft.spec);
     assert_true (support_wait_until (have_two_ended, NULL, PLACED_PATIENCE_MS));
     assert_int_equal (the.ends, 0);
     atomic_store (&the.sources[1].allowed, 1000);
@@ -490,7 +481,7 @@ static void what_callbacks_emit_that_have_no_record_takes_effect (void **state)
     reset (1000, sizeof (uint64_t));
     atomic_store (&the.sources[0].allowed, 500);
     line (&draft, "gather", "sums")->tick_ms = 5;
-    resil_pipeline_t *pipeline = started (&draft);
+    resil_pipeline_t *pipeline = placed_start (&draft.spec);
     assert_true (support_wait_until (has_ticked, NULL, PLACED_PATIENCE_MS));
     assert_int_equal (the.ends, 0);
     atomic_store (&the.sources[0].allowed, 1000);
@@ -507,7 +498,7 @@ static void what_is_put_off_waits_as_long_as_is_said_and_those_behind_it_too (vo
     draft_t draft;
     reset (10, sizeof (uint64_t));
     line (&draft, "patient", "whole")->retry_ms = USUAL_MS;
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     assert_int_equal (the.taken, 10);
 }
 
@@ -519,7 +510,7 @@ static void a_million_records_may_have_no_bytes (void **state)
     draft_t draft;
     reset (1000000, 0);
     line (&draft, "join", "whole");
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     assert_int_equal (the.taken, 1000000);
 }
 
@@ -529,7 +520,7 @@ static void records_larger_than_batches_and_windows_come_whole (void **state)
     draft_t draft;
     reset (40, LARGE);
     line (&draft, "join", "whole");
-    finish (started (&draft));
+    finish (placed_start (&draft.spec));
     assert_int_equal (the.taken, 40);
 }
 

@@ -178,3 +178,12 @@ int placed_fd (int fd)
     snprintf (other, sizeof other, "/proc/%d/fd/%d", parent, fd);
     return open (other, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
+
+resil_pipeline_t *placed_start (const resil_pipeline_spec_t *spec)
+{
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, spec);
+    if (!pipeline)
+        fail_msg ("%s", resil_errmsg ());
+    ok (resil_pipeline_start (pipeline));
+    return pipeline;
+}

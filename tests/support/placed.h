@@ -65,4 +65,7 @@ int placed_fd (int fd);
         }                                                                                          \
     } while (0)
 
+/*  Made and started. */
+resil_pipeline_t *placed_start (const resil_pipeline_spec_t *spec);
+
 #endif
