@@ -184,8 +184,8 @@ void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,
 void resil__mailbox_leave (resil__mailbox_t *self, const void *reader);
 
 /*  The next message, which is in hand then; the one before is handled. NULL: there is none, or another one reads
-    now (is_stale); then who reads is told when there is one. What has expired at now_us is
-    passed over and lost. */
+    now (is_stale); then who reads is told when there is one. What has expired is passed over and lost: at now_us, by the
+    coarse clock, or by now. */
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale);
 

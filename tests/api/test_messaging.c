@@ -36,7 +36,8 @@ enum {
     FLOOD,  /*  to itself, waiting for room                              */
     EXTEND, /*  say that the next step may take so many ms               */
     LAST,   /*  reply, and fail                                          */
-    AROUND  /*  call `other` with a number less, and reply when it has; at 0 at once */
+    AROUND, /*  call `other` with a number less, and reply when it has; at 0 at once */
+    FORWARD /*  send it on to `other` if it sends on; else reply                    */
 };
 
 #define MOST 10000
@@ -55,7 +56,8 @@ typedef struct {
     char down_text[RESIL_MESSAGE_INLINE];
     atomic_bool gate, is_put_by;
     bool calls_back; /*  from its handle_irrecoverable                            */
-    int64_t ask_ms;  /*  how long it waits for the answer to what it asks           */
+    bool sends_on;
+    int64_t ask_ms; /*  how long it waits for the answer to what it asks           */
     resil_message_t *put_by;
     resil_address_t other;
 } actor_t;
@@ -122,6 +124,14 @@ static int go_around (resil_self_t *self, actor_t *actor, resil_message_t *messa
                              SUPPORT_PATIENCE_MS, AROUND);
 }
 
+static int send_on (resil_self_t *self, actor_t *actor)
+{
+    resil_message_t *kept = resil_keep (self);
+    int rc = resil_send (actor->other, &kept, NULL);
+    resil_message_destroy (&kept);
+    return rc;
+}
+
 static int on_message (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
@@ -184,6 +194,8 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return echo (message) ? -1 : resil_fail (self, 0, "after its reply");
     case AROUND:
         return go_around (self, actor, message);
+    case FORWARD:
+        return actor->sends_on ? send_on (self, actor) : echo (message);
     default:
         return 0;
     }
@@ -500,6 +512,21 @@ static void calls_may_go_in_a_circle (void **state)
     end ();
 }
 
+static void a_call_that_is_sent_on_is_answered_by_who_gets_it (void **state)
+{
+    (void) state;
+    begin ();
+    one.sends_on = true;
+    for (int i = 1; i <= 100; i++) {
+        assert_int_equal (call (to_one, FORWARD, i), i);
+        ok (cast (to_two, ASK, FORWARD)); /*  comes back to who has asked, who answers itself */
+        await (&two.replies, i);
+        assert_int_equal (atomic_load (&two.reply_error), 0);
+    }
+    assert_int_equal (mail_of ("one").lost + mail_of ("two").lost, 0);
+    end ();
+}
+
 static void a_reply_may_come_later_from_elsewhere (void **state)
 {
     (void) state;
@@ -546,6 +573,23 @@ static void no_reply_by_the_deadline_is_a_timeout (void **state)
     assert_int_equal (atomic_load (&one.noted_count),
                       0); /*  it was not handled any more           */
     assert_true (resil_supervisor_dead_letters (supervisor, RESIL_DEAD_EXPIRED) >= 1);
+    end ();
+}
+
+static void what_its_caller_has_given_up_is_not_handled (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 1; i <= 50; i++) {
+        atomic_store (&one.gate, false);
+        ok (cast (to_one, WAIT_GATE, 0));
+        await (&one.waits, i);
+        assert_null (resil_call (to_one, NOTE, NULL, 0, 1));
+        assert_int_equal (errno, ETIMEDOUT);
+        atomic_store (&one.gate, true); /*  at once: the coarse clock has not ticked            */
+        assert_int_equal (call (to_one, ECHO, i), i);
+        assert_int_equal (atomic_load (&one.noted_count), 0);
+    }
     end ();
 }
 
@@ -1165,9 +1209,11 @@ int main (void)
         support_case (a_message_is_delivered_again_if_the_spec_says_so),
         support_case (a_reply_may_come_from_any_thread),
         support_case (calls_may_go_in_a_circle),
+        support_case (a_call_that_is_sent_on_is_answered_by_who_gets_it),
         support_case (a_reply_may_come_later_from_elsewhere),
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
+        support_case (what_its_caller_has_given_up_is_not_handled),
         support_case (components_call_each_other),
         support_case (what_would_never_end_is_refused),
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),

@@ -389,18 +389,32 @@ static void a_call_that_is_lost_is_broken (void **state)
 static void what_has_expired_is_passed_over (void **state)
 {
     (void) state;
+    int64_t deadline_us = resil__now_us () + INT64_C (3600000000); /*  not by the real clock    */
     for (uint32_t i = 1; i <= 4; i++) {
         resil_message_t *message = message_new (i);
-        message->deadline_us = i % 2 ? 1000 : RESIL__NEVER;
+        message->deadline_us = i % 2 ? deadline_us : RESIL__NEVER;
         assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
     }
-    assert_int_equal (resil_message_tag (take_at (999)), 1);
-    assert_int_equal (resil_message_tag (take_at (1000)), 2);
+    assert_int_equal (resil_message_tag (take_at (deadline_us - 1)), 1);
+    assert_int_equal (resil_message_tag (take_at (deadline_us)), 2);
     expect_books (4, 1, 0, 1, 2);
-    assert_int_equal (resil_message_tag (take_at (1000)), 4);
+    assert_int_equal (resil_message_tag (take_at (deadline_us)), 4);
     expect_books (4, 2, 1, 1, 0);
     expect_letter (3, RESIL_DEAD_EXPIRED);
     expect_dead (RESIL_DEAD_EXPIRED, 1);
+}
+
+static void what_has_expired_by_now_is_passed_over_by_a_clock_that_is_behind (void **state)
+{
+    (void) state;
+    int64_t now_us = resil__now_us ();
+    for (uint32_t i = 1; i <= 2; i++) {
+        resil_message_t *message = message_new (i);
+        message->deadline_us = i == 1 ? now_us : now_us + INT64_C (3600000000);
+        assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
+    }
+    assert_int_equal (resil_message_tag (take_at (now_us - RESIL__COARSE_US)), 2);
+    expect_letter (1, RESIL_DEAD_EXPIRED);
 }
 
 static void what_is_done_is_handled_and_what_is_kept_too (void **state)
@@ -1280,6 +1294,7 @@ int main (void)
         mailbox_case (what_is_dropped_is_freed_without_a_lock),
         mailbox_case (a_call_that_is_lost_is_broken),
         mailbox_case (what_has_expired_is_passed_over),
+        mailbox_case (what_has_expired_by_now_is_passed_over_by_a_clock_that_is_behind),
         mailbox_case (what_is_done_is_handled_and_what_is_kept_too),
         mailbox_case (what_was_in_hand_at_a_failure_is_a_dead_letter),
         mailbox_case (or_is_delivered_again_so_often),
