@@ -50,6 +50,7 @@ typedef struct {
     int balance;
     deed_t done[TRANSFERS];
     int requests[TRANSFERS];
+    resil_message_t *put_off; /*  a request that is answered too late                     */
 } account_t;
 
 typedef struct {
@@ -57,6 +58,7 @@ typedef struct {
     int current; /*  of its transfers                                         */
     int stumbles;
     int asked_again;
+    int too_late; /*  answers                                                   */
 } teller_t;
 
 static unsigned seed = 1;
@@ -95,6 +97,32 @@ static void do_it (account_t *account, deed_t deed, const transfer_t *transfer)
         account->balance += transfer->amount;
 }
 
+/*  What an incarnation before has put off ended with it. */
+static int account_on_start (resil_self_t *self, void *args)
+{
+    account_t *account = args;
+    (void) self;
+    resil_message_destroy (&account->put_off);
+    return 0;
+}
+
+static int put_off (resil_self_t *self, account_t *account)
+{
+    account->put_off = resil_keep (self);
+    return account->put_off ? resil_timer_set (self, 0, 2 * DEADLINE_MS, 0) : -1;
+}
+
+/*  Nobody waits for it any more. */
+static int account_on_timer (resil_self_t *self, void *args, resil_message_t *timer)
+{
+    account_t *account = args;
+    (void) self;
+    (void) timer;
+    resil_reply (account->put_off, NOTHING, NULL, 0);
+    resil_message_destroy (&account->put_off);
+    return 0;
+}
+
 static int account_on_message (resil_self_t *self, void *args, resil_message_t *request)
 {
     account_t *account = args;
@@ -108,6 +136,8 @@ static int account_on_message (resil_self_t *self, void *args, resil_message_t *
         resil_panic (self, 0, "panicked after transfer %d", transfer->number);
     if (luck == 2)
         return 0; /*  it forgets to reply                                      */
+    if (!account->put_off && dice (account->number, transfer->number, deed, 200) == 0)
+        return put_off (self, account); /*  it is too slow                            */
     deed_t done = account->done[transfer->number];
     if (resil_reply (request, done, NULL, 0) && errno == ENOMEM)
         return resil_fail (self, errno, "%s", resil_errmsg ());
@@ -138,6 +168,7 @@ static deed_t ask (resil_self_t *self, teller_t *teller, int account, deed_t dee
             resil_message_destroy (&reply);
             return done;
         }
+        teller->too_late += errno == ETIMEDOUT;
         if (i == tries || !may_ask_again (errno))
             return UNSURE;
         teller->asked_again++;
@@ -222,8 +253,9 @@ static int fill (resil_supervisor_t *bank)
 
 static resil_supervisor_t *open_bank (void)
 {
-    static const resil_type_t account = {RESIL_TYPE, .name = "account",
-                                         .on_message = account_on_message};
+    static const resil_type_t account = {
+        RESIL_TYPE, .name = "account", .on_start = account_on_start,
+        .on_message = account_on_message, .on_timer = account_on_timer};
     static const resil_type_t teller = {RESIL_TYPE, .name = "teller", .start = teller_start};
     resil_supervisor_options_t options = {RESIL_SUPERVISOR_OPTIONS};
     options.name = "bank";
@@ -251,7 +283,7 @@ static void print_failures (resil_supervisor_t *bank)
 /*  When all has ended: is each balance what the transfers that were made say? */
 static bool balances (void)
 {
-    int asked_again = 0, made = 0, wrong = 0, sum = 0, due[ACCOUNTS];
+    int asked_again = 0, too_late = 0, made = 0, wrong = 0, sum = 0, due[ACCOUNTS];
     for (int i = 0; i < ACCOUNTS; i++)
         due[i] = AT_FIRST;
     for (int i = 0; i < TRANSFERS; i++)
@@ -264,10 +296,13 @@ static bool balances (void)
         sum += accounts[i].balance;
         wrong += accounts[i].balance != due[i];
     }
-    for (int i = 0; i < TELLERS; i++)
+    for (int i = 0; i < TELLERS; i++) {
         asked_again += tellers[i].asked_again;
-    printf ("%d transfers were made, %d called off; %d requests were made again\n", made,
-            TRANSFERS - made, asked_again);
+        too_late += tellers[i].too_late;
+    }
+    printf ("%d transfers were made, %d called off; %d requests were made again; %d answers were "
+            "too late\n",
+            made, TRANSFERS - made, asked_again, too_late);
     printf ("all accounts hold %d, of %d; %d of them hold what they should not\n", sum,
             ACCOUNTS * AT_FIRST, wrong);
     return wrong == 0 && sum == ACCOUNTS * AT_FIRST;
@@ -294,6 +329,8 @@ int main (int argc, char **argv)
         fprintf (stderr, "bank: %s\n", resil_errmsg ());
     print_failures (bank);
     resil_supervisor_destroy (&bank);
+    for (int i = 0; i < ACCOUNTS; i++)
+        resil_message_destroy (&accounts[i].put_off);
     bool balanced = balances ();
     printf ("%s\n", ended && balanced ? "the books balance" : "the books do NOT balance");
     return ended && balanced ? 0 : 1;
