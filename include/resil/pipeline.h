@@ -280,8 +280,7 @@ typedef struct {
 /*  Which of the workers at the end of a link gets a record. */
 typedef enum {
     RESIL_SHARE_ROUND_ROBIN = 0, /*  one after the other                                      */
-    RESIL_SHARE_MOST_CREDIT,     /*  who has least to do; of a stage in a process: to whom least is
-                                     on its way there                                        */
+    RESIL_SHARE_MOST_CREDIT,     /*  who has least to do                                      */
     RESIL_SHARE_BY_KEY,          /*  equal keys to the same one                                */
     RESIL_SHARE_BROADCAST        /*  each gets a copy                                          */
 } resil_share_t;

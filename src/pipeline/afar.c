@@ -23,20 +23,26 @@ const resil__link_times_t resil__afar_times = {
 
 /*  ---- Making it --------------------------------------------------------------------------------------- */
 
+static int refuse_page (const resil__worker_t *worker)
+{
+    return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
+                          worker->stage->spec.name, strerror (errno));
+}
+
 int resil__afar_init (resil__afar_t *self, resil__flow_t *flow, resil__worker_t *worker,
                       resil__ipc_t *ipc)
 {
     *self = (resil__afar_t){.flow = flow, .worker = worker, .ipc = ipc};
+    size_t size = resil__page_size (worker);
     self->page_fd = memfd_create ("resil-stage", MFD_CLOEXEC);
-    if (self->page_fd < 0 || ftruncate (self->page_fd, sizeof *self->page))
-        return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
-                              worker->stage->spec.name, strerror (errno));
-    void *page =
-        mmap (NULL, sizeof *self->page, PROT_READ | PROT_WRITE, MAP_SHARED, self->page_fd, 0);
+    if (self->page_fd < 0 || ftruncate (self->page_fd, (off_t) size))
+        return refuse_page (worker);
+    void *page = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, self->page_fd, 0);
     if (page == MAP_FAILED)
-        return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
-                              worker->stage->spec.name, strerror (errno));
+        return refuse_page (worker);
     self->page = page;
+    for (size_t i = 0; i < worker->output_count; i++)
+        worker->outputs[i]->shown = &self->page->loads[i];
     return 0;
 }
 
@@ -66,7 +72,7 @@ void resil__afar_release (resil__afar_t *self)
     if (self->is_expected)
         resil__ipc_forget (self->ipc, &self->peer);
     if (self->page)
-        munmap (self->page, sizeof *self->page);
+        munmap (self->page, resil__page_size (self->worker));
     if (self->page_fd >= 0)
         close (self->page_fd);
 }

@@ -5,7 +5,8 @@
     is through with since the last, and behind it the batches that came of it: when these are on the worker's lines the note is entered
     in the books. So to lose a process is to lose what it had not sent.
 
-    And there is a page of memory in which both see what the process has in hand, however it ends.
+    And there is a page of memory in which both see what the process has in hand, however it ends; and the process how much those
+    behind it have before them.
 
     A source has no batches that come: what goes down to it says that there is news on the page.
 
@@ -39,7 +40,14 @@ typedef struct {
     atomic_uint_fast64_t confirmed; /*  ... up to there it is; ...                            */
     atomic_uint_fast64_t flush_asked;
     resil_stage_t stage;
+    atomic_uint_fast64_t loads[]; /*  of each of the worker's outputs; only the books write it  */
 } resil__page_t;
+
+/*  For a worker; in its process, with the lines to its outlets. */
+static inline size_t resil__page_size (const resil__worker_t *worker)
+{
+    return sizeof (resil__page_t) + worker->output_count * sizeof (atomic_uint_fast64_t);
+}
 
 /*  A batch that has come up, and is not entered. */
 typedef struct {
