@@ -49,6 +49,8 @@ typedef struct {
     atomic_uint_fast64_t *shown;
     const atomic_uint_fast64_t *behind;
     uint64_t in_flight;    /*  records on it                                             */
+    uint64_t resent;       /*  batches of it that went down to a process again            */
+    uint64_t duplicates;   /*  ... that came up from one again                           */
     uint64_t stalls;       /*  how often there was no room for more ...                  */
     int64_t stalled_us;    /*  ... for so long, before ...                                */
     int64_t stalled_at_us; /*  ... the present time; 0: there is room, as far as is known */
