@@ -280,8 +280,7 @@ typedef struct {
 /*  Which of the workers at the end of a link gets a record. */
 typedef enum {
     RESIL_SHARE_ROUND_ROBIN = 0, /*  one after the other                                      */
-    RESIL_SHARE_MOST_CREDIT,     /*  who has least to do; of a stage in a process: to whom least is
-                                     on its way there                                        */
+    RESIL_SHARE_MOST_CREDIT,     /*  who has least to do                                      */
     RESIL_SHARE_BY_KEY,          /*  equal keys to the same one                                */
     RESIL_SHARE_BROADCAST        /*  each gets a copy                                          */
 } resil_share_t;
@@ -448,8 +447,9 @@ typedef struct {
     uint64_t window_bytes;   /*  of which there is no more put on it than that, and one batch    */
     uint64_t stalls;         /*  how often a worker had something for it, and there was no room   */
     int64_t stalled_us;      /*  how long they have waited for it, in all                         */
-    uint64_t resent;         /*  batches that were sent again within the program                  */
-    uint64_t duplicates;     /*  batches that came again there, and were dropped                  */
+    uint64_t resent;         /*  batches that were sent to a process again: it had died, or they
+                                     were lost                                                */
+    uint64_t duplicates;     /*  batches that came from a process again, and were dropped         */
 } resil_link_audit_t;
 
 /*  How the link of that number stands, at one instant. They have the order of the spec, from 0; in

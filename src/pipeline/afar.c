@@ -23,20 +23,26 @@ const resil__link_times_t resil__afar_times = {
 
 /*  ---- Making it --------------------------------------------------------------------------------------- */
 
+static int refuse_page (const resil__worker_t *worker)
+{
+    return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
+                          worker->stage->spec.name, strerror (errno));
+}
+
 int resil__afar_init (resil__afar_t *self, resil__flow_t *flow, resil__worker_t *worker,
                       resil__ipc_t *ipc)
 {
     *self = (resil__afar_t){.flow = flow, .worker = worker, .ipc = ipc};
+    size_t size = resil__page_size (worker);
     self->page_fd = memfd_create ("resil-stage", MFD_CLOEXEC);
-    if (self->page_fd < 0 || ftruncate (self->page_fd, sizeof *self->page))
-        return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
-                              worker->stage->spec.name, strerror (errno));
-    void *page =
-        mmap (NULL, sizeof *self->page, PROT_READ | PROT_WRITE, MAP_SHARED, self->page_fd, 0);
+    if (self->page_fd < 0 || ftruncate (self->page_fd, (off_t) size))
+        return refuse_page (worker);
+    void *page = mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, self->page_fd, 0);
     if (page == MAP_FAILED)
-        return resil__refuse (errno, "no memory to share with the process of stage \"%s\": %s",
-                              worker->stage->spec.name, strerror (errno));
+        return refuse_page (worker);
     self->page = page;
+    for (size_t i = 0; i < worker->output_count; i++)
+        worker->outputs[i]->shown = &self->page->loads[i];
     return 0;
 }
 
@@ -66,7 +72,7 @@ void resil__afar_release (resil__afar_t *self)
     if (self->is_expected)
         resil__ipc_forget (self->ipc, &self->peer);
     if (self->page)
-        munmap (self->page, sizeof *self->page);
+        munmap (self->page, resil__page_size (self->worker));
     if (self->page_fd >= 0)
         close (self->page_fd);
 }
@@ -345,13 +351,29 @@ static void feed (resil__afar_t *self)
             continue;
         }
         resil__record_batch_retain (batch);
+        uint64_t sequence = self->down.next;
         if (resil__link_sender_put (&self->down, batch)) {
             resil__record_batch_release (batch);
             return;
         }
+        self->feeds[sequence % RESIL__DOWN_BATCHES] =
+            (resil__fed_t){self->fed, resil__worker_entry (worker, self->fed)->line};
     }
     if (self->fed_ends == worker->input_count && !worker->is_ended && !self->down.end)
         resil__link_sender_end (&self->down);
+}
+
+/*  To another process of the worker it goes as one that was never sent, but on its line it goes again. What a source is sent
+    is on none. */
+static void count_sent (resil__afar_t *self, uint64_t sequence)
+{
+    const resil__fed_t *fed = &self->feeds[sequence % RESIL__DOWN_BATCHES];
+    if (!fed->line)
+        return;
+    if (fed->entry < self->sent)
+        fed->line->resent++;
+    else
+        self->sent = fed->entry + 1;
 }
 
 /*  ---- Up ----------------------------------------------------------------------------------------------- */
@@ -360,20 +382,42 @@ static void keep (resil__afar_t *self, const resil__link_frame_t *frame,
                   const resil__link_delivery_t *delivery)
 {
     self->arrivals[self->arrived++ % RESIL__UP_BATCHES] =
-        (resil__arrival_t){frame->batch, *delivery};
+        (resil__arrival_t){.batch = frame->batch, .delivery = *delivery};
     if (frame->batch)
         resil__record_batch_retain (frame->batch);
 }
 
-void resil__afar_take (resil__afar_t *self, const resil__link_frame_t *frame)
+/*  Which line it is on is known when it is put there; of a note, never. */
+static void count_duplicate (resil__afar_t *self, uint64_t sequence)
+{
+    uint64_t since = self->up.next - sequence;
+    if (since > RESIL__UP_BATCHES)
+        return;
+    resil__arrival_t *arrival = &self->arrivals[(self->arrived - since) % RESIL__UP_BATCHES];
+    if (arrival->line)
+        arrival->line->duplicates++;
+    else
+        arrival->duplicates++;
+}
+
+static void take_up (resil__afar_t *self, const resil__link_frame_t *frame)
 {
     resil__link_delivery_t delivery;
+    resil__link_outcome_t outcome =
+        resil__link_receiver_take (&self->up, resil__now_ms (), frame, &delivery);
+    if (outcome == RESIL__LINK_DELIVERED)
+        keep (self, frame, &delivery);
+    else if (outcome == RESIL__LINK_DUPLICATE)
+        count_duplicate (self, frame->sequence);
+}
+
+void resil__afar_take (resil__afar_t *self, const resil__link_frame_t *frame)
+{
     resil__flow_lock (self->flow);
     if (self->life && frame->link == self->down.link)
         resil__link_sender_take (&self->down, resil__now_ms (), frame);
-    else if (self->life && resil__link_receiver_take (&self->up, resil__now_ms (), frame,
-                                                      &delivery) == RESIL__LINK_DELIVERED)
-        keep (self, frame, &delivery);
+    else if (self->life)
+        take_up (self, frame);
     resil__flow_unlock (self->flow);
 }
 
@@ -462,6 +506,8 @@ static void put_batches (resil__afar_t *self)
             self->worker->is_stalled = true;
             return;
         }
+        arrival->line = line;
+        line->duplicates += arrival->duplicates;
         let_go (self);
         self->put++;
     }
@@ -679,8 +725,10 @@ static bool next_frame (resil__afar_t *self, resil__link_frame_t *frame)
     resil__flow_lock (self->flow);
     bool found = self->life && (resil__link_receiver_next (&self->up, resil__now_ms (), frame) ||
                                 resil__link_sender_next (&self->down, resil__now_ms (), frame));
-    if (found && frame->batch)
+    if (found && frame->batch) {
         resil__record_batch_retain (frame->batch);
+        count_sent (self, frame->sequence);
+    }
     resil__flow_unlock (self->flow);
     return found;
 }

@@ -5,7 +5,8 @@
     is through with since the last, and behind it the batches that came of it: when these are on the worker's lines the note is entered
     in the books. So to lose a process is to lose what it had not sent.
 
-    And there is a page of memory in which both see what the process has in hand, however it ends.
+    And there is a page of memory in which both see what the process has in hand, however it ends; and the process how much those
+    behind it have before them.
 
     A source has no batches that come: what goes down to it says that there is news on the page.
 
@@ -39,12 +40,27 @@ typedef struct {
     atomic_uint_fast64_t confirmed; /*  ... up to there it is; ...                            */
     atomic_uint_fast64_t flush_asked;
     resil_stage_t stage;
+    atomic_uint_fast64_t loads[]; /*  of each of the worker's outputs; only the books write it  */
 } resil__page_t;
+
+/*  For a worker; in its process, with the lines to its outlets. */
+static inline size_t resil__page_size (const resil__worker_t *worker)
+{
+    return sizeof (resil__page_t) + worker->output_count * sizeof (atomic_uint_fast64_t);
+}
+
+/*  What is in a slot of the link down: a batch of an entry. */
+typedef struct {
+    uint64_t entry;
+    resil__line_t *line; /*  that it has come on; NULL: there was none yet                   */
+} resil__fed_t;
 
 /*  A batch that has come up, and is not entered. */
 typedef struct {
     resil__record_batch_t *batch; /*  NULL: the end                                           */
     resil__link_delivery_t delivery;
+    resil__line_t *line; /*  that it was put on; NULL: none yet                               */
+    uint64_t duplicates; /*  it came again so often before                                    */
 } resil__arrival_t;
 
 typedef struct {
@@ -65,7 +81,9 @@ typedef struct {
     resil__link_slot_t slots[RESIL__DOWN_BATCHES];
     resil__link_receiver_t up;
     resil__link_landing_t landings[RESIL__UP_BATCHES];
+    resil__fed_t feeds[RESIL__DOWN_BATCHES]; /*  by their sequence                            */
     uint64_t fed;          /*  entries below it have gone down                                 */
+    uint64_t sent;         /*  ... have been sent, in this life or another                      */
     bool owes_ring;        /*  a source is to look at the page                                   */
     size_t fed_ends;       /*  ... so many ends among all that have come                       */
     uint64_t through;      /*  so many batches of this life are in the books                   */

@@ -173,6 +173,13 @@ static uint64_t hash_of (const unsigned char *bytes, size_t size)
     return hash ^ (hash >> 32);
 }
 
+/*  What is not confirmed on the way to who is at its end; in a process, to the program and from there. */
+static inline uint64_t load_of (const resil__line_t *line)
+{
+    uint64_t load = atomic_load_explicit (&line->load, memory_order_relaxed);
+    return line->behind ? load + atomic_load_explicit (line->behind, memory_order_relaxed) : load;
+}
+
 /*  Who has least before him: least that is not confirmed, and is still to be put. */
 static size_t least_loaded (const resil__route_t *route)
 {
@@ -180,7 +187,7 @@ static size_t least_loaded (const resil__route_t *route)
     uint64_t least = UINT64_MAX;
     for (size_t i = 0; i < route->count; i++) {
         const resil__out_t *out = &route->outs[(route->turn + i) % route->count];
-        uint64_t load = atomic_load_explicit (&out->line->load, memory_order_relaxed);
+        uint64_t load = load_of (out->line);
         for (size_t b = 0; b < out->count; b++)
             load += out->batches[b]->size;
         if (load < least) {

@@ -46,8 +46,8 @@ static void add_line (resil__flow_t *flow, resil_link_audit_t *audit, const resi
     audit->stalled_us += line->stalled_us;
     if (line->stalled_at_us)
         audit->stalled_us += resil__flow_now_us (flow) - line->stalled_at_us;
-    audit->resent += line->sender.resent;
-    audit->duplicates += line->receiver.duplicates;
+    audit->resent += line->resent;
+    audit->duplicates += line->duplicates;
 }
 
 void resil__audit_link (resil__flow_t *flow, size_t number, resil_link_audit_t *audit)

@@ -282,7 +282,10 @@ static bool pump (resil__flow_t *self, resil__line_t *line)
                 deliver (self, line, &frame, &delivery);
         }
     }
-    atomic_store_explicit (&line->load, load_of (&line->sender), memory_order_relaxed);
+    uint64_t load = load_of (&line->sender);
+    atomic_store_explicit (&line->load, load, memory_order_relaxed);
+    if (line->shown)
+        atomic_store_explicit (line->shown, load, memory_order_relaxed);
     return is_confirmed;
 }
 

@@ -43,11 +43,17 @@ typedef struct {
     resil__link_landing_t *landings;
     resil__worker_t *from;
     resil__worker_t *to;
-    atomic_uint_fast64_t load; /*  how many bytes are on it; read without the lock           */
-    uint64_t in_flight;        /*  records on it                                             */
-    uint64_t stalls;           /*  how often there was no room for more ...                  */
-    int64_t stalled_us;        /*  ... for so long, before ...                                */
-    int64_t stalled_at_us;     /*  ... the present time; 0: there is room, as far as is known */
+    atomic_uint_fast64_t load; /*  how many bytes are on it; read without the lock ...       */
+    /*  ... and here by a process that puts on it; NULL: a thread does. In that process: where that is, of the line
+        that goes on behind this one. */
+    atomic_uint_fast64_t *shown;
+    const atomic_uint_fast64_t *behind;
+    uint64_t in_flight;    /*  records on it                                             */
+    uint64_t resent;       /*  batches of it that went down to a process again            */
+    uint64_t duplicates;   /*  ... that came up from one again                           */
+    uint64_t stalls;       /*  how often there was no room for more ...                  */
+    int64_t stalled_us;    /*  ... for so long, before ...                                */
+    int64_t stalled_at_us; /*  ... the present time; 0: there is room, as far as is known */
 } resil__line_t;
 
 /*  How many records of an entry ended how. */

@@ -109,9 +109,9 @@ static int check_orders (const resil__orders_t *orders)
 static int map_page (resil__outpost_t *self)
 {
     int fd = open (self->orders->page, O_RDWR | O_CLOEXEC);
-    void *page =
-        fd < 0 ? MAP_FAILED
-               : mmap (NULL, sizeof (resil__page_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *page = fd < 0 ? MAP_FAILED
+                        : mmap (NULL, resil__page_size (self->worker), PROT_READ | PROT_WRITE,
+                                MAP_SHARED, fd, 0);
     int error = errno;
     if (fd >= 0)
         close (fd);
@@ -119,6 +119,8 @@ static int map_page (resil__outpost_t *self)
         return resil__refuse (error, "the memory that is shared with the program, %s: %s",
                               self->orders->page, strerror (error));
     self->page = page;
+    for (size_t i = 0; i < self->worker->output_count; i++)
+        self->worker->outputs[i]->behind = &self->page->loads[i];
     return 0;
 }
 
@@ -174,16 +176,21 @@ static void open_links (resil__outpost_t *self)
                              RESIL__UP_BATCHES, RESIL__AFAR_BYTES, &resil__afar_times);
 }
 
-static int settle_in (resil__outpost_t *self)
+static int open_books (resil__outpost_t *self)
 {
     self->plan = calloc (1, sizeof *self->plan);
     if (!self->plan || fill_in (self) || resil__flow_init (&self->flow, self->plan))
         return resil__refuse (ENOMEM, "no memory for its work");
     for (size_t i = 0; i < self->flow.worker_count; i++)
         self->flow.workers[i].bell = &self->bell;
-    self->sent = calloc (self->flow.worker_count, sizeof *self->sent);
     self->inlet = resil__flow_workers (&self->flow, self->orders->stage_count);
     self->worker = resil__flow_workers (&self->flow, self->orders->number);
+    return 0;
+}
+
+static int settle_in (resil__outpost_t *self)
+{
+    self->sent = calloc (self->flow.worker_count, sizeof *self->sent);
     if (!self->sent || set_worker (self))
         return resil__refuse (ENOMEM, "no memory for its work");
     self->has_stage = true;
@@ -209,7 +216,8 @@ static int open_ears (resil__outpost_t *self)
 
 int resil__outpost_make (resil__outpost_t *self)
 {
-    if (check_orders (self->orders) || choose_type (self) || map_page (self) || settle_in (self) ||
+    if (check_orders (self->orders) || choose_type (self) || open_books (self) || map_page (self) ||
+        settle_in (self) ||
         resil__ipc_connect (&self->ipc, self->orders->endpoint, self->orders->token) ||
         open_ears (self))
         return resil_fail (self->self, errno, "%s", resil_errmsg ());
@@ -227,6 +235,8 @@ void resil__outpost_leave (void *arg)
         resil_stage_t stage = self->page->stage;
         resil__stage_release (&stage);
     }
+    if (self->page)
+        munmap (self->page, resil__page_size (self->worker));
     for (; self->queue_first < self->queue_count; self->queue_first++)
         resil__record_batch_release (self->queue[self->queue_first].batch);
     if (self->up.slots)
@@ -238,8 +248,6 @@ void resil__outpost_leave (void *arg)
     }
     for (size_t i = 0; i < self->dead_count; i++)
         free (self->dead[i].story);
-    if (self->page)
-        munmap (self->page, sizeof *self->page);
     if (self->bell.fd >= 0)
         close (self->bell.fd);
     if (self->epoll >= 0)

@@ -99,10 +99,22 @@ tool_table_t *tool_pipeline_stages (const tool_pipeline_t *pipeline)
     return table;
 }
 
+/*  Where there are processes, and one has died. */
+static bool has_resent (const json_t *links)
+{
+    bool any = false;
+    for (size_t i = 0; i < json_array_size (links); i++)
+        any |= count_of (json_array_get (links, i), "resent") > 0;
+    return any;
+}
+
 tool_table_t *tool_pipeline_links (const json_t *pipeline)
 {
     const json_t *links = links_of (pipeline);
-    tool_table_t *table = tool_table_new ("LINK SHARE -IN_FLIGHT -HELD -STALLS -STALLED");
+    bool shows_resent = has_resent (links);
+    tool_table_t *table =
+        tool_table_new (shows_resent ? "LINK SHARE -IN_FLIGHT -HELD -STALLS -STALLED -RESENT"
+                                     : "LINK SHARE -IN_FLIGHT -HELD -STALLS -STALLED");
     for (size_t i = 0; i < json_array_size (links); i++) {
         const json_t *link = json_array_get (links, i);
         const char *port = tool_text_of (link, "port");
@@ -116,6 +128,8 @@ tool_table_t *tool_pipeline_links (const json_t *pipeline)
         put_count (table, TOOL_WARNING, count_of (link, "stalls"));
         tool_table_put (table, TOOL_PLAIN, "%s",
                         tool_duration (text, count_of (link, "stalled_us")));
+        if (shows_resent)
+            put_count (table, TOOL_PLAIN, count_of (link, "resent"));
     }
     return table;
 }

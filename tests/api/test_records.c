@@ -28,7 +28,8 @@ typedef struct {
     uint64_t total;
     atomic_uint_fast64_t allowed;
     size_t size; /*  at most; the number itself, if it is that long                           */
-    atomic_int panics; /*  left, as it ends                                                     */
+    atomic_int panics; /*  left, as it ends, ...                                                */
+    atomic_int falls;  /*  ... and before it goes on                                            */
     atomic_bool has_ended;
 } source_t;
 
@@ -91,9 +92,18 @@ static size_t size_of (const source_t *self, uint64_t number)
     return self->size > sizeof number ? sizes[number % 4] : self->size;
 }
 
+static void panic_if (resil_stage_t *stage, atomic_int *left)
+{
+    if (atomic_load (left) == 0)
+        return;
+    atomic_fetch_sub (left, 1);
+    resil_panic (resil_stage_self (stage), 0, "as it is to");
+}
+
 static int source_produce (resil_stage_t *stage, void *args)
 {
     source_t *self = args;
+    panic_if (stage, &self->falls);
     for (int i = 0; i < 10; i++) {
         uint64_t number = self->next + 1;
         if (number > self->total)
@@ -116,10 +126,7 @@ static int source_produce (resil_stage_t *stage, void *args)
 static int source_on_end (resil_stage_t *stage, void *args)
 {
     source_t *self = args;
-    if (atomic_load (&self->panics) > 0) {
-        atomic_fetch_sub (&self->panics, 1);
-        resil_panic (resil_stage_self (stage), 0, "at its end");
-    }
+    panic_if (stage, &self->panics);
     atomic_store (&self->has_ended, true);
     return 0;
 }
@@ -407,11 +414,9 @@ static void who_has_least_to_do_gets_the_next_one (void **state)
     atomic_store (&the.holds, true);
     line (&draft, "work", "count")->workers = WORKERS;
     draft.links[0].share = RESIL_SHARE_MOST_CREDIT;
-    /*  In a process it would see only what is on its way to the program. */
-    if (placed () == RESIL_PROCESS)
-        draft.stages[0].placement = RESIL_OWN_THREAD;
     watched = placed_start (&draft.spec);
     for (uint64_t count = 1; count <= 30; count++) {
+        atomic_store (&the.sources[0].falls, count == 15); /*  the next one knows it too        */
         atomic_store (&the.sources[0].allowed, count);
         if (!support_wait_until (is_one_in_flight, &count, SUPPORT_PATIENCE_MS))
             fail_msg ("number %d does not come", (int) count);
@@ -421,6 +426,7 @@ static void who_has_least_to_do_gets_the_next_one (void **state)
             most += atomic_load (&the.given[worker]);
     assert_int_equal (most, 29);
     assert_int_equal (the.taken, 29);
+    assert_int_equal (the.sources[0].falls, 0);
     atomic_store (&the.holds, false);
     ok (resil_pipeline_wait (watched, PLACED_PATIENCE_MS));
     resil_pipeline_destroy (&watched);

@@ -38,6 +38,7 @@
 #define SHUTDOWN_MS 200 /*  ... and killed after that                                        */
 #define START_MS 5000
 #define STOPS_AT 1000
+#define KILLS 2 /*  its last attempt is the third                                         */
 
 /*  What has come to the sink: by its number and copy. */
 static SHARED struct {
@@ -550,28 +551,30 @@ static bool is_stopped (void *pid)
     return state == 'T';
 }
 
-/*  The pass is a process, and stops itself with a record in hand. How often it has failed in the end. */
-static uint64_t run_with_a_stop (bool goes_on)
+/*  The pass is a process, and stops itself with a record in hand, so often. */
+static resil_pipeline_t *start_one_that_stops (int times, int64_t hang_ms)
 {
     resil_stage_spec_t stages[STAGES];
-    resil_audit_t audit;
     memset (&the, 0, sizeof the);
     for (int i = 0; i < STAGES; i++)
         stages[i] = (resil_stage_spec_t){RESIL_STAGE, .name = types[i].name, .args = the.pids[i]};
     stages[2].placement = RESIL_PROCESS;
-    stages[2].hang_ms = goes_on ? RESIL_FOREVER : HANG_MS;
+    stages[2].hang_ms = hang_ms;
     stages[2].shutdown_ms = SHUTDOWN_MS;
     resil_pipeline_spec_t spec = {RESIL_PIPELINE, .name = "stops", .stages = stages,
                                   .stage_count = STAGES};
     the.is_ordered = true;
-    atomic_store (&the.stops, 1);
+    atomic_store (&the.stops, times);
     resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
     assert_non_null (pipeline);
     ok (resil_pipeline_start (pipeline));
-    if (goes_on) {
-        assert_true (support_wait_until (is_stopped, &the.pids[2][0], SUPPORT_PATIENCE_MS));
-        assert_true (send_signal (atomic_load (&the.pids[2][0]), SIGCONT));
-    }
+    return pipeline;
+}
+
+/*  How often it has failed in the end. */
+static uint64_t finish_one_that_stops (resil_pipeline_t *pipeline)
+{
+    resil_audit_t audit;
     ok (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS));
     ok (resil_pipeline_audit (pipeline, types[2].name, &audit));
     check_that_all_came (0, count_repeated (pipeline));
@@ -585,7 +588,10 @@ static void one_that_is_stopped_for_a_moment_goes_on (void **state)
     (void) state;
     if (placed () != RESIL_PROCESS)
         skip ();
-    assert_int_equal (run_with_a_stop (true), 0);
+    resil_pipeline_t *pipeline = start_one_that_stops (1, RESIL_FOREVER);
+    assert_true (support_wait_until (is_stopped, &the.pids[2][0], SUPPORT_PATIENCE_MS));
+    assert_true (send_signal (atomic_load (&the.pids[2][0]), SIGCONT));
+    assert_int_equal (finish_one_that_stops (pipeline), 0);
     assert_int_equal (the.duplicates, 0);
 }
 
@@ -594,11 +600,61 @@ static void one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost (void *
     (void) state;
     if (placed () != RESIL_PROCESS)
         skip ();
-    assert_true (run_with_a_stop (false) > 0);
+    assert_true (finish_one_that_stops (start_one_that_stops (1, HANG_MS)) > 0);
     assert_non_null (support_log_wait ("made no progress", SUPPORT_PATIENCE_MS));
 }
 
+static bool is_another_stopped (void *pid)
+{
+    return atomic_load (&the.pids[2][0]) != *(int *) pid && is_stopped (&the.pids[2][0]);
+}
+
+/*  What was sent again on a link, which is no less than before. */
+static uint64_t count_resent (resil_pipeline_t *pipeline, size_t link, uint64_t before)
+{
+    resil_link_audit_t audit;
+    ok (resil_pipeline_audit_link (pipeline, link, &audit));
+    assert_int_equal (audit.duplicates, 0);
+    assert_true (audit.resent >= before);
+    return audit.resent;
+}
+
+/*  The batch that has the record in it, and what was sent behind that; only to where the process is. */
+static void what_another_process_is_sent_again_is_counted_on_the_link_to_it (void **state)
+{
+    (void) state;
+    uint64_t resent = 0;
+    int pid = 0;
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    resil_pipeline_t *pipeline = start_one_that_stops (KILLS, RESIL_FOREVER);
+    for (uint64_t killed = 0; killed < KILLS; killed++) {
+        assert_true (support_wait_until (is_another_stopped, &pid, SUPPORT_PATIENCE_MS));
+        uint64_t before = resent;
+        resent = count_resent (pipeline, 1, before);
+        assert_true (killed == 0 ? resent == 0 : resent > before);
+        pid = atomic_load (&the.pids[2][0]);
+        assert_true (send_signal (pid, SIGKILL));
+    }
+    ok (resil_pipeline_wait (pipeline, 2 * SUPPORT_PATIENCE_MS));
+    assert_true (count_resent (pipeline, 1, resent) > resent);
+    assert_int_equal (count_resent (pipeline, 0, 0) + count_resent (pipeline, 2, 0), 0);
+    assert_int_equal (finish_one_that_stops (pipeline), KILLS);
+}
+
 /*  ---- A transport that is no good ------------------------------------------------------------------------ */
+
+/*  Of all links, in all runs on it. */
+static uint64_t resent, duplicates;
+
+static void count_what_comes_again (resil_pipeline_t *pipeline)
+{
+    resil_link_audit_t audit;
+    for (size_t i = 0; resil_pipeline_audit_link (pipeline, i, &audit) == 0; i++) {
+        resent += audit.resent;
+        duplicates += audit.duplicates;
+    }
+}
 
 /*  Nobody fails but what carries the frames: so each record comes once. */
 static void run_on_a_lossy_transport (uint64_t seed)
@@ -622,6 +678,7 @@ static void run_on_a_lossy_transport (uint64_t seed)
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
     check_books (pipeline, types[0].name, RECORDS, false);
     check_books (pipeline, types[3].name, RECORDS * COPIES, false);
+    count_what_comes_again (pipeline);
     resil_pipeline_destroy (&pipeline);
     check_that_all_came (seed, 0);
 }
@@ -645,6 +702,9 @@ static void a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_rec
     print_message ("%u frames were hit in %d runs, at least %u of each type by each fault\n", hits,
                    done, fewest);
     assert_true (fewest || least < RUNS);
+    print_message ("%llu batches were sent again, %llu came again\n", (unsigned long long) resent,
+                   (unsigned long long) duplicates);
+    assert_true ((resent && duplicates) || least < RUNS);
 }
 
 int main (void)
@@ -656,6 +716,7 @@ int main (void)
         support_case (nothing_is_lost_whatever_fails),
         support_case (one_that_is_stopped_for_a_moment_goes_on),
         support_case (one_that_is_stopped_for_good_is_given_up_and_nothing_is_lost),
+        support_case (what_another_process_is_sent_again_is_counted_on_the_link_to_it),
         support_case (a_transport_that_loses_repeats_reorders_and_cuts_frames_loses_no_record),
     };
     return cmocka_run_group_tests (cases, support_setup, support_teardown);

@@ -72,6 +72,22 @@ static void stages_are_a_table_of_what_became_of_their_records (void **state)
     json_decref (now);
 }
 
+static void links_are_a_table_of_what_they_hold_and_how_they_went (void **state)
+{
+    (void) state;
+    json_t *now = parsed (
+        "{'links':[{'from':'a','to':'b','share':'by key','in_flight':567,'retained_bytes':4194304,"
+        "'stalls':3,'stalled_us':1200000,'resent':12},"
+        "{'from':'b','port':'bad','to':'c','share':'round robin'}]}");
+    char *text = table_of (tool_pipeline_links (now));
+    assert_string_equal (text,
+                         "LINK        SHARE        IN FLIGHT     HELD  STALLS  STALLED  RESENT\n"
+                         "a -> b      by key             567  4.0 MiB       3    1.2 s      12\n"
+                         "b:bad -> c  round robin          0      0 B       0     0 us       0\n");
+    free (text);
+    json_decref (now);
+}
+
 static void what_came_between_two_looks_makes_rates (void **state)
 {
     (void) state;
@@ -100,7 +116,8 @@ static void whatever_the_numbers_are_a_screen_is_wide_enough (void **state)
         "999499999999,'in_flight':999499999999,'waiting':999499999999,'latency_us':{'count':1,"
         "'sum':86400000000}}],'links':[{'from':'a name that is longer than anybody','to':"
         "'would want to have one','share':'round robin','in_flight':999499999999,'stalls':"
-        "999499999999,'stalled_us':86400000000,'retained_bytes':109951162777600}]}");
+        "999499999999,'stalled_us':86400000000,'resent':999499999999,'retained_bytes':"
+        "109951162777600}]}");
     char *text = table_of (tool_pipeline_stages (&(tool_pipeline_t){.now = now}));
     no_line_is_longer (text, 80);
     assert_non_null (strstr (text, "a name "));
@@ -232,6 +249,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         support_case (stages_are_a_table_of_what_became_of_their_records),
+        support_case (links_are_a_table_of_what_they_hold_and_how_they_went),
         support_case (what_came_between_two_looks_makes_rates),
         support_case (whatever_the_numbers_are_a_screen_is_wide_enough),
         support_case (a_picture_begins_with_the_sources),
