@@ -311,8 +311,10 @@ typedef struct {
     const resil_record_t *record; /*  it; valid during the call                           */
     /*  By RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it too often. */
     bool is_rejected;
-    const char *story; /*  a line for each failure with it in hand: "attempt 1: panicked: ..."; the
-                           last is why                                                         */
+    const char
+        *story; /*  a line for each failure with it in hand: "attempt 1: panicked: ... (file:line)",
+                           "attempt 2: crashed: killed by SIGSEGV at address 0x0, ...; #0 ..., #1 ..." with the
+                           stack; the last is why. At most 8 KiB: the oldest go                  */
 } resil_dead_record_t;
 
 /*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It

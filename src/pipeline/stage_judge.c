@@ -20,6 +20,7 @@
 /*  Dead letters that nobody takes. */
 #define DEAD_AGAIN_MS 100
 
+/*  Of a story, the NUL included. */
 #define STORY_MAX 8192
 
 /*  ---- Records with which it fails ------------------------------------------------------------ */
@@ -39,14 +40,17 @@ void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
     va_start (args, format);
     vsnprintf (line, sizeof line, format, args);
     va_end (args);
-    size_t length = self->story ? strlen (self->story) : 0;
-    if (length > STORY_MAX)
+    /*  The last one says why it is dead, so the oldest go. */
+    const char *kept = self->story ? self->story : "";
+    while (*kept && strlen (kept) + strlen (line) + 1 > STORY_MAX) {
+        kept += strcspn (kept, "\n");
+        kept += *kept == '\n';
+    }
+    char *story;
+    if (asprintf (&story, "%s%s%s", kept, *kept ? "\n" : "", line) < 0)
         return;
-    char *story = realloc (self->story, length + strlen (line) + 2);
-    if (!story)
-        return;
+    free (self->story);
     self->story = story;
-    sprintf (story + length, "%s%s", length ? "\n" : "", line);
 }
 
 void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t index,
@@ -57,8 +61,14 @@ void resil__worker_blame (resil__worker_t *worker, uint64_t entry, uint32_t inde
     if (!trouble)
         return;
     trouble->failures++;
-    resil__trouble_tell (trouble, "attempt %u: %s: %s", trouble->failures + trouble->retries,
-                         resil_error_kind_name (error), resil_error_text (error));
+    unsigned attempt = trouble->failures + trouble->retries;
+    const char *kind = resil_error_kind_name (error), *text = resil_error_text (error);
+    /*  A crash has its stack in its text. */
+    if (resil_error_kind (error) == RESIL_ERROR_PANICKED && *resil_error_file (error))
+        resil__trouble_tell (trouble, "attempt %u: %s: %s (%s:%d)", attempt, kind, text,
+                             resil_error_file (error), resil_error_line (error));
+    else
+        resil__trouble_tell (trouble, "attempt %u: %s: %s", attempt, kind, text);
 }
 
 static bool is_dead (const resil_stage_t *self, const resil__trouble_t *trouble)

@@ -7,12 +7,14 @@
     SPDX-License-Identifier: Apache-2.0 */
 #include "placed.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,13 +26,19 @@
 
 /*  ---- A stage that likes no multiple of ten, and panics at 7 ---------------------------------------------- */
 
+static _Noreturn void refuse_sevens (resil_stage_t *stage)
+{
+    resil_panic (resil_stage_self (stage), 0, "no sevens");
+}
+static const int panics_at = __LINE__ - 2;
+
 static int picky_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) args;
     if (record->id.origin % 10 == 0)
         return resil_stage_reject (stage, "no tens: \"%d\"", (int) record->id.origin);
     if (record->id.origin == 7)
-        resil_panic (resil_stage_self (stage), 0, "no sevens");
+        refuse_sevens (stage);
     return RESIL_OK;
 }
 
@@ -80,7 +88,7 @@ static int64_t check_line (const char *text, const char *key, const char *prefix
         fail_msg ("%s: %s", error.text, text);
     int64_t origin = number_of (line, "origin");
     bool is_seven = origin == 7;
-    char expected[64];
+    char expected[512];
     snprintf (expected, sizeof expected, "%s%d", prefix, (int) origin);
     if (strcmp (key, "text") == 0)
         assert_string_equal (json_string_value (json_object_get (line, key)), expected);
@@ -93,9 +101,12 @@ static int64_t check_line (const char *text, const char *key, const char *prefix
     assert_int_equal (json_is_true (json_object_get (line, "rejected")), !is_seven);
     const json_t *story = json_object_get (line, "story");
     assert_int_equal (json_array_size (story), is_seven ? 3 : 1);
-    snprintf (expected, sizeof expected, "attempt 1: no tens: \"%d\"", (int) origin);
-    assert_string_equal (json_string_value (json_array_get (story, 0)),
-                         is_seven ? "attempt 1: panicked: no sevens" : expected);
+    if (is_seven)
+        snprintf (expected, sizeof expected, "attempt 1: panicked: no sevens (%s:%d)", __FILE__,
+                  panics_at);
+    else
+        snprintf (expected, sizeof expected, "attempt 1: no tens: \"%d\"", (int) origin);
+    assert_string_equal (json_string_value (json_array_get (story, 0)), expected);
     json_decref (line);
     return origin;
 }
@@ -153,6 +164,89 @@ static void a_file_has_them_with_their_story (void **state)
     check_file (path, "text", "number ");
     assert_int_equal (stat (path, &stat_of), 0);
     assert_int_equal (stat_of.st_mode & 0777, 0600);
+}
+
+/*  ---- A crash in a process -------------------------------------------------------------------------------- */
+
+/*  More than a story has room for. */
+#define CRASHES 12
+#define STORY_MAX 8192
+
+static __attribute__ ((noinline)) int crash_on_record (resil_stage_t *stage, void *args,
+                                                       const resil_record_t *record)
+{
+    (void) stage;
+    (void) args;
+    if (record->id.origin == 7)
+        raise (SIGSEGV);
+    return record->size ? RESIL_OK : RESIL_DROP;
+}
+
+/*  It is not longer than that. */
+#define CODE_BYTES 1024
+
+static const resil_stage_type_t crashing = {RESIL_STAGE_TYPE, .name = "crashing", .is_sink = true,
+                                            .on_record = crash_on_record};
+
+/*  Is a frame in it, as "...program+0x1234"? */
+static bool names_the_function (const char *line)
+{
+    static const char program[] = "test_dead_records+0x";
+    Dl_info where;
+    assert_true (dladdr ((void *) (uintptr_t) crash_on_record, &where) != 0);
+    uintptr_t begins = (uintptr_t) crash_on_record - (uintptr_t) where.dli_fbase;
+    for (const char *at = line; (at = strstr (at, program));) {
+        at += sizeof program - 1;
+        uintptr_t frame = strtoul (at, NULL, 16);
+        if (frame >= begins && frame < begins + CODE_BYTES)
+            return true;
+    }
+    return false;
+}
+
+/*  A story has the last of them, and is bounded. */
+static void a_crash_has_its_stack_in_the_story (void **state)
+{
+    (void) state;
+    static char text[2 * STORY_MAX];
+    if (placed () != RESIL_PROCESS)
+        skip ();
+    resil_interval_t numbers = {RESIL_INTERVAL, .count = TOTAL, .text = "number "};
+    resil_stage_spec_t stages[] = {
+        {RESIL_STAGE, .name = "numbers", .type = RESIL_INTERVAL_SOURCE, .args = &numbers},
+        {RESIL_STAGE, .name = "crashing", .placement = placed ()}};
+    stages[1].attempts = CRASHES;
+    resil_pipeline_spec_t spec = {RESIL_PIPELINE,
+                                  .name = "line",
+                                  .stages = stages,
+                                  .stage_count = 2,
+                                  .on_dead = resil_dead_to_file,
+                                  .on_dead_arg = path};
+    resil_pipeline_t *pipeline = resil_pipeline_new (NULL, &spec);
+    ok (!pipeline);
+    ok (resil_pipeline_start (pipeline));
+    ok (resil_pipeline_wait (pipeline, PLACED_PATIENCE_MS));
+    resil_pipeline_destroy (&pipeline);
+    FILE *file = fopen (path, "r");
+    assert_non_null (file);
+    assert_non_null (fgets (text, sizeof text, file));
+    fclose (file);
+    json_t *line = json_loads (text, JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal (number_of (line, "origin"), 7);
+    const json_t *story = json_object_get (line, "story");
+    size_t count = json_array_size (story), size = 0;
+    assert_in_range (count, 2, CRASHES - 1);
+    for (size_t i = 0; i < count; i++) {
+        const char *said = json_string_value (json_array_get (story, i));
+        char expected[64];
+        snprintf (expected, sizeof expected, "attempt %d: crashed: killed by SIGSEGV",
+                  (int) (CRASHES - count + 1 + i));
+        size += strlen (said) + 1;
+        if (strncmp (said, expected, strlen (expected)) != 0 || !names_the_function (said))
+            fail_msg ("%s", said);
+    }
+    assert_in_range (size, 1, STORY_MAX);
+    json_decref (line);
 }
 
 static void bytes_that_are_no_text_are_hexadecimal (void **state)
@@ -365,6 +459,7 @@ static void what_is_not_given_is_told (void **state)
 int main (void)
 {
     placed_stage_register (&picky);
+    placed_stage_register (&crashing);
     placed_begin ();
     ok (resil_stage_type_register (&(resil_stage_type_t){
         RESIL_STAGE_TYPE, .name = "keep", .on_record = keep_on_record, .is_sink = true}));
@@ -372,6 +467,7 @@ int main (void)
         &(resil_type_t){RESIL_TYPE, .name = "undertaker", .start = take_messages}));
     const struct CMUnitTest cases[] = {
         in_folder (a_file_has_them_with_their_story),
+        in_folder (a_crash_has_its_stack_in_the_story),
         in_folder (bytes_that_are_no_text_are_hexadecimal),
         in_folder (none_is_lost_while_the_file_cannot_be_written),
         in_folder (a_torn_line_stays_by_itself),

@@ -106,6 +106,12 @@ static int emit_copies (resil_stage_t *stage, const resil_record_t *record)
     return 0;
 }
 
+static _Noreturn void panic_again (resil_stage_t *stage, uint64_t number)
+{
+    resil_panic (resil_stage_self (stage), 0, "again at %d", (int) number);
+}
+static const int panics_at = __LINE__ - 2;
+
 static int stage_on_record (resil_stage_t *stage, void *args, const resil_record_t *record)
 {
     (void) args;
@@ -126,7 +132,7 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
         return RESIL_OK;
     }
     if (number == the.killer && before > 0)
-        resil_panic (resil_stage_self (stage), 0, "again at %d", (int) number);
+        panic_again (stage, number);
     if ((the.only && number != the.only) || (the.every && number % the.every != 0))
         return RESIL_OK;
     resil_deferred_t *deferred = resil_stage_defer (stage);
@@ -521,10 +527,12 @@ static void what_kills_its_stage_when_it_comes_again_is_to_blame_itself (void **
     await_deferred (pipeline, 10);
     settle (5, RESIL_RETRY);
     support_await_count ("dead", &the.dead, 1, SUPPORT_PATIENCE_MS);
-    assert_string_equal (the.story, "attempt 1: put off\n"
-                                    "attempt 2: panicked: again at 5\n"
-                                    "attempt 3: panicked: again at 5\n"
-                                    "attempt 4: panicked: again at 5");
+    static const char panicked[] = "panicked: again at 5 (" __FILE__;
+    char expected[1024];
+    snprintf (expected, sizeof expected,
+              "attempt 1: put off\nattempt 2: %s:%d)\nattempt 3: %s:%d)\nattempt 4: %s:%d)",
+              panicked, panics_at, panicked, panics_at, panicked, panics_at);
+    assert_string_equal (the.story, expected);
     await_deferred (pipeline, 9);
     assert_int_equal (the.given[5], 4);
     for (uint64_t i = 1; i <= 10; i++) {

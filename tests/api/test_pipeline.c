@@ -554,8 +554,8 @@ static void a_poison_record_is_dead_after_three_attempts_and_its_neighbours_go_o
         assert_int_equal (the.dead_number, 500);
         assert_int_equal (the.plot.times, 97);
         assert_false (the.was_rejected);
-        if (!strstr (the.story, "attempt 1: panicked: told to panic\n") ||
-            !strstr (the.story, "\nattempt 3: panicked: told to panic"))
+        if (!strstr (the.story, "attempt 1: panicked: told to panic (" __FILE__ ":") ||
+            !strstr (the.story, "\nattempt 3: panicked: told to panic (" __FILE__ ":"))
             fail_msg ("%s", the.story);
     }
 }

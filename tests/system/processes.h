@@ -11,22 +11,53 @@
 #include <resil.h>
 #include <string.h>
 
+static inline size_t read_some (const char *path, char *text, size_t room)
+{
+    FILE *file = fopen (path, "r");
+    size_t size = file ? fread (text, 1, room, file) : 0;
+    if (file)
+        fclose (file);
+    return size;
+}
+
+/*  Has that process (or is it a zombie)? */
+static inline bool process_has (const char *word, const char *process, const char *in)
+{
+    char path[300], text[65536];
+    snprintf (path, sizeof path, "/proc/%s/%s", process, in);
+    size_t size = read_some (path, text, sizeof text);
+    return size > 0 && memmem (text, size, word, strlen (word));
+}
+
 /*  How many processes have that word in that file of theirs, such as "cmdline"; they are not zombies then. */
 static inline int processes_that_have (const char *word, const char *in)
 {
-    char path[300], text[65536];
     int count = 0;
     DIR *folder = opendir ("/proc");
-    for (struct dirent *entry; (entry = readdir (folder));) {
-        snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, in);
-        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen (path, "r") : NULL;
-        size_t size = file ? fread (text, 1, sizeof text - 1, file) : 0;
-        if (file)
-            fclose (file);
-        count += size > 0 && memmem (text, size, word, strlen (word)) != NULL;
-    }
+    for (struct dirent *entry; (entry = readdir (folder));)
+        count += entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
+                 process_has (word, entry->d_name, in);
     closedir (folder);
     return count;
+}
+
+/*  For the reader of a failure: which they are, and what each of them is at. */
+static inline void print_processes_that_have (const char *word, const char *in)
+{
+    static const char *const told[] = {"stat", "wchan", "cmdline"};
+    char path[300], text[65536];
+    DIR *folder = opendir ("/proc");
+    for (struct dirent *entry; (entry = readdir (folder));) {
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+            !process_has (word, entry->d_name, in))
+            continue;
+        for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+            snprintf (path, sizeof path, "/proc/%s/%s", entry->d_name, told[i]);
+            size_t size = read_some (path, text, 200);
+            print_message ("    %.*s\n", (int) size, text);
+        }
+    }
+    closedir (folder);
 }
 
 /*  ... among their arguments. */

@@ -664,8 +664,9 @@ static int ask_and_not_read (void)
     return fd;
 }
 
-/*  Sends what is as large as can be, and larger when it is read: two for each byte. */
-static void send_what_is_large (void)
+/*  Sends what is as large as can be, and larger when it is read: two for each byte. Returns who has sent it: until that is
+    destroyed it goes on with what has not gone yet, and then it is not to linger, as the monitor may be gone by then. */
+static zsock_t *send_what_is_large (void)
 {
     static char request[64 << 10];
     size_t size = (size_t) snprintf (request, sizeof request,
@@ -674,13 +675,13 @@ static void send_what_is_large (void)
         size += (size_t) snprintf (request + size, sizeof request - size, "{},");
     snprintf (request + size, sizeof request - size, "0]}");
     zsock_t *socket = zsock_new (ZMQ_DEALER);
-    zsock_set_linger (socket, SUPPORT_PATIENCE_MS);
+    zsock_set_linger (socket, 0);
     zsock_set_sndhwm (socket, 4);
     zsock_set_rcvhwm (socket, 1);
     assert_int_equal (zsock_connect (socket, "%s", resil_monitor_control (monitor)), 0);
     for (int i = 0; i < ASKED; i++)
         assert_int_equal (zstr_send (socket, request), 0);
-    zsock_destroy (&socket);
+    return socket;
 }
 
 static bool is_served_at_last (void *endpoint)
@@ -713,7 +714,7 @@ static void memory_has_the_bound_that_is_stated (void **state)
     calm_down ();
     for (int i = 0; i < ASKERS; i++)
         fds[i] = ask_and_not_read ();
-    send_what_is_large ();
+    zsock_t *sender = send_what_is_large ();
     char *endpoint = (char *) (uintptr_t) resil_monitor_endpoint (monitor);
     assert_true (support_wait_until (is_served_at_last, endpoint, 4 * SUPPORT_PATIENCE_MS));
     int64_t took = most_bytes () - before;
@@ -722,6 +723,7 @@ static void memory_has_the_bound_that_is_stated (void **state)
         assert_true (took <= STATED_BYTES);
     for (int i = 0; i < ASKERS + IDLE_SUBSCRIBERS; i++)
         close (fds[i]);
+    zsock_destroy (&sender);
     end ();
 }
 
