@@ -311,10 +311,10 @@ typedef struct {
     const resil_record_t *record; /*  it; valid during the call                           */
     /*  By RESIL_REJECT, or too many RESIL_RETRY; else: the stage has failed with it too often. */
     bool is_rejected;
-    const char
-        *story; /*  a line for each failure with it in hand: "attempt 1: panicked: ... (file:line)",
-                           "attempt 2: crashed: killed by SIGSEGV at address 0x0, ...; #0 ..., #1 ..." with the
-                           stack; the last is why. At most 8 KiB: the oldest go                  */
+    /*  A line for each failure with it in hand: "attempt 1: panicked: ... (file:line)",
+        "attempt 2: crashed: killed by SIGSEGV at address 0x0, ...; #0 ..., #1 ..." with the stack;
+        the last is why. At most 8 KiB: the oldest go. */
+    const char *story;
 } resil_dead_record_t;
 
 /*  What becomes of dead records. 0: it has it. Else it is asked again, and nothing is lost. It
@@ -326,9 +326,10 @@ typedef int (resil_dead_record_fn) (void *arg, const resil_dead_record_t *dead);
     the pipeline: appends a line of JSON for each, and has it on the disk before it is taken. The
     file is made if it is not there, for its owner alone, and may be moved away at any time; a line
     that a killed program has left torn stays by itself. A pipe that nobody reads, or that is full,
-    refuses; the rest of a line longer than PIPE_BUF of which it took a part is waited for. An object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and
-    `branch` (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or
-    have a NUL `hex`, and `story`, an array of its lines. */
+    refuses; the rest of a line longer than PIPE_BUF of which it took a part is waited for. An
+    object with `wall_at_us` (microseconds since 1970), `stage`, `worker`, `origin` and `branch`
+    (the record's id), `attempt`, `rejected`, `text`, or where its bytes are no UTF-8 or have a NUL
+    `hex`, and `story`, an array of its lines. */
 RESIL_EXPORT int resil_dead_to_file (void *path, const resil_dead_record_t *dead);
 
 /*  An on_dead whose on_dead_arg is a resil_address_t *, which must last as long as the pipeline:
