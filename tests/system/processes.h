@@ -11,6 +11,7 @@
 #include <resil.h>
 #include <string.h>
 
+/*  What stands at the beginning of a file, as far as it can be read. Its size. */
 static inline size_t read_some (const char *path, char *text, size_t room)
 {
     FILE *file = fopen (path, "r");
@@ -20,7 +21,7 @@ static inline size_t read_some (const char *path, char *text, size_t room)
     return size;
 }
 
-/*  Has that process (or is it a zombie)? */
+/*  Has a process that word in that file of its own? */
 static inline bool process_has (const char *word, const char *process, const char *in)
 {
     char path[300], text[65536];
@@ -44,7 +45,7 @@ static inline int processes_that_have (const char *word, const char *in)
 /*  For the reader of a failure: which they are, and what each of them is at. */
 static inline void print_processes_that_have (const char *word, const char *in)
 {
-    static const char *const told[] = {"stat", "wchan", "cmdline"};
+    static const char *const told[] = {"stat", "wchan", "syscall", "cmdline"};
     char path[300], text[65536];
     DIR *folder = opendir ("/proc");
     for (struct dirent *entry; (entry = readdir (folder));) {

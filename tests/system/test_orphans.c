@@ -118,10 +118,16 @@ static int64_t time_true_us (void)
 static int64_t wait_for_the_last (int round, int after_ms)
 {
     int64_t began_us = system_now_us (), took_us = 0, longest_us = 0;
+    bool is_told = false;
     while (!none_is_left (NULL)) {
         int64_t true_us = time_true_us ();
         longest_us = true_us > longest_us ? true_us : longest_us;
         took_us = system_now_us () - began_us;
+        /*  Who it is that outlasts its time is to be seen while it does. */
+        if (took_us > (GONE_MS + ALLOWED_MS) * 1000 && !is_told) {
+            print_processes_that_have (word, "environ");
+            is_told = true;
+        }
         if (took_us > AT_MOST_MS * 1000)
             fail_msg ("round %d, killed after %d ms: %d are left", round, after_ms,
                       processes_that_have (word, "environ"));

@@ -4,7 +4,8 @@
     point of their work, or from outside at any; and they are stopped (SIGSTOP), for a moment, or until they are given up.
     Or all work well, and what carries the frames of their links does not.
 
-    In half of the runs a stage defers records, and another thread settles them in any order.
+    In half of the runs a stage defers records, and another thread settles them in any order. In a quarter of those in
+    threads one of the stages hangs, too: its thread is left behind, and has to do no harm.
 
     ctest timeout: 300
     ctest also in processes
@@ -14,6 +15,7 @@
 #include "placed.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -40,6 +42,11 @@
 #define STOPS_AT 1000
 #define KILLS 2 /*  its last attempt is the third                                         */
 
+/*  In threads; one that only waits for its turn on a core is not to be taken for one that hangs. */
+#define HANGS_EVERY 4 /*  runs                                                               */
+#define HANGS 2
+#define HANG_IN_THREAD_MS 2000
+
 /*  What has come to the sink: by its number and copy. */
 static SHARED struct {
     atomic_uint seen[RECORDS + 1][COPIES];
@@ -56,15 +63,34 @@ static SHARED struct {
     atomic_int pids[STAGES][MOST_WORKERS]; /*  of those in processes                          */
     bool defers;
     atomic_int stops; /*  so often the pass stops itself at that number                        */
+    atomic_int hangs_left[STAGES];
+    atomic_bool is_over; /*  who hangs returns                                               */
 } the;
 
 /*  In all runs. */
-static SHARED atomic_int faults, moments, stops;
+static SHARED atomic_int faults, moments, stops, hangs[STAGES];
 
 typedef struct {
     uint64_t number;
     uint64_t copy;
 } row_t;
+
+static const resil_stage_type_t types[2 * STAGES - 1];
+
+/*  Does it hang here? Then it returns when all is over, and has been given up long before. */
+static bool hangs_here (const resil_stage_t *stage, dice_t *dice)
+{
+    int at = 0;
+    while (strcmp (types[at].name, resil_stage_name (stage)) != 0)
+        at++;
+    if (atomic_load (&the.hangs_left[at]) <= 0 || roll (dice, 200) ||
+        atomic_fetch_sub (&the.hangs_left[at], 1) <= 0)
+        return false;
+    atomic_fetch_add (&hangs[at], 1);
+    while (!atomic_load (&the.is_over))
+        poll (NULL, 0, 1);
+    return true;
+}
 
 /*  Does it fail here? If so, by an error, a bare status or a panic; in a process also by what only that survives. */
 static int fault (resil_stage_t *stage)
@@ -72,6 +98,8 @@ static int fault (resil_stage_t *stage)
     bool is_process = getenv ("RESIL_PATH");
     resil_self_t *self = resil_stage_self (stage);
     dice_t dice = {the.seed + atomic_fetch_add (&the.draw, 1) * 7919};
+    if (hangs_here (stage, &dice))
+        return 77;
     if (roll (&dice, 200) || atomic_load (&the.faults_left) <= 0)
         return 0;
     atomic_fetch_sub (&the.faults_left, 1);
@@ -99,7 +127,8 @@ static int source_open (resil_stage_t *stage, void *args, uint64_t position)
 {
     (void) args;
     int rc = fault (stage);
-    the.at = position;
+    if (rc == 0)
+        the.at = position;
     return rc;
 }
 
@@ -114,8 +143,12 @@ static int source_produce (resil_stage_t *stage, void *args)
             return rc;
         row_t row = {++the.at, 0};
         row_t *room = row.number % 2 ? resil_emit_room_at (stage, row.number, sizeof row) : NULL;
-        if (room)
+        if (room) {
+            /*  Room that it has been given is not written to when it fails. */
+            if ((rc = fault (stage)) != 0)
+                return rc;
             memcpy (room, &row, sizeof row);
+        }
         else if (resil_emit_at (stage, row.number, &row, sizeof row))
             return -1;
         if ((rc = fault (stage)) != 0)
@@ -141,8 +174,11 @@ static int stage_on_record (resil_stage_t *stage, void *args, const resil_record
     for (uint64_t copy = 0; rc == 0 && copy < COPIES; copy++) {
         row.copy = copy;
         row_t *room = (row.number + copy) % 2 ? resil_emit_room (stage, sizeof row) : NULL;
-        if (room)
+        if (room) {
+            if ((rc = fault (stage)) != 0)
+                return rc;
             memcpy (room, &row, sizeof row);
+        }
         else if (resil_emit (stage, &row, sizeof row))
             return -1;
         rc = fault (stage);
@@ -338,7 +374,7 @@ static int begins (resil_stage_t *stage, void *args)
     return fault (stage);
 }
 
-static const resil_stage_type_t types[] = {
+static const resil_stage_type_t types[2 * STAGES - 1] = {
     {RESIL_STAGE_TYPE, .name = "faulty source", .produce = source_produce, .open = source_open,
      .commit = source_commit, .on_start = begins, .on_end = any_fault},
     {RESIL_STAGE_TYPE, .name = "faulty copy", .on_record = stage_on_record, .on_start = begins,
@@ -481,14 +517,25 @@ static void check_that_all_came (uint64_t seed, uint64_t repeated)
                   (int) the.committed);
 }
 
+static bool none_is_left_behind (void *pipeline)
+{
+    return resil_supervisor_quarantined (resil_pipeline_supervisor (pipeline)) == 0;
+}
+
 static void run (uint64_t seed)
 {
     dice_t dice = {seed};
     resil_stage_spec_t stages[4];
+    bool is_process = placed () == RESIL_PROCESS,
+         hangs_too = !is_process && seed % HANGS_EVERY == 0;
     resil_link_spec_t links[3];
     memset (&the, 0, sizeof the);
     the.seed = seed;
     draw_stages (&dice, stages);
+    for (int i = 0; hangs_too && i < STAGES; i++) {
+        stages[i].hang_ms = stages[i].start_ms = HANG_IN_THREAD_MS;
+        stages[i].shutdown_ms = SHUTDOWN_MS;
+    }
     draw_links (&dice, links);
     resil_pipeline_spec_t spec = {RESIL_PIPELINE,   .name = "faults", .stages = stages,
                                   .stage_count = 4, .links = links,   .link_count = 3};
@@ -505,10 +552,15 @@ static void run (uint64_t seed)
     ok (resil_pipeline_start (pipeline));
     atomic_store (&the.faults_left,
                   placed_times (20, 12) + (int) roll (&dice, placed_times (200, 20)));
+    if (hangs_too)
+        atomic_store (&the.hangs_left[seed / HANGS_EVERY % STAGES], HANGS);
     ok (resil_pipeline_resume (pipeline, NULL));
     if (wait_for_end (pipeline, &dice))
         fail_msg ("seed %llu: %s", (unsigned long long) seed, resil_errmsg ());
-    bool repeats = placed () == RESIL_PROCESS;
+    atomic_store (&the.is_over, true);
+    if (!support_wait_until (none_is_left_behind, pipeline, SUPPORT_PATIENCE_MS))
+        fail_msg ("seed %llu: one that hung has not returned", (unsigned long long) seed);
+    bool repeats = is_process || hangs_too;
     uint64_t repeated = repeats ? count_repeated (pipeline) : 220;
     check_books (pipeline, types[0].name, RECORDS, repeats);
     check_books (pipeline, types[3].name, RECORDS * COPIES, repeats);
@@ -531,6 +583,9 @@ static void nothing_is_lost_whatever_fails (void **state)
         (atomic_load (&stops) < count || atomic_load (&moments) < count / 5))
         fail_msg ("only %d stopped for good, %d for a moment", atomic_load (&stops),
                   atomic_load (&moments));
+    for (int i = 0; count >= HANGS_EVERY * STAGES && placed () != RESIL_PROCESS && i < STAGES; i++)
+        if (atomic_load (&hangs[i]) == 0)
+            fail_msg ("none hung in %s", types[i].name);
     if (count >= RUNS && placed () != RESIL_PROCESS &&
         (atomic_load (&settlings.settled) < 1000 || atomic_load (&settlings.stale) == 0))
         fail_msg ("only %u settled, %u of them too late", atomic_load (&settlings.settled),
