@@ -84,7 +84,7 @@ static int serve (resil_self_t *self)
     int rc = 0;
     while (rc == 0) {
         bool is_stale;
-        unsigned bell = resil__mailbox_bell (self->inbox.mailbox);
+        int64_t bell = resil__inbox_bell (self);
         if (resil_cancelled (self))
             return 0;
         int64_t now_us = resil__self_note_progress (self);

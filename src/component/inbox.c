@@ -481,13 +481,21 @@ void resil__inbox_done (resil_self_t *self)
         resil__afar->handled ();
 }
 
-void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us)
+int64_t resil__inbox_bell (const resil_self_t *self)
 {
+    resil__mailbox_t *mailbox = self->inbox.mailbox;
+    return resil__mailbox_has_mail (mailbox) ? RESIL__INBOX_UNHEARD : resil__mailbox_bell (mailbox);
+}
+
+void resil__inbox_sleep (resil_self_t *self, int64_t bell, int64_t deadline_us)
+{
+    if (bell == RESIL__INBOX_UNHEARD)
+        return;
     resil__clock_t *clock = self->carrier->clock;
     const resil__timer_t *timer = clock ? resil__heap_first (&clock->heap) : NULL;
     if (timer && timer->due_us < deadline_us)
         deadline_us = timer->due_us;
-    resil__mailbox_sleep (self->inbox.mailbox, bell, deadline_us);
+    resil__mailbox_sleep (self->inbox.mailbox, (unsigned) bell, deadline_us);
 }
 
 /*  ---- The end --------------------------------------------------------------------------------------- */
@@ -592,7 +600,7 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
 {
     for (;;) {
         bool is_stale;
-        unsigned bell = resil__mailbox_bell (self->inbox.mailbox);
+        int64_t bell = resil__inbox_bell (self);
         if (resil_cancelled (self)) {
             resil__self_refuse_cancelled (self);
             return NULL;

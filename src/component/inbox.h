@@ -70,8 +70,12 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
 /*  What is in hand has been handled. */
 void resil__inbox_done (resil_self_t *self);
 
-/*  Sleep until there may be something, at most until the deadline; `bell` as for resil__mailbox_sleep. */
-void resil__inbox_sleep (resil_self_t *self, unsigned bell, int64_t deadline_us);
+/*  Sleep until there may be something, at most until the deadline: `bell` is what resil__inbox_bell was before there was
+    nothing. That lies where senders write, so it is not looked at while something is left that has been taken over: then it
+    is UNHEARD, and who sleeps by it looks again at once. */
+#define RESIL__INBOX_UNHEARD INT64_C (-1)
+int64_t resil__inbox_bell (const resil_self_t *self);
+void resil__inbox_sleep (resil_self_t *self, int64_t bell, int64_t deadline_us);
 
 /*  An incarnation begins: what outlasts others goes on by its thread's clock. 0, or -1 with ENOMEM and a sentence. */
 int resil__inbox_begin (resil_self_t *self);

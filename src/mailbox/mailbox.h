@@ -189,12 +189,19 @@ void resil__mailbox_leave (resil__mailbox_t *self, const void *reader);
 resil_message_t *resil__mailbox_take (resil__mailbox_t *self, const void *reader, int64_t now_us,
                                       bool *is_stale);
 
+/*  By its reader: is there some that has been taken over? */
+static inline bool resil__mailbox_has_mail (const resil__mailbox_t *self)
+{
+    const resil__contents_t *in_it = atomic_load_explicit (&self->contents, memory_order_acquire);
+    return atomic_load_explicit (&in_it->mail, memory_order_relaxed) != NULL;
+}
+
 /*  By its reader: is nothing known of that has come after what is in hand? Then who reads is told when there is. */
 static inline bool resil__mailbox_is_to_tell (const resil__mailbox_t *self)
 {
     const resil__contents_t *in_it = atomic_load_explicit (&self->contents, memory_order_acquire);
     return atomic_load_explicit (&in_it->is_armed, memory_order_relaxed) &&
-           !atomic_load_explicit (&in_it->mail, memory_order_relaxed) &&
+           !resil__mailbox_has_mail (self) &&
            !atomic_load_explicit (&self->has_control, memory_order_relaxed);
 }
 
