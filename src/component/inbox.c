@@ -453,7 +453,7 @@ static RESIL__SELDOM resil_message_t *take_wanted (resil_self_t *self, int64_t n
 {
     resil_message_t *message;
     do {
-        resil__self_note_progress (self); /*  it may have very many from the one before          */
+        now_us = resil__self_note_progress (self); /*  it may have very many from the one before */
         message = resil__mailbox_take (self->inbox.mailbox, self, now_us, is_stale);
     } while (message && !is_wanted (self, message));
     return message;
@@ -770,14 +770,11 @@ int resil_watch (resil_self_t *self, resil_address_t whom, uint64_t context)
                                   .incarnation = self->incarnation,
                                   .context = context,
                                   .next_own = desk->watchers};
-    int error = resil__watcher_add (watcher);
-    if (error == ENOMEM) {
+    if (resil__watcher_add (watcher)) {
         resil__block_give (watcher);
         return resil__refuse (ENOMEM, "resil_watch: no memory");
     }
     desk->watchers = watcher;
-    if (error)
-        resil__watcher_tell (watcher, RESIL_IS_GONE, 0, NULL);
     return 0;
 }
 

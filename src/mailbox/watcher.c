@@ -13,6 +13,37 @@ static resil__lock_t lists;
 
 _Static_assert(sizeof (resil__watcher_t) <= RESIL__BLOCK_BYTES, "a watcher is one block");
 
+static void put_note (const resil__watcher_t *self, int what, int code, const char *text)
+{
+    resil_message_t *note = resil__message_note (RESIL_MESSAGE_DOWN);
+    if (!note)
+        return;
+    size_t size = text ? strlen (text) + 1 : 0;
+    if (size > RESIL_MESSAGE_INLINE)
+        size = RESIL_MESSAGE_INLINE;
+    if (size) {
+        memcpy (note->in_here, text, size);
+        note->in_here[size - 1] = 0;
+    }
+    note->size = size;
+    note->tag = (uint32_t) what;
+    note->sender = self->whom;
+    note->context = self->context;
+    note->code = code;
+    note->incarnation = self->incarnation;
+    if (resil__mailbox_put_control (self->watcher, note))
+        resil__message_free (note);
+}
+
+/*  Under the lock. A mailbox is closed a little before that is told: who watches from in between knows it then. */
+static void tell (resil__watcher_t *self, int what, int code, const char *text)
+{
+    if (self->knows_it_is_gone && what != RESIL_CAME_UP)
+        return;
+    self->knows_it_is_gone = what == RESIL_IS_GONE;
+    put_note (self, what, code, text);
+}
+
 int resil__watcher_add (resil__watcher_t *self)
 {
     resil__mailbox_t *mailbox = self->whom.place;
@@ -31,10 +62,12 @@ int resil__watcher_add (resil__watcher_t *self)
         contents->watchers = self;
         atomic_store_explicit (&mailbox->is_watched, true, memory_order_relaxed);
     }
+    if (!is_open && !resil__is_afar (mailbox))
+        tell (self, RESIL_IS_GONE, 0, NULL);
     resil__unlock (&lists);
     if (resil__is_afar (mailbox))
         resil__afar->watch (self->whom.number, self->context);
-    return is_open || resil__is_afar (mailbox) ? 0 : ESHUTDOWN;
+    return 0;
 }
 
 static void unlink_it (resil__watcher_t *self)
@@ -67,34 +100,11 @@ void resil__watchers_drop (resil__mailbox_t *mailbox)
     resil__unlock (&lists);
 }
 
-void resil__watcher_tell (const resil__watcher_t *self, int what, int code, const char *text)
-{
-    resil_message_t *note = resil__message_note (RESIL_MESSAGE_DOWN);
-    if (!note)
-        return;
-    size_t size = text ? strlen (text) + 1 : 0;
-    if (size > RESIL_MESSAGE_INLINE)
-        size = RESIL_MESSAGE_INLINE;
-    if (size) {
-        memcpy (note->in_here, text, size);
-        note->in_here[size - 1] = 0;
-    }
-    note->size = size;
-    note->tag = (uint32_t) what;
-    note->sender = self->whom;
-    note->context = self->context;
-    note->code = code;
-    note->incarnation = self->incarnation;
-    if (resil__mailbox_put_control (self->watcher, note))
-        resil__message_free (note);
-}
-
 void resil__watchers_tell_all (resil__mailbox_t *mailbox, int what, int code, const char *text)
 {
     const resil__contents_t *contents = resil__mailbox_contents (mailbox);
     resil__lock (&lists);
-    for (const resil__watcher_t *each = contents ? contents->watchers : NULL; each;
-         each = each->next)
-        resil__watcher_tell (each, what, code, text);
+    for (resil__watcher_t *each = contents ? contents->watchers : NULL; each; each = each->next)
+        tell (each, what, code, text);
     resil__unlock (&lists);
 }

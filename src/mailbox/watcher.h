@@ -7,7 +7,7 @@
 
 #include "mailbox/mailbox.h"
 
-/*  A block, of who watches; all but the links are set before it is added. */
+/*  A block, of who watches; what it is of is set before it is added, and the rest zero. */
 typedef struct _resil__watcher_t resil__watcher_t;
 struct _resil__watcher_t {
     resil__watcher_t *next;      /*  of the same mailbox ...                                  */
@@ -17,10 +17,11 @@ struct _resil__watcher_t {
     resil_address_t watcher;
     uint64_t incarnation; /*  of who watches                                           */
     uint64_t context;
+    bool knows_it_is_gone; /*  and is told nothing but that it has come up                   */
 };
 
-/*  It is told from now on. 0, or an errno, without a sentence: ESHUTDOWN (`whom` has ended for good; it is told if that is
-    started again, unless its component was deleted), ENOMEM (it is told of nothing). Any thread. */
+/*  It is told from now on, and at once if `whom` has ended for good: then if that is started again, unless its component was
+    deleted. 0, or ENOMEM, without a sentence: it is told of nothing. Any thread. */
 int resil__watcher_add (resil__watcher_t *self);
 
 /*  No more. */
@@ -34,9 +35,6 @@ static inline void resil__watchers_tell (resil__mailbox_t *mailbox, int what, in
     if (atomic_load_explicit (&mailbox->is_watched, memory_order_relaxed))
         resil__watchers_tell_all (mailbox, what, code, text);
 }
-
-/*  Tell one. */
-void resil__watcher_tell (const resil__watcher_t *self, int what, int code, const char *text);
 
 /*  The mailbox is no one's any more: nor are its watchers of it. */
 void resil__watchers_drop (resil__mailbox_t *mailbox);

@@ -17,6 +17,7 @@
 #include "mailbox/call.h"
 #include "mailbox/dead_letters.h"
 #include "mailbox/mailbox.h"
+#include "mailbox/watcher.h"
 
 static atomic_bool has_no_memory;
 
@@ -1279,12 +1280,47 @@ static void many_senders_that_wait_get_their_turn (void **state)
     expect_books (MANY + 4, MANY + 4, 0, 0, 0);
 }
 
+/*  ---- Watching ---- */
+
+/*  Closed is a mailbox before those who watch it are told; who begins to in between is told by that. */
+static void who_watches_one_that_is_closing_is_told_of_it_once (void **state)
+{
+    (void) state;
+    resil__mailbox_t *watched = resil__mailbox_new (&rules, &office, "watched");
+    resil__watcher_t early = {.whom = resil__mailbox_address (watched), .watcher = address};
+    resil__watcher_t late = early;
+    early.context = 1;
+    late.context = 2;
+    resil__mailbox_open (watched);
+    assert_int_equal (resil__watcher_add (&early), 0);
+    assert_null (take_at (0));
+    resil__mailbox_close (watched);
+    assert_int_equal (resil__watcher_add (&late), 0);
+    resil__watchers_tell (watched, RESIL_WENT_DOWN, 0, NULL);
+    resil__watchers_tell (watched, RESIL_IS_GONE, 0, NULL);
+    resil__watchers_tell (watched, RESIL_CAME_UP, 0, NULL);
+    resil__watchers_tell (watched, RESIL_WENT_DOWN, 0, NULL);
+    static const uint32_t told[][8] = {
+        {0},
+        {RESIL_WENT_DOWN, RESIL_IS_GONE, RESIL_CAME_UP, RESIL_WENT_DOWN, 0},
+        {RESIL_IS_GONE, RESIL_CAME_UP, RESIL_WENT_DOWN, 0}};
+    size_t heard[3] = {0};
+    for (resil_message_t *note; (note = take_at (0));)
+        assert_int_equal (resil_message_tag (note), told[note->context][heard[note->context]++]);
+    assert_int_equal (heard[1], 4);
+    assert_int_equal (heard[2], 3);
+    resil__watcher_remove (&early);
+    resil__watcher_remove (&late);
+    resil__mailbox_free (&watched);
+}
+
 int main (void)
 {
     const struct CMUnitTest cases[] = {
         mailbox_case (messages_come_in_the_order_they_were_put),
         mailbox_case (control_goes_before_data_and_is_in_no_books),
         mailbox_case (control_does_not_expire),
+        mailbox_case (who_watches_one_that_is_closing_is_told_of_it_once),
         mailbox_case (the_books_know_how_old_the_oldest_is),
         mailbox_case (a_full_one_takes_no_more),
         mailbox_case (who_waits_for_room_waits_until_the_deadline),
