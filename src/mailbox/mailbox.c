@@ -880,11 +880,11 @@ static __attribute__ ((noinline)) void wake_senders (resil__mailbox_t *self, int
         await_room (self, now_us);
 }
 
-/*  The coarse clock may be behind, and who called was told by the fine one that it is over: that one decides where they may
-    differ. */
+/*  The coarse clock may be behind by a tick, and a little more where a tick comes late; and who called was told by the fine
+    one that it is over: that one decides where they may differ. */
 static bool is_expired (const resil_message_t *message, int64_t now_us)
 {
-    if (!message || message->deadline_us - RESIL__COARSE_US > now_us)
+    if (!message || message->deadline_us - 2 * RESIL__COARSE_US > now_us)
         return false;
     return (message->deadline_us <= now_us || message->deadline_us <= resil__now_us ()) &&
            resil__message_is_data (message);

@@ -35,14 +35,14 @@ static void find_hand (const resil_stage_t *self, uint64_t *entry, uint32_t *ind
 
 void resil__trouble_tell (resil__trouble_t *self, const char *format, ...)
 {
-    char line[RESIL_ERROR_TEXT_MAX + 128];
+    char line[RESIL_ERROR_TEXT_MAX + 512]; /*  with the place of a panic                         */
     va_list args;
     va_start (args, format);
     vsnprintf (line, sizeof line, format, args);
     va_end (args);
     /*  The last one says why it is dead, so the oldest go. */
     const char *kept = self->story ? self->story : "";
-    while (*kept && strlen (kept) + strlen (line) + 1 > STORY_MAX) {
+    while (*kept && strlen (kept) + strlen (line) + 2 > STORY_MAX) {
         kept += strcspn (kept, "\n");
         kept += *kept == '\n';
     }

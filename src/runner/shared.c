@@ -568,8 +568,11 @@ static __attribute__ ((noinline)) bool have_turn (shared_t *host)
     set_queued (seat, false);
     unsigned wants = host->wants = take_wants (seat);
     bool is_usual = !wants && seat->runs && !atomic_load (&self->quarantined);
-    if (!is_usual && !see_to_wants (host, seat))
-        return end_turn (host, seat);
+    if (!is_usual) {
+        if (!see_to_wants (host, seat))
+            return end_turn (host, seat);
+        resil__self_note_progress (self); /*  it may have taken long to start                    */
+    }
     int rc = run (host, seat);
     if (!is_usual || rc || seat->has_more || resil__self_is_cancelled (self)) {
         go_on (seat, rc);

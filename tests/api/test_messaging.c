@@ -54,7 +54,7 @@ typedef struct {
     atomic_int downs, ups, gones; /*  of whom it watches                                       */
     atomic_int down_code;
     char down_text[RESIL_MESSAGE_INLINE];
-    atomic_bool gate, is_put_by;
+    atomic_bool gate, is_put_by, holds_start;
     bool calls_back; /*  from its handle_irrecoverable                            */
     bool sends_on;
     int64_t ask_ms; /*  how long it waits for the answer to what it asks           */
@@ -73,8 +73,9 @@ static int numbered (const resil_message_t *message)
 static int on_start (resil_self_t *self, void *args)
 {
     actor_t *actor = args;
-    (void) self;
     atomic_fetch_add (&actor->starts, 1);
+    while (atomic_load (&actor->holds_start) && !resil_cancelled (self))
+        poll (NULL, 0, 1);
     return 0;
 }
 
@@ -590,6 +591,31 @@ static void what_its_caller_has_given_up_is_not_handled (void **state)
         assert_int_equal (call (to_one, ECHO, i), i);
         assert_int_equal (atomic_load (&one.noted_count), 0);
     }
+    end ();
+}
+
+static void *start_one (void *unused)
+{
+    return resil_supervisor_restart_child (supervisor, "one") ? supervisor : unused;
+}
+
+static void nor_by_one_that_has_taken_long_to_start (void **state)
+{
+    pthread_t starter;
+    void *failed;
+    (void) state;
+    begin ();
+    ok (resil_supervisor_terminate_child (supervisor, "one"));
+    atomic_store (&one.holds_start, true);
+    assert_int_equal (pthread_create (&starter, NULL, start_one, NULL), 0);
+    await (&one.starts, 2);
+    assert_null (resil_call (to_one, NOTE, NULL, 0, 50));
+    assert_int_equal (errno, ETIMEDOUT);
+    atomic_store (&one.holds_start, false);
+    assert_int_equal (pthread_join (starter, &failed), 0);
+    assert_null (failed);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_int_equal (atomic_load (&one.noted_count), 0);
     end ();
 }
 
@@ -1214,6 +1240,7 @@ int main (void)
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
         support_case (what_its_caller_has_given_up_is_not_handled),
+        support_case (nor_by_one_that_has_taken_long_to_start),
         support_case (components_call_each_other),
         support_case (what_would_never_end_is_refused),
         support_case (who_has_ended_receives_nothing_until_it_is_started_again),
