@@ -12,6 +12,9 @@
 
 #define LINE 64
 
+/*  Bytes, of a chunk that is larger than usual. */
+#define POPULATED_AT_ONCE 65536
+
 /*  So that it is seen who touches what has been given back. */
 #if defined(__SANITIZE_ADDRESS__)
 #define IS_CHECKED true
@@ -31,44 +34,53 @@ static void put (resil__slab_t *self, void *object)
     self->free_count++;
 }
 
-/*  Have the kernel find its pages together and not at a fault each. Not every kernel can. */
-static void populate (unsigned char *memory, size_t size)
+static unsigned char *align (unsigned char *at, size_t to)
 {
+    return (unsigned char *) (((uintptr_t) at + to - 1) / to * to);
+}
+
+/*  Have the kernel find some more pages of the chunk together, and not at a fault each; not all, as the first objects are
+    wanted before the last. Not every kernel can. */
+static void populate (resil__slab_t *self)
+{
+    unsigned char *end = self->fresh + self->fresh_count * self->size, *from = self->populated;
 #ifdef MADV_POPULATE_WRITE
-    uintptr_t page = (uintptr_t) sysconf (_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t) memory + page - 1) / page * page;
-    uintptr_t to = ((uintptr_t) memory + size) / page * page;
-    if (to > from)
-        madvise ((void *) from, to - from, MADV_POPULATE_WRITE);
+    if (end > from + POPULATED_AT_ONCE)
+        end = from + POPULATED_AT_ONCE;
+    from = align (from, (size_t) sysconf (_SC_PAGESIZE));
+    if (end > from)
+        madvise (from, (size_t) (end - from), MADV_POPULATE_WRITE);
 #else
-    (void) memory, (void) size;
+    (void) from;
 #endif
+    self->populated = end;
 }
 
 /*  Under lock. What has never been used before counts as given back. */
-static void make (resil__slab_t *self, size_t count, bool at_once)
+static void make (resil__slab_t *self, size_t count)
 {
     size_t size = 2 * LINE + count * self->size;
     unsigned char *chunk = calloc (1, size);
     if (!chunk)
         return;
-    if (at_once)
-        populate (chunk, size);
     for (; self->fresh_count; self->fresh_count--, self->fresh += self->size)
         put (self, self->fresh);
     *(void **) chunk = self->chunks;
     self->chunks = chunk;
-    self->fresh = (unsigned char *) (((uintptr_t) chunk + 2 * LINE - 1) / LINE * LINE);
+    self->fresh = align (chunk + LINE, LINE);
     self->fresh_count = count;
+    self->populated = count > AT_ONCE ? self->fresh : chunk + size;
 }
 
 static void *take_fresh (resil__slab_t *self)
 {
     if (self->fresh_count == 0)
-        make (self, AT_ONCE, false);
+        make (self, AT_ONCE);
     if (self->fresh_count == 0)
         return NULL;
     void *object = self->fresh;
+    if (self->fresh >= self->populated)
+        populate (self);
     self->fresh += self->size;
     self->fresh_count--;
     return object;
@@ -110,6 +122,6 @@ void resil__slab_expect (resil__slab_t *self, size_t count)
     resil__lock (&self->lock);
     size_t there = self->fresh_count + self->free_count;
     if (count > AT_ONCE && there < count)
-        make (self, count - there, true);
+        make (self, count - there);
     resil__unlock_lightly (&self->lock);
 }

@@ -16,11 +16,12 @@ typedef struct {
     size_t link;    /*  where in a free one there is room for a pointer                      */
     bool is_stable; /*  it matters that a stale pointer points to one of that kind           */
     resil__lock_t lock;
-    void *free_ones;      /*  linked, ...                                              */
-    size_t free_count;    /*  ... so many                                              */
-    unsigned char *fresh; /*  never used, all zero ...                                 */
-    size_t fresh_count;   /*  ... so many                                              */
-    void *chunks;         /*  all memory, so that leak checkers know of it             */
+    void *free_ones;          /*  linked, ...                                              */
+    size_t free_count;        /*  ... so many                                              */
+    unsigned char *fresh;     /*  never used, all zero ...                                 */
+    size_t fresh_count;       /*  ... so many                                              */
+    unsigned char *populated; /*  up to there the kernel has been asked for its pages   */
+    void *chunks;             /*  all memory, so that leak checkers know of it             */
 } resil__slab_t;
 
 /*  For a static one. */
