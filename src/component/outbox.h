@@ -45,23 +45,29 @@ typedef enum {
 } resil__outcome_t;
 
 typedef struct {
-    resil__record_kind_t kind;
-    resil__outcome_t outcome; /*  of ENDED                                                 */
-    unsigned size;            /*  in the ring; set by it                                   */
-    bool has_error;           /*  set by it                                                */
-    bool asks;                /*  of ENDED, HANDLED: the runner waits to be told           */
-    resil__payment_t payment; /*  of a record that tells of a failure first                */
-    int value;                /*  of HANDLED                                               */
-    void *of;                 /*  the runner that it is of: its self                       */
+    resil__record_kind_t kind : 8;
+    resil__outcome_t outcome : 8; /*  of ENDED                                             */
+    resil__payment_t payment : 8; /*  of a record that tells of a failure first            */
+    bool asks : 1;                /*  of ENDED, HANDLED: the runner waits to be told       */
+    bool has_error : 1;           /*  set by the ring                                      */
+    unsigned size;                /*  in the ring; set by it                               */
+    void *of;                     /*  the runner that it is of: its self                   */
     uint64_t incarnation;
     int64_t at_us;
-    int64_t ended_at_us; /*  of HANDLED: when start had returned, if no ENDED tells; by the
-                                coarse clock                                             */
-} resil__record_t;
-_Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes one step");
 
-/*  Records begin at multiples of this; there is always room for one without an error before the end. */
-#define RESIL__OUTBOX_STEP 64u
+    /*  of HANDLED; the ring has it of no other */
+    int64_t ended_at_us; /*  when start had returned, if no ENDED tells; by the coarse clock */
+    int value;
+} resil__record_t;
+
+/*  Of a thousand that start each writes a record, into memory that the ring has not had before. */
+#define RESIL__RECORD_BYTES offsetof (resil__record_t, ended_at_us)
+_Static_assert(RESIL__RECORD_BYTES == 32, "most records take one step");
+
+/*  Records begin at multiples of this; those that take more begin a cache line, and end one: their reader is close behind,
+    and is not to look at what is being written. */
+#define RESIL__OUTBOX_STEP 32u
+#define RESIL__OUTBOX_LINE 64u
 
 /*  Of a thread that carries one component. */
 #define RESIL__OUTBOX_BYTES 65536u
@@ -75,7 +81,7 @@ _Static_assert(sizeof (resil__record_t) <= 64, "a record without an error takes 
 #define RESIL__OUTBOX_INCARNATION 4096u
 
 typedef struct {
-    unsigned char *bytes;            /*  aligned to a step                                     */
+    unsigned char *bytes;            /*  aligned to a line                                     */
     size_t size;                     /*  a power of two                                        */
     void *bell;                      /*  the writer's socket, as libzmq calls it, or NULL ...  */
     int bell_fd;                     /*  ... and an eventfd                                    */
@@ -101,6 +107,34 @@ static inline bool resil__outbox_has_room (resil__outbox_t *outbox, size_t bytes
     return outbox->size - (written - outbox->read_seen) >= bytes;
 }
 
+/*  What it takes of its step or lines, without an error. */
+static inline size_t resil__record_bytes (const resil__record_t *record)
+{
+    return record->kind == RESIL__RECORD_HANDLED ? sizeof *record : RESIL__RECORD_BYTES;
+}
+
+/*  There and back. A filler has the beginning alone. */
+static inline void resil__record_write (unsigned char *at, const resil__record_t *record)
+{
+    memcpy (at, record, RESIL__RECORD_BYTES);
+    if (record->kind == RESIL__RECORD_HANDLED)
+        memcpy (at + RESIL__RECORD_BYTES, &record->ended_at_us,
+                sizeof *record - RESIL__RECORD_BYTES);
+}
+
+static inline void resil__record_read (resil__record_t *record, const unsigned char *at)
+{
+    memcpy (record, at, RESIL__RECORD_BYTES);
+    if (record->kind == RESIL__RECORD_HANDLED)
+        memcpy (&record->ended_at_us, at + RESIL__RECORD_BYTES,
+                sizeof *record - RESIL__RECORD_BYTES);
+}
+
+static inline size_t resil__whole_lines (size_t bytes)
+{
+    return (bytes + RESIL__OUTBOX_LINE - 1) / RESIL__OUTBOX_LINE * RESIL__OUTBOX_LINE;
+}
+
 /*  Write a record, with `error` or NULL. false: there is no room, which is a broken promise of the
     caller's. */
 static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t record,
@@ -108,23 +142,27 @@ static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t r
 {
     size_t text = error ? strlen (error->text) + 1 : 0;
     size_t payload = error ? offsetof (resil_error_t, text) + text : 0;
-    size_t size = (sizeof record + payload + RESIL__OUTBOX_STEP - 1) / RESIL__OUTBOX_STEP *
-                  RESIL__OUTBOX_STEP;
+    size_t bytes = resil__record_bytes (&record), size = RESIL__OUTBOX_STEP;
     size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
-    size_t at = resil__outbox_place (outbox, written);
-    size_t filler = at + size > outbox->size ? outbox->size - at : 0;
+    size_t at = resil__outbox_place (outbox, written), filler = 0;
+    if (bytes + payload > size) {
+        size = resil__whole_lines (bytes + payload);
+        filler = resil__whole_lines (at) - at;
+        if (at + filler + size > outbox->size)
+            filler = outbox->size - at;
+    }
     if (!resil__outbox_has_room (outbox, filler + size))
         return false;
     if (filler) {
         resil__record_t nothing = {.size = (unsigned) filler};
-        memcpy (outbox->bytes + at, &nothing, sizeof nothing);
-        at = 0;
+        resil__record_write (outbox->bytes + at, &nothing);
+        at = resil__outbox_place (outbox, written + filler);
     }
     record.size = (unsigned) size;
     record.has_error = error;
-    memcpy (outbox->bytes + at, &record, sizeof record);
+    resil__record_write (outbox->bytes + at, &record);
     if (error)
-        memcpy (outbox->bytes + at + sizeof record, error, payload);
+        memcpy (outbox->bytes + at + bytes, error, payload);
     atomic_store_explicit (&outbox->written, written + filler + size, memory_order_release);
     return true;
 }
@@ -134,15 +172,16 @@ static inline bool resil__outbox_put (resil__outbox_t *outbox, resil__record_t r
 static inline void resil__outbox_prepare (const resil__outbox_t *outbox)
 {
     size_t written = atomic_load_explicit (&outbox->written, memory_order_relaxed);
-    for (size_t i = 0; i < RESIL__OUTBOX_AHEAD; i += RESIL__OUTBOX_STEP)
+    for (size_t i = 0; i < RESIL__OUTBOX_AHEAD; i += RESIL__OUTBOX_LINE)
         resil__own_soon (outbox->bytes + resil__outbox_place (outbox, written + i));
 }
 
-/*  Of the bytes after a record of that size, those that may be an error's. */
-static inline size_t resil__outbox_payload (unsigned size)
+/*  The error of a record that has one: of the bytes after that, those that may be an error's. */
+static inline void resil__record_read_error (resil_error_t *error, const resil__record_t *record,
+                                             const unsigned char *at)
 {
-    size_t room = size - sizeof (resil__record_t);
-    return room < sizeof (resil_error_t) ? room : sizeof (resil_error_t);
+    size_t bytes = resil__record_bytes (record), room = record->size - bytes;
+    memcpy (error, at + bytes, room < sizeof *error ? room : sizeof *error);
 }
 
 /*  The reader's side: the bell has been heard, and rings again for what is written from now on. To be said
@@ -161,13 +200,13 @@ static inline bool resil__outbox_take_of (resil__outbox_t *outbox, const void *o
     size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
     for (; read != written; read += record->size) {
         unsigned char *at = outbox->bytes + resil__outbox_place (outbox, read);
-        memcpy (record, at, sizeof *record);
+        resil__record_read (record, at);
         if (record->kind == RESIL__RECORD_FILLER || record->of != of)
             continue;
         if (record->has_error)
-            memcpy (error, at + sizeof *record, resil__outbox_payload (record->size));
+            resil__record_read_error (error, record, at);
         resil__record_t taken = {.kind = RESIL__RECORD_FILLER, .size = record->size};
-        memcpy (at, &taken, sizeof taken);
+        resil__record_write (at, &taken);
         return true;
     }
     return false;
@@ -181,11 +220,11 @@ static inline bool resil__outbox_take (resil__outbox_t *outbox, resil__record_t 
     size_t written = atomic_load_explicit (&outbox->written, memory_order_acquire);
     for (; read != written; read += record->size) {
         const unsigned char *at = outbox->bytes + resil__outbox_place (outbox, read);
-        memcpy (record, at, sizeof *record);
+        resil__record_read (record, at);
         if (record->kind == RESIL__RECORD_FILLER)
             continue;
         if (record->has_error)
-            memcpy (error, at + sizeof *record, resil__outbox_payload (record->size));
+            resil__record_read_error (error, record, at);
         atomic_store_explicit (&outbox->read, read + record->size, memory_order_release);
         return true;
     }

@@ -17,23 +17,35 @@
 static _Alignas(64) unsigned char bytes[LARGEST];
 static resil__outbox_t outbox = {.bytes = bytes, .size = RESIL__OUTBOX_BYTES};
 
+/*  Every seventh is one of those that have more to tell. */
+static bool is_handled (uint64_t number)
+{
+    return number % 7 == 3;
+}
+
 static resil__record_t numbered (uint64_t number)
 {
-    return (resil__record_t){.kind = RESIL__RECORD_ENDED,
+    return (resil__record_t){.kind =
+                                 is_handled (number) ? RESIL__RECORD_HANDLED : RESIL__RECORD_ENDED,
                              .outcome = RESIL__FAILED,
+                             .payment = RESIL__PAID_NOTHING,
                              .asks = number % 2,
-                             .value = (int) (number % 1000),
                              .of = bytes + number % LARGEST,
                              .incarnation = number,
-                             .at_us = (int64_t) (number * 3)};
+                             .at_us = (int64_t) (number * 3),
+                             .ended_at_us = (int64_t) number * 2,
+                             .value = (int) (number % 1000) - 500};
 }
 
 static bool is_numbered (const resil__record_t *record, uint64_t number)
 {
-    return record->kind == RESIL__RECORD_ENDED && record->outcome == RESIL__FAILED &&
-           record->asks == number % 2 && record->value == (int) (number % 1000) &&
-           record->of == bytes + number % LARGEST && record->incarnation == number &&
-           record->at_us == (int64_t) (number * 3);
+    resil__record_t wanted = numbered (number);
+    return record->kind == wanted.kind && record->outcome == wanted.outcome &&
+           record->payment == wanted.payment && record->asks == wanted.asks &&
+           record->of == wanted.of && record->incarnation == number &&
+           record->at_us == wanted.at_us &&
+           (!is_handled (number) ||
+            (record->ended_at_us == wanted.ended_at_us && record->value == wanted.value));
 }
 
 /*  Every third record has no error, the others one with a text of some length up to the longest. */
@@ -101,7 +113,8 @@ static void what_is_said_to_fit_fits (void **state)
         begin_at (place);
         while (resil__outbox_has_room (&outbox, RESIL__OUTBOX_INCARNATION)) {
             for (int i = 0; i < 8; i++)
-                assert_true (resil__outbox_put (&outbox, numbered (1), i % 4 ? NULL : &longest));
+                assert_true (resil__outbox_put (&outbox, numbered (i == 0 || i == 5 ? 3 : 1),
+                                                i % 4 ? NULL : &longest));
         }
         while (resil__outbox_take (&outbox, &record, &error))
             ;
@@ -117,10 +130,11 @@ static void it_holds_what_its_size_says (void **state)
         outbox.size = size;
         begin_at (0 - size / 2);
         for (size_t i = 0; i < size / RESIL__OUTBOX_STEP; i++)
-            assert_true (resil__outbox_put (&outbox, numbered (i), NULL));
+            assert_true (resil__outbox_put (&outbox, numbered (7 * i), NULL));
         assert_false (resil__outbox_put (&outbox, numbered (0), NULL));
         for (size_t i = 0; i < size / RESIL__OUTBOX_STEP; i++)
-            assert_true (resil__outbox_take (&outbox, &record, &error) && is_numbered (&record, i));
+            assert_true (resil__outbox_take (&outbox, &record, &error) &&
+                         is_numbered (&record, 7 * i));
         assert_false (resil__outbox_take (&outbox, &record, &error));
     }
     outbox.size = RESIL__OUTBOX_BYTES;
