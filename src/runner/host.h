@@ -46,16 +46,16 @@ size_t resil__host_seats (const resil__host_t *self);
 resil__runner_t *resil__seat_new (resil__host_t *host, const resil__runner_options_t *options);
 
 /*  Seats of one host that are started, or stopped and ended, one after the other, without their supervisor being
-    asked in between: the next one when the one before is up, or has said GONE. A row goes on from what
-    `first` is told next, is broken where one does not come up or its thread is given up, and then the rest
-    has been told nothing. `starts`, or stops. NULL: no memory. */
+    asked in between: the next one when the one before is up, or has said GONE. The first is told as it is added. A row is
+    broken where one does not come up or its thread is given up, and then the rest has been told nothing. `starts`, or
+    stops. NULL: no memory. */
 typedef struct _resil__row_t resil__row_t;
 resil__row_t *resil__row_new (size_t room, bool starts);
 
 /*  Add the next one; to start it is to begin that incarnation. Not freed before the row is closed or it has had its
-    turn. Then have it go on from `first`. */
+    turn. When all have been added, go on. */
 void resil__row_add (resil__row_t *self, resil__runner_t *seat, uint64_t incarnation);
-void resil__row_begin (resil__row_t *self, resil__runner_t *first);
+void resil__row_go_on (resil__row_t *self);
 
 bool resil__row_starts (const resil__row_t *self);
 size_t resil__row_count (const resil__row_t *self);

@@ -48,16 +48,25 @@ enum { TO_START = 1, TO_HANDLE = 2, TO_END = 4, TO_ARRIVE = 8, IS_PUSHED = 16, A
 typedef struct _seat_t seat_t;
 typedef struct _shared_t shared_t;
 
-/*  The supervisor has it, and the seat whose turn it is, or the last that had one. Whose turn is next is
-    decided by one word: either the host counts on, or the supervisor closes it. */
+/*  The supervisor has a share of it, and the turn has one: it is with the seat whose turn it is, or the last that had
+    one, or with the row while that rests. Whose turn is next is decided by one word: how many are known to
+    the host, and how many turns have been had. Either the host counts on, or it finds no more and the row rests, until
+    the supervisor has it know of others; or the supervisor closes it. */
 struct _resil__row_t {
-    atomic_size_t turns; /*  that have been had; CLOSED: no more                      */
+    atomic_uint_fast64_t state;
     atomic_uint owners;
     unsigned what; /*  TO_START, TO_END                                         */
-    size_t count;
+    size_t known;  /*  the supervisor's: of these the host has been told ...    */
+    size_t count;  /*  ... and there are                                        */
     seat_t *seats[];
 };
-#define CLOSED SIZE_MAX
+#define ROW_TURNS(state) ((state) &UINT64_C (0x7fffffff))
+#define ROW_RESTS (UINT64_C (1) << 31)
+#define ROW_KNOWN(count) ((uint64_t) (count) << 32)
+#define ROW_CLOSED UINT64_MAX
+
+/*  The host is told of so many together: the first is told alone, so that its thread wakes while the next are prepared. */
+#define ROW_TOGETHER 32
 
 struct _seat_t {
     resil__runner_t base;
@@ -362,27 +371,24 @@ static resil__row_t *take_row (seat_t *seat)
     return atomic_exchange (&seat->row, NULL);
 }
 
-/*  Who has the next turn, or NULL. */
-static seat_t *next_in_row (resil__row_t *row)
-{
-    size_t turns = atomic_load (&row->turns);
-    if (turns >= row->count || !atomic_compare_exchange_strong (&row->turns, &turns, turns + 1))
-        return NULL;
-    return row->seats[turns];
-}
-
-/*  Its thread is ours. */
+/*  The share of the turn is ours: give it to the next. */
 static void pass_on (resil__row_t *row)
 {
-    seat_t *next = next_in_row (row);
-    if (!next) {
-        let_go_of_row (row);
+    uint_fast64_t state = atomic_load (&row->state), next;
+    do {
+        if (state == ROW_CLOSED) {
+            let_go_of_row (row);
+            return;
+        }
+        next = ROW_TURNS (state) < state >> 32 ? state + 1 : state | ROW_RESTS;
+    } while (!atomic_compare_exchange_weak (&row->state, &state, next));
+    if (next & ROW_RESTS)
         return;
-    }
-    put_row (next, row);
+    seat_t *seat = row->seats[ROW_TURNS (state)];
+    put_row (seat, row);
     if (row->what == TO_END)
-        atomic_store (&next->base.self.cancelled, RESIL__CANCEL_ALL);
-    want (next, row->what);
+        atomic_store (&seat->base.self.cancelled, RESIL__CANCEL_ALL);
+    want (seat, row->what);
 }
 
 /*  Its seat has been told to start; it has come up, whatever became of it since, or not. */
@@ -870,10 +876,10 @@ resil__row_t *resil__row_new (size_t room, bool starts)
     resil__row_t *self = malloc (sizeof *self + room * sizeof (seat_t *));
     if (!self)
         return NULL;
-    atomic_init (&self->turns, 0);
-    atomic_init (&self->owners, 1);
+    atomic_init (&self->state, ROW_RESTS);
+    atomic_init (&self->owners, 2);
     self->what = starts ? TO_START : TO_END;
-    self->count = 0;
+    self->known = self->count = 0;
     return self;
 }
 
@@ -883,12 +889,18 @@ void resil__row_add (resil__row_t *self, resil__runner_t *runner, uint64_t incar
     if (self->what == TO_START)
         seat->incarnation = incarnation;
     self->seats[self->count++] = seat;
+    if (self->count == 1 || self->count - self->known == ROW_TOGETHER)
+        resil__row_go_on (self);
 }
 
-void resil__row_begin (resil__row_t *self, resil__runner_t *first)
+void resil__row_go_on (resil__row_t *self)
 {
-    atomic_fetch_add (&self->owners, 1);
-    put_row (seat_of (first), self);
+    size_t added = self->count - self->known;
+    self->known = self->count;
+    if (!(atomic_fetch_add (&self->state, ROW_KNOWN (added)) & ROW_RESTS) || !added)
+        return;
+    atomic_fetch_and (&self->state, ~ROW_RESTS);
+    pass_on (self);
 }
 
 bool resil__row_starts (const resil__row_t *self)
@@ -908,7 +920,10 @@ resil__runner_t *resil__row_at (const resil__row_t *self, size_t at)
 
 size_t resil__row_close (resil__row_t *self)
 {
-    return atomic_exchange (&self->turns, CLOSED);
+    uint_fast64_t state = atomic_exchange (&self->state, ROW_CLOSED);
+    if (state & ROW_RESTS)
+        let_go_of_row (self);
+    return ROW_TURNS (state);
 }
 
 void resil__row_release (resil__row_t **self_p)

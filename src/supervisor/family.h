@@ -36,7 +36,7 @@ bool resil__family_has_turn (resil__child_t *child);
 
 /*  Tell ahead those that follow in the list, on the same thread; of a stop, those before it. */
 void resil__family_start_in_row (resil__child_t *first);
-void resil__family_stop_in_row (const resil__child_t *first);
+void resil__family_stop_in_row (resil__child_t *first);
 
 /*  ---- family_group.c: a group starts again -------------------------------------------------- */
 

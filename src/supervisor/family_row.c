@@ -46,16 +46,18 @@ bool resil__family_has_turn (resil__child_t *child)
     return child->spec->is->placement == RESIL_SHARED && !child->subtree;
 }
 
-/*  `first` is not in it: it is told as usual, and the others after that. */
-static void begin_row (resil_supervisor_t *self, resil__row_t *row, const resil__child_t *first)
+/*  We have come to the first. */
+static resil__row_t *begin_row (resil_supervisor_t *self, size_t room, bool starts)
 {
-    self->row_turns = 0;
-    if (resil__row_count (row) == 0) {
-        resil__row_release (&row);
-        return;
-    }
-    self->row = row;
-    resil__row_begin (row, first->runner);
+    self->row = resil__row_new (room, starts);
+    self->row_turns = 1;
+    return self->row;
+}
+
+static void add_to_row (resil__child_t *child, uint64_t incarnation)
+{
+    child->in_row = true;
+    resil__row_add (child->supervisor->row, child->runner, incarnation);
 }
 
 /*  How many children of `most` it may have. */
@@ -76,23 +78,21 @@ static bool may_start_in_row (const resil__child_t *child)
 void resil__family_start_in_row (resil__child_t *first)
 {
     resil_supervisor_t *self = first->supervisor;
-    size_t end = self->start_at + 1 + room_of_row (self, self->child_count - self->start_at - 1);
-    if (!may_start_in_row (first) || self->start_at + 1 == end ||
-        !may_start_in_row (self->children[self->start_at + 1]) || resil__child_prepare (first))
+    size_t at = self->start_at, end = at + 1 + room_of_row (self, self->child_count - at - 1);
+    if (!may_start_in_row (first) || at + 1 == end || !may_start_in_row (self->children[at + 1]) ||
+        resil__child_prepare (first) || !begin_row (self, end - at, true))
         return;
     const resil__host_t *host = resil__runner_host (first->runner);
-    resil__row_t *row = resil__row_new (end - self->start_at, true);
-    for (size_t i = self->start_at + 1; row && i < end; i++) {
-        resil__child_t *child = self->children[i];
+    add_to_row (first, first->incarnation + 1);
+    while (++at < end) {
+        resil__child_t *child = self->children[at];
         if (!may_start_in_row (child) ||
             resil__pool_host (self->tree, child->spec->is->pool) != host ||
             resil__child_prepare (child))
             break;
-        child->in_row = true;
-        resil__row_add (row, child->runner, child->incarnation + 1);
+        add_to_row (child, child->incarnation + 1);
     }
-    if (row)
-        begin_row (self, row, first);
+    resil__row_go_on (self->row);
 }
 
 /*  One without a time for its stop is left behind at once. */
@@ -101,23 +101,23 @@ static bool may_stop_in_row (const resil__child_t *child)
     return !child->subtree && child->phase == RESIL__UP && child->spec->is->shutdown_ms != 0;
 }
 
-void resil__family_stop_in_row (const resil__child_t *first)
+void resil__family_stop_in_row (resil__child_t *first)
 {
     resil_supervisor_t *self = first->supervisor;
-    size_t room = room_of_row (self, self->stop_at - 1);
-    if (!may_stop_in_row (first) || self->hurried || room == 0)
+    size_t left = room_of_row (self, self->stop_at - 1);
+    if (!may_stop_in_row (first) || self->hurried || left == 0 ||
+        !begin_row (self, 1 + left, false))
         return;
     const resil__host_t *host = resil__runner_host (first->runner);
-    resil__row_t *row = resil__row_new (room, false);
-    for (size_t i = self->stop_at - 1; row && i > 0 && resil__row_count (row) < room; i--) {
+    add_to_row (first, 0);
+    for (size_t i = self->stop_at - 1; i > 0 && left > 0; i--) {
         resil__child_t *child = self->children[i - 1];
         if (child->phase == RESIL__DOWN)
             continue;
         if (!may_stop_in_row (child) || resil__runner_host (child->runner) != host)
             break;
-        child->in_row = true;
-        resil__row_add (row, child->runner, 0);
+        add_to_row (child, 0);
+        left--;
     }
-    if (row)
-        begin_row (self, row, first);
+    resil__row_go_on (self->row);
 }

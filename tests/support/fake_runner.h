@@ -602,7 +602,7 @@ resil__runner_t *resil__runner_new (const resil__runner_options_t *options)
     self->spec = resil__spec_retain (options->spec);
     self->tokens = resil__tokens_retain (options->tokens);
     self->outbox.size = RESIL__OUTBOX_BYTES;
-    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_STEP, self->outbox.size);
+    self->outbox.bytes = aligned_alloc (RESIL__OUTBOX_LINE, self->outbox.size);
     if (!self->outbox.bytes)
         abort ();
     if (fake_is_born_at_once)
@@ -829,9 +829,9 @@ void resil__row_add (resil__row_t *self, resil__runner_t *seat, uint64_t incarna
     (void) self, (void) seat, (void) incarnation;
 }
 
-void resil__row_begin (resil__row_t *self, resil__runner_t *first)
+void resil__row_go_on (resil__row_t *self)
 {
-    (void) self, (void) first;
+    (void) self;
 }
 
 bool resil__row_starts (const resil__row_t *self)
