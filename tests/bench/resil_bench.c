@@ -38,6 +38,7 @@
          all their numbers, none of which is missing.
     mail four threads of the program send messages of 64 bytes to one component with a thread of its own, whose
          mailbox holds 1,000 at most; who finds it full waits.
+    crowd  calls among 5,000, one of which makes trouble.
     -shared  the components are handlers in a shared thread; m2 has them added together.
     -panic   it panics and does not report.   -monitor, -watched: m1 with a monitor; with a subscriber to all.
     -1core   all threads on one core.   -hang   with hang detection on.
@@ -74,9 +75,13 @@
 #define IDLE_MS 5000
 #define HANG_MS 5000
 #define LIMIT_MS 3600000
+#define CROWD_HANG_MS 100
 
 #define SENDERS 4
 #define MAIL_ROOM 1000
+
+/*  What one of a crowd does. */
+typedef enum { FAILS, PANICS, CHATTERS, HANGS } trouble_t;
 
 /*  By a monitor, and whom. */
 typedef enum { UNWATCHED, MONITOR, EVENTS, SAMPLES, ATTACKED, BESIDE } watched_t;
@@ -101,6 +106,7 @@ typedef struct {
     bool spare;   /*  a process for the next incarnation is kept               */
     size_t bytes; /*  of m3: of a record                                       */
     watched_t watched;
+    trouble_t trouble;
     int64_t hang_ms;
 } case_t;
 
@@ -293,7 +299,8 @@ static int echo (resil_self_t *self, void *args, resil_message_t *message)
 
 typedef struct {
     int64_t *samples_ns;
-    resil_address_t to;
+    resil_address_t *to; /*  one after the other                                      */
+    size_t to_count, next;
     uint64_t count;
     int64_t called_ns;
     sem_t done;
@@ -302,9 +309,18 @@ typedef struct {
 static int call_next (resil_self_t *self, void *args)
 {
     calls_t *calls = args;
+    resil_address_t to = calls->to[calls->next];
+    calls->next = calls->next + 1 < calls->to_count ? calls->next + 1 : 0;
     calls->called_ns = now_ns ();
-    return resil_call_async (self, calls->to, 0, &calls->count, sizeof calls->count, RESIL_FOREVER,
-                             0);
+    return resil_call_async (self, to, 0, &calls->count, sizeof calls->count, RESIL_FOREVER, 0);
+}
+
+static int call_again (resil_self_t *self, void *args, resil_message_t *message)
+{
+    calls_t *calls = args;
+    (void) message;
+    calls->count = 0;
+    return call_next (self, calls);
 }
 
 static int note_reply (resil_self_t *self, void *args, resil_message_t *reply)
@@ -853,7 +869,9 @@ static void measure_shared_calls (void)
         give_up ("no memory");
     resil_supervisor_t *supervisor = new_supervisor ();
     add (supervisor, "echo", "echo", NULL);
-    calls.to = find (supervisor, "echo");
+    resil_address_t to = find (supervisor, "echo");
+    calls.to = &to;
+    calls.to_count = 1;
     spawn (supervisor);
     sleep_ms (SETTLE_MS);
     add (supervisor, "caller", "caller", &calls);
@@ -960,6 +978,190 @@ static void measure_mail (void)
         pthread_join (senders[i].thread, NULL);
     resil_supervisor_destroy (&supervisor);
     print ((double) the_case->samples / seconds, "msg/s", "");
+}
+
+/*  ---- A crowd ------------------------------------------------------------------------------- */
+
+/*  Calls among components that share a thread, a hundred of which call others without a pause, while one more fails in a
+    loop, panics in a loop, sends to itself without end, or hangs once before each stretch of calls; and, in turns
+    with that, while it rests: _calm. _p50 and _p99 are medians of the stretches, _max is of all. Where it hangs, _silence is
+    the time to the first answer of another one, and _move what of that came after its deadlines, to make progress and to
+    return when told to. _trouble is how often it did it in a stretch.
+
+    Callers in a thread of their own would tell more of the kernel: where one fails in a loop that thread, its supervisor's
+    and theirs are busy, and on two cores each waits for one. */
+
+#define STRETCHES 5
+
+/*  Of the crowd: each calls others of it, without a pause. */
+#define CALLERS 100
+
+/*  The one that makes trouble while it is told to. */
+typedef struct {
+    resil_address_t address;
+    atomic_bool goes_on;
+    sem_t hanging, may_return;
+    atomic_size_t times; /*  that it did so                                           */
+} troubler_t;
+
+static int make_trouble (resil_self_t *self, troubler_t *troubler)
+{
+    if (!atomic_load (&troubler->goes_on))
+        return 0;
+    atomic_fetch_add (&troubler->times, 1);
+    switch (the_case->trouble) {
+    case PANICS:
+        resil_panic (self, 0, "%s", text);
+    case CHATTERS:
+        return resil_cast (troubler->address, 0, NULL, 0);
+    case HANGS:
+        sem_post (&troubler->hanging);
+        await (&troubler->may_return);
+        return 0;
+    default:
+        return resil_fail (self, 0, "%s", text);
+    }
+}
+
+/*  Who fails in a loop does it as it begins; the others of what they are sent. */
+static int begin_trouble (resil_self_t *self, void *args)
+{
+    bool fails = the_case->trouble == FAILS || the_case->trouble == PANICS;
+    return fails && resil_self_incarnation (self) > 1 ? make_trouble (self, args) : 0;
+}
+
+static int go_on_with_trouble (resil_self_t *self, void *args, resil_message_t *message)
+{
+    (void) message;
+    return make_trouble (self, args);
+}
+
+typedef struct {
+    resil_address_t *to; /*  of all that are called; each caller has a share          */
+    int64_t *samples_ns;
+    calls_t callers[CALLERS];
+    resil_address_t to_callers[CALLERS];
+    troubler_t troubler;
+} crowd_t;
+
+/*  What was measured in each of them. */
+typedef struct {
+    int64_t p50_ns[STRETCHES], p99_ns[STRETCHES], max_ns[STRETCHES], silence_ns[STRETCHES];
+} stretches_t;
+
+static void measure_stretch (crowd_t *crowd, stretches_t *stretches, size_t at)
+{
+    size_t count = CALLERS * the_case->samples;
+    for (size_t i = 0; i < CALLERS; i++)
+        if (resil_cast (crowd->to_callers[i], 0, NULL, 0))
+            give_up ("cast");
+    for (size_t i = 0; i < CALLERS; i++)
+        await (&crowd->callers[i].done);
+    stretches->p50_ns[at] = median (crowd->samples_ns, count);
+    stretches->p99_ns[at] = crowd->samples_ns[count * 99 / 100];
+    stretches->max_ns[at] = crowd->samples_ns[count - 1];
+}
+
+/*  From now to the first answer. */
+static int64_t silence_ns (resil_address_t to)
+{
+    uint64_t number = 0;
+    int64_t called_ns = now_ns ();
+    resil_message_t *reply = resil_call (to, 0, &number, sizeof number, RESIL_FOREVER);
+    if (!reply)
+        give_up ("no reply");
+    resil_message_destroy (&reply);
+    return now_ns () - called_ns;
+}
+
+static void measure_trouble (crowd_t *crowd, stretches_t *stretches, size_t at)
+{
+    troubler_t *troubler = &crowd->troubler;
+    atomic_store (&troubler->goes_on, true);
+    if (resil_cast (troubler->address, 0, NULL, 0))
+        give_up ("cast");
+    if (the_case->trouble == HANGS) {
+        await (&troubler->hanging);
+        stretches->silence_ns[at] = silence_ns (crowd->to[0]);
+        sem_post (&troubler->may_return);
+    }
+    measure_stretch (crowd, stretches, at);
+    atomic_store (&troubler->goes_on, false);
+    sleep_ms (SETTLE_MS);
+}
+
+static void print_stretches (stretches_t *stretches, const char *which)
+{
+    static const char *const names[] = {"_p50", "_p99", "_max"};
+    int64_t *const values_ns[] = {stretches->p50_ns, stretches->p99_ns, stretches->max_ns};
+    for (size_t i = 0; i < 3; i++) {
+        char suffix[32];
+        int64_t median_ns = median (values_ns[i], STRETCHES);
+        snprintf (suffix, sizeof suffix, "%s%s", which, names[i]);
+        print ((double) (i < 2 ? median_ns : values_ns[i][STRETCHES - 1]) / 1e3, "us", suffix);
+    }
+}
+
+/*  They send nothing before they are told to. */
+static void add_callers (resil_supervisor_t *supervisor, crowd_t *crowd)
+{
+    size_t share = the_case->components / CALLERS;
+    for (size_t i = 0; i < CALLERS; i++) {
+        char name[32];
+        calls_t *calls = &crowd->callers[i];
+        *calls = (calls_t){.samples_ns = crowd->samples_ns + i * the_case->samples,
+                           .to = crowd->to + i * share,
+                           .to_count = share};
+        if (sem_init (&calls->done, 0, 0))
+            give_up ("sem_init");
+        snprintf (name, sizeof name, "caller-%zu", i);
+        add (supervisor, name, "crowd-caller", calls);
+        crowd->to_callers[i] = find (supervisor, name);
+    }
+}
+
+static void measure_crowd (void)
+{
+    static crowd_t crowd;
+    static stretches_t calm, troubled;
+    size_t count = the_case->components;
+    crowd.samples_ns = calloc (CALLERS * the_case->samples, sizeof *crowd.samples_ns);
+    crowd.to = calloc (count, sizeof *crowd.to);
+    if (!crowd.samples_ns || !crowd.to || sem_init (&crowd.troubler.hanging, 0, 0) ||
+        sem_init (&crowd.troubler.may_return, 0, 0))
+        give_up ("no memory");
+    specs_t all = specs_new (count, "echo");
+    resil_supervisor_t *supervisor = new_supervisor ();
+    add_all (supervisor, &all);
+    for (size_t i = 0; i < count; i++)
+        crowd.to[i] = find (supervisor, all.names[i]);
+    add_callers (supervisor, &crowd);
+    resil_spec_t spec = spec_of ("troubler", "troubler", &crowd.troubler);
+    spec.args_shared = true;
+    spec.shutdown_ms = CROWD_HANG_MS;
+    if (resil_supervisor_add (supervisor, &spec))
+        give_up ("troubler");
+    crowd.troubler.address = find (supervisor, "troubler");
+    spawn (supervisor);
+    sleep_ms (SETTLE_MS);
+    for (size_t i = 0; i < STRETCHES; i++) {
+        measure_stretch (&crowd, &calm, i);
+        measure_trouble (&crowd, &troubled, i);
+    }
+    print ((double) atomic_load (&crowd.troubler.times) / STRETCHES, "times", "_trouble");
+    print_stretches (&calm, "_calm");
+    print_stretches (&troubled, "");
+    if (the_case->trouble == HANGS) {
+        int64_t median_ns = median (troubled.silence_ns, STRETCHES);
+        int64_t longest_ns = troubled.silence_ns[STRETCHES - 1];
+        print ((double) median_ns / NS_A_MS, "ms", "_silence");
+        print ((double) median_ns / NS_A_MS - 2 * CROWD_HANG_MS, "ms", "_move");
+        print ((double) longest_ns / NS_A_MS - 2 * CROWD_HANG_MS, "ms", "_move_max");
+    }
+    resil_supervisor_destroy (&supervisor);
+    specs_free (&all);
+    free (crowd.to);
+    free (crowd.samples_ns);
 }
 
 /*  ---- A pipeline ---------------------------------------------------------------------------- */
@@ -1306,6 +1508,13 @@ static void measure_rate (void)
         .samples = 100000, .watched = by_whom, .hang_ms = RESIL_FOREVER                            \
     }
 
+#define CROWD(peer_name, what_one_does)                                                            \
+    {                                                                                              \
+        .group = "crowd", .metric = "crowd", .peer = peer_name, .measure = measure_crowd,          \
+        .components = 5000, .samples = 10000, .shared = true, .trouble = what_one_does,            \
+        .hang_ms = CROWD_HANG_MS                                                                   \
+    }
+
 #define PIPELINE_OF(name, peer_name, stages, record_bytes, records, ...)                           \
     {                                                                                              \
         .group = "m3", .metric = name, .peer = peer_name, .measure = measure_pipeline,             \
@@ -1423,6 +1632,10 @@ static const case_t cases[] = {
      .measure = measure_mail,
      .samples = 4000000,
      .hang_ms = RESIL_FOREVER},
+    CROWD ("resil-fails", FAILS),
+    CROWD ("resil-panics", PANICS),
+    CROWD ("resil-chatters", CHATTERS),
+    CROWD ("resil-hangs", HANGS),
 };
 #define CASES (sizeof cases / sizeof *cases)
 
@@ -1456,8 +1669,11 @@ static void run_case (void)
         {RESIL_TYPE, .name = "echo", .on_message = echo},
         {RESIL_TYPE, .name = "caller", .on_start = call_next, .on_message = ignore,
          .on_reply = note_reply},
+        {RESIL_TYPE, .name = "crowd-caller", .on_message = call_again, .on_reply = note_reply},
         {RESIL_TYPE, .name = "node", .on_message = send_on},
-        {RESIL_TYPE, .name = "sink", .on_message = check_order}};
+        {RESIL_TYPE, .name = "sink", .on_message = check_order},
+        {RESIL_TYPE, .name = "troubler", .on_start = begin_trouble,
+         .on_message = go_on_with_trouble}};
     if (the_case->one_core)
         stay_on_one_core ();
     resil_log_to (count_line, NULL);
