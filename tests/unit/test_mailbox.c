@@ -931,6 +931,27 @@ static void its_books_are_right_whoever_sends (void **state)
     read_here_no_more ();
 }
 
+/*  Others count what the reader's thread has put there too, even if control was what told of it. */
+static void it_is_full_whoever_sends (void **state)
+{
+    (void) state;
+    read_here ();
+    put (1);
+    put (2);
+    resil__mailbox_host_here = NULL;
+    put_control (11);
+    put (3);
+    put (4);
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
+    resil__mailbox_host_here = &host_here;
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (take (), 11);
+    for (uint32_t i = 1; i <= 4; i++)
+        assert_int_equal (take (), i);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
 static void control_of_its_reader_s_thread_is_not_dropped (void **state)
 {
     (void) state;
@@ -1351,6 +1372,7 @@ int main (void)
         mailbox_case (control_of_its_reader_s_thread_goes_before_data),
         mailbox_case (control_goes_before_what_was_in_hand_at_a_failure),
         mailbox_case (its_books_are_right_whoever_sends),
+        mailbox_case (it_is_full_whoever_sends),
         mailbox_case (control_of_its_reader_s_thread_is_not_dropped),
         mailbox_case (one_that_closes_loses_what_came_from_its_own_thread),
         mailbox_case (a_host_is_told_no_more_of_one_that_leaves),
