@@ -89,6 +89,7 @@ typedef struct {
     struct _resil__lasting_t *lasting;  /*  see lasting.h                                    */
     resil_message_t *saved;             /*  bytes for the next incarnation, or NULL          */
     int event_fd;                       /*  under both locks, if the mailbox has one         */
+    bool is_streaming;                  /*  several came at once when its reader last looked */
 } resil__contents_t;
 _Static_assert(sizeof (resil__contents_t) == 192, "three cache lines");
 

@@ -108,6 +108,13 @@ static void put_control (uint32_t tag)
     assert_int_equal (resil__mailbox_put_control (address, message), 0);
 }
 
+static void put_call (uint32_t tag)
+{
+    resil_message_t *message = message_new (tag);
+    message->kind = RESIL_MESSAGE_CALL;
+    assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
+}
+
 static resil_message_t *take_at (int64_t now_us)
 {
     bool is_stale = true;
@@ -221,6 +228,26 @@ static void the_books_know_how_old_the_oldest_is (void **state)
     take ();
     take ();
     assert_int_equal (resil__mailbox_books (mailbox).oldest_at_us, 0);
+}
+
+/*  Only then its reader lets more come before it looks again. */
+static void several_casts_at_once_are_a_stream (void **state)
+{
+    (void) state;
+    put (1);
+    assert_int_equal (take (), 1);
+    assert_false (resil__mailbox_contents (mailbox)->is_streaming);
+    put (2);
+    put (3);
+    assert_int_equal (take (), 2);
+    assert_true (resil__mailbox_contents (mailbox)->is_streaming);
+    put (4);
+    put_call (5);
+    assert_int_equal (take (), 3);
+    assert_int_equal (take (), 4);
+    assert_false (resil__mailbox_contents (mailbox)->is_streaming);
+    assert_int_equal (take (), 5);
+    assert_int_equal (take (), 0);
 }
 
 /*  ---- Full ---- */
@@ -1343,6 +1370,7 @@ int main (void)
         mailbox_case (control_does_not_expire),
         mailbox_case (who_watches_one_that_is_closing_is_told_of_it_once),
         mailbox_case (the_books_know_how_old_the_oldest_is),
+        mailbox_case (several_casts_at_once_are_a_stream),
         mailbox_case (a_full_one_takes_no_more),
         mailbox_case (who_waits_for_room_waits_until_the_deadline),
         mailbox_case (the_oldest_goes_for_a_newer_one),
