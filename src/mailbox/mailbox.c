@@ -16,6 +16,7 @@
 #include "foundation/core.h"
 #include "foundation/errmsg.h"
 #include "foundation/futex.h"
+#include "foundation/process.h"
 #include "foundation/slab.h"
 #include "mailbox/afar.h"
 #include "mailbox/call.h"
@@ -73,12 +74,40 @@ static inline void let_go_of_senders (resil__mailbox_t *self)
     resil__unlock (&in_it (self)->lock);
 }
 
-/*  Under lock. */
+/*  Only ever written by who has the lock that it is under. */
+static inline uint64_t count_of (const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit (counter, memory_order_relaxed);
+}
+
+static inline void set_count (atomic_uint_fast64_t *counter, uint64_t value)
+{
+    atomic_store_explicit (counter, value, memory_order_release);
+}
+
+static inline void add_count (atomic_uint_fast64_t *counter, uint64_t more)
+{
+    set_count (counter, count_of (counter) + more);
+}
+
+/*  Under lock. The counts of the reader's first: what has been put there since then counts as not taken. */
+static void look_what_is_gone (resil__contents_t *self)
+{
+    uint64_t taken = atomic_load_explicit (&self->taken, memory_order_acquire);
+    uint64_t taken_weight = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
+    self->gone_seen = taken - count_of (&self->sent_here);
+    self->gone_weight_seen = taken_weight - count_of (&self->sent_here_weight);
+}
+
+/*  Under lock. Once it is not armed, its reader's thread puts nothing there itself. */
 static inline void set_armed (resil__mailbox_t *self, bool is)
 {
     resil__contents_t *contents = in_it (self);
-    if (contents->is_own)
-        atomic_store_explicit (&contents->is_armed, is, memory_order_relaxed);
+    if (!contents->is_own)
+        return;
+    atomic_store_explicit (&contents->is_armed, is, memory_order_relaxed);
+    if (!is)
+        look_what_is_gone (contents);
 }
 
 /*  ---- The reader's side ------------------------------------------------------------------------- */
@@ -184,22 +213,6 @@ void resil__mailbox_expect (size_t count)
     resil__slab_expect (&memory, count);
 }
 
-/*  Only ever written by who has the lock that it is under. */
-static inline uint64_t count_of (const atomic_uint_fast64_t *counter)
-{
-    return atomic_load_explicit (counter, memory_order_relaxed);
-}
-
-static inline void set_count (atomic_uint_fast64_t *counter, uint64_t value)
-{
-    atomic_store_explicit (counter, value, memory_order_release);
-}
-
-static inline void add_count (atomic_uint_fast64_t *counter, uint64_t more)
-{
-    set_count (counter, count_of (counter) + more);
-}
-
 /*  From wherever. */
 static inline uint64_t sent_of (const resil__contents_t *self)
 {
@@ -219,7 +232,7 @@ static void begin_counting (resil__contents_t *self)
     set_count (&self->sent_here_weight, 0);
     set_count (&self->taken, 0);
     set_count (&self->taken_weight, 0);
-    self->lost = self->taken_seen = self->taken_weight_seen = 0;
+    self->lost = self->gone_seen = self->gone_weight_seen = 0;
 }
 
 resil__mailbox_t *resil__mailbox_new (const resil__mailbox_rules_t *rules,
@@ -316,8 +329,6 @@ static void put_first (resil__contents_t *self, resil_message_t *message)
 /*  Under lock. What is to be woken, or NULL. */
 static atomic_uint *tell_reader (resil__mailbox_t *self)
 {
-    if (!atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed))
-        return NULL;
     set_armed (self, false);
     if (self->has_fd)
         eventfd_write (in_it (self)->event_fd, 1);
@@ -326,6 +337,13 @@ static atomic_uint *tell_reader (resil__mailbox_t *self)
         return host->notify (host, self->reader);
     atomic_fetch_add (&in_it (self)->bell, 1);
     return atomic_load (&in_it (self)->asleep) ? &in_it (self)->bell : NULL;
+}
+
+/*  The same where it is to be told. */
+static inline atomic_uint *tell_if_armed (resil__mailbox_t *self)
+{
+    bool is_armed = atomic_load_explicit (&in_it (self)->is_armed, memory_order_relaxed);
+    return is_armed ? tell_reader (self) : NULL;
 }
 
 static void wake (atomic_uint *word)
@@ -337,7 +355,6 @@ static void wake (atomic_uint *word)
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
     hold_senders (self);
-    set_armed (self, true);
     atomic_uint *to_wake = tell_reader (self);
     let_go_of_senders (self);
     wake (to_wake);
@@ -514,18 +531,20 @@ size_t resil__mailbox_close (resil__mailbox_t *self)
 
 /*  ---- Senders --------------------------------------------------------------------------------------- */
 
-/*  Under lock. Looks at what the reader has taken only where it must. */
+static bool fits (const resil__mailbox_rules_t *rules, const resil__contents_t *self, size_t weight)
+{
+    return count_of (&self->sent) - self->gone_seen < rules->max_messages &&
+           count_of (&self->sent_weight) - self->gone_weight_seen + weight <= rules->max_bytes;
+}
+
+/*  Under lock. Looks at what the reader's thread writes only where it must: where there seems to be no room, or that one may
+    have put something there itself. */
 static bool has_room (const resil__mailbox_rules_t *rules, resil__contents_t *self, size_t weight)
 {
-    for (int i = 0;; i++) {
-        if (sent_of (self) - self->taken_seen < rules->max_messages &&
-            sent_weight_of (self) - self->taken_weight_seen + weight <= rules->max_bytes)
-            return true;
-        if (i == 1)
-            return false;
-        self->taken_seen = atomic_load_explicit (&self->taken, memory_order_acquire);
-        self->taken_weight_seen = atomic_load_explicit (&self->taken_weight, memory_order_acquire);
-    }
+    if (!atomic_load_explicit (&self->is_armed, memory_order_relaxed) && fits (rules, self, weight))
+        return true;
+    look_what_is_gone (self);
+    return fits (rules, self, weight);
 }
 
 /*  Under one lock at least, and for what takes both to change. */
@@ -564,7 +583,7 @@ static atomic_uint *append (resil__mailbox_t *self, resil_message_t *message, si
     resil__ring_append (&contents->data, message);
     add_count (&contents->sent, 1);
     add_count (&contents->sent_weight, weight);
-    return tell_reader (self);
+    return tell_if_armed (self);
 }
 
 /*  Under both locks: the oldest that nobody has in hand. */
@@ -738,7 +757,7 @@ static __attribute__ ((noinline)) int put_control_from_elsewhere (resil_address_
     if (is_ours) {
         resil__ring_append (&in_it (self)->control, message);
         atomic_store_explicit (&self->has_control, true, memory_order_relaxed);
-        to_wake = tell_reader (self);
+        to_wake = tell_if_armed (self);
     }
     let_go_of_senders (self);
     wake (to_wake);
@@ -813,12 +832,14 @@ static resil_message_t *take_over (resil__mailbox_t *self)
         return NULL;
     hold_senders (self);
     resil_message_t *control = resil__ring_take (&contents->control);
-    atomic_store_explicit (&self->has_control, contents->control.last != NULL,
-                           memory_order_relaxed);
+    if (control && !contents->control.last) /*  who sends looks at that line                  */
+        atomic_store_explicit (&self->has_control, false, memory_order_relaxed);
     if (!mail_of (contents)) {
         resil__chain_t data = resil__ring_take_all (&contents->data);
         set_mail (contents, data.first);
         contents->mail_last = data.last;
+        contents->is_streaming =
+            data.first && data.first != data.last && data.last->kind == RESIL_MESSAGE_CAST;
     }
     if (!contents->control.last && !contents->data.last)
         arm (self, control || mail_of (contents));
@@ -846,8 +867,23 @@ static inline resil_message_t *take_mail (resil__mailbox_t *self)
     return message;
 }
 
+/*  For so many looks: some 200 ns, in which a core sends ten or so. */
+#define STREAM_LOOKS 16
+
+/*  With the reader held. Several came at once and more are coming: to meet their senders for each one or two would cost both
+    sides several times all else. Nobody waits for what is put off so: it is no call, and there is room. */
+static void let_come_more (const resil__contents_t *self)
+{
+    if (!self->is_streaming || atomic_load_explicit (&self->room, memory_order_relaxed) % 2)
+        return;
+    for (int i = 0; i < STREAM_LOOKS && resil__process_has_cores (); i++)
+        resil__relax ();
+}
+
 static __attribute__ ((noinline)) resil_message_t *take_over_next (resil__mailbox_t *self)
 {
+    if (!host_of (self) && !mail_of (in_it (self)))
+        let_come_more (in_it (self));
     resil_message_t *control = take_over (self);
     return control ? control : take_mail (self);
 }

@@ -62,11 +62,11 @@ typedef struct {
     resil__ring_t control;
     atomic_uint_fast64_t sent; /*  data, ever ...                                           */
     atomic_uint_fast64_t sent_weight; /*  ... and in bytes                                  */
-    uint64_t taken_seen;        /*  of `taken`, when it last had to be looked at ...         */
-    uint64_t taken_weight_seen; /*  ... and of `taken_weight`                               */
-    atomic_bool is_armed;       /*  its reader has found nothing more and is to be told      */
-    bool is_own;                /*  always; false: of nobody, empty and armed, and so it stays */
-    atomic_ushort asleep;       /*  so many are, waiting for the bell: its reader, and stale ones */
+    uint64_t gone_seen; /*  of `taken`, less of `sent_here`, when it had to be looked at ... */
+    uint64_t gone_weight_seen; /*  ... and of their weights                                */
+    atomic_bool is_armed;      /*  its reader has found nothing more and is to be told      */
+    bool is_own;               /*  always; false: of nobody, empty and armed, and so it stays */
+    atomic_ushort asleep;      /*  so many are, waiting for the bell: its reader, and stale ones */
 
     /*  under reader_lock: the reader's side; a reader_lock goes before a lock */
     alignas (64) resil__lock_t reader_lock; /*  biased to the host's thread                */
@@ -89,6 +89,7 @@ typedef struct {
     struct _resil__lasting_t *lasting;  /*  see lasting.h                                    */
     resil_message_t *saved;             /*  bytes for the next incarnation, or NULL          */
     int event_fd;                       /*  under both locks, if the mailbox has one         */
+    bool is_streaming;                  /*  several came at once when its reader last looked */
 } resil__contents_t;
 _Static_assert(sizeof (resil__contents_t) == 192, "three cache lines");
 

@@ -108,6 +108,13 @@ static void put_control (uint32_t tag)
     assert_int_equal (resil__mailbox_put_control (address, message), 0);
 }
 
+static void put_call (uint32_t tag)
+{
+    resil_message_t *message = message_new (tag);
+    message->kind = RESIL_MESSAGE_CALL;
+    assert_int_equal (resil__mailbox_put (address, message, RESIL_FULL_FAILS, 0), 0);
+}
+
 static resil_message_t *take_at (int64_t now_us)
 {
     bool is_stale = true;
@@ -221,6 +228,26 @@ static void the_books_know_how_old_the_oldest_is (void **state)
     take ();
     take ();
     assert_int_equal (resil__mailbox_books (mailbox).oldest_at_us, 0);
+}
+
+/*  Only then its reader lets more come before it looks again. */
+static void several_casts_at_once_are_a_stream (void **state)
+{
+    (void) state;
+    put (1);
+    assert_int_equal (take (), 1);
+    assert_false (resil__mailbox_contents (mailbox)->is_streaming);
+    put (2);
+    put (3);
+    assert_int_equal (take (), 2);
+    assert_true (resil__mailbox_contents (mailbox)->is_streaming);
+    put (4);
+    put_call (5);
+    assert_int_equal (take (), 3);
+    assert_int_equal (take (), 4);
+    assert_false (resil__mailbox_contents (mailbox)->is_streaming);
+    assert_int_equal (take (), 5);
+    assert_int_equal (take (), 0);
 }
 
 /*  ---- Full ---- */
@@ -931,6 +958,27 @@ static void its_books_are_right_whoever_sends (void **state)
     read_here_no_more ();
 }
 
+/*  Others count what the reader's thread has put there too, even if control was what told of it. */
+static void it_is_full_whoever_sends (void **state)
+{
+    (void) state;
+    read_here ();
+    put (1);
+    put (2);
+    resil__mailbox_host_here = NULL;
+    put_control (11);
+    put (3);
+    put (4);
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
+    resil__mailbox_host_here = &host_here;
+    assert_int_equal (put_as (5, RESIL_FULL_FAILS, 0), EAGAIN);
+    assert_int_equal (take (), 11);
+    for (uint32_t i = 1; i <= 4; i++)
+        assert_int_equal (take (), i);
+    assert_int_equal (take (), 0);
+    read_here_no_more ();
+}
+
 static void control_of_its_reader_s_thread_is_not_dropped (void **state)
 {
     (void) state;
@@ -1322,6 +1370,7 @@ int main (void)
         mailbox_case (control_does_not_expire),
         mailbox_case (who_watches_one_that_is_closing_is_told_of_it_once),
         mailbox_case (the_books_know_how_old_the_oldest_is),
+        mailbox_case (several_casts_at_once_are_a_stream),
         mailbox_case (a_full_one_takes_no_more),
         mailbox_case (who_waits_for_room_waits_until_the_deadline),
         mailbox_case (the_oldest_goes_for_a_newer_one),
@@ -1351,6 +1400,7 @@ int main (void)
         mailbox_case (control_of_its_reader_s_thread_goes_before_data),
         mailbox_case (control_goes_before_what_was_in_hand_at_a_failure),
         mailbox_case (its_books_are_right_whoever_sends),
+        mailbox_case (it_is_full_whoever_sends),
         mailbox_case (control_of_its_reader_s_thread_is_not_dropped),
         mailbox_case (one_that_closes_loses_what_came_from_its_own_thread),
         mailbox_case (a_host_is_told_no_more_of_one_that_leaves),
