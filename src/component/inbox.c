@@ -622,12 +622,9 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
 
 resil_message_t *resil_receive (resil_self_t *self, int64_t timeout_ms)
 {
-    if (check_receiver (self, "resil_receive"))
+    if (check_receiver (self, "resil_receive") ||
+        resil__check_ms ("resil_receive", "timeout_ms", timeout_ms))
         return NULL;
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS) {
-        resil__refuse (EINVAL, "resil_receive: a timeout of %lld ms", (long long) timeout_ms);
-        return NULL;
-    }
     if (timeout_ms && self->inbox.has_turns) {
         resil__refuse (ENOTSUP, "resil_receive: \"%s\" shares its thread, and may not wait",
                        self->spec->name);

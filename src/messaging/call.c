@@ -64,7 +64,7 @@ static int check_call (resil_address_t to, int64_t timeout_ms)
 {
     const resil_self_t *self = resil__self_current ();
     if (resil__send_check ("resil_call") ||
-        resil__send_check_ms ("resil_call", "timeout_ms", timeout_ms) ||
+        resil__check_ms ("resil_call", "timeout_ms", timeout_ms) ||
         resil__send_check_wait ("resil_call", "use resil_call_async"))
         return -1;
     if (self && resil_address_same (to, resil_self_address (self)))
@@ -120,7 +120,7 @@ int resil_call_async (resil_self_t *self, resil_address_t to, uint32_t tag, cons
 {
     resil__call_t *call;
     if (resil__self_check_thread (self, "resil_call_async") ||
-        resil__send_check_ms ("resil_call_async", "timeout_ms", timeout_ms))
+        resil__check_ms ("resil_call_async", "timeout_ms", timeout_ms))
         return -1;
     if (self->inbox.is_ending)
         return resil__refuse (ECANCELED,

@@ -32,15 +32,6 @@ int resil__send_check_wait (const char *call, const char *instead)
     return 0;
 }
 
-int resil__send_check_ms (const char *call, const char *what, int64_t ms)
-{
-    if (ms >= RESIL_FOREVER && ms <= RESIL_LONGEST_MS)
-        return 0;
-    return resil__refuse (EINVAL,
-                          "%s: %s is %lld ms; it must be from 0 to a year, or RESIL_FOREVER", call,
-                          what, (long long) ms);
-}
-
 int resil__send_refuse (const char *call, int error)
 {
     switch (error) {
@@ -138,8 +129,8 @@ static int check_how (const resil_send_t *how)
                               "resil_send: full is %d; it must be RESIL_FULL_FAILS, "
                               "RESIL_FULL_WAITS or RESIL_FULL_DROPS_OLDEST",
                               (int) how->full);
-    if (resil__send_check_ms ("resil_send", "timeout_ms", how->timeout_ms) ||
-        resil__send_check_ms ("resil_send", "expires_ms", how->expires_ms))
+    if (resil__check_ms ("resil_send", "timeout_ms", how->timeout_ms) ||
+        resil__check_ms ("resil_send", "expires_ms", how->expires_ms))
         return -1;
     if (how->full == RESIL_FULL_WAITS)
         return resil__send_check_wait ("resil_send", "let it fail, and try again later");
