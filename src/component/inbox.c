@@ -390,10 +390,9 @@ void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
 /*  What is in hand is the mailbox's; of one that has been given up it is its own. */
 static inline void let_go (resil__inbox_t *inbox, bool is_reader)
 {
-    if (is_reader)
-        inbox->in_hand = NULL;
-    else
-        resil_message_destroy (&inbox->in_hand);
+    if (!is_reader && inbox->in_hand)
+        resil__message_end (inbox->in_hand);
+    inbox->in_hand = NULL;
 }
 
 void resil__inbox_take_own_timers (resil_self_t *self)

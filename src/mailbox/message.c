@@ -91,7 +91,8 @@ static int check_size (size_t size)
 static int check_bytes (const void *bytes, size_t size)
 {
     if (!bytes && size)
-        return resil__refuse (EINVAL, "a message of %zu bytes at NULL", size);
+        return resil__refuse (
+            EINVAL, "a message of %zu bytes at NULL; give the bytes, or a size of 0", size);
     return check_size (size);
 }
 
@@ -105,6 +106,7 @@ static inline resil_message_t *new_note (resil_message_kind_t kind)
     self->tag = 0;
     self->kind = (uint8_t) kind;
     self->is_packed = false;
+    self->is_in_hand = false;
     self->retries = 0;
     self->payload = NULL;
     self->sender = RESIL_NOBODY;
@@ -248,7 +250,8 @@ void resil_message_destroy (resil_message_t **self_p)
         return;
     resil_message_t *self = *self_p;
     *self_p = NULL;
-    resil__message_end (self);
+    if (!self->is_in_hand)
+        resil__message_end (self);
 }
 
 resil_message_t *resil_message_dup (const resil_message_t *self)
@@ -383,10 +386,10 @@ int resil_message_to_zmq (const resil_message_t *self, zmq_msg_t *content)
     return 0;
 }
 
-zframe_t *resil_message_to_zframe (const resil_message_t *self)
+static zframe_t *to_zframe (const char *call, const resil_message_t *self)
 {
     if (!self) {
-        resil__refuse (EINVAL, "resil_message_to_zframe: the message is NULL");
+        resil__refuse (EINVAL, "%s: the message is NULL", call);
         return NULL;
     }
     zframe_t *frame = zframe_new (self->bytes, self->size);
@@ -395,9 +398,14 @@ zframe_t *resil_message_to_zframe (const resil_message_t *self)
     return frame;
 }
 
+zframe_t *resil_message_to_zframe (const resil_message_t *self)
+{
+    return to_zframe ("resil_message_to_zframe", self);
+}
+
 zmsg_t *resil_message_to_zmsg (const resil_message_t *self)
 {
-    zframe_t *frame = resil_message_to_zframe (self);
+    zframe_t *frame = to_zframe ("resil_message_to_zmsg", self);
     if (!frame)
         return NULL;
     zmsg_t *msg = self->is_packed ? zmsg_decode (frame) : zmsg_new ();

@@ -29,7 +29,8 @@ struct _resil_message_t {
     size_t size;
     uint32_t tag;
     uint8_t kind;              /*  resil_message_kind_t                                     */
-    bool is_packed;            /*  several frames of a zmsg                                 */
+    bool is_packed : 1;        /*  several frames of a zmsg                                 */
+    bool is_in_hand : 1;       /*  taken from a mailbox, which has it yet: not its reader's */
     uint16_t retries;          /*  incarnations that failed with it                         */
     resil__payload_t *payload; /*  NULL: the bytes are in here                              */
     resil_address_t sender;

@@ -193,9 +193,8 @@ int resil_reply (resil_message_t *request, uint32_t tag, const void *bytes, size
 
 int resil_reply_with (resil_message_t *request, resil_message_t **reply_p)
 {
-    if (!reply_p || !*reply_p)
-        return resil__refuse (EINVAL, "resil_reply_with: the reply is NULL");
-    if (check_reply (request))
+    if (resil__send_check_own ("resil_reply_with", "reply", reply_p ? *reply_p : NULL) ||
+        check_reply (request))
         return -1;
     resil_message_t *reply = *reply_p;
     if (reply->kind != RESIL_MESSAGE_CAST)

@@ -160,13 +160,22 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
     return error;
 }
 
+int resil__send_check_own (const char *call, const char *what, const resil_message_t *message)
+{
+    if (!message)
+        return resil__refuse (EINVAL, "%s: the %s is NULL", call, what);
+    if (message->is_in_hand)
+        return resil__refuse (EINVAL, "%s: the %s is in hand, and not yours; take it by resil_keep",
+                              call, what);
+    return 0;
+}
+
 int resil_send (resil_address_t to, resil_message_t **message_p, const resil_send_t *how)
 {
     static const resil_send_t usual = {RESIL_SEND};
     how = how ? how : &usual;
-    if (!message_p || !*message_p)
-        return resil__refuse (EINVAL, "resil_send: the message is NULL");
-    if (resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
+    if (resil__send_check_own ("resil_send", "message", message_p ? *message_p : NULL) ||
+        resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
         return -1;
     resil_message_t *message = *message_p;
     address_again (message);

@@ -37,6 +37,7 @@ enum {
     EXTEND, /*  say that the next step may take so many ms               */
     LAST,   /*  reply, and fail                                          */
     AROUND, /*  call `other` with a number less, and reply when it has; at 0 at once */
+    CLAIM,  /*  use what is in hand as if it were its own, and reply     */
     FORWARD /*  send it on to `other` if it sends on; else reply                    */
 };
 
@@ -133,6 +134,18 @@ static int send_on (resil_self_t *self, actor_t *actor)
     return rc;
 }
 
+/*  The count of what was not refused as it should be. */
+static int claim (const actor_t *actor, resil_message_t *message)
+{
+    resil_message_t *mine = message;
+    int errors = resil_send (actor->other, &mine, NULL) != -1 || errno != EINVAL ||
+                 !strstr (resil_errmsg (), "resil_keep") || mine != message;
+    errors += resil_reply_with (message, &mine) != -1 || errno != EINVAL ||
+              !strstr (resil_errmsg (), "resil_keep") || mine != message;
+    resil_message_destroy (&mine);
+    return errors + (mine != NULL);
+}
+
 static int on_message (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
@@ -197,6 +210,9 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return go_around (self, actor, message);
     case FORWARD:
         return actor->sends_on ? send_on (self, actor) : echo (message);
+    case CLAIM:
+        atomic_fetch_add (&actor->waits, claim (actor, message));
+        return echo (message) && errno != ENOMSG ? -1 : 0;
     default:
         return 0;
     }
@@ -525,6 +541,27 @@ static void a_call_that_is_sent_on_is_answered_by_who_gets_it (void **state)
         assert_int_equal (atomic_load (&two.reply_error), 0);
     }
     assert_int_equal (mail_of ("one").lost + mail_of ("two").lost, 0);
+    end ();
+}
+
+/*  But it is of who takes it as a dead letter. */
+static void what_is_in_hand_is_not_its_receivers (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 100; i++) {
+        ok (cast (to_one, CLAIM, i));
+        assert_int_equal (call (to_one, CLAIM, i), i);
+    }
+    assert_int_equal (atomic_load (&one.waits), 0);
+    assert_int_equal (mail_of ("two").sent, 0);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+    resil_message_t *message = resil_dead_letter_take_message (letter);
+    ok (resil_send (to_two, &message, NULL));
+    resil_dead_letter_destroy (&letter);
+    await (&two.starts, 2);
     end ();
 }
 
@@ -1236,6 +1273,7 @@ int main (void)
         support_case (a_reply_may_come_from_any_thread),
         support_case (calls_may_go_in_a_circle),
         support_case (a_call_that_is_sent_on_is_answered_by_who_gets_it),
+        support_case (what_is_in_hand_is_not_its_receivers),
         support_case (a_reply_may_come_later_from_elsewhere),
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),

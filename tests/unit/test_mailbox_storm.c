@@ -221,7 +221,8 @@ static void join (incarnation_t *self)
 {
     pthread_join (self->thread, NULL);
     self->is_joined = true;
-    resil_message_destroy (&self->original);
+    if (self->original)
+        resil__message_end (self->original);
 }
 
 /*  ---- The run ---- */
