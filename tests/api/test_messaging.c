@@ -32,13 +32,14 @@ enum {
     TICK,      /*  set a timer                                              */
     WATCH,     /*  watch `other`                                            */
     UNWATCH,
-    LINGER, /*  take so many ms                                          */
-    FLOOD,  /*  to itself, waiting for room                              */
-    EXTEND, /*  say that the next step may take so many ms               */
-    LAST,   /*  reply, and fail                                          */
-    AROUND, /*  call `other` with a number less, and reply when it has; at 0 at once */
-    CLAIM,  /*  use what is in hand as if it were its own, and reply     */
-    FORWARD /*  send it on to `other` if it sends on; else reply                    */
+    LINGER,  /*  take so many ms                                          */
+    FLOOD,   /*  to itself, waiting for room                              */
+    EXTEND,  /*  say that the next step may take so many ms               */
+    LAST,    /*  reply, and fail                                          */
+    AROUND,  /*  call `other` with a number less, and reply when it has; at 0 at once */
+    CLAIM,   /*  use what is in hand as if it were its own, and reply     */
+    MISTIME, /*  set timers at times that cannot be                       */
+    FORWARD  /*  send it on to `other` if it sends on; else reply                    */
 };
 
 #define MOST 10000
@@ -61,6 +62,7 @@ typedef struct {
     int64_t ask_ms; /*  how long it waits for the answer to what it asks           */
     resil_message_t *put_by;
     resil_address_t other;
+    resil_address_t asked_by, answered_by; /*  of the last message, and of the last reply      */
 } actor_t;
 
 static int numbered (const resil_message_t *message)
@@ -146,10 +148,23 @@ static int claim (const actor_t *actor, resil_message_t *message)
     return errors + (mine != NULL);
 }
 
+/*  The count of what was not refused as it should be. */
+static int mistime (resil_self_t *self)
+{
+    int errors = resil_timer_set (self, 5, -1, 0) != -1 || errno != EINVAL ||
+                 !strstr (resil_errmsg (), "after_ms is -1 ms; it must be from 0");
+    errors += resil_timer_set_lasting (self, 5, 0, RESIL_LONGEST_MS + 1) != -1 || errno != EINVAL ||
+              !strstr (resil_errmsg (), "every_ms is ");
+    errors += resil_timer_clear (self, 5) != -1 || errno != ENOENT ||
+              !strstr (resil_errmsg (), "has no timer 5");
+    return errors;
+}
+
 static int on_message (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
     int number = numbered (message);
+    actor->asked_by = resil_message_sender (message);
     switch (resil_message_tag (message)) {
     case NOTE:
         actor->noted[atomic_load (&actor->noted_count)] = number;
@@ -213,6 +228,9 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
     case CLAIM:
         atomic_fetch_add (&actor->waits, claim (actor, message));
         return echo (message) && errno != ENOMSG ? -1 : 0;
+    case MISTIME:
+        atomic_fetch_add (&actor->waits, mistime (self));
+        return 0;
     default:
         return 0;
     }
@@ -222,6 +240,7 @@ static int on_reply (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
     (void) self;
+    actor->answered_by = resil_message_sender (message);
     atomic_store (&actor->reply_error, resil_message_error (message));
     atomic_store (&actor->reply_context, resil_message_context (message));
     atomic_fetch_add (&actor->replies, 1);
@@ -541,6 +560,24 @@ static void a_call_that_is_sent_on_is_answered_by_who_gets_it (void **state)
         assert_int_equal (atomic_load (&two.reply_error), 0);
     }
     assert_int_equal (mail_of ("one").lost + mail_of ("two").lost, 0);
+    end ();
+}
+
+static void who_has_sent_it_is_known (void **state)
+{
+    (void) state;
+    begin ();
+    one.sends_on = true;
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_true (resil_address_is_nobody (one.asked_by)); /*  a thread                          */
+    ok (cast (to_two, ASK, ECHO));
+    await (&two.replies, 1);
+    assert_true (resil_address_same (one.asked_by, to_two));
+    assert_true (resil_address_same (two.answered_by, to_one));
+    ok (cast (to_two, ASK, FORWARD)); /*  who has sent it on is not who has sent it          */
+    await (&two.replies, 2);
+    assert_true (resil_address_same (two.asked_by, to_two));
+    assert_true (resil_address_same (two.answered_by, to_two));
     end ();
 }
 
@@ -985,8 +1022,11 @@ static void times_that_cannot_be_are_named (void **state)
     assert_non_null (strstr (resil_errmsg (), "expires_ms is -2 ms"));
     two.ask_ms = -2;
     ok (cast (to_two, ASK, ECHO));
+    ok (cast (to_two, MISTIME, 0));
     assert_int_equal (call (to_two, ECHO, 1), 1);
     assert_int_equal (atomic_load (&two.error), EINVAL);
+    assert_int_equal (atomic_load (&two.waits), 0);
+    assert_int_equal (atomic_load (&two.ticks), 0);
     end ();
 }
 
@@ -1273,6 +1313,7 @@ int main (void)
         support_case (a_reply_may_come_from_any_thread),
         support_case (calls_may_go_in_a_circle),
         support_case (a_call_that_is_sent_on_is_answered_by_who_gets_it),
+        support_case (who_has_sent_it_is_known),
         support_case (what_is_in_hand_is_not_its_receivers),
         support_case (a_reply_may_come_later_from_elsewhere),
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
