@@ -29,6 +29,7 @@ enum {
     TWICE,     /*  reply twice                                              */
     ONCE_MORE, /*  fail the first time                                      */
     WAIT_GATE, /*  until the gate is open                                   */
+    TICK_TWO,  /*  set two timers that come due at once; it fails at the first */
     TICK,      /*  set a timer                                              */
     WATCH,     /*  watch `other`                                            */
     UNWATCH,
@@ -165,6 +166,7 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
     actor_t *actor = args;
     int number = numbered (message);
     actor->asked_by = resil_message_sender (message);
+    atomic_store (&actor->deliveries, resil_message_deliveries (message));
     switch (resil_message_tag (message)) {
     case NOTE:
         actor->noted[atomic_load (&actor->noted_count)] = number;
@@ -197,7 +199,6 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         atomic_store (&actor->error, echo (message) ? errno : 0);
         return 0;
     case ONCE_MORE:
-        atomic_store (&actor->deliveries, resil_message_deliveries (message));
         if (resil_message_deliveries (message) == 0)
             return resil_fail (self, 0, "not the first time");
         return echo (message);
@@ -212,6 +213,8 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return resil_unwatch (self, actor->other);
     case TICK:
         return resil_timer_set (self, 5, 1, (int64_t) number);
+    case TICK_TWO:
+        return resil_timer_set (self, 6, 0, 0) || resil_timer_set (self, 5, 0, 0) ? -1 : 0;
     case LINGER:
         poll (NULL, 0, number);
         return 0;
@@ -513,6 +516,18 @@ static void a_message_is_delivered_again_if_the_spec_says_so (void **state)
     assert_int_equal (atomic_load (&one.deliveries), 1);
     assert_fails (to_one, FAIL, ECONNRESET);
     await (&one.handled, 3);
+    ok (cast (to_one, FAIL, 1));
+    assert_int_equal (call (to_one, ECHO, 4), 4);
+    for (int i = 1; i <= 2; i++) { /*  to whom either is sent then it is new                     */
+        resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+        assert_int_equal (resil_message_deliveries (resil_dead_letter_message (letter)), 1);
+        resil_message_t *message = resil_dead_letter_take_message (letter);
+        resil_dead_letter_destroy (&letter);
+        atomic_store (&two.deliveries, 1);
+        ok (resil_send (to_two, &message, NULL));
+        await (&two.starts, 1 + i);
+        assert_int_equal (atomic_load (&two.deliveries), 0);
+    }
     end ();
 }
 
@@ -827,6 +842,19 @@ static void timers_are_told (void **state)
     int ticks = atomic_load (&one.ticks);
     ok (cast (to_one, TICK, 0));
     await (&one.ticks, ticks + 1);
+    end ();
+}
+
+static void a_timer_that_was_due_is_not_told_to_the_next_one (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 1; i <= 10; i++) {
+        ok (cast (to_one, TICK_TWO, 0));
+        await (&one.starts, 1 + i);
+        assert_int_equal (call (to_one, ECHO, i), i);
+    }
+    assert_int_equal (atomic_load (&one.ticks), 0);
     end ();
 }
 
@@ -1326,6 +1354,7 @@ int main (void)
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (a_mailbox_can_be_measured),
         support_case (timers_are_told),
+        support_case (a_timer_that_was_due_is_not_told_to_the_next_one),
         support_case (what_nobody_hears_is_a_warning),
         support_case (who_watches_is_told),
         support_case (who_is_gone_already_is_told_at_once),
