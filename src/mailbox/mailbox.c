@@ -269,8 +269,7 @@ void resil__mailbox_free (resil__mailbox_t **self_p)
     self->has_fd = false;
     let_go_of_senders (self);
     let_go_of (self, by_bias);
-    if (in_hand)
-        resil__message_end (in_hand);
+    resil_message_destroy (&in_hand);
     resil_message_destroy (&saved);
     resil__watchers_drop (self); /*  nobody adds one to it any more                           */
     resil__slab_give (&memory, self);
@@ -891,13 +890,6 @@ static bool is_expired (const resil_message_t *message, int64_t now_us)
            resil__message_is_data (message);
 }
 
-static inline void take_in_hand (resil__contents_t *contents, resil_message_t *message)
-{
-    contents->in_hand = message;
-    if (message)
-        message->is_in_hand = true;
-}
-
 /*  With the reader held, which is let go: that one has expired. */
 static __attribute__ ((noinline)) resil_message_t *take_another (resil__mailbox_t *self,
                                                                  resil_message_t *message,
@@ -909,7 +901,7 @@ static __attribute__ ((noinline)) resil_message_t *take_another (resil__mailbox_
         in_it (self)->lost++;
         resil__chain_append (&expired, message);
     }
-    take_in_hand (in_it (self), message);
+    in_it (self)->in_hand = message;
     note (self, &lost_to);
     if (atomic_load_explicit (&in_it (self)->room, memory_order_relaxed) % 2)
         wake_senders (self, now_us);
@@ -936,7 +928,7 @@ static inline __attribute__ ((always_inline)) resil_message_t *take (resil__mail
         message = take_another (self, message, now_us, here != NULL);
     else {
         if (message || handled)
-            take_in_hand (contents, message);
+            contents->in_hand = message;
         else if (!self->has_looked)
             self->has_looked = true;
         if (atomic_load_explicit (&contents->room, memory_order_relaxed) % 2)
@@ -979,8 +971,6 @@ resil_message_t *resil__mailbox_keep (resil__mailbox_t *self, const void *reader
     bool by_bias = hold (self);
     resil_message_t *message = self->reader == reader ? let_go (self) : NULL;
     let_go_of (self, by_bias);
-    if (message)
-        message->is_in_hand = false;
     return message;
 }
 
@@ -1082,8 +1072,6 @@ bool resil__mailbox_failed (resil__mailbox_t *self, const void *reader)
     bool by_bias = hold (self);
     bool is_reader = self->reader == reader;
     resil_message_t *message = is_reader ? let_go (self) : NULL, *control = NULL;
-    if (message)
-        message->is_in_hand = false;
     if (message && resil__message_is_data (message))
         message = put_back_or_lose (self, message, &lost_to);
     else {

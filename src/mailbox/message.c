@@ -15,6 +15,8 @@
 
 _Static_assert(sizeof (zmq_msg_t) <= RESIL__BLOCK_BYTES, "a block can hold a zmq_msg_t");
 
+RESIL__OF_THREAD resil_message_t *const *resil__message_hand;
+
 /*  ---- Payloads --------------------------------------------------------------------------- */
 
 static void retain (resil__payload_t *payload)
@@ -106,7 +108,6 @@ static inline resil_message_t *new_note (resil_message_kind_t kind)
     self->tag = 0;
     self->kind = (uint8_t) kind;
     self->is_packed = false;
-    self->is_in_hand = false;
     self->retries = 0;
     self->payload = NULL;
     self->sender = RESIL_NOBODY;
@@ -250,7 +251,7 @@ void resil_message_destroy (resil_message_t **self_p)
         return;
     resil_message_t *self = *self_p;
     *self_p = NULL;
-    if (!self->is_in_hand)
+    if (!resil__message_is_in_hand (self))
         resil__message_end (self);
 }
 

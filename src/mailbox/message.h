@@ -29,8 +29,7 @@ struct _resil_message_t {
     size_t size;
     uint32_t tag;
     uint8_t kind;              /*  resil_message_kind_t                                     */
-    bool is_packed : 1;        /*  several frames of a zmsg                                 */
-    bool is_in_hand : 1;       /*  taken from a mailbox, which has it yet: not its reader's */
+    bool is_packed;            /*  several frames of a zmsg                                 */
     uint16_t retries;          /*  incarnations that failed with it                         */
     resil__payload_t *payload; /*  NULL: the bytes are in here                              */
     resil_address_t sender;
@@ -124,6 +123,14 @@ static inline bool resil__message_is_data (const resil_message_t *self)
 static inline size_t resil__message_weight (const resil_message_t *self)
 {
     return self->payload ? RESIL__BLOCK_BYTES + self->size : RESIL__BLOCK_BYTES;
+}
+
+/*  Where the component whose functions this thread runs has what is in its hand: that is its mailbox's. NULL: none runs. */
+extern RESIL__OF_THREAD resil_message_t *const *resil__message_hand;
+
+static inline bool resil__message_is_in_hand (const resil_message_t *self)
+{
+    return resil__message_hand && *resil__message_hand == self;
 }
 
 /*  A message with room for `size` bytes that are to be filled in by `*room`. NULL with errno and a sentence. */

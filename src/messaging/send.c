@@ -164,7 +164,7 @@ int resil__send_check_own (const char *call, const char *what, const resil_messa
 {
     if (!message)
         return resil__refuse (EINVAL, "%s: the %s is NULL", call, what);
-    if (message->is_in_hand)
+    if (resil__message_is_in_hand (message))
         return resil__refuse (EINVAL, "%s: the %s is in hand, and not yours; take it by resil_keep",
                               call, what);
     return 0;

@@ -528,7 +528,7 @@ static void a_reader_that_has_not_returned_keeps_what_it_looks_at (void **state)
             expect_letter (5, RESIL_DEAD_FAILED);
             resil_message_destroy (&reply);
         }
-        resil__message_end (original);
+        resil_message_destroy (&original);
         assert_int_equal (take (), 0);
         resil__call_release (call);
     }
@@ -537,7 +537,7 @@ static void a_reader_that_has_not_returned_keeps_what_it_looks_at (void **state)
     assert_int_equal (take (), 3);
     resil_message_t *control = resil__mailbox_seize (mailbox);
     assert_int_equal (resil_message_tag (control), 3);
-    resil__message_end (control);
+    resil_message_destroy (&control);
     assert_null (resil__mailbox_seize (mailbox));
 }
 
@@ -558,7 +558,7 @@ static void without_memory_for_a_copy_it_is_lost_and_counted (void **state)
     resil_message_t *original = resil__mailbox_seize (mailbox);
     atomic_store (&has_no_memory, false);
     assert_ptr_equal (original, message);
-    resil__message_end (original);
+    resil_message_destroy (&original);
     while (hogs > 0)
         resil__block_give (hogged[--hogs]);
     expect_books (1, 0, 1, 0, 0);
@@ -991,7 +991,7 @@ static void a_host_is_told_no_more_of_one_that_leaves (void **state)
     resil_message_t *original = resil__mailbox_seize (mailbox);
     put (3);
     assert_int_equal (notified, 1);
-    resil__message_end (original);
+    resil_message_destroy (&original);
     resil__mailbox_set_reader (mailbox, me, NULL);
     while (take ())
         ;

@@ -221,8 +221,7 @@ static void join (incarnation_t *self)
 {
     pthread_join (self->thread, NULL);
     self->is_joined = true;
-    if (self->original)
-        resil__message_end (self->original);
+    resil_message_destroy (&self->original);
 }
 
 /*  ---- The run ---- */
