@@ -64,7 +64,8 @@ RESIL_EXPORT resil_message_t *resil_message_from_zmsg (uint32_t tag, zmsg_t **ms
 RESIL_EXPORT resil_message_t *resil_message_dup (const resil_message_t *self);
 
 /*  Free it. Takes NULL and a pointer to NULL, and sets the caller's pointer to NULL. One that is a
-    call and has not been replied to is answered as a broken promise. */
+    call and has not been replied to is answered as a broken promise. One that is in hand is resil's
+    (see resil_receive), and stays as it is. */
 RESIL_EXPORT void resil_message_destroy (resil_message_t **self_p);
 
 /*  What it is, its tag, its bytes (never NULL, aligned for any type if resil made the copy) and how

@@ -46,7 +46,8 @@ typedef struct {
 
 /*  Send a message, which is taken if that succeeds: the caller's pointer is NULL then. `how` may be
     NULL (RESIL_SEND). What was received and kept may be sent on; a call goes with its right to
-    reply. Returns 0, or -1 with errno: as resil_cast, and ETIMEDOUT, EDEADLK (a handler may not
+    reply. Returns 0, or -1 with errno: as resil_cast, and EINVAL (it is in hand: resil_keep takes
+    it), ETIMEDOUT, EDEADLK (a handler may not
     wait, nor who shares a thread, nor anybody for room in the own mailbox), ECANCELED (the
     component that sends is to return). */
 RESIL_EXPORT int resil_send (resil_address_t to, resil_message_t **message_p,

@@ -88,10 +88,10 @@ RESIL_EXPORT int resil_wait_fd (resil_self_t *self, int fd, short events, int64_
     then on its hang deadline counts. Once is enough. Returns 0, or -1 with EINVAL, ESTALE. */
 RESIL_EXPORT int resil_ready (resil_self_t *self);
 
-/*  Say that there is nothing to do for this component here: `return resil_ignore (self);`. That
-    is no error, and it is not started again, whatever its restart type, until
-    resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE. As OTP's
-    `ignore`. */
+/*  Say that there is nothing to do for this component here: `return resil_ignore (self);`, in start
+    or in a handler; it ends then. That is no error, and it is not started again, whatever its
+    restart type, until resil_supervisor_restart_child. Returns 0, or -1 with EINVAL, EPERM, ESTALE.
+    As OTP's `ignore`. */
 RESIL_EXPORT int resil_ignore (resil_self_t *self);
 
 /*  Is it to read its configuration anew? True once after each resil_supervisor_reload_child, or

@@ -4,10 +4,12 @@
 #include "foundation/clock.h"
 #include "foundation/log.h"
 
-/*  Who has reported has failed, whatever its handler returns. */
+/*  Who has reported has failed, and who has nothing to do is done, though its handler returns 0. */
 static int result (const resil_self_t *self, int rc)
 {
-    return rc == 0 && self->reported ? -1 : rc;
+    if (rc != 0)
+        return rc;
+    return self->reported ? -1 : self->ignores ? RESIL_DONE : 0;
 }
 
 static int call (resil_self_t *self, resil_handler_fn *handler)
@@ -75,7 +77,9 @@ int resil__handlers_stop (resil_self_t *self)
         return 0;
     self->inbox.is_ending = true;
     int rc = call (self, resil__spec_type (self->spec)->on_stop);
-    return result (self, rc == RESIL_DONE ? 0 : rc); /*  as it is done in any case                */
+    if (rc != RESIL_DONE) /*  else it is done, as it is in any case                   */
+        return rc;
+    return self->reported ? -1 : 0;
 }
 
 /*  Until it is to end: what the last handler has returned, 0 for a cancel. */

@@ -387,13 +387,14 @@ void resil__inbox_take_timers (resil__clock_t *clock, int64_t now_us)
         timer->fire (timer);
 }
 
-/*  What is in hand is the mailbox's; of one that has been given up it is its own. */
-static inline void let_go (resil__inbox_t *inbox, bool is_reader)
+/*  What is in hand is the mailbox's, which sees to it when it is in hand no more; of one that has been given up it is its
+    own. */
+static inline void let_go (resil_self_t *self, bool (*see_to_it) (resil__mailbox_t *, const void *))
 {
-    if (is_reader)
-        inbox->in_hand = NULL;
-    else
-        resil_message_destroy (&inbox->in_hand);
+    resil_message_t *in_hand = self->inbox.in_hand;
+    self->inbox.in_hand = NULL;
+    if (!see_to_it (self->inbox.mailbox, self))
+        resil_message_destroy (&in_hand);
 }
 
 void resil__inbox_take_own_timers (resil_self_t *self)
@@ -466,9 +467,10 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
     resil_message_t *message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
     if (message && !resil__message_is_data (message) && !is_wanted (self, message))
         message = take_wanted (self, now_us, is_stale);
-    if (!message)
-        let_go (inbox, !*is_stale);
-    inbox->in_hand = message; /*  what was there before is the mailbox's, and handled       */
+    resil_message_t *before = inbox->in_hand;
+    inbox->in_hand = message;
+    if (*is_stale) /*  else what was there before is the mailbox's, and handled           */
+        resil_message_destroy (&before);
     if (inbox->is_afar)
         resil__afar->took (message);
     return message;
@@ -476,7 +478,7 @@ resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is
 
 void resil__inbox_done (resil_self_t *self)
 {
-    let_go (&self->inbox, resil__mailbox_done (self->inbox.mailbox, self));
+    let_go (self, resil__mailbox_done);
     if (self->inbox.is_afar)
         resil__afar->handled ();
 }
@@ -570,9 +572,7 @@ void resil__inbox_end (resil_self_t *self, bool failed)
     if (!inbox->is_used)
         return;
     inbox->is_used = false;
-    bool is_reader = failed ? resil__mailbox_failed (inbox->mailbox, self)
-                            : resil__mailbox_done (inbox->mailbox, self);
-    let_go (inbox, is_reader);
+    let_go (self, failed ? resil__mailbox_failed : resil__mailbox_done);
 }
 
 /*  ---- Receiving, as components do ------------------------------------------------------------------------ */
@@ -622,12 +622,9 @@ static resil_message_t *receive (resil_self_t *self, int64_t deadline_us)
 
 resil_message_t *resil_receive (resil_self_t *self, int64_t timeout_ms)
 {
-    if (check_receiver (self, "resil_receive"))
+    if (check_receiver (self, "resil_receive") ||
+        resil__check_ms ("resil_receive", "timeout_ms", timeout_ms))
         return NULL;
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS) {
-        resil__refuse (EINVAL, "resil_receive: a timeout of %lld ms", (long long) timeout_ms);
-        return NULL;
-    }
     if (timeout_ms && self->inbox.has_turns) {
         resil__refuse (ENOTSUP, "resil_receive: \"%s\" shares its thread, and may not wait",
                        self->spec->name);

@@ -423,9 +423,8 @@ int resil_await_ack (resil_self_t *self, int64_t timeout_ms)
 {
     if (check_may_wait (self, "resil_await_ack"))
         return -1;
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_await_ack: a timeout of %lld ms",
-                              (long long) timeout_ms);
+    if (resil__check_ms ("resil_await_ack", "timeout_ms", timeout_ms))
+        return -1;
     if (acked (self))
         return 0;
     if (!self->reported && !self->uses_raw)
@@ -490,10 +489,11 @@ static int wait_until (resil_self_t *self, zmq_pollitem_t source, int64_t deadli
     }
 }
 
-static int bounded_wait (resil_self_t *self, zmq_pollitem_t source, int64_t timeout_ms)
+static int bounded_wait (resil_self_t *self, const char *call, zmq_pollitem_t source,
+                         int64_t timeout_ms)
 {
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_wait: a timeout of %lld ms", (long long) timeout_ms);
+    if (resil__check_ms (call, "timeout_ms", timeout_ms))
+        return -1;
     if (resil_cancelled (self))
         return resil__self_refuse_cancelled (self);
     resil__self_wait_begins (self);
@@ -507,7 +507,7 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
     if (check_may_wait (self, "resil_wait"))
         return -1;
     if (!source)
-        return bounded_wait (self, (zmq_pollitem_t){.fd = -1}, timeout_ms);
+        return bounded_wait (self, "resil_wait", (zmq_pollitem_t){.fd = -1}, timeout_ms);
     void *handle = zsock_resolve (source);
     if (!handle)
         return resil__refuse (EINVAL,
@@ -521,7 +521,8 @@ int resil_wait (resil_self_t *self, void *source, int64_t timeout_ms)
         resil__self_note_progress (self);
         return 1;
     }
-    return bounded_wait (self, (zmq_pollitem_t){.socket = handle, .events = ZMQ_POLLIN, .fd = -1},
+    return bounded_wait (self, "resil_wait",
+                         (zmq_pollitem_t){.socket = handle, .events = ZMQ_POLLIN, .fd = -1},
                          timeout_ms);
 }
 
@@ -538,7 +539,8 @@ int resil_wait_fd (resil_self_t *self, int fd, short events, int64_t timeout_ms)
         wanted |= ZMQ_POLLOUT;
     if (!wanted)
         return resil__refuse (EINVAL, "resil_wait_fd: events are POLLIN, POLLOUT or both");
-    return bounded_wait (self, (zmq_pollitem_t){.fd = fd, .events = (short) (wanted | ZMQ_POLLERR)},
+    return bounded_wait (self, "resil_wait_fd",
+                         (zmq_pollitem_t){.fd = fd, .events = (short) (wanted | ZMQ_POLLERR)},
                          timeout_ms);
 }
 

@@ -115,6 +115,7 @@ static inline resil_self_t *resil__self_current (void)
 static inline void resil__self_set_current (resil_self_t *self)
 {
     resil__self_of_thread = self;
+    resil__message_hand = self ? &self->inbox.in_hand : NULL;
 }
 
 /*  resil_cancelled, where there is a self. */

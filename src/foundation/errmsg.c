@@ -31,6 +31,15 @@ int resil__check_size (const char *whose, size_t size, size_t expected, const ch
                           whose, size, expected, it, initialiser);
 }
 
+int resil__check_ms (const char *call, const char *what, int64_t ms)
+{
+    if (ms >= RESIL_FOREVER && ms <= RESIL_LONGEST_MS)
+        return 0;
+    return resil__refuse (EINVAL,
+                          "%s: %s is %lld ms; it must be from 0 to a year, or RESIL_FOREVER", call,
+                          what, (long long) ms);
+}
+
 const char *resil_errmsg (void)
 {
     return last;

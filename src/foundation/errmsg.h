@@ -20,4 +20,7 @@ RESIL__SELDOM int resil__refuse (int error, const char *format, ...) RESIL_PRINT
 int resil__check_size (const char *whose, size_t size, size_t expected, const char *it,
                        const char *initialiser);
 
+/*  Is it a time to wait? 0, or -1 with EINVAL and a sentence. */
+int resil__check_ms (const char *call, const char *what, int64_t ms);
+
 #endif

@@ -624,11 +624,8 @@ int resil_log_level (resil_log_level_t level)
 
 int resil_log_flush (int64_t timeout_ms)
 {
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL,
-                              "%" PRId64 " is no time to wait: it is 0 to 366 days in ms, "
-                              "or RESIL_FOREVER",
-                              timeout_ms);
+    if (resil__check_ms ("resil_log_flush", "timeout_ms", timeout_ms))
+        return -1;
     enter ();
     say_folded_until (RESIL__NEVER - 1);
     uint64_t wanted = the.logged;

@@ -15,6 +15,8 @@
 
 _Static_assert(sizeof (zmq_msg_t) <= RESIL__BLOCK_BYTES, "a block can hold a zmq_msg_t");
 
+RESIL__OF_THREAD resil_message_t *const *resil__message_hand;
+
 /*  ---- Payloads --------------------------------------------------------------------------- */
 
 static void retain (resil__payload_t *payload)
@@ -91,7 +93,8 @@ static int check_size (size_t size)
 static int check_bytes (const void *bytes, size_t size)
 {
     if (!bytes && size)
-        return resil__refuse (EINVAL, "a message of %zu bytes at NULL", size);
+        return resil__refuse (
+            EINVAL, "a message of %zu bytes at NULL; give the bytes, or a size of 0", size);
     return check_size (size);
 }
 
@@ -248,7 +251,8 @@ void resil_message_destroy (resil_message_t **self_p)
         return;
     resil_message_t *self = *self_p;
     *self_p = NULL;
-    resil__message_end (self);
+    if (!resil__message_is_in_hand (self))
+        resil__message_end (self);
 }
 
 resil_message_t *resil_message_dup (const resil_message_t *self)
@@ -383,10 +387,10 @@ int resil_message_to_zmq (const resil_message_t *self, zmq_msg_t *content)
     return 0;
 }
 
-zframe_t *resil_message_to_zframe (const resil_message_t *self)
+static zframe_t *to_zframe (const char *call, const resil_message_t *self)
 {
     if (!self) {
-        resil__refuse (EINVAL, "resil_message_to_zframe: the message is NULL");
+        resil__refuse (EINVAL, "%s: the message is NULL", call);
         return NULL;
     }
     zframe_t *frame = zframe_new (self->bytes, self->size);
@@ -395,9 +399,14 @@ zframe_t *resil_message_to_zframe (const resil_message_t *self)
     return frame;
 }
 
+zframe_t *resil_message_to_zframe (const resil_message_t *self)
+{
+    return to_zframe ("resil_message_to_zframe", self);
+}
+
 zmsg_t *resil_message_to_zmsg (const resil_message_t *self)
 {
-    zframe_t *frame = resil_message_to_zframe (self);
+    zframe_t *frame = to_zframe ("resil_message_to_zmsg", self);
     if (!frame)
         return NULL;
     zmsg_t *msg = self->is_packed ? zmsg_decode (frame) : zmsg_new ();

@@ -125,6 +125,14 @@ static inline size_t resil__message_weight (const resil_message_t *self)
     return self->payload ? RESIL__BLOCK_BYTES + self->size : RESIL__BLOCK_BYTES;
 }
 
+/*  Where the component whose functions this thread runs has what is in its hand: that is its mailbox's. NULL: none runs. */
+extern RESIL__OF_THREAD resil_message_t *const *resil__message_hand;
+
+static inline bool resil__message_is_in_hand (const resil_message_t *self)
+{
+    return resil__message_hand && *resil__message_hand == self;
+}
+
 /*  A message with room for `size` bytes that are to be filled in by `*room`. NULL with errno and a sentence. */
 resil_message_t *resil__message_new_room (uint32_t tag, size_t size, void **room);
 

@@ -64,7 +64,7 @@ static int check_call (resil_address_t to, int64_t timeout_ms)
 {
     const resil_self_t *self = resil__self_current ();
     if (resil__send_check ("resil_call") ||
-        resil__send_check_ms ("resil_call", "timeout_ms", timeout_ms) ||
+        resil__check_ms ("resil_call", "timeout_ms", timeout_ms) ||
         resil__send_check_wait ("resil_call", "use resil_call_async"))
         return -1;
     if (self && resil_address_same (to, resil_self_address (self)))
@@ -120,7 +120,7 @@ int resil_call_async (resil_self_t *self, resil_address_t to, uint32_t tag, cons
 {
     resil__call_t *call;
     if (resil__self_check_thread (self, "resil_call_async") ||
-        resil__send_check_ms ("resil_call_async", "timeout_ms", timeout_ms))
+        resil__check_ms ("resil_call_async", "timeout_ms", timeout_ms))
         return -1;
     if (self->inbox.is_ending)
         return resil__refuse (ECANCELED,
@@ -193,9 +193,8 @@ int resil_reply (resil_message_t *request, uint32_t tag, const void *bytes, size
 
 int resil_reply_with (resil_message_t *request, resil_message_t **reply_p)
 {
-    if (!reply_p || !*reply_p)
-        return resil__refuse (EINVAL, "resil_reply_with: the reply is NULL");
-    if (check_reply (request))
+    if (resil__send_check_own ("resil_reply_with", "reply", reply_p ? *reply_p : NULL) ||
+        check_reply (request))
         return -1;
     resil_message_t *reply = *reply_p;
     if (reply->kind != RESIL_MESSAGE_CAST)

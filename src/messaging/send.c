@@ -32,15 +32,6 @@ int resil__send_check_wait (const char *call, const char *instead)
     return 0;
 }
 
-int resil__send_check_ms (const char *call, const char *what, int64_t ms)
-{
-    if (ms >= RESIL_FOREVER && ms <= RESIL_LONGEST_MS)
-        return 0;
-    return resil__refuse (EINVAL,
-                          "%s: %s is %lld ms; it must be from 0 to a year, or RESIL_FOREVER", call,
-                          what, (long long) ms);
-}
-
 int resil__send_refuse (const char *call, int error)
 {
     switch (error) {
@@ -138,8 +129,8 @@ static int check_how (const resil_send_t *how)
                               "resil_send: full is %d; it must be RESIL_FULL_FAILS, "
                               "RESIL_FULL_WAITS or RESIL_FULL_DROPS_OLDEST",
                               (int) how->full);
-    if (resil__send_check_ms ("resil_send", "timeout_ms", how->timeout_ms) ||
-        resil__send_check_ms ("resil_send", "expires_ms", how->expires_ms))
+    if (resil__check_ms ("resil_send", "timeout_ms", how->timeout_ms) ||
+        resil__check_ms ("resil_send", "expires_ms", how->expires_ms))
         return -1;
     if (how->full == RESIL_FULL_WAITS)
         return resil__send_check_wait ("resil_send", "let it fail, and try again later");
@@ -169,13 +160,22 @@ static int put_and_wait (resil_address_t to, resil_message_t *message, int64_t d
     return error;
 }
 
+int resil__send_check_own (const char *call, const char *what, const resil_message_t *message)
+{
+    if (!message)
+        return resil__refuse (EINVAL, "%s: the %s is NULL", call, what);
+    if (resil__message_is_in_hand (message))
+        return resil__refuse (EINVAL, "%s: the %s is in hand, and not yours; take it by resil_keep",
+                              call, what);
+    return 0;
+}
+
 int resil_send (resil_address_t to, resil_message_t **message_p, const resil_send_t *how)
 {
     static const resil_send_t usual = {RESIL_SEND};
     how = how ? how : &usual;
-    if (!message_p || !*message_p)
-        return resil__refuse (EINVAL, "resil_send: the message is NULL");
-    if (resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
+    if (resil__send_check_own ("resil_send", "message", message_p ? *message_p : NULL) ||
+        resil__send_check ("resil_send") || check_how (how) || check_address ("resil_send", to))
         return -1;
     resil_message_t *message = *message_p;
     address_again (message);

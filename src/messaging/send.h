@@ -14,8 +14,8 @@ int resil__send_check (const char *call);
 /*  May it wait? 0, or -1 with EDEADLK and a sentence that ends with what to do in place of it. */
 int resil__send_check_wait (const char *call, const char *instead);
 
-/*  Is it a time to wait? 0, or -1 with EINVAL and a sentence. */
-int resil__send_check_ms (const char *call, const char *what, int64_t ms);
+/*  Is there a message, and is it the caller's? 0, or -1 with EINVAL and a sentence. */
+int resil__send_check_own (const char *call, const char *what, const resil_message_t *message);
 
 /*  Put a new message into the mailbox, as from the calling thread, at once or not at all. 0, then it is taken; or -1 with errno
     and a sentence, then it is the caller's. */

@@ -77,11 +77,9 @@ static int refuse_for (resil_stage_t *self, int error, int64_t timeout_ms)
 
 int resil_stage_receive (resil_stage_t *self, resil_record_t *record, int64_t timeout_ms)
 {
-    if (check (self, "resil_stage_receive"))
+    if (check (self, "resil_stage_receive") ||
+        resil__check_ms ("resil_stage_receive", "timeout_ms", timeout_ms))
         return -1;
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_stage_receive: a timeout of %lld ms",
-                              (long long) timeout_ms);
     if (!record)
         return resil__refuse (EINVAL, "resil_stage_receive: the record is NULL");
     if (self->is_handed_over)

@@ -204,11 +204,7 @@ void resil_pipeline_destroy (resil_pipeline_t **self_p)
 
 static int check_timeout (resil_pipeline_t *self, const char *call, int64_t timeout_ms)
 {
-    if (check (self, call))
-        return -1;
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "%s: a timeout of %lld ms", call, (long long) timeout_ms);
-    return 0;
+    return check (self, call) ? -1 : resil__check_ms (call, "timeout_ms", timeout_ms);
 }
 
 int resil_pipeline_start (resil_pipeline_t *self)

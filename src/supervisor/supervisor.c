@@ -688,9 +688,8 @@ int resil_supervisor_wait (resil_supervisor_t *self, int64_t timeout_ms)
 {
     if (!self)
         return refuse_null ("resil_supervisor_wait");
-    if (timeout_ms < RESIL_FOREVER || timeout_ms > RESIL_LONGEST_MS)
-        return resil__refuse (EINVAL, "resil_supervisor_wait: a timeout of %lld ms",
-                              (long long) timeout_ms);
+    if (resil__check_ms ("resil_supervisor_wait", "timeout_ms", timeout_ms))
+        return -1;
     if (is_inside (self))
         return refuse_inside (self, "resil_supervisor_wait");
     int reason = resil__supervisor_await (self, resil__deadline_us (resil__now_us (), timeout_ms));

@@ -29,15 +29,18 @@ enum {
     TWICE,     /*  reply twice                                              */
     ONCE_MORE, /*  fail the first time                                      */
     WAIT_GATE, /*  until the gate is open                                   */
+    TICK_TWO,  /*  set two timers that come due at once; it fails at the first */
     TICK,      /*  set a timer                                              */
     WATCH,     /*  watch `other`                                            */
     UNWATCH,
-    LINGER, /*  take so many ms                                          */
-    FLOOD,  /*  to itself, waiting for room                              */
-    EXTEND, /*  say that the next step may take so many ms               */
-    LAST,   /*  reply, and fail                                          */
-    AROUND, /*  call `other` with a number less, and reply when it has; at 0 at once */
-    FORWARD /*  send it on to `other` if it sends on; else reply                    */
+    LINGER,  /*  take so many ms                                          */
+    FLOOD,   /*  to itself, waiting for room                              */
+    EXTEND,  /*  say that the next step may take so many ms               */
+    LAST,    /*  reply, and fail                                          */
+    AROUND,  /*  call `other` with a number less, and reply when it has; at 0 at once */
+    CLAIM,   /*  use what is in hand as if it were its own, and reply     */
+    MISTIME, /*  set timers at times that cannot be                       */
+    FORWARD  /*  send it on to `other` if it sends on; else reply                    */
 };
 
 #define MOST 10000
@@ -60,6 +63,7 @@ typedef struct {
     int64_t ask_ms; /*  how long it waits for the answer to what it asks           */
     resil_message_t *put_by;
     resil_address_t other;
+    resil_address_t asked_by, answered_by; /*  of the last message, and of the last reply      */
 } actor_t;
 
 static int numbered (const resil_message_t *message)
@@ -133,10 +137,36 @@ static int send_on (resil_self_t *self, actor_t *actor)
     return rc;
 }
 
+/*  The count of what was not refused as it should be. */
+static int claim (const actor_t *actor, resil_message_t *message)
+{
+    resil_message_t *mine = message;
+    int errors = resil_send (actor->other, &mine, NULL) != -1 || errno != EINVAL ||
+                 !strstr (resil_errmsg (), "resil_keep") || mine != message;
+    errors += resil_reply_with (message, &mine) != -1 || errno != EINVAL ||
+              !strstr (resil_errmsg (), "resil_keep") || mine != message;
+    resil_message_destroy (&mine);
+    return errors + (mine != NULL);
+}
+
+/*  The count of what was not refused as it should be. */
+static int mistime (resil_self_t *self)
+{
+    int errors = resil_timer_set (self, 5, -1, 0) != -1 || errno != EINVAL ||
+                 !strstr (resil_errmsg (), "after_ms is -1 ms; it must be from 0");
+    errors += resil_timer_set_lasting (self, 5, 0, RESIL_LONGEST_MS + 1) != -1 || errno != EINVAL ||
+              !strstr (resil_errmsg (), "every_ms is ");
+    errors += resil_timer_clear (self, 5) != -1 || errno != ENOENT ||
+              !strstr (resil_errmsg (), "has no timer 5");
+    return errors;
+}
+
 static int on_message (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
     int number = numbered (message);
+    actor->asked_by = resil_message_sender (message);
+    atomic_store (&actor->deliveries, resil_message_deliveries (message));
     switch (resil_message_tag (message)) {
     case NOTE:
         actor->noted[atomic_load (&actor->noted_count)] = number;
@@ -169,7 +199,6 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         atomic_store (&actor->error, echo (message) ? errno : 0);
         return 0;
     case ONCE_MORE:
-        atomic_store (&actor->deliveries, resil_message_deliveries (message));
         if (resil_message_deliveries (message) == 0)
             return resil_fail (self, 0, "not the first time");
         return echo (message);
@@ -184,6 +213,8 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return resil_unwatch (self, actor->other);
     case TICK:
         return resil_timer_set (self, 5, 1, (int64_t) number);
+    case TICK_TWO:
+        return resil_timer_set (self, 6, 0, 0) || resil_timer_set (self, 5, 0, 0) ? -1 : 0;
     case LINGER:
         poll (NULL, 0, number);
         return 0;
@@ -197,6 +228,12 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         return go_around (self, actor, message);
     case FORWARD:
         return actor->sends_on ? send_on (self, actor) : echo (message);
+    case CLAIM:
+        atomic_fetch_add (&actor->waits, claim (actor, message));
+        return echo (message) && errno != ENOMSG ? -1 : 0;
+    case MISTIME:
+        atomic_fetch_add (&actor->waits, mistime (self));
+        return 0;
     default:
         return 0;
     }
@@ -206,6 +243,7 @@ static int on_reply (resil_self_t *self, void *args, resil_message_t *message)
 {
     actor_t *actor = args;
     (void) self;
+    actor->answered_by = resil_message_sender (message);
     atomic_store (&actor->reply_error, resil_message_error (message));
     atomic_store (&actor->reply_context, resil_message_context (message));
     atomic_fetch_add (&actor->replies, 1);
@@ -478,6 +516,18 @@ static void a_message_is_delivered_again_if_the_spec_says_so (void **state)
     assert_int_equal (atomic_load (&one.deliveries), 1);
     assert_fails (to_one, FAIL, ECONNRESET);
     await (&one.handled, 3);
+    ok (cast (to_one, FAIL, 1));
+    assert_int_equal (call (to_one, ECHO, 4), 4);
+    for (int i = 1; i <= 2; i++) { /*  to whom either is sent then it is new                     */
+        resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+        assert_int_equal (resil_message_deliveries (resil_dead_letter_message (letter)), 1);
+        resil_message_t *message = resil_dead_letter_take_message (letter);
+        resil_dead_letter_destroy (&letter);
+        atomic_store (&two.deliveries, 1);
+        ok (resil_send (to_two, &message, NULL));
+        await (&two.starts, 1 + i);
+        assert_int_equal (atomic_load (&two.deliveries), 0);
+    }
     end ();
 }
 
@@ -525,6 +575,45 @@ static void a_call_that_is_sent_on_is_answered_by_who_gets_it (void **state)
         assert_int_equal (atomic_load (&two.reply_error), 0);
     }
     assert_int_equal (mail_of ("one").lost + mail_of ("two").lost, 0);
+    end ();
+}
+
+static void who_has_sent_it_is_known (void **state)
+{
+    (void) state;
+    begin ();
+    one.sends_on = true;
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    assert_true (resil_address_is_nobody (one.asked_by)); /*  a thread                          */
+    ok (cast (to_two, ASK, ECHO));
+    await (&two.replies, 1);
+    assert_true (resil_address_same (one.asked_by, to_two));
+    assert_true (resil_address_same (two.answered_by, to_one));
+    ok (cast (to_two, ASK, FORWARD)); /*  who has sent it on is not who has sent it          */
+    await (&two.replies, 2);
+    assert_true (resil_address_same (two.asked_by, to_two));
+    assert_true (resil_address_same (two.answered_by, to_two));
+    end ();
+}
+
+/*  But it is of who takes it as a dead letter. */
+static void what_is_in_hand_is_not_its_receivers (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 0; i < 100; i++) {
+        ok (cast (to_one, CLAIM, i));
+        assert_int_equal (call (to_one, CLAIM, i), i);
+    }
+    assert_int_equal (atomic_load (&one.waits), 0);
+    assert_int_equal (mail_of ("two").sent, 0);
+    assert_fails (to_one, FAIL, ECONNRESET);
+    assert_int_equal (call (to_one, ECHO, 1), 1);
+    resil_dead_letter_t *letter = resil_supervisor_take_dead_letter (supervisor);
+    resil_message_t *message = resil_dead_letter_take_message (letter);
+    ok (resil_send (to_two, &message, NULL));
+    resil_dead_letter_destroy (&letter);
+    await (&two.starts, 2);
     end ();
 }
 
@@ -756,6 +845,19 @@ static void timers_are_told (void **state)
     end ();
 }
 
+static void a_timer_that_was_due_is_not_told_to_the_next_one (void **state)
+{
+    (void) state;
+    begin ();
+    for (int i = 1; i <= 10; i++) {
+        ok (cast (to_one, TICK_TWO, 0));
+        await (&one.starts, 1 + i);
+        assert_int_equal (call (to_one, ECHO, i), i);
+    }
+    assert_int_equal (atomic_load (&one.ticks), 0);
+    end ();
+}
+
 static int set_timer (resil_self_t *self, void *args)
 {
     (void) args;
@@ -948,8 +1050,11 @@ static void times_that_cannot_be_are_named (void **state)
     assert_non_null (strstr (resil_errmsg (), "expires_ms is -2 ms"));
     two.ask_ms = -2;
     ok (cast (to_two, ASK, ECHO));
+    ok (cast (to_two, MISTIME, 0));
     assert_int_equal (call (to_two, ECHO, 1), 1);
     assert_int_equal (atomic_load (&two.error), EINVAL);
+    assert_int_equal (atomic_load (&two.waits), 0);
+    assert_int_equal (atomic_load (&two.ticks), 0);
     end ();
 }
 
@@ -1236,6 +1341,8 @@ int main (void)
         support_case (a_reply_may_come_from_any_thread),
         support_case (calls_may_go_in_a_circle),
         support_case (a_call_that_is_sent_on_is_answered_by_who_gets_it),
+        support_case (who_has_sent_it_is_known),
+        support_case (what_is_in_hand_is_not_its_receivers),
         support_case (a_reply_may_come_later_from_elsewhere),
         support_case (a_call_that_is_kept_ends_with_who_keeps_it),
         support_case (no_reply_by_the_deadline_is_a_timeout),
@@ -1247,6 +1354,7 @@ int main (void)
         support_case (a_full_mailbox_does_what_its_sender_wants),
         support_case (a_mailbox_can_be_measured),
         support_case (timers_are_told),
+        support_case (a_timer_that_was_due_is_not_told_to_the_next_one),
         support_case (what_nobody_hears_is_a_warning),
         support_case (who_watches_is_told),
         support_case (who_is_gone_already_is_told_at_once),

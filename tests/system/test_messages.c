@@ -201,10 +201,20 @@ static int on_start (resil_self_t *self, void *args)
     return 0;
 }
 
+/*  How often it is given a message again, at most. */
+static unsigned deliveries_of (uint32_t number)
+{
+    return number / 3 % 3;
+}
+
 static void check_order (actor_t *actor, const letter_t *letter, const resil_message_t *message)
 {
     uint64_t *last = &actor->last[letter->sender];
     bool again = resil_message_deliveries (message) > 0;
+    if (resil_message_deliveries (message) > deliveries_of (actor->me))
+        blame ("%u got number %llu of %u for the %uth time again", actor->me,
+               (unsigned long long) letter->number, letter->sender,
+               resil_message_deliveries (message));
     if (letter->receiver != actor->me) /*  it was forwarded                               */
         return;
     if (letter->number < *last || (letter->number == *last && !again))
@@ -380,7 +390,7 @@ static resil_spec_t some_spec (dice_t *dice, uint32_t number, char name[32])
     spec.hang_ms = HANG_MS;
     spec.shutdown_ms = SHUTDOWN_MS;
     spec.mailbox_messages = rooms[number % 3];
-    spec.deliver_again = number / 3 % 3;
+    spec.deliver_again = deliveries_of (number);
     if (roll (dice, 3)) {
         spec.placement = RESIL_SHARED;
         spec.pool = pools[roll (dice, 2)];

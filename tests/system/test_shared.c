@@ -976,7 +976,7 @@ static int conduct_start (resil_self_t *self, void *args)
         return resil_fail (self, 5, "at its start");
     }
     if (conduct->ignores)
-        return resil_ignore (self) ? -1 : RESIL_DONE;
+        return resil_ignore (self);
     if (conduct->is_done)
         return RESIL_DONE;
     if (!conduct->never_ready)

@@ -103,7 +103,7 @@ static void what_is_wrong_is_refused_with_a_sentence (void **state)
     fill ();
     assert_null (resil_message_new (1, NULL, 5));
     assert_int_equal (errno, EINVAL);
-    assert_non_null (strstr (resil_errmsg (), "5 bytes at NULL"));
+    assert_non_null (strstr (resil_errmsg (), "5 bytes at NULL; give"));
     assert_null (resil_message_new (1, large, RESIL_MESSAGE_MAX + 1));
     assert_int_equal (errno, EMSGSIZE);
     assert_non_null (strstr (resil_errmsg (), "at most"));
@@ -133,6 +133,7 @@ static void what_is_wrong_is_refused_with_a_sentence (void **state)
     assert_int_equal (errno, EINVAL);
     assert_null (resil_message_to_zmsg (NULL));
     assert_int_equal (errno, EINVAL);
+    assert_non_null (strstr (resil_errmsg (), "to_zmsg"));
     assert_int_equal (resil_message_kind (NULL), RESIL_MESSAGE_CAST);
     assert_int_equal (resil_message_tag (NULL), 0);
     assert_int_equal (resil_message_size (NULL), 0);
