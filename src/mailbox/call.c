@@ -20,10 +20,11 @@ resil__call_t *resil__call_new (void)
     atomic_init (&self->references, 1);
     atomic_init (&self->state, RESIL__CALL_OPEN);
     atomic_init (&self->own_bell, 0);
-    atomic_init (&self->is_slept_on, 0);
+    atomic_init (&self->own_asleep, 0);
     self->reply = NULL;
     self->code = 0;
     self->bell = &self->own_bell;
+    self->asleep = &self->own_asleep;
     self->caller = RESIL_NOBODY;
     self->incarnation = self->context = 0;
     self->next_kept = self->next = NULL;
@@ -143,9 +144,10 @@ static void settle_for_thread (resil__call_t *self, resil_message_t *reply, int 
     self->reply = reply;
     self->code = code;
     atomic_uint *bell = self->bell;
+    atomic_ushort *asleep = self->asleep;
     atomic_store_explicit (&self->state, RESIL__CALL_SETTLED, memory_order_release);
     atomic_fetch_add (bell, 1);
-    if (atomic_load (&self->is_slept_on))
+    if (atomic_load (asleep))
         resil__futex_wake (bell);
     resil__call_release (self);
 }
@@ -220,8 +222,9 @@ static void sleep_on (resil__call_t *self, unsigned bell, int64_t deadline_us)
 {
     if (resil__changes_soon (self->bell, bell))
         return;
-    atomic_store (&self->is_slept_on, 1);
+    atomic_fetch_add (self->asleep, 1);
     resil__futex_wait (self->bell, bell, deadline_us);
+    atomic_fetch_sub (self->asleep, 1);
 }
 
 /*  If somebody is just settling it, it is settled in a moment. */

@@ -14,11 +14,12 @@ struct _resil__call_t {
     atomic_uint references; /*  of who waits, and of the message or its reply            */
     atomic_uint state;      /*  RESIL__CALL_...                                          */
     atomic_uint own_bell;
-    atomic_uint is_slept_on;
+    atomic_ushort own_asleep;
     resil_message_t *reply; /*  for a thread that waits; NULL: see code                  */
     int code;
     atomic_bool is_kept;    /*  see below: looked at before each reply, as all up to here    */
-    atomic_uint *bell;      /*  for a thread that waits: moves when it is settled        */
+    atomic_uint *bell;      /*  for a thread that waits: moves when it is settled ...    */
+    atomic_ushort *asleep;  /*  ... and how many sleep until it does: who rings looks there */
     resil_address_t caller; /*  a component's; RESIL_NOBODY: a thread waits              */
     uint64_t incarnation;   /*  ... that it is for                                       */
     uint64_t context;

@@ -80,6 +80,7 @@ static int wait_by_bell (const resil_self_t *self, resil__call_t *call)
     if (!contents)
         return resil__refuse (ENOMEM, "no memory for a call");
     call->bell = &contents->bell;
+    call->asleep = &contents->asleep;
     return 0;
 }
 

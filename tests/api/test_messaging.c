@@ -34,7 +34,7 @@ enum {
     WATCH,     /*  watch `other`                                            */
     UNWATCH,
     LINGER,  /*  take so many ms                                          */
-    FLOOD,   /*  to itself, waiting for room                              */
+    FLOOD,   /*  to `other`, waiting for room                             */
     EXTEND,  /*  say that the next step may take so many ms               */
     LAST,    /*  reply, and fail                                          */
     AROUND,  /*  call `other` with a number less, and reply when it has; at 0 at once */
@@ -101,13 +101,13 @@ static int block (actor_t *actor)
     return 0;
 }
 
-static int flood (resil_self_t *self, actor_t *actor)
+static int flood (actor_t *actor)
 {
     resil_send_t how = {RESIL_SEND};
     how.full = RESIL_FULL_WAITS;
     resil_message_t *message;
     while ((message = resil_message_new (NOTE, NULL, 0)) &&
-           resil_send (resil_self_address (self), &message, &how) == 0)
+           resil_send (actor->other, &message, &how) == 0)
         ;
     atomic_store (&actor->error, errno);
     resil_message_destroy (&message);
@@ -219,7 +219,7 @@ static int on_message (resil_self_t *self, void *args, resil_message_t *message)
         poll (NULL, 0, number);
         return 0;
     case FLOOD:
-        return flood (self, actor);
+        return flood (actor);
     case EXTEND:
         return resil_extend (self, number);
     case LAST:
@@ -1256,6 +1256,35 @@ static void loops_that_call_each_other_end_at_the_deadline (void **state)
     end ();
 }
 
+static bool is_waited_for (void *least)
+{
+    return mail_of ("two").waiting == *(uint64_t *) least;
+}
+
+/*  For a reply, and for room. */
+static void a_loop_that_waits_for_another_is_told_to_return (void **state)
+{
+    (void) state;
+    static const struct {
+        uint32_t tag;
+        uint64_t waiting;
+    } waits[] = {{BLOCK, 1}, {FLOOD, 10000}};
+    for (int i = 0; i < 2; i++) {
+        begin_loop (loop);
+        ok (resil_supervisor_add_simple (supervisor, "two", loop, on_failure, &two));
+        ok (resil_supervisor_find (supervisor, "two", &to_two));
+        one.other = to_two;
+        ok (cast (to_two, WAIT_GATE, 0));
+        await (&two.waits, 1);
+        ok (cast (to_one, waits[i].tag, 0));
+        uint64_t least = waits[i].waiting;
+        assert_true (support_wait_until (is_waited_for, &least, SUPPORT_PATIENCE_MS));
+        ok (resil_supervisor_terminate_child (supervisor, "one"));
+        assert_int_equal (atomic_load (&one.error), ECANCELED);
+        end ();
+    }
+}
+
 /*  What it fails with in hand is lost, but not what it has said to be done. */
 static int receive_two (resil_self_t *self, void *args)
 {
@@ -1373,6 +1402,7 @@ int main (void)
         support_case (a_loop_receives_the_same),
         support_case (a_loop_is_told_when_it_would_wait_for_itself),
         support_case (loops_that_call_each_other_end_at_the_deadline),
+        support_case (a_loop_that_waits_for_another_is_told_to_return),
         support_case (a_loop_says_what_is_done),
         support_case (a_message_expires_by_the_time_that_it_is),
         support_case (a_mailbox_has_a_descriptor),

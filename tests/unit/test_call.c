@@ -159,7 +159,7 @@ typedef struct {
 
 static bool is_slept_on (void *call)
 {
-    return atomic_load (&((resil__call_t *) call)->is_slept_on) == 1;
+    return atomic_load (((resil__call_t *) call)->asleep) == 1;
 }
 
 static void *answers (void *arg)
