@@ -76,7 +76,8 @@ void resil__seat_move (resil__runner_t *seat, resil__host_t *to);
 void resil__host_give_up_unborn (resil__host_t *self);
 bool resil__seat_has_begun (const resil__runner_t *seat);
 
-/*  Where it has its seat; NULL: it has a thread of its own. */
+/*  Where it has its seat; NULL: it has a thread of its own. And the same of one that may be in a row, which no process is. */
 resil__host_t *resil__runner_host (const resil__runner_t *self);
+resil__host_t *resil__seat_host (const resil__runner_t *self);
 
 #endif

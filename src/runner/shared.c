@@ -748,6 +748,11 @@ bool resil__seat_has_begun (const resil__runner_t *runner)
     return runner->ops == &seat_ops && (seat->runs || seat->goes_on || seat->base.self.has_args);
 }
 
+resil__host_t *resil__seat_host (const resil__runner_t *runner)
+{
+    return runner->ops == &seat_ops ? resil__runner_host (runner) : NULL;
+}
+
 /*  ---- What a seat does in its own way ----------------------------------------------------------------------- */
 
 static void seat_destroy (resil__runner_t *runner)

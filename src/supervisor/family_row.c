@@ -43,7 +43,7 @@ bool resil__family_has_turn (resil__child_t *child)
         return false;
     }
     resil__family_close_row (self);
-    return child->spec->is->placement == RESIL_SHARED && !child->subtree;
+    return true;
 }
 
 /*  We have come to the first. */
@@ -70,9 +70,9 @@ static size_t room_of_row (const resil_supervisor_t *self, size_t most)
 
 static bool may_start_in_row (const resil__child_t *child)
 {
-    return !child->subtree && child->phase == RESIL__DOWN && child->asked && child->is_static &&
-           !child->waiter && !child->in_batch && child->spec->is->placement == RESIL_SHARED &&
-           !child->spec->is->ready_required;
+    return !child->subtree && child->phase == RESIL__DOWN && !child->runner && child->asked &&
+           child->is_static && !child->waiter && !child->in_batch &&
+           child->spec->is->placement == RESIL_SHARED && !child->spec->is->ready_required;
 }
 
 void resil__family_start_in_row (resil__child_t *first)
@@ -82,7 +82,7 @@ void resil__family_start_in_row (resil__child_t *first)
     if (!may_start_in_row (first) || at + 1 == end || !may_start_in_row (self->children[at + 1]) ||
         resil__child_prepare (first) || !begin_row (self, end - at, true))
         return;
-    const resil__host_t *host = resil__runner_host (first->runner);
+    const resil__host_t *host = resil__seat_host (first->runner);
     add_to_row (first, first->incarnation + 1);
     while (++at < end) {
         resil__child_t *child = self->children[at];
@@ -95,26 +95,27 @@ void resil__family_start_in_row (resil__child_t *first)
     resil__row_go_on (self->row);
 }
 
-/*  One without a time for its stop is left behind at once. */
-static bool may_stop_in_row (const resil__child_t *child)
+/*  Where it is now, whatever its spec says since; NULL: it may not. One without a time for its stop is left behind at
+    once. */
+static const resil__host_t *may_stop_in_row (const resil__child_t *child)
 {
-    return !child->subtree && child->phase == RESIL__UP && child->spec->is->shutdown_ms != 0;
+    bool may = !child->subtree && child->phase == RESIL__UP && child->spec->is->shutdown_ms != 0;
+    return may ? resil__seat_host (child->runner) : NULL;
 }
 
 void resil__family_stop_in_row (resil__child_t *first)
 {
     resil_supervisor_t *self = first->supervisor;
     size_t left = room_of_row (self, self->stop_at - 1);
-    if (!may_stop_in_row (first) || self->hurried || left == 0 ||
-        !begin_row (self, 1 + left, false))
+    const resil__host_t *host = may_stop_in_row (first);
+    if (!host || self->hurried || left == 0 || !begin_row (self, 1 + left, false))
         return;
-    const resil__host_t *host = resil__runner_host (first->runner);
     add_to_row (first, 0);
     for (size_t i = self->stop_at - 1; i > 0 && left > 0; i--) {
         resil__child_t *child = self->children[i - 1];
         if (child->phase == RESIL__DOWN)
             continue;
-        if (!may_stop_in_row (child) || resil__runner_host (child->runner) != host)
+        if (may_stop_in_row (child) != host)
             break;
         add_to_row (child, 0);
         left--;

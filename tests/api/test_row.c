@@ -119,6 +119,30 @@ static void they_start_in_order_and_stop_in_reverse (void **state)
     trace_is ("+a +b +c +d +e +f -f -e -d -c -b -a");
 }
 
+static void place (const char *name, resil_placement_t placement)
+{
+    resil_spec_t spec = light (name, NULL);
+    spec.placement = placement;
+    ok (resil_supervisor_set_spec (supervisor, &spec));
+}
+
+/*  What a spec says counts from the next start on: until then each is where it was. */
+static void they_stop_where_they_are_whatever_their_specs_say_by_now (void **state)
+{
+    (void) state;
+    add_own ("a");
+    add_own ("b");
+    add ("c", NULL);
+    add ("d", NULL);
+    ok (resil_supervisor_spawn (supervisor));
+    place ("a", RESIL_SHARED);
+    place ("b", RESIL_SHARED);
+    place ("c", RESIL_OWN_THREAD);
+    place ("d", RESIL_OWN_THREAD);
+    ok (resil_supervisor_stop (supervisor));
+    trace_is ("+a +b +c +d -d -c -b -a");
+}
+
 /*  The thread may not have come back from the last one's start yet. */
 static void they_may_be_stopped_as_soon_as_they_have_started (void **state)
 {
@@ -400,6 +424,7 @@ int main (void)
 {
     const struct CMUnitTest cases[] = {
         row_case (they_start_in_order_and_stop_in_reverse),
+        row_case (they_stop_where_they_are_whatever_their_specs_say_by_now),
         row_case (they_may_be_stopped_as_soon_as_they_have_started),
         row_case (if_one_of_many_fails_those_behind_it_have_not_begun),
         row_case (those_behind_one_that_has_nothing_to_do_start),

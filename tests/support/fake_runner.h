@@ -818,6 +818,12 @@ resil__host_t *resil__runner_host (const resil__runner_t *self)
     return NULL;
 }
 
+resil__host_t *resil__seat_host (const resil__runner_t *self)
+{
+    (void) self;
+    return NULL;
+}
+
 resil__row_t *resil__row_new (size_t room, bool starts)
 {
     (void) room, (void) starts;
