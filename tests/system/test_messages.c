@@ -3,7 +3,6 @@
     must come out the same as what messaging promises. SEED=n repeats what is random here (not what
     the machine adds), SECONDS=n and MINUTES=n say how long.
 
-    ctest label: soak
     ctest timeout: 600
 
     SPDX-License-Identifier: Apache-2.0 */
