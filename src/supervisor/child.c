@@ -48,21 +48,25 @@ resil_error_t *resil__child_error (const resil__child_t *child)
     return error;
 }
 
+int64_t resil__child_hang_ms (const resil__child_t *child)
+{
+    return child->hogs ? RESIL__HOG_MS : child->spec->is->hang_ms;
+}
+
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error)
 {
     const resil_spec_t *spec = child->spec->is;
     const char *name = child->spec->name;
     resil__life_t life = resil__child_life (child);
-    int64_t hang_ms = child->hogs ? RESIL__HOG_MS : spec->hang_ms;
     char thread[RESIL__THREAD_TEXT];
     resil__child_thread (child, thread);
     switch (child->cause) {
     case RESIL__HANGS:
-        resil__error_set (error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
-                          "no progress within %lld ms%s%s%s (%s)", (long long) hang_ms,
-                          child->hogs ? " while others wait for its thread" : "",
-                          life.label ? ", the last was " : "", life.label ? life.label : "",
-                          thread);
+        resil__error_set (
+            error, RESIL_ERROR_HUNG, name, child->incarnation, ETIMEDOUT,
+            "no progress within %lld ms%s%s%s (%s)", (long long) resil__child_hang_ms (child),
+            child->hogs ? " while others wait for its thread" : "",
+            life.label ? ", the last was " : "", life.label ? life.label : "", thread);
         break;
     case RESIL__START_OVERRAN:
         resil__error_set (error, RESIL_ERROR_START_OVERRUN, name, child->incarnation, ETIMEDOUT,

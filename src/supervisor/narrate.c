@@ -158,7 +158,7 @@ void resil__narrate_cancelled (const resil__child_t *child)
     const char *what = child->cause == RESIL__HANGS           ? "made no progress"
                        : child->cause == RESIL__START_OVERRAN ? "did not become ready"
                                                               : "did not return after its report";
-    int64_t over_ms = child->cause == RESIL__HANGS           ? spec->hang_ms
+    int64_t over_ms = child->cause == RESIL__HANGS           ? resil__child_hang_ms (child)
                       : child->cause == RESIL__START_OVERRAN ? spec->start_ms
                                                              : spec->shutdown_ms;
     resil__log (RESIL_LOG_WARN, &who, 0,

@@ -396,6 +396,9 @@ void resil__child_due (resil__timer_t *timer);
 /*  Its last error, of kind 0 if there is none. Valid until it, or another child, is asked for the next. */
 resil_error_t *resil__child_error (const resil__child_t *child);
 
+/*  Within how long it is to make progress: less than its spec says where it holds up others. */
+int64_t resil__child_hang_ms (const resil__child_t *child);
+
 /*  The error of an incarnation that does not end by itself. */
 void resil__child_describe_cause (const resil__child_t *child, resil_error_t *error);
 

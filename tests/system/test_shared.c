@@ -847,6 +847,7 @@ static void who_holds_up_one_that_is_to_stop_hangs (void **state)
     assert_int_equal (atomic_load (&peers[0].stops), 1);
     assert_int_equal (resil_supervisor_quarantined (the.supervisor), 1);
     assert_non_null (strstr (the.handled_text, "while others wait for its thread"));
+    assert_non_null (support_log_find ("made no progress within 1 s"));
     assert_answers (the.to_hog);
     end ();
 }
