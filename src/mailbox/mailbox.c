@@ -355,9 +355,14 @@ static void wake (atomic_uint *word)
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
     hold_senders (self);
+    resil__contents_t *contents = in_it (self);
     atomic_uint *to_wake = tell_reader (self);
+    atomic_fetch_add (&contents->bell, 1); /*  of one with a host, in whose name a call may wait */
+    bool is_slept_on = atomic_load (&contents->asleep) > 0;
     let_go_of_senders (self);
     wake (to_wake);
+    if (is_slept_on)
+        resil__futex_wake (&contents->bell);
 }
 
 unsigned resil__mailbox_bell (resil__mailbox_t *self)

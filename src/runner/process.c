@@ -287,6 +287,12 @@ static void process_look (resil__runner_t *runner)
     resil__process_want (process_of (runner), 0);
 }
 
+static void process_cancelled (resil__runner_t *runner)
+{
+    resil__mailbox_ring (runner->self.inbox.mailbox);
+    process_look (runner);
+}
+
 static bool process_is_inside (resil__runner_t *runner)
 {
     (void) runner;
@@ -341,7 +347,7 @@ static const resil__runner_ops_t process_ops = {.destroy = process_destroy,
                                                 .abort_birth = resil__hosting_abort_birth,
                                                 .is_inside = process_is_inside,
                                                 .acked = process_acked,
-                                                .cancelled = process_look,
+                                                .cancelled = process_cancelled,
                                                 .quarantined = process_quarantined,
                                                 .buried = process_buried,
                                                 .is_gone = resil__hosting_is_gone,

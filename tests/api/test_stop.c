@@ -210,6 +210,41 @@ static void a_stop_while_the_handler_runs_waits_for_it_and_restarts_nothing (voi
     resil_supervisor_destroy (&supervisor);
 }
 
+static resil_address_t mute;
+static atomic_int call_error;
+
+/*  Never: nobody reads what is sent there. */
+static int handles_when_it_has_a_reply (void *args, const resil_error_t *error)
+{
+    (void) args;
+    (void) error;
+    atomic_fetch_add (&handled, 1);
+    resil_message_t *reply = resil_call (mute, 1, NULL, 0, RESIL_FOREVER);
+    atomic_store (&call_error, reply ? 0 : errno);
+    resil_message_destroy (&reply);
+    return 0;
+}
+
+PLACED_TYPE (waiting_handler, .name = "waiting handler", .start = fails_once_then_runs,
+             .handle_irrecoverable = handles_when_it_has_a_reply);
+
+static void a_handler_that_waits_for_a_reply_is_woken_by_a_stop (void **state)
+{
+    (void) state;
+    resil_supervisor_t *supervisor = supervisor_new (RESIL_UNLIMITED);
+    atomic_store (&entered, 0);
+    atomic_store (&handled, 0);
+    ok (resil_supervisor_add_simple (supervisor, "mute", runs_until_stopped, NULL, NULL));
+    ok (resil_supervisor_find (supervisor, "mute", &mute));
+    ok (placed_add (supervisor, "it", fails_once_then_runs, handles_when_it_has_a_reply, NULL));
+    ok (resil_supervisor_spawn (supervisor));
+    trace_wait_number (&handled, 1);
+    ok (resil_supervisor_terminate_child (supervisor, "it"));
+    assert_int_equal (call_error, ECANCELED);
+    assert_int_equal (resil_supervisor_quarantined (supervisor), 0);
+    resil_supervisor_destroy (&supervisor);
+}
+
 static int fails_for_ever (resil_self_t *self, void *args)
 {
     (void) args;
@@ -527,6 +562,7 @@ int main (void)
         trace_case (the_one_before_is_told_only_when_the_one_after_has_returned),
         trace_case (a_stop_just_after_a_restart_reaches_the_new_incarnation),
         trace_case (a_stop_while_the_handler_runs_waits_for_it_and_restarts_nothing),
+        trace_case (a_handler_that_waits_for_a_reply_is_woken_by_a_stop),
         trace_case (a_stop_at_any_moment_of_a_restart_is_obeyed_and_no_handler_is_left_out),
         trace_case (a_report_at_a_cancel_is_acknowledged_and_handled_and_nothing_restarts),
         trace_case (a_completion_at_a_stop_ends_as_one_of_the_two),
