@@ -463,11 +463,12 @@ static RESIL__SELDOM resil_message_t *take_wanted (resil_self_t *self, int64_t n
 resil_message_t *resil__inbox_take (resil_self_t *self, int64_t now_us, bool *is_stale)
 {
     resil__inbox_t *inbox = &self->inbox;
+    resil_message_t *before = inbox->in_hand;
     inbox->is_used = true;
+    inbox->in_hand = NULL;
     resil_message_t *message = resil__mailbox_take (inbox->mailbox, self, now_us, is_stale);
     if (message && !resil__message_is_data (message) && !is_wanted (self, message))
         message = take_wanted (self, now_us, is_stale);
-    resil_message_t *before = inbox->in_hand;
     inbox->in_hand = message;
     if (*is_stale) /*  else what was there before is the mailbox's, and handled           */
         resil_message_destroy (&before);
