@@ -395,6 +395,8 @@ static void pass_on (resil__row_t *row)
 static void has_begun (seat_t *seat)
 {
     const resil_self_t *self = &seat->base.self;
+    if (!atomic_load_explicit (&seat->row, memory_order_relaxed))
+        return;
     resil__row_t *row = take_row (seat);
     if (row &&
         row->what != TO_START) /*  it is that of its end already                            */
@@ -466,6 +468,8 @@ static void do_what_it_is_to (shared_t *host, seat_t *seat, unsigned wants)
         seat->goes_on = false;
         begin (seat, told_to);
     }
+    if (wants & TO_START) /*  before its messages: who follows does not wait for those        */
+        has_begun (seat);
 }
 
 /*  From here on it does not wait, and from now on its time without progress counts; and back. Who is quarantined and
@@ -541,8 +545,6 @@ static __attribute__ ((noinline)) bool end_turn (shared_t *host, seat_t *seat)
         take_over (host);
         append (host, seat);
     }
-    if ((wants & TO_START) && atomic_load_explicit (&seat->row, memory_order_relaxed))
-        has_begun (seat);
     return true;
 }
 

@@ -67,8 +67,7 @@ void resil__child_retire (resil__child_t *child, int64_t at_us)
 static void quarantine (resil__child_t *child, const char *what)
 {
     char who[RESIL_NAME_MAX + RESIL__THREAD_TEXT + 32], thread[RESIL__THREAD_TEXT];
-    if (child->in_row)
-        resil__family_close_row (child->supervisor);
+    resil__family_close_row (child->supervisor);
     resil__hang_see (child);
     snprintf (who, sizeof who, "%s#%llu (%s)", child->spec->name,
               (unsigned long long) child->incarnation, resil__child_thread (child, thread));
@@ -98,6 +97,7 @@ void resil__child_cancel (resil__child_t *child, resil__cause_t cause, int64_t a
     if (child->phase != RESIL__HANDLING) /*  from there it may go on, and does not ring       */
         child->look_us = 0;
     if (cause > RESIL__FOR_GROUP) {
+        resil__family_close_row (child->supervisor); /*  its thread may not come back to it   */
         resil__hang_see (child);
         resil__narrate_cancelled (child);
     }

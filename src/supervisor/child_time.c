@@ -124,6 +124,8 @@ void resil__child_due (resil__timer_t *timer)
     }
     resil__child_learn_that_it_returned (child);
     resil__child_open_grant (child); /*  its delay may have been reset                         */
+    if (is_late) /*  who stands in one may not have been told yet                   */
+        resil__family_close_row (child->supervisor);
     if (child->phase != phase || child->incarnation != incarnation ||
         child->deadline_us != deadline_us)
         return;

@@ -2,11 +2,16 @@
     others.
 
     SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
 #include <pthread.h>
 
 #include "trace.h"
 
 #define MANY 100
+
+/*  What one is told to be, and how long it is. */
+#define BUSY 4711
+#define BUSY_MS 300
 
 /*  What a component does. */
 typedef struct {
@@ -15,6 +20,7 @@ typedef struct {
     bool fails_to_stop;
     bool blocks_start; /*  until the gate is open                                   */
     bool blocks_stop;
+    bool is_busy; /*  for a while when it is up, once                                     */
 } plan_t;
 
 static atomic_int gate_is_open;
@@ -37,6 +43,8 @@ static int begin (resil_self_t *self, void *args)
         wait_at_gate ();
     if (plan && plan->fails)
         return resil_fail (self, EBADMSG, "it will not");
+    if (plan && plan->is_busy && resil_self_incarnation (self) == 1)
+        return resil_cast (resil_self_address (self), BUSY, NULL, 0);
     if (plan && plan->ignores) {
         resil_ignore (self);
         return RESIL_DONE;
@@ -46,8 +54,11 @@ static int begin (resil_self_t *self, void *args)
 
 static int receive (resil_self_t *self, void *args, resil_message_t *message)
 {
-    (void) args, (void) message;
-    return resil_fail (self, EBADMSG, "it was told to");
+    (void) args;
+    if (resil_message_tag (message) != BUSY)
+        return resil_fail (self, EBADMSG, "it was told to");
+    poll (NULL, 0, BUSY_MS);
+    return 0;
 }
 
 static int end (resil_self_t *self, void *args)
@@ -268,6 +279,25 @@ static void who_hangs_as_it_stops_has_those_before_it_stop_elsewhere (void **sta
     trace_wait_number (&through_gate, 1);
 }
 
+/*  It may take longer than those behind it have to start, and than it has itself. */
+static void who_is_busy_as_soon_as_it_is_up_holds_up_those_behind_it_and_no_more (void **state)
+{
+    (void) state;
+    for (int i = 0; i < 2; i++) {
+        plan_t busy = {.is_busy = true};
+        resil_spec_t first = light ("a", &busy), second = light ("b", NULL);
+        resil_supervisor_destroy (&supervisor);
+        supervisor = supervisor_new (RESIL_UNLIMITED);
+        first.hang_ms = i ? BUSY_MS / 10 : RESIL_FOREVER;
+        second.start_ms = second.shutdown_ms = BUSY_MS / 10;
+        ok (resil_supervisor_add (supervisor, &first));
+        ok (resil_supervisor_add (supervisor, &second));
+        add ("c", NULL);
+        ok (resil_supervisor_spawn (supervisor));
+        assert_int_equal (resil_supervisor_quarantined (supervisor), 0);
+    }
+}
+
 /*  ---- Somebody wants something else meanwhile ------------------------------------------------------------ */
 
 static void *spawns (void *arg)
@@ -431,6 +461,7 @@ int main (void)
         row_case (one_that_fails_to_stop_holds_up_nobody),
         row_case (a_subtree_has_a_row_of_its_own),
         row_case (who_hangs_as_it_starts_has_those_behind_it_not_begin),
+        row_case (who_is_busy_as_soon_as_it_is_up_holds_up_those_behind_it_and_no_more),
         row_case (who_hangs_as_it_stops_has_those_before_it_stop_elsewhere),
         row_case (one_that_is_terminated_before_its_turn_does_not_begin),
         row_case (a_stop_has_those_behind_not_begin),
