@@ -327,6 +327,13 @@ static void put_first (resil__contents_t *self, resil_message_t *message)
 /*  ---- Telling who reads ------------------------------------------------------------------------- */
 
 /*  Under lock. What is to be woken, or NULL. */
+static atomic_uint *move_bell (resil__contents_t *contents)
+{
+    atomic_fetch_add (&contents->bell, 1);
+    return atomic_load (&contents->asleep) ? &contents->bell : NULL;
+}
+
+/*  Under lock. The same of its reader, who may have a host. */
 static atomic_uint *tell_reader (resil__mailbox_t *self)
 {
     set_armed (self, false);
@@ -335,8 +342,7 @@ static atomic_uint *tell_reader (resil__mailbox_t *self)
     resil__mailbox_host_t *host = host_of (self);
     if (host)
         return host->notify (host, self->reader);
-    atomic_fetch_add (&in_it (self)->bell, 1);
-    return atomic_load (&in_it (self)->asleep) ? &in_it (self)->bell : NULL;
+    return move_bell (in_it (self));
 }
 
 /*  The same where it is to be told. */
@@ -355,14 +361,11 @@ static void wake (atomic_uint *word)
 void resil__mailbox_ring (resil__mailbox_t *self)
 {
     hold_senders (self);
-    resil__contents_t *contents = in_it (self);
-    atomic_uint *to_wake = tell_reader (self);
-    atomic_fetch_add (&contents->bell, 1); /*  of one with a host, in whose name a call may wait */
-    bool is_slept_on = atomic_load (&contents->asleep) > 0;
+    atomic_uint *reader = tell_reader (self);
+    atomic_uint *caller = host_of (self) ? move_bell (in_it (self)) : NULL; /*  waits by the bell */
     let_go_of_senders (self);
-    wake (to_wake);
-    if (is_slept_on)
-        resil__futex_wake (&contents->bell);
+    wake (reader);
+    wake (caller);
 }
 
 unsigned resil__mailbox_bell (resil__mailbox_t *self)
@@ -794,11 +797,9 @@ static void change_reader (resil__mailbox_t *self, const void *reader, resil__ma
     self->has_looked = false;
     if (self->has_fd)
         eventfd_write (in_it (self)->event_fd, 1);
-    atomic_fetch_add (&in_it (self)->bell, 1);
-    bool is_slept_on = atomic_load (&in_it (self)->asleep) > 0;
+    atomic_uint *to_wake = move_bell (in_it (self));
     let_go_of_senders (self);
-    if (is_slept_on)
-        resil__futex_wake (&in_it (self)->bell);
+    wake (to_wake);
 }
 
 void resil__mailbox_set_reader (resil__mailbox_t *self, const void *reader,

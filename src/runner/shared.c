@@ -903,8 +903,10 @@ void resil__row_add (resil__row_t *self, resil__runner_t *runner, uint64_t incar
 void resil__row_go_on (resil__row_t *self)
 {
     size_t added = self->count - self->known;
+    if (!added)
+        return;
     self->known = self->count;
-    if (!(atomic_fetch_add (&self->state, ROW_KNOWN (added)) & ROW_RESTS) || !added)
+    if (!(atomic_fetch_add (&self->state, ROW_KNOWN (added)) & ROW_RESTS))
         return;
     atomic_fetch_and (&self->state, ~ROW_RESTS);
     pass_on (self);
